@@ -1,0 +1,18 @@
+// Bundles what leaves this repository as one file each: the functions, the agent, and the command. `node esbuild.mjs`
+import { existsSync, readdirSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const common = { bundle: true, platform: 'node', format: 'cjs', minify: true, keepNames: true, legalComments: 'none', logLevel: 'warning' };
+
+const functions = readdirSync('lambda', { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && existsSync(`lambda/${entry.name}/index.ts`))
+  .map((entry) => ({ entryPoints: [`lambda/${entry.name}/index.ts`], outfile: `dist/lambda/${entry.name}/index.js`, target: 'node22' }));
+
+const programs = [
+  { entryPoints: ['agent/main.ts'], outfile: 'dist/agent/agent.cjs', target: 'node22' },
+  { entryPoints: ['bin/cdk-docker-swarm.ts'], outfile: 'dist/bin/cdk-docker-swarm.js', target: 'node20' },
+  { entryPoints: ['rehearsal/lambda-runtime.ts'], outfile: 'dist/rehearsal/lambda-runtime.js', target: 'node20' },
+  { entryPoints: ['rehearsal/stand-ins/aws.ts'], outfile: 'dist/rehearsal/stand-ins/aws.js', target: 'node20' },
+].filter(({ entryPoints }) => existsSync(entryPoints[0]));
+
+await Promise.all([...functions, ...programs].map((options) => build({ ...common, ...options })));

@@ -1,0 +1,37 @@
+/** The cluster's own records in the token table. Written and read by functions only. */
+import * as v from 'valibot';
+import { codec, instanceIdSchema, ipv4Schema, joinTokenSchema, swarmIdSchema, text, whole } from './body';
+
+/**
+ * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than it has (attribute `epoch`).
+ */
+export const leaderSchema = v.object({
+  swarmId: swarmIdSchema,
+  /** The raft fence of the report this record was made from. */
+  epoch: whole,
+  /** The manager that led the swarm then. */
+  instanceId: instanceIdSchema,
+  tokens: v.object({ manager: joinTokenSchema, worker: joinTokenSchema }),
+  /** Milliseconds since 1970, by the function's clock. */
+  updatedAt: whole,
+});
+export type LeaderRecord = v.InferOutput<typeof leaderSchema>;
+export const leaderCodec = codec(leaderSchema, 4 * 1024);
+
+/**
+ * `membership`: what functions have set in motion. Written only under the lease, whole.
+ */
+export const membershipSchema = v.object({
+  /** Who was told to make the swarm. Never erased: at most one swarm is ever made. Only an instance with the very same volume may take it over. */
+  bootstrap: v.nullable(v.object({ seat: whole, instanceId: instanceIdSchema, volumeId: text(64), commandId: text(64) })),
+  /** The one change of managers in flight, or null. */
+  managerChange: v.nullable(v.object({ kind: v.literal('join'), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, address: ipv4Schema })),
+  /** Workers that were told to join and are not yet Ready. */
+  workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
+  /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */
+  admissions: v.record(instanceIdSchema, v.object({ group: text(255), stackId: v.optional(text(512)), logicalId: v.optional(text(255)) })),
+});
+export type Membership = v.InferOutput<typeof membershipSchema>;
+export const membershipCodec = codec(membershipSchema, 128 * 1024);
+
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, workerJoins: {}, admissions: {} };

@@ -1,0 +1,63 @@
+/** What the constructs give the functions, by environment variable, and the agent, by file. One definition for who writes and who reads. */
+import * as v from 'valibot';
+import { ipv4Schema, nodeRoleSchema, text, whole } from './body';
+
+/** Environment variables of the functions. All are texts. */
+export const environmentVariables = {
+  /** The value of the cluster tag. All functions. */
+  cluster: 'CLUSTER',
+  /** Name of the token table. leader-token, node-join. */
+  tokenTable: 'TOKEN_TABLE',
+  /** Name of the report table. leader-token, node-join. */
+  reportTable: 'REPORT_TABLE',
+  /** Unique ids (`AROA...`) of the nodes' roles. leader-token, node-join. */
+  managerRoleId: 'MANAGER_ROLE_ID',
+  workerRoleId: 'WORKER_ROLE_ID',
+  /** JSON of {@link seatsSchema}. node-join. */
+  seats: 'SEATS',
+  /** JSON of {@link swarmSettingsSchema}. node-join. */
+  swarmSettings: 'SWARM_SETTINGS',
+  /** URL of node-join's queue: leader-token sends "look again" there. leader-token. */
+  joinQueueUrl: 'JOIN_QUEUE_URL',
+} as const;
+
+/** The seats that the deployment wants, with the constants of each. */
+export const seatsSchema = v.pipe(
+  v.array(v.object({ seat: whole, volumeId: text(64), networkInterfaceId: text(64), address: ipv4Schema })),
+  v.minLength(1),
+  v.maxLength(7),
+);
+export type Seats = v.InferOutput<typeof seatsSchema>;
+
+export const swarmSettingsSchema = v.object({
+  addressPools: v.array(text(32)),
+  addressPoolPrefixLength: whole,
+});
+export type SwarmSettings = v.InferOutput<typeof swarmSettingsSchema>;
+
+/** Where user data puts the agent's configuration, bundle, and log. */
+export const AGENT_CONFIG_PATH = '/etc/cdk-docker-swarm/agent.json';
+export const AGENT_BUNDLE_PATH = '/opt/cdk-docker-swarm/agent.cjs';
+export const AGENT_SERVICE = 'cdk-docker-swarm-agent';
+/** The whole output of user data, on Amazon Linux. */
+export const BOOT_LOG_PATH = '/var/log/cloud-init-output.log';
+
+/** The file at {@link AGENT_CONFIG_PATH}. No secrets. */
+export const agentConfigSchema = v.object({
+  cluster: text(512),
+  role: nodeRoleSchema,
+  /** Unique id of this node's role: with the instance id it makes the mailbox. */
+  roleId: text(64),
+  region: text(32),
+  tokenTable: text(255),
+  reportTable: text(255),
+  /** CloudWatch log group for the boot log and the agent's log; streams `<instance id>/boot` and `<instance id>/agent`. */
+  logGroup: text(512),
+  /** Managers only. */
+  seat: v.optional(v.object({ number: whole, volumeId: text(64) })),
+  /** Engine labels of the group. */
+  labels: v.record(text(128), text(256)),
+  /** Keys for `/etc/docker/daemon.json`, over the agent's own defaults. */
+  daemon: v.record(text(128), v.unknown()),
+});
+export type AgentConfig = v.InferOutput<typeof agentConfigSchema>;

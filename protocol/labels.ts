@@ -1,0 +1,14 @@
+/** Engine labels that the agent gives every node (`engine.labels.*` in placement constraints), and labels of the swarm itself. */
+
+export const INSTANCE_ID_LABEL = 'aws.instance-id';
+export const ZONE_LABEL = 'aws.availability-zone';
+export const INSTANCE_TYPE_LABEL = 'aws.instance-type';
+/** `on-demand` or `spot`. */
+export const LIFECYCLE_LABEL = 'aws.lifecycle';
+
+/** Users' labels must not begin with these. `com.docker.`, `io.docker.` and `org.dockerproject.` are Docker's: https://docs.docker.com/engine/manage-resources/labels/ */
+export const RESERVED_LABEL_PREFIXES = ['aws.', 'cdk-docker-swarm.', 'com.docker.', 'io.docker.', 'org.dockerproject.'];
+
+/** Swarm labels that make up the raft fence: a counter and the command that was carried out under it. */
+export const FENCE_COUNTER_LABEL = 'cdk-docker-swarm.fence';
+export const FENCE_COMMAND_LABEL = 'cdk-docker-swarm.command';
