@@ -1,6 +1,6 @@
 /** The cluster's own records in the token table. Written and read by functions only. */
 import * as v from 'valibot';
-import { codec, instanceIdSchema, ipv4Schema, joinTokenSchema, swarmIdSchema, text, whole } from './body';
+import { codec, instanceIdSchema, joinTokenSchema, swarmIdSchema, text, whole } from './body';
 
 /**
  * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than it has (attribute `epoch`).
@@ -25,7 +25,7 @@ export const membershipSchema = v.object({
   /** Who was told to make the swarm. Never erased: at most one swarm is ever made. Only an instance with the very same volume may take it over. */
   bootstrap: v.nullable(v.object({ seat: whole, instanceId: instanceIdSchema, volumeId: text(64), commandId: text(64) })),
   /** The one change of managers in flight, or null. */
-  managerChange: v.nullable(v.object({ kind: v.literal('join'), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, address: ipv4Schema })),
+  managerChange: v.nullable(v.object({ kind: v.picklist(['init', 'join']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole })),
   /** Workers that were told to join and are not yet Ready. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
   /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */

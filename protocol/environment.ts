@@ -39,6 +39,7 @@ export type SwarmSettings = v.InferOutput<typeof swarmSettingsSchema>;
 export const AGENT_CONFIG_PATH = '/etc/cdk-docker-swarm/agent.json';
 export const AGENT_BUNDLE_PATH = '/opt/cdk-docker-swarm/agent.cjs';
 export const AGENT_SERVICE = 'cdk-docker-swarm-agent';
+export const AGENT_LOG_PATH = '/var/log/cdk-docker-swarm-agent.log';
 /** The whole output of user data, on Amazon Linux. */
 export const BOOT_LOG_PATH = '/var/log/cloud-init-output.log';
 

@@ -1,0 +1,228 @@
+/**
+ * The program on every node: looks at the volume, the engine and its mailbox, takes the next step, and reports what changed. Everything is decided from what
+ * is there (`plan.ts`), so it may be killed at any line and started again.
+ */
+import type { Clock } from '../protocol/clock';
+import type { Command } from '../protocol/commands';
+import type { AgentConfig } from '../protocol/environment';
+import { tokensDigest, type Report } from '../protocol/report';
+import { daemonConfig } from './daemon-config';
+import type { Engine, EngineInfo } from './engine';
+import type { Host } from './host';
+import type { Identity } from './identity';
+import type { Inbox, Mailbox } from './mailbox';
+import { nextStep, type Step } from './plan';
+import { SwarmReporter } from './swarm-reporter';
+
+export type AgentLog = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, string | number | undefined>) => void;
+
+/** Between two looks while something is to happen to this node, and once nothing is. DynamoDB charges each reading of the mailbox. */
+const EAGER_MS = 200;
+const MANAGER_REST_MS = 2_000;
+const WORKER_REST_MS = 5_000;
+/** A settled worker reads its mailbox this often: 1,000 of them cost about 16 USD a month (0.125 USD per million eventually consistent half units). */
+const WORKER_MAILBOX_MS = 20_000;
+/** Heartbeats are writes, five times the price of a read. */
+const MANAGER_HEARTBEAT_MS = 15_000;
+const WORKER_HEARTBEAT_MS = 60_000;
+/** After an error, so that a broken part is not hammered. */
+const ERROR_PAUSE_MS = 2_000;
+
+export interface AgentParts {
+  config: AgentConfig;
+  identity: Identity;
+  clock: Clock;
+  log: AgentLog;
+  engine: Engine;
+  host: Host;
+  mailbox: Mailbox;
+}
+
+export class Agent {
+  private readonly manager: boolean;
+  private readonly swarmReporter: SwarmReporter;
+  private inbox: Inbox = {};
+  private inboxReadAt = Number.NEGATIVE_INFINITY;
+  private lastCommand: Report['lastCommand'];
+  private joinAttempts = 0;
+  private configured = false;
+  private reported: string | undefined;
+  private heartbeatAt = Number.NEGATIVE_INFINITY;
+  private wake = new AbortController();
+  private watching = false;
+  private settled = false;
+
+  constructor(private readonly parts: AgentParts) {
+    this.manager = parts.config.role === 'manager';
+    this.swarmReporter = new SwarmReporter(parts.engine, parts.mailbox, parts.clock);
+  }
+
+  /** Runs until the signal aborts. Never throws: what fails is logged and tried again. */
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.wake.abort());
+    while (!signal.aborted) {
+      let pause: number;
+      try {
+        pause = await this.look(signal);
+      } catch (error) {
+        this.parts.log('warn', 'A look failed; the next one tries again.', { error: sentence(error) });
+        pause = ERROR_PAUSE_MS;
+      }
+      if (pause > 0 && !signal.aborted) await this.parts.clock.sleep(pause, this.wake.signal);
+      if (!signal.aborted) this.wake = new AbortController();
+    }
+  }
+
+  /** One look, at most one step. Resolves with the pause until the next look, in milliseconds: none after a step, since it changed the picture. */
+  private async look(signal: AbortSignal): Promise<number> {
+    const volume = await this.lookAtVolume();
+    const info = volume && !volume.mounted ? undefined : await this.askEngine();
+    await this.readMailbox();
+    const step = nextStep({ now: this.parts.clock.now(), instanceId: this.parts.identity.instanceId, volume, swarm: info?.swarm, command: this.inbox.command });
+    if (await this.take(step, info)) return 0;
+    const leads = await this.leads(info);
+    const tokens = leads ? await this.unpublishedTokens() : undefined;
+    await this.report(volume, info, tokens);
+    if (leads) {
+      await this.swarmReporter.report(tokens);
+      this.watchNodes(signal);
+    }
+    await this.heartbeat(info !== undefined);
+    this.settled = step.kind === 'rest' && info?.swarm.state === 'active' && tokens === undefined;
+    if (!this.settled) return EAGER_MS;
+    return this.manager ? MANAGER_REST_MS : WORKER_REST_MS;
+  }
+
+  private async lookAtVolume(): Promise<{ id: string; mounted: boolean; device?: string } | undefined> {
+    const { seat } = this.parts.config;
+    if (!seat) return undefined;
+    const mounted = await this.parts.host.isMounted();
+    return { id: seat.volumeId, mounted, device: mounted ? undefined : await this.parts.host.findDevice(seat.volumeId) };
+  }
+
+  private async askEngine(): Promise<EngineInfo | undefined> {
+    return this.parts.engine.info().catch(() => undefined);
+  }
+
+  private async readMailbox(): Promise<void> {
+    const now = this.parts.clock.now();
+    if (this.settled && !this.manager && now - this.inboxReadAt < WORKER_MAILBOX_MS) return;
+    this.inbox = await this.parts.mailbox.read();
+    this.inboxReadAt = now;
+    if (this.inbox.refusal) this.parts.log('warn', 'A command was ignored.', { refusal: this.inbox.refusal });
+  }
+
+  /** True when the step changed something, so that another look is due at once. */
+  private async take(step: Step, info: EngineInfo | undefined): Promise<boolean> {
+    const { host, engine, identity, log } = this.parts;
+    switch (step.kind) {
+      case 'rest':
+        return false;
+      case 'refuse':
+        if (this.lastCommand?.id !== step.command.id) log('warn', `Refused to ${step.command.kind}.`, { commandId: step.command.id, reason: step.reason });
+        this.lastCommand = { id: step.command.id, outcome: 'refused', error: step.reason };
+        return false;
+      case 'done':
+        this.joinAttempts = 0;
+        this.lastCommand = { id: step.command.id, outcome: 'done' };
+        return false;
+      case 'mount-volume':
+        log('info', 'Mounting the state volume.', { device: step.device });
+        await host.mountVolume(step.device);
+        return true;
+      case 'start-engine':
+        await this.startEngine();
+        return true;
+      case 'leave':
+        log('info', 'Leaving the swarm.', { reason: step.reason });
+        await engine.leaveSwarm();
+        return true;
+      case 'init': {
+        const { advertiseAddress, addressPools, addressPoolPrefixLength } = step.command;
+        return this.obey(step.command, info, () => engine.initSwarm({ advertiseAddress, addressPools, addressPoolPrefixLength }));
+      }
+      case 'join': {
+        // Docker itself uses the first address only: another one at each try.
+        const { managers, token } = step.command;
+        const remote = managers[this.joinAttempts++ % managers.length]!;
+        return this.obey(step.command, info, () => engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
+      }
+    }
+  }
+
+  private async startEngine(): Promise<void> {
+    const { host, config, identity } = this.parts;
+    if (!this.configured) await host.configureEngine(daemonConfig(config, identity));
+    this.configured = true;
+    await host.startEngine();
+  }
+
+  /** Carries out a command and remembers how it fared. A failure is no end: the command stays valid, and a later look decides anew. True when it went well. */
+  private async obey(command: Command, info: EngineInfo | undefined, work: () => Promise<void>): Promise<boolean> {
+    this.parts.log('info', `Told to ${command.kind}.`, { commandId: command.id, reason: command.reason, engine: info?.version });
+    try {
+      await work();
+      this.lastCommand = { id: command.id, outcome: 'done' };
+      return true;
+    } catch (error) {
+      this.lastCommand = { id: command.id, outcome: 'failed', error: sentence(error) };
+      this.parts.log('warn', `Failed to ${command.kind}.`, { commandId: command.id, error: sentence(error) });
+      return false;
+    }
+  }
+
+  /** Whether this node leads the swarm. Without a quorum the engine cannot say, and nobody does. */
+  private async leads(info: EngineInfo | undefined): Promise<boolean> {
+    const { controlAvailable, nodeId } = info?.swarm ?? {};
+    if (!controlAvailable || !nodeId) return false;
+    return this.parts.engine.isLeader(nodeId).catch((error: unknown) => {
+      this.parts.log('warn', 'The engine does not say who leads.', { error: sentence(error) });
+      return false;
+    });
+  }
+
+  /** The swarm's join tokens while leader-token has not acknowledged them. */
+  private async unpublishedTokens(): Promise<Report['tokens']> {
+    const { tokens } = await this.parts.engine.swarm();
+    return tokensDigest(tokens) === this.inbox.publishedTokens ? undefined : tokens;
+  }
+
+  private async report(volume: { id: string; mounted: boolean } | undefined, info: EngineInfo | undefined, tokens: Report['tokens']): Promise<void> {
+    const { config, identity, mailbox } = this.parts;
+    const report: Report = {
+      instanceId: identity.instanceId,
+      role: config.role,
+      ...(config.seat && { seat: config.seat.number }),
+      address: identity.address,
+      ...(volume && { volume: { id: volume.id, state: volume.mounted ? 'mounted' : 'waiting' } }),
+      ...(info && { engine: { version: info.version }, swarm: info.swarm }),
+      ...(this.lastCommand && { lastCommand: this.lastCommand }),
+      ...(tokens && { tokens }),
+    };
+    const text = JSON.stringify(report);
+    if (text === this.reported) return;
+    await mailbox.writeReport(report);
+    this.reported = text;
+  }
+
+  private async heartbeat(engine: boolean): Promise<void> {
+    const now = this.parts.clock.now();
+    if (now - this.heartbeatAt < (this.manager ? MANAGER_HEARTBEAT_MS : WORKER_HEARTBEAT_MS)) return;
+    await this.parts.mailbox.writeHeartbeat({ at: now, engine });
+    this.heartbeatAt = now;
+  }
+
+  /** Wakes the leader's agent as soon as a node changes. Without it, the next look finds the change too. */
+  private watchNodes(signal: AbortSignal): void {
+    if (this.watching) return;
+    this.watching = true;
+    const ended = () => {
+      this.watching = false;
+    };
+    this.parts.engine.watchNodes(() => this.wake.abort(), signal).then(ended, ended);
+  }
+}
+
+function sentence(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 500);
+}

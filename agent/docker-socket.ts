@@ -1,0 +1,154 @@
+/** The real engine, over its Unix socket. API: https://docs.docker.com/reference/api/engine/version/v1.44/ */
+import { request, type IncomingMessage } from 'node:http';
+import type { SwarmNode } from '../protocol/swarm';
+import { INSTANCE_ID_LABEL } from '../protocol/labels';
+import { localNodeStates } from '../protocol/report';
+import { EngineError, type Engine, type EngineInfo, type LocalSwarm, type SwarmState } from './engine';
+
+/** Longer than the 20 s that Docker itself gives to a join. */
+const TIMEOUT_MS = 30_000;
+/** Answers are read up to here: a list of 20,000 nodes has about 40 MB. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** Where every swarm listens; the address is added by us. https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
+const SWARM_PORT = 2377;
+
+export class DockerSocket implements Engine {
+  /** The version that the engine speaks at most: Docker refuses versions below its floor, and ours asks for none. */
+  private apiVersion: string | undefined;
+
+  constructor(private readonly socketPath = '/var/run/docker.sock') {}
+
+  async info(): Promise<EngineInfo> {
+    const info = await this.json('GET', '/info');
+    const swarm = info.Swarm ?? {};
+    return { version: String(info.ServerVersion), swarm: localSwarm(swarm) };
+  }
+
+  async initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void> {
+    await this.json('POST', '/swarm/init', {
+      ListenAddr: `0.0.0.0:${SWARM_PORT}`,
+      AdvertiseAddr: options.advertiseAddress,
+      DefaultAddrPool: options.addressPools,
+      SubnetSize: options.addressPoolPrefixLength,
+    });
+  }
+
+  async joinSwarm(options: { remote: string; token: string; advertiseAddress: string }): Promise<void> {
+    await this.json('POST', '/swarm/join', {
+      ListenAddr: `0.0.0.0:${SWARM_PORT}`,
+      AdvertiseAddr: options.advertiseAddress,
+      RemoteAddrs: [`${options.remote}:${SWARM_PORT}`],
+      JoinToken: options.token,
+    });
+  }
+
+  async leaveSwarm(): Promise<void> {
+    await this.json('POST', '/swarm/leave?force=true');
+  }
+
+  async swarm(): Promise<SwarmState> {
+    const swarm = await this.json('GET', '/swarm');
+    return {
+      swarmId: swarm.ID,
+      version: swarm.Version.Index,
+      labels: swarm.Spec.Labels ?? {},
+      tokens: { manager: swarm.JoinTokens.Manager, worker: swarm.JoinTokens.Worker },
+    };
+  }
+
+  async labelSwarm(version: number, labels: Record<string, string>): Promise<void> {
+    const { Spec } = await this.json('GET', '/swarm');
+    await this.json('POST', `/swarm/update?version=${version}`, { ...Spec, Labels: { ...Spec.Labels, ...labels } });
+  }
+
+  async nodes(): Promise<SwarmNode[]> {
+    const nodes: any[] = await this.json('GET', '/nodes');
+    return nodes.map(toNode);
+  }
+
+  async isLeader(nodeId: string): Promise<boolean> {
+    const node = await this.json('GET', `/nodes/${nodeId}`);
+    return node.ManagerStatus?.Leader === true;
+  }
+
+  async watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {
+    const filters = encodeURIComponent(JSON.stringify({ type: ['node'] }));
+    const answer = await this.send('GET', await this.versioned(`/events?filters=${filters}`), undefined, signal, 0);
+    if (answer.statusCode !== 200) throw new EngineError(answer.statusCode ?? 0, await readAll(answer));
+    for await (const _ of answer) onEvent();
+  }
+
+  private async json(method: string, path: string, body?: unknown): Promise<any> {
+    const answer = await this.send(method, await this.versioned(path), body, undefined, TIMEOUT_MS);
+    const text = await readAll(answer);
+    if ((answer.statusCode ?? 0) >= 400) throw new EngineError(answer.statusCode!, messageOf(text));
+    return text ? JSON.parse(text) : undefined;
+  }
+
+  private async versioned(path: string): Promise<string> {
+    if (!this.apiVersion) {
+      const ping = await this.send('GET', '/_ping', undefined, undefined, TIMEOUT_MS);
+      await readAll(ping);
+      const version = ping.headers['api-version'];
+      if (typeof version !== 'string' || !/^\d+\.\d+$/.test(version)) throw new Error('The Docker engine does not say which API version it speaks.');
+      this.apiVersion = version;
+    }
+    return `/v${this.apiVersion}${path}`;
+  }
+
+  private send(method: string, path: string, body: unknown, signal: AbortSignal | undefined, timeout: number): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const payload = body === undefined ? undefined : JSON.stringify(body);
+      const headers = payload ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) } : {};
+      const sent = request({ socketPath: this.socketPath, method, path, headers, signal, timeout }, resolve);
+      sent.on('timeout', () => sent.destroy(new Error(`The Docker engine did not answer ${method} ${path.split('?')[0]} within ${timeout / 1000} s.`)));
+      sent.on('error', reject);
+      sent.end(payload);
+    });
+  }
+}
+
+async function readAll(answer: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of answer) {
+    size += part.length;
+    if (size > MAX_ANSWER_BYTES) throw new Error(`The Docker engine answered with more than ${MAX_ANSWER_BYTES} bytes.`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+function messageOf(text: string): string {
+  try {
+    return String(JSON.parse(text).message ?? text);
+  } catch {
+    return text;
+  }
+}
+
+function localSwarm(swarm: any): LocalSwarm {
+  const state = localNodeStates.find((known) => known === swarm.LocalNodeState) ?? 'error';
+  return {
+    state,
+    ...(swarm.NodeID && { nodeId: swarm.NodeID }),
+    ...(swarm.Cluster?.ID && { swarmId: swarm.Cluster.ID }),
+    controlAvailable: swarm.ControlAvailable === true,
+  };
+}
+
+function toNode(node: any): SwarmNode {
+  const instanceId = node.Description?.Engine?.Labels?.[INSTANCE_ID_LABEL];
+  return {
+    id: node.ID,
+    hostname: String(node.Description?.Hostname ?? '').slice(0, 255),
+    role: node.Spec.Role,
+    availability: node.Spec.Availability,
+    state: node.Status.State,
+    ...(instanceId && { instanceId: String(instanceId).slice(0, 32) }),
+    ...(node.Status.Addr && { address: node.Status.Addr }),
+    ...(node.ManagerStatus && {
+      manager: { leader: node.ManagerStatus.Leader === true, reachability: node.ManagerStatus.Reachability, address: node.ManagerStatus.Addr },
+    }),
+  };
+}

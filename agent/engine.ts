@@ -1,0 +1,46 @@
+/** The Docker engine of this node, as far as the agent needs it. Two engines answer to it: the real one (`docker-socket.ts`) and, in simulations, a simulated one. */
+import type { SwarmNode } from '../protocol/swarm';
+import type { Report } from '../protocol/report';
+
+/** What the engine says of its own part in a swarm. */
+export type LocalSwarm = NonNullable<Report['swarm']>;
+
+export interface EngineInfo {
+  version: string;
+  swarm: LocalSwarm;
+}
+
+export interface SwarmState {
+  swarmId: string;
+  /** `Cluster.Version.Index`: moves with every change of the cluster object. */
+  version: number;
+  labels: Record<string, string>;
+  tokens: { manager: string; worker: string };
+}
+
+/** An answer of the engine that is an error. `message` is Docker's own sentence. */
+export class EngineError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface Engine {
+  /** @throws Error when no engine answers */
+  info(): Promise<EngineInfo>;
+  initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void>;
+  /** Docker tries one remote only, for 20 s, then answers with an error and goes on in the background. */
+  joinSwarm(options: { remote: string; token: string; advertiseAddress: string }): Promise<void>;
+  leaveSwarm(): Promise<void>;
+  /** Managers only, as the next three. */
+  swarm(): Promise<SwarmState>;
+  /** Commits labels through raft. @throws EngineError "update out of sequence" when the version is not the present one */
+  labelSwarm(version: number, labels: Record<string, string>): Promise<void>;
+  nodes(): Promise<SwarmNode[]>;
+  isLeader(nodeId: string): Promise<boolean>;
+  /** Calls back on every event of a node, until the signal aborts or the engine ends it. */
+  watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,78 @@
+/** What the agent does to its own machine: the state volume and the engine's service. The only file that runs programs. */
+import { execFile } from 'node:child_process';
+import { mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Where Docker keeps its state, and where a seat's volume is mounted. */
+export const DOCKER_ROOT = '/var/lib/docker';
+const DAEMON_CONFIG = '/etc/docker/daemon.json';
+/** Programs of the operating system that hang are given up. Formatting 16 TiB takes a few seconds, since ext4 initialises lazily. */
+const TIMEOUT_MS = 120_000;
+/** How much of a device must be zeros before it counts as blank. */
+const BLANK_BYTES = 1024 * 1024;
+
+export interface Host {
+  /** The device of an attached EBS volume, or undefined while it is not there. */
+  findDevice(volumeId: string): Promise<string | undefined>;
+  /** Whether the volume is mounted where Docker keeps its state. */
+  isMounted(): Promise<boolean>;
+  /** Formats the device if, and only if, nothing was ever written to it; then mounts it. */
+  mountVolume(device: string): Promise<void>;
+  /** Writes `daemon.json`. Takes effect when the engine starts. */
+  configureEngine(config: Record<string, unknown>): Promise<void>;
+  /** Resolves when the engine answers. */
+  startEngine(): Promise<void>;
+}
+
+export const linuxHost: Host = {
+  async findDevice(volumeId) {
+    // Nitro instances name the link by the volume; older ones have only the name that the volume was attached under.
+    // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
+    const candidates = [`/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`, '/dev/sdf', '/dev/xvdf'];
+    for (const path of candidates) {
+      const device = await realpath(path).catch(() => undefined);
+      if (device) return device;
+    }
+    return undefined;
+  },
+
+  async isMounted() {
+    const mounts = await readFile('/proc/self/mountinfo', 'utf8');
+    return mounts.split('\n').some((line) => line.split(' ')[4] === DOCKER_ROOT);
+  },
+
+  async mountVolume(device) {
+    if (await isBlank(device)) await run('mkfs.ext4', ['-q', device], { timeout: TIMEOUT_MS });
+    await mkdir(DOCKER_ROOT, { recursive: true });
+    await run('mount', ['-t', 'ext4', device, DOCKER_ROOT], { timeout: TIMEOUT_MS });
+  },
+
+  async configureEngine(config) {
+    await mkdir(dirname(DAEMON_CONFIG), { recursive: true });
+    await writeFile(DAEMON_CONFIG, `${JSON.stringify(config, null, 2)}\n`);
+  },
+
+  async startEngine() {
+    await run('systemctl', ['start', 'docker'], { timeout: TIMEOUT_MS });
+  },
+};
+
+/** No file system, partition table or other signature that `blkid` knows, and nothing but zeros where one would be. */
+async function isBlank(device: string): Promise<boolean> {
+  const signature = await run('blkid', ['-p', device], { timeout: TIMEOUT_MS }).catch((error: { code?: number }) => {
+    // 2: nothing found. 8: several contradicting signatures, which is anything but blank. https://man7.org/linux/man-pages/man8/blkid.8.html
+    if (error.code === 2) return undefined;
+    throw error;
+  });
+  if (signature) return false;
+  const file = await open(device, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(BLANK_BYTES), 0, BLANK_BYTES, 0);
+    return buffer.subarray(0, bytesRead).every((byte) => byte === 0);
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,64 @@
+/** The node's only two dealings with AWS that matter: reading its own commands, writing its own reports. Its policy allows nothing else. */
+import { GetItemCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../protocol/commands';
+import { COMMANDS_KEY, HEARTBEAT_KEY, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
+import { heartbeatCodec, reportCodec, type Heartbeat, type Report } from '../protocol/report';
+import type { SwarmChunk } from '../protocol/swarm';
+import type { Refusal } from '../protocol/body';
+
+export interface Inbox {
+  command?: Command;
+  /** Why the item was not understood. */
+  refusal?: Refusal;
+  publishedTokens?: string;
+}
+
+export class Mailbox {
+  constructor(
+    private readonly client: DynamoDBClient,
+    private readonly tables: { tokenTable: string; reportTable: string },
+    private readonly key: string,
+  ) {}
+
+  async read(): Promise<Inbox> {
+    const { Item } = await this.client.send(new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(COMMANDS_KEY) }));
+    if (!Item) return {};
+    const item = unmarshall(Item);
+    const published = item[PUBLISHED_TOKENS_ATTRIBUTE];
+    const publishedTokens = typeof published === 'string' ? published : undefined;
+    if (item.body === undefined) return { publishedTokens };
+    const decoded = commandsCodec.decode(item);
+    return decoded.ok ? { command: decoded.value.command ?? undefined, publishedTokens } : { refusal: decoded.refusal, publishedTokens };
+  }
+
+  async writeReport(report: Report): Promise<void> {
+    await this.write(REPORT_KEY, reportCodec.encode(report));
+  }
+
+  async writeHeartbeat(heartbeat: Heartbeat): Promise<void> {
+    await this.write(HEARTBEAT_KEY, heartbeatCodec.encode(heartbeat));
+  }
+
+  /** The first chunk comes last: its event finds the report whole. */
+  async writeSwarmReport(chunks: SwarmChunk[]): Promise<void> {
+    for (const [n, chunk] of [...chunks.entries()].reverse()) await this.write(`${SWARM_KEY_PREFIX}${n}`, { ...chunk });
+  }
+
+  private async write(key: string, attributes: Record<string, string | number>): Promise<void> {
+    const names = Object.keys(attributes);
+    await this.client.send(
+      new UpdateItemCommand({
+        TableName: this.tables.reportTable,
+        Key: this.itemKey(key),
+        UpdateExpression: `SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`,
+        ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
+        ExpressionAttributeValues: marshall(Object.fromEntries(names.map((name) => [`:${name}`, attributes[name]]))),
+      }),
+    );
+  }
+
+  private itemKey(sortKey: string) {
+    return marshall({ [PARTITION_KEY]: this.key, [SORT_KEY]: sortKey });
+  }
+}

@@ -1,0 +1,56 @@
+/** Starts the agent: reads its configuration, asks IMDS who it is, and wires clients, host and engine. Started by systemd, which starts it again when it ends. */
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { fromInstanceMetadata } from '@smithy/credential-provider-imds';
+import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
+import { isoTime, systemClock as clock } from '../protocol/clock';
+import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, BOOT_LOG_PATH } from '../protocol/environment';
+import { mailbox } from '../protocol/keys';
+import { Agent, type AgentLog } from './agent';
+import { DockerSocket } from './docker-socket';
+import { linuxHost } from './host';
+import { readIdentity } from './identity';
+import { shipLogs } from './log-shipper';
+import { Mailbox } from './mailbox';
+
+const log: AgentLog = (level, message, fields = {}) => void process.stdout.write(`${JSON.stringify({ time: isoTime(clock.now()), level, message, ...fields })}\n`);
+
+async function main(): Promise<void> {
+  const config = v.parse(agentConfigSchema, JSON.parse(await readFile(AGENT_CONFIG_PATH, 'utf8')));
+  const identity = await readIdentity();
+  log('info', 'The agent starts.', { instanceId: identity.instanceId, role: config.role, node: process.version });
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+
+  const client = { region: config.region, credentials: fromInstanceMetadata({ maxRetries: 5 }) };
+  const agent = new Agent({
+    config,
+    identity,
+    clock,
+    log,
+    engine: new DockerSocket(),
+    host: linuxHost,
+    mailbox: new Mailbox(new DynamoDBClient(client), config, mailbox(config.roleId, identity.instanceId)),
+  });
+  const logs = shipLogs(
+    new CloudWatchLogsClient(client),
+    clock,
+    config.logGroup,
+    [
+      { path: BOOT_LOG_PATH, stream: `${identity.instanceId}/boot` },
+      { path: AGENT_LOG_PATH, stream: `${identity.instanceId}/agent` },
+    ],
+    stop.signal,
+  );
+  await Promise.all([agent.run(stop.signal), logs]);
+  log('info', 'The agent stops.');
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    log('error', 'The agent could not start; systemd tries again.', { error: error instanceof Error ? error.message : String(error) });
+    process.exit(1);
+  },
+);

@@ -1,0 +1,63 @@
+/** What the agent does next, from what is there now. Pure. Killed at any line, the agent finds its way from the same picture again. */
+import type { Command, CommandOf } from '../protocol/commands';
+import type { LocalSwarm } from './engine';
+
+export interface Local {
+  /** Milliseconds since 1970, by this node's clock. */
+  now: number;
+  instanceId: string;
+  /** Managers only. `device` is there once the volume is attached. */
+  volume?: { id: string; mounted: boolean; device?: string };
+  /** Undefined while no engine answers. */
+  swarm?: LocalSwarm;
+  command?: Command;
+}
+
+export type Step =
+  | { kind: 'rest'; reason: string }
+  | { kind: 'mount-volume'; device: string }
+  | { kind: 'start-engine' }
+  | { kind: 'init'; command: CommandOf<'init'> }
+  | { kind: 'join'; command: CommandOf<'join'> }
+  | { kind: 'leave'; reason: string }
+  /** The command is not carried out; the reason goes into the report. */
+  | { kind: 'refuse'; command: Command; reason: string }
+  /** What the command wants is so. */
+  | { kind: 'done'; command: Command };
+
+export function nextStep({ now, instanceId, volume, swarm, command }: Local): Step {
+  if (volume && !volume.mounted) {
+    return volume.device ? { kind: 'mount-volume', device: volume.device } : { kind: 'rest', reason: 'The volume is not attached yet.' };
+  }
+  if (!swarm) return { kind: 'start-engine' };
+  const expired = command !== undefined && now >= command.expiresAt;
+  // Without a node id nothing was ever joined: what is pending is a join of ours that Docker keeps trying in the background. https://github.com/moby/moby/issues/25432
+  const joinGoesOn = (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;
+  if (joinGoesOn && (command?.kind !== 'join' || expired)) return { kind: 'leave', reason: 'A join goes on in the background, and no valid command asks for it.' };
+  if (!command) return { kind: 'rest', reason: 'No command.' };
+  if (command.instanceId !== instanceId) return { kind: 'refuse', command, reason: 'It is meant for another instance.' };
+  if (isSo(command, swarm)) return { kind: 'done', command };
+  if (expired) return { kind: 'refuse', command, reason: 'It expired.' };
+  switch (command.kind) {
+    case 'leave':
+      return { kind: 'leave', reason: command.reason };
+    case 'init':
+      if (volume?.id !== command.volumeId) return { kind: 'refuse', command, reason: 'The swarm is to be made on another volume than this node has.' };
+      return swarm.state === 'inactive' ? { kind: 'init', command } : { kind: 'rest', reason: `The engine's swarm part is ${swarm.state}.` };
+    case 'join':
+      if (swarm.state === 'active') return { kind: 'refuse', command, reason: 'This node is a member of another swarm.' };
+      return swarm.state === 'inactive' ? { kind: 'join', command } : { kind: 'rest', reason: `The engine's swarm part is ${swarm.state}.` };
+  }
+}
+
+function isSo(command: Command, swarm: LocalSwarm): boolean {
+  switch (command.kind) {
+    case 'init':
+      return swarm.state === 'active';
+    case 'join':
+      // Workers are not told which swarm they are in.
+      return swarm.state === 'active' && (swarm.swarmId === undefined || swarm.swarmId === command.swarmId);
+    case 'leave':
+      return swarm.state === 'inactive';
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The leader's view of the swarm, behind its raft fence: before each report a counter is committed to a label of the swarm. Only a leader with a quorum can
+ * commit, so a report with the new version index cannot come from a leader that was deposed.
+ */
+import type { Clock } from '../protocol/clock';
+import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../protocol/labels';
+import { tokensDigest, type JoinTokens } from '../protocol/report';
+import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
+import type { Engine } from './engine';
+import type { Mailbox } from './mailbox';
+
+/** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
+export const REFRESH_MS = 30_000;
+
+export class SwarmReporter {
+  private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly mailbox: Mailbox,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Reports the node list if it changed or if its last report grew old.
+   * @param tokens join tokens that the node's own report carries to be published: their publisher is woken by the swarm report alone
+   */
+  async report(tokens: JoinTokens | undefined): Promise<void> {
+    const nodes = JSON.stringify(await this.engine.nodes());
+    const now = this.clock.now();
+    const digest = tokens && tokensDigest(tokens);
+    const changed = this.written?.nodes !== nodes || (digest !== undefined && this.written.tokens !== digest);
+    if (!changed && this.written && now - this.written.at < REFRESH_MS) return;
+    const report = await this.fenced();
+    await this.mailbox.writeSwarmReport(encodeSwarmReport(report));
+    this.written = { nodes: JSON.stringify(report.nodes), tokens: digest, at: now };
+  }
+
+  /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */
+  private async fenced(): Promise<SwarmReport> {
+    const { version, labels } = await this.engine.swarm();
+    const counter = Number(labels[FENCE_COUNTER_LABEL] ?? 0) + 1;
+    await this.engine.labelSwarm(version, { [FENCE_COUNTER_LABEL]: String(counter), [FENCE_COMMAND_LABEL]: 'report' });
+    const [{ swarmId, version: epoch }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
+    return { swarmId, epoch, nodes };
+  }
+}

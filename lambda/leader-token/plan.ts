@@ -1,0 +1,38 @@
+/** Decides whether what a manager reports of the swarm becomes the leader record. Pure. */
+import type { LeaderRecord, Membership } from '../../protocol/cluster';
+import type { Report } from '../../protocol/report';
+import { tokensDigest } from '../../protocol/report';
+import type { SwarmReport } from '../../protocol/swarm';
+
+export interface Observed {
+  /** Milliseconds since 1970. */
+  now: number;
+  /** Of the mailbox that was written to. */
+  instanceId: string;
+  report: Report;
+  swarm: SwarmReport;
+  leader?: LeaderRecord;
+  membership: Membership;
+}
+
+export type Decision =
+  | { kind: 'publish'; leader: LeaderRecord; /** Names the tokens taken from this report, so that the node erases them. */ publishedTokens?: string; reason: string }
+  | { kind: 'ignore'; reason: string }
+  | { kind: 'refuse'; reason: string };
+
+export function plan({ now, instanceId, report, swarm, leader, membership }: Observed): Decision {
+  if (report.instanceId !== instanceId || report.role !== 'manager') return { kind: 'refuse', reason: 'The report is not of the manager whose mailbox it lies in.' };
+  if (leader && swarm.swarmId !== leader.swarmId) return { kind: 'refuse', reason: 'It is the report of another swarm than this cluster has.' };
+  if (!leader && membership.bootstrap?.instanceId !== instanceId) return { kind: 'refuse', reason: 'No swarm was made here yet, and this instance was not told to make one.' };
+  if (leader && swarm.epoch <= leader.epoch) return { kind: 'ignore', reason: `Its epoch ${swarm.epoch} is not above ${leader.epoch}, which is published.` };
+  const self = swarm.nodes.find((node) => node.instanceId === instanceId);
+  if (self?.id !== report.swarm?.nodeId || !self?.manager?.leader) return { kind: 'refuse', reason: 'By its own node list it does not lead the swarm.' };
+  const tokens = report.tokens ?? leader?.tokens;
+  if (!tokens) return { kind: 'ignore', reason: 'It carries no join tokens, and none are published.' };
+  return {
+    kind: 'publish',
+    leader: { swarmId: swarm.swarmId, epoch: swarm.epoch, instanceId, tokens, updatedAt: now },
+    publishedTokens: report.tokens && tokensDigest(report.tokens),
+    reason: leader ? `Its epoch ${swarm.epoch} is above ${leader.epoch}.` : 'The first report of the swarm that this instance was told to make.',
+  };
+}

@@ -1,0 +1,107 @@
+/** Checks one manager's swarm report and publishes it: the leader record, the node list and the acknowledgement of the tokens in one transaction. */
+import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBClient, type TransactWriteItem } from '@aws-sdk/client-dynamodb';
+import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { marshall } from '@aws-sdk/util-dynamodb';
+import type { Clock } from '../../protocol/clock';
+import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
+import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../protocol/commands';
+import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_PREFIX, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
+import { reportCodec } from '../../protocol/report';
+import { decodeSwarmReport, encodeSwarmReport, type SwarmReport } from '../../protocol/swarm';
+import type { Log } from '../log';
+import { decodeOwn, queryPartition } from '../tables';
+import { plan, type Decision } from './plan';
+
+export interface Publisher {
+  clock: Clock;
+  log: Log;
+  dynamodb: DynamoDBClient;
+  sqs: SQSClient;
+  tokenTable: string;
+  reportTable: string;
+  managerRoleId: string;
+  joinQueueUrl: string;
+}
+
+type Items = Record<string, unknown>[];
+
+/** @param box the mailbox that a swarm report was written to: a key of the stream, untrusted */
+export async function publish(by: Publisher, box: string): Promise<void> {
+  const sender = parseMailbox(box);
+  if (sender?.roleId !== by.managerRoleId) return by.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', { metric: 'ReportsIgnored' });
+  const { instanceId } = sender;
+  const [reported, records] = await Promise.all([queryPartition(by.dynamodb, by.reportTable, box), queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION)]);
+  const report = reportCodec.decode(withKey(reported, REPORT_KEY));
+  const swarm = decodeSwarmReport(withPrefix(reported, SWARM_KEY_PREFIX));
+  if (!report.ok || !swarm.ok) {
+    const refused = report.ok ? swarm : report;
+    return by.log('warn', 'A swarm report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: refused.ok ? undefined : refused.refusal });
+  }
+  const decision = plan({
+    now: by.clock.now(),
+    instanceId,
+    report: report.value,
+    swarm: swarm.value,
+    leader: decodeOwn(by, leaderCodec, withKey(records, LEADER_KEY)),
+    membership: decodeOwn(by, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership,
+  });
+  if (decision.kind === 'ignore') return by.log('info', 'Not published.', { instanceId, reason: decision.reason });
+  if (decision.kind === 'refuse') return by.log('error', 'Refused.', { metric: 'MembershipAlarms', instanceId, reason: decision.reason });
+
+  const published = withPrefix(records, NODES_KEY_PREFIX);
+  if (!(await write(by, box, decision, swarm.value, published))) {
+    return by.log('info', 'Not published.', { instanceId, reason: 'A greater epoch was published meanwhile.' });
+  }
+  by.log('info', 'Published.', { instanceId, epoch: swarm.value.epoch, nodes: swarm.value.nodes.length, reason: decision.reason });
+  const before = decodeSwarmReport(published);
+  const sameNodes = before.ok && JSON.stringify(before.value.nodes) === JSON.stringify(swarm.value.nodes);
+  if (!sameNodes || decision.publishedTokens) {
+    await by.sqs.send(new SendMessageCommand({ QueueUrl: by.joinQueueUrl, MessageBody: JSON.stringify({ reason: 'leader-token published' }) }));
+  }
+}
+
+/** False when what is published already has this epoch or a greater one: nothing was written then. */
+async function write(by: Publisher, box: string, decision: Decision & { kind: 'publish' }, swarm: SwarmReport, published: Items): Promise<boolean> {
+  const put = (key: string, attributes: object) => ({ TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key, ...attributes }) });
+  const chunks = encodeSwarmReport(swarm);
+  const writes: TransactWriteItem[] = [
+    {
+      Put: {
+        ...put(LEADER_KEY, { epoch: swarm.epoch, ...leaderCodec.encode(decision.leader) }),
+        ConditionExpression: 'attribute_not_exists(#epoch) OR #epoch < :epoch',
+        ExpressionAttributeNames: { '#epoch': 'epoch' },
+        ExpressionAttributeValues: marshall({ ':epoch': swarm.epoch }),
+      },
+    },
+    ...chunks.map((chunk, n) => ({ Put: put(`${NODES_KEY_PREFIX}${n}`, chunk) })),
+    ...published.slice(chunks.length).map((old) => ({
+      Delete: { TableName: by.tokenTable, Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: old[SORT_KEY] }) },
+    })),
+  ];
+  if (decision.publishedTokens) {
+    writes.push({
+      Update: {
+        TableName: by.tokenTable,
+        Key: marshall({ [PARTITION_KEY]: box, [SORT_KEY]: COMMANDS_KEY }),
+        UpdateExpression: 'SET #published = :published',
+        ExpressionAttributeNames: { '#published': PUBLISHED_TOKENS_ATTRIBUTE },
+        ExpressionAttributeValues: marshall({ ':published': decision.publishedTokens }),
+      },
+    });
+  }
+  try {
+    await by.dynamodb.send(new TransactWriteItemsCommand({ TransactItems: writes }));
+    return true;
+  } catch (error) {
+    if (error instanceof TransactionCanceledException && error.CancellationReasons?.[0]?.Code === 'ConditionalCheckFailed') return false;
+    throw error;
+  }
+}
+
+function withKey(items: Items, key: string): Record<string, unknown> | undefined {
+  return items.find((item) => item[SORT_KEY] === key);
+}
+
+function withPrefix(items: Items, prefix: string): Items {
+  return items.filter((item) => String(item[SORT_KEY]).startsWith(prefix));
+}

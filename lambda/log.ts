@@ -1,0 +1,9 @@
+/** One JSON line a decision, on standard output, where Lambda picks it up. What is logged never holds a record's contents. */
+import { isoTime, type Clock } from '../protocol/clock';
+
+export type Level = 'info' | 'warn' | 'error';
+export type Log = (level: Level, message: string, fields?: Record<string, string | number | boolean | undefined>) => void;
+
+export function jsonLog(clock: Clock, write: (line: string) => void = (line) => void process.stdout.write(`${line}\n`)): Log {
+  return (level, message, fields = {}) => write(JSON.stringify({ time: isoTime(clock.now()), level, message, ...fields }));
+}

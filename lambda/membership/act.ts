@@ -1,0 +1,116 @@
+/** Carries out a plan. What is written is one transaction under the lease; what is asked of AWS may be asked again. */
+import { CompleteLifecycleActionCommand, RecordLifecycleActionHeartbeatCommand, type AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import { SignalResourceCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import { marshall } from '@aws-sdk/util-dynamodb';
+import { membershipCodec, type Membership } from '../../protocol/cluster';
+import { commandsCodec } from '../../protocol/commands';
+import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
+import type { Log } from '../log';
+import type { Effect, Plan } from './admit';
+import { leaseCondition, type Lease } from './lease';
+
+/** Names of the hooks that the constructs put on every group. */
+export const LAUNCH_HOOK = 'launch';
+export const TERMINATE_HOOK = 'terminate';
+
+export interface Actor {
+  log: Log;
+  dynamodb: DynamoDBClient;
+  ec2: EC2Client;
+  autoScaling: AutoScalingClient;
+  cloudFormation: CloudFormationClient;
+  tokenTable: string;
+  roleIds: Record<'manager' | 'worker', string>;
+}
+
+/** Writes the membership record and the mailboxes, all or nothing. False when the lease was lost: nothing was written then. */
+export async function write(by: Actor, lease: Lease, membership: Membership, commands: Plan['commands']): Promise<boolean> {
+  try {
+    await by.dynamodb.send(
+      new TransactWriteItemsCommand({
+        TransactItems: [
+          { ConditionCheck: { TableName: by.tokenTable, ...leaseCondition(lease) } },
+          { Put: { TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: MEMBERSHIP_KEY, ...membershipCodec.encode(membership) }) } },
+          ...commands.map(({ instanceId, role, command }) => {
+            const { v, body } = commandsCodec.encode({ command });
+            return {
+              // An update, since the item also holds what leader-token tells this node.
+              Update: {
+                TableName: by.tokenTable,
+                Key: marshall({ [PARTITION_KEY]: mailbox(by.roleIds[role], instanceId), [SORT_KEY]: COMMANDS_KEY }),
+                UpdateExpression: 'SET #v = :v, #body = :body',
+                ExpressionAttributeNames: { '#v': 'v', '#body': 'body' },
+                ExpressionAttributeValues: marshall({ ':v': v, ':body': body }),
+              },
+            };
+          }),
+        ],
+      }),
+    );
+    for (const { instanceId, command, reason } of commands) by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', { instanceId, commandId: command?.id, reason });
+    return true;
+  } catch (error) {
+    if (error instanceof TransactionCanceledException && error.CancellationReasons?.[0]?.Code === 'ConditionalCheckFailed') return false;
+    throw error;
+  }
+}
+
+/** True when it is done for good; false when it is to be tried again by a later look. */
+export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
+  const { instanceId, reason } = effect;
+  try {
+    switch (effect.kind) {
+      case 'attach-volume':
+        await by.ec2.send(new AttachVolumeCommand({ InstanceId: instanceId, VolumeId: effect.volumeId, Device: effect.device }));
+        break;
+      case 'admit':
+        await completeHook(by.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'CONTINUE');
+        if (effect.stackId && effect.logicalId) await signal(by.cloudFormation, effect.stackId, effect.logicalId, instanceId);
+        break;
+      case 'abandon':
+        await completeHook(by.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'ABANDON');
+        break;
+      case 'extend-hook':
+        await by.autoScaling.send(
+          new RecordLifecycleActionHeartbeatCommand({ AutoScalingGroupName: effect.group, InstanceId: instanceId, LifecycleHookName: LAUNCH_HOOK }),
+        );
+        break;
+    }
+    by.log('info', `Done: ${effect.kind}.`, { instanceId, reason });
+    return true;
+  } catch (error) {
+    by.log('warn', `Failed: ${effect.kind}. It is tried again at the next look.`, { instanceId, reason, error: describeError(error) });
+    return false;
+  }
+}
+
+/** Completes a hook. An action that is no longer there was completed before. */
+export async function completeHook(client: AutoScalingClient, instanceId: string, group: string, hook: string, result: 'CONTINUE' | 'ABANDON'): Promise<void> {
+  try {
+    await client.send(
+      new CompleteLifecycleActionCommand({ AutoScalingGroupName: group, InstanceId: instanceId, LifecycleHookName: hook, LifecycleActionResult: result }),
+    );
+  } catch (error) {
+    if (!isValidationError(error, /No active Lifecycle Action/i)) throw error;
+  }
+}
+
+/** Tells CloudFormation that this instance is up. A stack or resource that waits for no signal has got what it needed, or never asked. */
+async function signal(client: CloudFormationClient, stackId: string, logicalId: string, instanceId: string): Promise<void> {
+  try {
+    await client.send(new SignalResourceCommand({ StackName: stackId, LogicalResourceId: logicalId, UniqueId: instanceId, Status: 'SUCCESS' }));
+  } catch (error) {
+    if (!isValidationError(error, /cannot be signaled|already been signaled/i)) throw error;
+  }
+}
+
+function isValidationError(error: unknown, message: RegExp): boolean {
+  return error instanceof Error && error.name === 'ValidationError' && message.test(error.message);
+}
+
+/** Name and message of an AWS error: AWS repeats request parameters there, and none of ours is secret but a token, which is never a parameter by itself. */
+export function describeError(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 500) : 'unknown';
+}

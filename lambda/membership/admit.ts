@@ -1,0 +1,241 @@
+/**
+ * Rule `admit`: from an instance that waits at its launch hook to a node of the swarm that is Ready.
+ *
+ * - A seat's volume is attached as soon as its instance speaks.
+ * - Seat 0 makes the swarm, once in the cluster's life: the claim names the volume, and only an instance with that very volume may repeat it.
+ * - Managers join one at a time, and only while every member is reachable and every node's role equals its membership. Workers join in bounded parallel.
+ * - A node is admitted when the leader's list shows it Ready, in its role, under the node id that its own mailbox reports, with its own instance id as label.
+ * - Past its deadline an instance is abandoned, unless a swarm exists whose quorum does not report: it may carry that quorum.
+ *
+ * Pure: reads an observation, returns what to write and what to do.
+ */
+import type { Command, CommandOf } from '../../protocol/commands';
+import type { Membership } from '../../protocol/cluster';
+import type { SwarmNode } from '../../protocol/swarm';
+import type { Instance, Observation } from './observation';
+
+/** From the launch of an instance until it is given up, if it has not become a Ready node by then. Shorter than the hook's heartbeat timeout. */
+export const ADMISSION_DEADLINE_MS = 10 * 60_000;
+/** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */
+export const COMMAND_MS = 60_000;
+/** Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the membership record and a manager fit one transaction. */
+export const WORKER_JOINS = 90;
+/** Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record. */
+export const MAX_COMMANDS = 98;
+/** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
+export const LEADER_STALE_MS = 90_000;
+/** What the volume is attached as. Nitro instances ignore the name and the agent finds the volume by its id. */
+export const VOLUME_DEVICE = '/dev/sdf';
+
+export type Effect = { instanceId: string; reason: string } & (
+  | { kind: 'attach-volume'; volumeId: string; device: string }
+  /** Continue the launch hook, then tell the stack. */
+  | { kind: 'admit'; group: string; stackId?: string; logicalId?: string }
+  | { kind: 'abandon'; group: string }
+  | { kind: 'extend-hook'; group: string }
+);
+
+export interface Plan {
+  /** The membership record as it is to be; the very object observed when nothing changes. */
+  membership: Membership;
+  /** What to write into mailboxes: a command, or null to erase one. */
+  commands: { instanceId: string; role: 'manager' | 'worker'; command: Command | null; reason: string }[];
+  effects: Effect[];
+  /** Nothing to do about it here, but somebody should know. */
+  alarms: { instanceId: string; reason: string }[];
+}
+
+export function admit(observed: Observation, newId: () => string): Plan {
+  return new Admission(observed, newId).plan();
+}
+
+class Admission {
+  private readonly commands: Plan['commands'] = [];
+  private readonly effects: Effect[] = [];
+  private readonly alarms: Plan['alarms'] = [];
+  private readonly membership: Membership;
+  private readonly waiting: Instance[];
+  private readonly quorumVisible: boolean;
+
+  constructor(
+    private readonly observed: Observation,
+    private readonly newId: () => string,
+  ) {
+    this.membership = structuredClone(observed.membership);
+    this.waiting = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
+    this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
+  }
+
+  plan(): Plan {
+    this.settleJoins();
+    for (const instance of this.waiting) this.consider(instance);
+    this.admitManager();
+    this.admitWorkers();
+    for (const [instanceId, admission] of Object.entries(this.membership.admissions)) {
+      this.effects.push({ kind: 'admit', instanceId, ...admission, reason: 'The leader reports it Ready, in its role and under its own instance id.' });
+    }
+    const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
+    return { membership: changed ? this.membership : this.observed.membership, commands: this.commands, effects: this.effects, alarms: this.alarms };
+  }
+
+  /** Joins in flight that came to an end: the node is Ready, or its instance left, or its time is over. The token goes from its mailbox. */
+  private settleJoins(): void {
+    const { managerChange, workerJoins } = this.membership;
+    if (managerChange) {
+      const end = this.endOfJoin(managerChange.instanceId, managerChange.expiresAt);
+      if (end) {
+        this.membership.managerChange = null;
+        this.commands.push({ instanceId: managerChange.instanceId, role: 'manager', command: null, reason: end });
+      }
+    }
+    for (const [instanceId, { expiresAt }] of Object.entries(workerJoins)) {
+      const end = this.endOfJoin(instanceId, expiresAt);
+      if (!end) continue;
+      delete workerJoins[instanceId];
+      this.commands.push({ instanceId, role: 'worker', command: null, reason: end });
+    }
+  }
+
+  private endOfJoin(instanceId: string, expiresAt: number): string | undefined {
+    const instance = this.observed.instances.find((one) => one.instanceId === instanceId);
+    if (!instance || !/^(Pending|InService)/.test(instance.lifecycleState)) return 'Its instance left.';
+    if (this.readyNode(instance)) return 'It has joined.';
+    return this.observed.now >= expiresAt ? 'Its command expired.' : undefined;
+  }
+
+  private consider(instance: Instance): void {
+    const { instanceId, group, report, ec2 } = instance;
+    if (this.readyNode(instance)) {
+      this.membership.admissions[instanceId] = { group: group.name, ...group.stack };
+      return;
+    }
+    if (ec2 && this.observed.now - ec2.launchedAt >= ADMISSION_DEADLINE_MS) return this.pastDeadline(instance);
+    if (report?.swarm?.swarmId && this.observed.leader && report.swarm.swarmId !== this.observed.leader.swarmId) {
+      this.alarms.push({ instanceId, reason: 'It is a member of another swarm than this cluster. It is not admitted.' });
+      return;
+    }
+    if (report && group.role === 'manager') this.attachVolume(instance);
+  }
+
+  private pastDeadline({ instanceId, group }: Instance): void {
+    const minutes = ADMISSION_DEADLINE_MS / 60_000;
+    if (this.observed.leader && !this.quorumVisible) {
+      this.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch, but no quorum reports, so nothing is thrown away.` });
+    } else {
+      this.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch.` });
+    }
+  }
+
+  private attachVolume({ instanceId, group, ec2 }: Instance): void {
+    const seat = this.observed.seats.find((one) => one.seat === group.seat);
+    const volume = this.observed.volumes.find((one) => one.volumeId === seat?.volumeId);
+    if (volume?.state === 'available' && ec2?.state === 'running') {
+      this.effects.push({ kind: 'attach-volume', instanceId, volumeId: volume.volumeId, device: VOLUME_DEVICE, reason: `It holds seat ${group.seat} and reports.` });
+    }
+  }
+
+  private admitManager(): void {
+    const candidates = this.waiting
+      .filter(({ group }) => group.role === 'manager')
+      .sort((a, b) => a.group.seat! - b.group.seat!)
+      .filter((instance) => this.mayBeCommanded(instance) && this.hasItsVolume(instance));
+    const first = candidates[0];
+    if (!first) return;
+    if (!this.observed.leader) return this.bootstrap(candidates);
+    if (this.membership.managerChange || !this.quorumVisible || !this.managersSettled()) return;
+    this.command(first, this.joinCommand(first, this.observed.leader.tokens.manager));
+  }
+
+  private bootstrap(candidates: Instance[]): void {
+    const instance = candidates.find(({ group }) => group.seat === 0);
+    const seat = this.observed.seats.find((one) => one.seat === 0);
+    if (!instance || !seat) return;
+    const claim = this.membership.bootstrap;
+    if (claim && claim.volumeId !== seat.volumeId) {
+      this.alarms.push({ instanceId: instance.instanceId, reason: 'The swarm was to be made on another volume than this seat has now. No second swarm is made.' });
+      return;
+    }
+    if (this.membership.managerChange?.instanceId === instance.instanceId) return;
+    const command: CommandOf<'init'> = {
+      kind: 'init',
+      id: this.newId(),
+      instanceId: instance.instanceId,
+      expiresAt: this.observed.now + COMMAND_MS,
+      reason: claim ? 'The swarm was never made, and this is the volume it was to be made on.' : 'No swarm was ever made, and this is seat 0.',
+      volumeId: seat.volumeId,
+      advertiseAddress: seat.address,
+      ...this.observed.settings,
+    };
+    this.membership.bootstrap = { seat: 0, instanceId: instance.instanceId, volumeId: seat.volumeId, commandId: command.id };
+    this.command(instance, command);
+  }
+
+  /** The one change of managers in flight from now on. */
+  private command({ instanceId, group }: Instance, command: CommandOf<'init' | 'join'>): void {
+    this.membership.managerChange = { kind: command.kind, seat: group.seat!, instanceId, commandId: command.id, expiresAt: command.expiresAt };
+    this.commands.push({ instanceId, role: 'manager', command, reason: command.reason });
+  }
+
+  private admitWorkers(): void {
+    const { leader } = this.observed;
+    if (!leader || !this.quorumVisible) return;
+    for (const instance of this.waiting) {
+      if (Object.keys(this.membership.workerJoins).length >= WORKER_JOINS || this.commands.length >= MAX_COMMANDS) return;
+      if (instance.group.role !== 'worker' || this.membership.workerJoins[instance.instanceId] || !this.mayBeCommanded(instance)) continue;
+      const command = this.joinCommand(instance, leader.tokens.worker);
+      this.membership.workerJoins[instance.instanceId] = { commandId: command.id, expiresAt: command.expiresAt };
+      this.commands.push({ instanceId: instance.instanceId, role: 'worker', command, reason: command.reason });
+    }
+  }
+
+  /** Its engine answers and belongs to no swarm. */
+  private mayBeCommanded({ instanceId, report }: Instance): boolean {
+    return report?.swarm?.state === 'inactive' && !this.membership.admissions[instanceId];
+  }
+
+  /** Both EC2 and the agent say that the seat's own volume is where the engine keeps its state. */
+  private hasItsVolume({ instanceId, group, report }: Instance): boolean {
+    const seat = this.observed.seats.find((one) => one.seat === group.seat);
+    if (!seat || report?.volume?.state !== 'mounted' || report.volume.id !== seat.volumeId) return false;
+    return this.observed.volumes.some((volume) => volume.volumeId === seat.volumeId && volume.attachedTo === instanceId);
+  }
+
+  private joinCommand({ instanceId, group }: Instance, token: string): CommandOf<'join'> {
+    return {
+      kind: 'join',
+      id: this.newId(),
+      instanceId,
+      expiresAt: this.observed.now + COMMAND_MS,
+      reason: `A ${group.role} of ${group.name} whose engine answers and belongs to no swarm.`,
+      role: group.role,
+      token,
+      swarmId: this.observed.leader!.swarmId,
+      managers: this.managerAddresses(),
+    };
+  }
+
+  /** Every member of raft is reachable, and every manager is a member. */
+  private managersSettled(): boolean {
+    const { nodes } = this.observed;
+    return nodes.some(({ manager }) => manager) && nodes.every(({ role, manager }) => (role === 'manager' ? manager?.reachability === 'reachable' : !manager));
+  }
+
+  private managerAddresses(): string[] {
+    const members = this.observed.nodes.filter(({ manager }) => manager?.reachability === 'reachable');
+    members.sort((a, b) => Number(b.manager!.leader) - Number(a.manager!.leader));
+    return members.map(({ manager }) => manager!.address.replace(/:\d+$/, ''));
+  }
+
+  /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */
+  private readyNode({ instanceId, group, report }: Instance): SwarmNode | undefined {
+    const nodeId = report?.swarm?.state === 'active' ? report.swarm.nodeId : undefined;
+    return this.observed.nodes.find(
+      (node) =>
+        node.id === nodeId &&
+        node.instanceId === instanceId &&
+        node.role === group.role &&
+        node.state === 'ready' &&
+        (group.role === 'worker' || node.manager?.reachability === 'reachable'),
+    );
+  }
+}

@@ -1,0 +1,47 @@
+/** What a membership decision is made from. Gathered afresh for every round by `observe.ts`; the rules read nothing else. */
+import type { NodeRole } from '../../protocol/body';
+import type { LeaderRecord, Membership } from '../../protocol/cluster';
+import type { Seats, SwarmSettings } from '../../protocol/environment';
+import type { Report } from '../../protocol/report';
+import type { SwarmNode } from '../../protocol/swarm';
+
+export interface Observation {
+  /** Milliseconds since 1970. */
+  now: number;
+  seats: Seats;
+  settings: SwarmSettings;
+  leader?: LeaderRecord;
+  /** The swarm's node list as its leader last gave it; empty when none was ever given. */
+  nodes: SwarmNode[];
+  membership: Membership;
+  instances: Instance[];
+  volumes: Volume[];
+}
+
+/** A member of one of the cluster's Auto Scaling groups. */
+export interface Instance {
+  instanceId: string;
+  group: Group;
+  /** As Auto Scaling names it: `Pending:Wait`, `InService`, ... */
+  lifecycleState: string;
+  /** Absent when EC2 was not asked (instances in service) or does not know it yet. */
+  ec2?: { state: string; address?: string; launchedAt: number };
+  /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook. */
+  report?: Report;
+}
+
+export interface Group {
+  name: string;
+  role: NodeRole;
+  /** Managers only. */
+  seat?: number;
+  /** Where CloudFormation waits for signals; absent on groups that were not made by CloudFormation. */
+  stack?: { stackId: string; logicalId: string };
+}
+
+export interface Volume {
+  volumeId: string;
+  /** As EC2 names it: `available`, `in-use`, ... */
+  state: string;
+  attachedTo?: string;
+}

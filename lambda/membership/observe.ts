@@ -1,0 +1,151 @@
+/** Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait, of their instances, volumes and reports. */
+import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
+import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DescribeInstancesCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import type { Clock } from '../../protocol/clock';
+import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
+import type { Seats, SwarmSettings } from '../../protocol/environment';
+import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
+import { reportCodec, type Report } from '../../protocol/report';
+import { decodeSwarmReport } from '../../protocol/swarm';
+import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
+import type { Log } from '../log';
+import { decodeOwn, queryPartition } from '../tables';
+import type { Group, Instance, Observation, Volume } from './observation';
+
+export interface Observer {
+  clock: Clock;
+  log: Log;
+  dynamodb: DynamoDBClient;
+  ec2: EC2Client;
+  autoScaling: AutoScalingClient;
+  cluster: string;
+  tokenTable: string;
+  reportTable: string;
+  roleIds: Record<'manager' | 'worker', string>;
+  seats: Seats;
+  settings: SwarmSettings;
+}
+
+export async function observe(by: Observer): Promise<Observation> {
+  const [records, instances] = await Promise.all([clusterRecords(by), groupMembers(by.autoScaling, by.cluster)]);
+  const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
+  const managersWait = waiting.some(({ group }) => group.role === 'manager');
+  const [ec2, reports, volumes] = await Promise.all([
+    waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
+    readReports(by, waiting),
+    managersWait ? describeVolumes(by) : [],
+  ]);
+  for (const instance of waiting) {
+    instance.ec2 = ec2.get(instance.instanceId);
+    instance.report = believable(by, instance, reports.get(instance.instanceId));
+  }
+  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes };
+}
+
+/** Everything in the cluster's own partition. */
+async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' | 'nodes' | 'membership'>> {
+  const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
+  const find = (key: string) => items.find((item) => item[SORT_KEY] === key);
+  const membership = decodeOwn(by, membershipCodec, find(MEMBERSHIP_KEY)) ?? emptyMembership;
+  const leader = decodeOwn(by, leaderCodec, find(LEADER_KEY));
+  const chunks = items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX));
+  const report = decodeSwarmReport(chunks);
+  return { leader, membership, nodes: report.ok ? report.value.nodes : [] };
+}
+
+/** The members of all groups that carry the cluster's tag. */
+export async function groupMembers(client: AutoScalingClient, cluster: string): Promise<Instance[]> {
+  const members: Instance[] = [];
+  let next: string | undefined;
+  do {
+    const page = await client.send(
+      new DescribeAutoScalingGroupsCommand({ Filters: [{ Name: `tag:${CLUSTER_TAG}`, Values: [cluster] }], MaxRecords: 100, NextToken: next }),
+    );
+    for (const described of page.AutoScalingGroups ?? []) {
+      const group = toGroup(described);
+      for (const { InstanceId, LifecycleState } of described.Instances ?? []) {
+        members.push({ instanceId: InstanceId!, lifecycleState: LifecycleState!, group });
+      }
+    }
+    next = page.NextToken;
+  } while (next);
+  return members;
+}
+
+function toGroup({ AutoScalingGroupName, Tags }: AutoScalingGroup): Group {
+  const tag = (key: string) => Tags?.find(({ Key }) => Key === key)?.Value;
+  const stackId = tag(STACK_ID_TAG);
+  const logicalId = tag(LOGICAL_ID_TAG);
+  const manager = tag(ROLE_TAG) === 'manager';
+  return {
+    name: AutoScalingGroupName!,
+    role: manager ? 'manager' : 'worker',
+    ...(manager && { seat: Number(tag(SEAT_TAG)) }),
+    ...(stackId && logicalId && { stack: { stackId, logicalId } }),
+  };
+}
+
+async function describeInstances(by: Observer): Promise<Map<string, Instance['ec2']>> {
+  const found = new Map<string, Instance['ec2']>();
+  let next: string | undefined;
+  do {
+    const page = await by.ec2.send(
+      new DescribeInstancesCommand({
+        Filters: [
+          { Name: `tag:${CLUSTER_TAG}`, Values: [by.cluster] },
+          { Name: 'instance-state-name', Values: ['pending', 'running'] },
+        ],
+        MaxResults: 1000,
+        NextToken: next,
+      }),
+    );
+    for (const { InstanceId, State, PrivateIpAddress, LaunchTime } of (page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? [])) {
+      found.set(InstanceId!, { state: State!.Name!, address: PrivateIpAddress, launchedAt: LaunchTime!.getTime() });
+    }
+    next = page.NextToken;
+  } while (next);
+  return found;
+}
+
+async function describeVolumes(by: Observer): Promise<Volume[]> {
+  const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ VolumeIds: by.seats.map(({ volumeId }) => volumeId) }));
+  return Volumes.map(({ VolumeId, State, Attachments }) => ({
+    volumeId: VolumeId!,
+    state: State!,
+    attachedTo: Attachments?.find((attachment) => attachment.State === 'attached')?.InstanceId,
+  }));
+}
+
+/** Batches of 100 keys, which is the most that DynamoDB takes; what it leaves unprocessed is asked again. */
+async function readReports(by: Observer, instances: Instance[]): Promise<Map<string, Record<string, unknown>>> {
+  const found = new Map<string, Record<string, unknown>>();
+  let keys = instances.map(({ instanceId, group }) => marshall({ [PARTITION_KEY]: mailbox(by.roleIds[group.role], instanceId), [SORT_KEY]: REPORT_KEY }));
+  while (keys.length > 0) {
+    const { Responses, UnprocessedKeys } = await by.dynamodb.send(
+      new BatchGetItemCommand({ RequestItems: { [by.reportTable]: { Keys: keys.slice(0, 100), ConsistentRead: true } } }),
+    );
+    for (const item of Responses?.[by.reportTable] ?? []) {
+      const plain = unmarshall(item);
+      found.set(String(plain[PARTITION_KEY]).split(':')[1]!, plain);
+    }
+    const unprocessed = UnprocessedKeys?.[by.reportTable]?.Keys ?? [];
+    if (unprocessed.length > 0) await by.clock.sleep(100);
+    keys = [...keys.slice(100), ...unprocessed];
+  }
+  return found;
+}
+
+/** A report counts when it is well-formed and agrees with what AWS says of its instance. Otherwise it is logged, without its contents, and ignored. */
+function believable(by: Observer, { instanceId, group, ec2 }: Instance, item: Record<string, unknown> | undefined): Report | undefined {
+  const decoded = reportCodec.decode(item);
+  if (!decoded.ok) {
+    if (decoded.refusal !== 'missing') by.log('warn', 'A report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: decoded.refusal });
+    return undefined;
+  }
+  const report = decoded.value;
+  const told = report.instanceId === instanceId && report.role === group.role && report.seat === group.seat && (!ec2?.address || report.address === ec2.address);
+  if (!told) by.log('warn', 'A report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: 'it contradicts what AWS says of its instance' });
+  return told ? report : undefined;
+}
