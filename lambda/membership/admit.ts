@@ -9,6 +9,7 @@
  *
  * Pure: reads an observation, returns what to write and what to do.
  */
+import type { NodeRole } from '../../protocol/body';
 import type { Command, CommandOf } from '../../protocol/commands';
 import type { Membership } from '../../protocol/cluster';
 import type { SwarmNode } from '../../protocol/swarm';
@@ -39,7 +40,7 @@ export interface Plan {
   /** The membership record as it is to be; the very object observed when nothing changes. */
   membership: Membership;
   /** What to write into mailboxes: a command, or null to erase one. */
-  commands: { instanceId: string; role: 'manager' | 'worker'; command: Command | null; reason: string }[];
+  commands: { instanceId: string; role: NodeRole; command: Command | null; reason: string }[];
   effects: Effect[];
   /** Nothing to do about it here, but somebody should know. */
   alarms: { instanceId: string; reason: string }[];
@@ -50,7 +51,8 @@ export function admit(observed: Observation, newId: () => string): Plan {
 }
 
 class Admission {
-  private readonly commands: Plan['commands'] = [];
+  /** One for each mailbox: a later one takes the place of an earlier one. */
+  private readonly commands = new Map<string, Plan['commands'][number]>();
   private readonly effects: Effect[] = [];
   private readonly alarms: Plan['alarms'] = [];
   private readonly membership: Membership;
@@ -75,7 +77,7 @@ class Admission {
       this.effects.push({ kind: 'admit', instanceId, ...admission, reason: 'The leader reports it Ready, in its role and under its own instance id.' });
     }
     const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
-    return { membership: changed ? this.membership : this.observed.membership, commands: this.commands, effects: this.effects, alarms: this.alarms };
+    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], effects: this.effects, alarms: this.alarms };
   }
 
   /** Joins in flight that came to an end: the node is Ready, or its instance left, or its time is over. The token goes from its mailbox. */
@@ -85,15 +87,19 @@ class Admission {
       const end = this.endOfJoin(managerChange.instanceId, managerChange.expiresAt);
       if (end) {
         this.membership.managerChange = null;
-        this.commands.push({ instanceId: managerChange.instanceId, role: 'manager', command: null, reason: end });
+        this.tell(managerChange.instanceId, 'manager', null, end);
       }
     }
     for (const [instanceId, { expiresAt }] of Object.entries(workerJoins)) {
       const end = this.endOfJoin(instanceId, expiresAt);
       if (!end) continue;
       delete workerJoins[instanceId];
-      this.commands.push({ instanceId, role: 'worker', command: null, reason: end });
+      this.tell(instanceId, 'worker', null, end);
     }
+  }
+
+  private tell(instanceId: string, role: NodeRole, command: Command | null, reason: string): void {
+    this.commands.set(instanceId, { instanceId, role, command, reason });
   }
 
   private endOfJoin(instanceId: string, expiresAt: number): string | undefined {
@@ -173,18 +179,18 @@ class Admission {
   /** The one change of managers in flight from now on. */
   private command({ instanceId, group }: Instance, command: CommandOf<'init' | 'join'>): void {
     this.membership.managerChange = { kind: command.kind, seat: group.seat!, instanceId, commandId: command.id, expiresAt: command.expiresAt };
-    this.commands.push({ instanceId, role: 'manager', command, reason: command.reason });
+    this.tell(instanceId, 'manager', command, command.reason);
   }
 
   private admitWorkers(): void {
     const { leader } = this.observed;
     if (!leader || !this.quorumVisible) return;
     for (const instance of this.waiting) {
-      if (Object.keys(this.membership.workerJoins).length >= WORKER_JOINS || this.commands.length >= MAX_COMMANDS) return;
+      if (Object.keys(this.membership.workerJoins).length >= WORKER_JOINS || this.commands.size >= MAX_COMMANDS) return;
       if (instance.group.role !== 'worker' || this.membership.workerJoins[instance.instanceId] || !this.mayBeCommanded(instance)) continue;
       const command = this.joinCommand(instance, leader.tokens.worker);
       this.membership.workerJoins[instance.instanceId] = { commandId: command.id, expiresAt: command.expiresAt };
-      this.commands.push({ instanceId: instance.instanceId, role: 'worker', command, reason: command.reason });
+      this.tell(instance.instanceId, 'worker', command, command.reason);
     }
   }
 

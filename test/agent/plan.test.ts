@@ -1,0 +1,40 @@
+import type { Command } from '../../protocol/commands';
+import { nextStep, type Local } from '../../agent/plan';
+
+const instanceId = 'i-0123456789abcdef0';
+const common = { id: 'c1', instanceId, expiresAt: 2_000, reason: 'test' };
+const init: Command = { ...common, kind: 'init', volumeId: 'vol-1', advertiseAddress: '10.0.0.10', addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
+const join: Command = { ...common, kind: 'join', role: 'worker', token: `SWMTKN-1-${'a'.repeat(50)}-${'b'.repeat(25)}`, swarmId: 's'.repeat(25), managers: ['10.0.0.10'] };
+const leave: Command = { ...common, kind: 'leave' };
+const inactive = { state: 'inactive', controlAvailable: false } as const;
+const member = { state: 'active', nodeId: 'n'.repeat(25), controlAvailable: false } as const;
+const mounted = { id: 'vol-1', mounted: true };
+
+describe('the next step of the agent', () => {
+  it.each<[string, Partial<Local>, string]>([
+    ['waits for a volume that is not attached', { volume: { id: 'vol-1', mounted: false } }, 'rest'],
+    ['mounts a volume that is', { volume: { id: 'vol-1', mounted: false, device: '/dev/nvme1n1' } }, 'mount-volume'],
+    ['starts the engine only behind the volume', { volume: mounted }, 'start-engine'],
+    ['starts the engine of a worker at once', {}, 'start-engine'],
+    ['rests without a command', { swarm: inactive }, 'rest'],
+    ['makes the swarm', { swarm: inactive, volume: mounted, command: init }, 'init'],
+    ['makes no swarm on another volume', { swarm: inactive, volume: { id: 'vol-2', mounted: true }, command: init }, 'refuse'],
+    ['makes no swarm without a volume', { swarm: inactive, command: init }, 'refuse'],
+    ['makes no second swarm where its volume holds one', { swarm: { ...member, controlAvailable: true }, volume: mounted, command: init }, 'done'],
+    ['never makes a swarm by an expired command', { now: 2_000, swarm: inactive, volume: mounted, command: init }, 'refuse'],
+    ['joins', { swarm: inactive, command: join }, 'join'],
+    ['has joined', { swarm: member, command: join }, 'done'],
+    ['has joined, though the command expired meanwhile', { now: 9_000, swarm: member, command: join }, 'done'],
+    ['waits while Docker goes on joining in the background', { swarm: { state: 'pending', controlAvailable: false }, command: join }, 'rest'],
+    ['ends a background join when its command expired', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, command: join }, 'leave'],
+    ['ends a background join that nobody asks for', { swarm: { state: 'error', controlAvailable: false } }, 'leave'],
+    ['never leaves with an identity of its own, whatever state it starts in', { swarm: { ...member, state: 'pending' } }, 'rest'],
+    ['never leaves with an identity of its own in an error', { now: 2_000, swarm: { ...member, state: 'error' }, command: join }, 'refuse'],
+    ['refuses to join a second swarm', { swarm: { ...member, swarmId: 'o'.repeat(25) }, command: join }, 'refuse'],
+    ['refuses a command for another instance', { swarm: inactive, command: { ...join, instanceId: 'i-0fedcba9876543210' } }, 'refuse'],
+    ['leaves when told to', { swarm: member, command: leave }, 'leave'],
+    ['has left', { swarm: inactive, command: leave }, 'done'],
+  ])('%s', (_, local, kind) => {
+    expect(nextStep({ now: 1_000, instanceId, ...local }).kind).toBe(kind);
+  });
+});

@@ -1,0 +1,280 @@
+import { ADMISSION_DEADLINE_MS, admit, COMMAND_MS, LEADER_STALE_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
+import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
+import { emptyMembership, type LeaderRecord } from '../../../protocol/cluster';
+import type { Report } from '../../../protocol/report';
+import type { SwarmNode } from '../../../protocol/swarm';
+
+const NOW = 100_000_000;
+const swarmId = 's'.repeat(25);
+const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
+const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: 'i-00000000000000000', tokens, updatedAt: NOW - 1_000 };
+const seats = [0, 1, 2].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
+const stack = { stackId: 'arn:stack', logicalId: 'Group' };
+
+const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
+const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
+const seatGroup = (seat: number): Group => ({ name: `seat-${seat}`, role: 'manager', seat, stack });
+const workers: Group = { name: 'workers', role: 'worker', stack };
+
+/** An instance that waits at its launch hook; its engine answers and is in no swarm. */
+function waiting(n: number, group: Group, report: Partial<Report> | null = {}, change: Partial<Instance> = {}): Instance {
+  const address = group.role === 'manager' ? `10.0.${group.seat}.10` : `10.0.9.${n % 250}`;
+  const volume = group.role === 'manager' ? { volume: { id: `vol-${group.seat}`, state: 'mounted' as const } } : {};
+  return {
+    instanceId: idOf(n),
+    group,
+    lifecycleState: 'Pending:Wait',
+    ec2: { state: 'running', address, launchedAt: NOW - 30_000 },
+    ...(report && {
+      report: {
+        instanceId: idOf(n), role: group.role, ...(group.seat !== undefined && { seat: group.seat }), address, ...volume,
+        engine: { version: '25.0.8' }, swarm: { state: 'inactive' as const, controlAvailable: false }, ...report,
+      },
+    }),
+    ...change,
+  };
+}
+
+const joined = (n: number, role: 'manager' | 'worker'): Partial<Report> => ({ swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: role === 'manager' } });
+
+function node(n: number, role: 'manager' | 'worker', change: Partial<SwarmNode> = {}): SwarmNode {
+  return {
+    id: nodeIdOf(n), hostname: `node-${n}`, role, availability: 'active', state: 'ready', instanceId: idOf(n), address: '10.0.0.1',
+    ...(role === 'manager' && { manager: { leader: n === 0, reachability: 'reachable' as const, address: `10.0.${n}.10:2377` } }),
+    ...change,
+  };
+}
+
+function observed(change: Partial<Observation>): Observation {
+  return {
+    now: NOW,
+    seats,
+    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
+    nodes: [],
+    membership: emptyMembership,
+    instances: [],
+    volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
+    ...change,
+  };
+}
+
+let counter = 0;
+const plan = (change: Partial<Observation>) => admit(observed(change), () => `command-${++counter}`);
+const formed = { leader, nodes: [node(0, 'manager')] };
+
+describe('a seat', () => {
+  const speaks = waiting(0, seatGroup(0), { volume: { id: 'vol-0', state: 'waiting' }, engine: undefined, swarm: undefined });
+  const available = [{ volumeId: 'vol-0', state: 'available' }];
+
+  it('gets its own volume as soon as it speaks', () => {
+    expect(plan({ instances: [speaks], volumes: available }).effects).toMatchObject([{ kind: 'attach-volume', instanceId: idOf(0), volumeId: 'vol-0' }]);
+  });
+
+  it.each<[string, Instance, Observation['volumes']]>([
+    ['it has not spoken', waiting(0, seatGroup(0), null), available],
+    ['EC2 says that it is still pending', { ...speaks, ec2: { ...speaks.ec2!, state: 'pending' } }, available],
+    ['another instance still holds the volume', speaks, [{ volumeId: 'vol-0', state: 'in-use', attachedTo: idOf(9) }]],
+  ])('gets no volume while %s', (_, instance, volumes) => {
+    expect(plan({ instances: [instance], volumes }).effects).toEqual([]);
+  });
+});
+
+describe('the swarm', () => {
+  it('is made by seat 0, and the claim is written with the command', () => {
+    const { commands, membership } = plan({ instances: [waiting(0, seatGroup(0))] });
+    expect(commands).toMatchObject([{ instanceId: idOf(0), role: 'manager', command: { kind: 'init', volumeId: 'vol-0', advertiseAddress: '10.0.0.10', expiresAt: NOW + COMMAND_MS } }]);
+    expect(membership).toMatchObject({ bootstrap: { instanceId: idOf(0), volumeId: 'vol-0', commandId: commands[0]!.command!.id }, managerChange: { kind: 'init', instanceId: idOf(0) } });
+  });
+
+  it('is never made by another seat', () => {
+    expect(plan({ instances: [waiting(1, seatGroup(1)), waiting(2, seatGroup(2))] }).commands).toEqual([]);
+  });
+
+  it('is made by one instance only, though three managers ask at once', () => {
+    const { commands } = plan({ instances: [waiting(2, seatGroup(2)), waiting(1, seatGroup(1)), waiting(0, seatGroup(0))] });
+    expect(commands.map(({ instanceId }) => instanceId)).toEqual([idOf(0)]);
+  });
+
+  it('is not made again once one was published', () => {
+    expect(plan({ ...formed, instances: [waiting(0, seatGroup(0))] }).commands.map(({ command }) => command?.kind)).not.toContain('init');
+  });
+
+  it('is made by the successor on the same volume when the first was lost before it made it', () => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
+    const { commands, membership } = plan({ instances: [waiting(0, seatGroup(0))], membership: { ...emptyMembership, bootstrap } });
+    expect(commands).toMatchObject([{ command: { kind: 'init' } }]);
+    expect(membership.bootstrap).toMatchObject({ instanceId: idOf(0), volumeId: 'vol-0' });
+  });
+
+  it('is not made on another volume than it was to be made on', () => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-lost', commandId: 'old' };
+    const { commands, alarms } = plan({ instances: [waiting(0, seatGroup(0))], membership: { ...emptyMembership, bootstrap } });
+    expect(commands).toEqual([]);
+    expect(alarms).toHaveLength(1);
+  });
+
+  it.each<[string, Instance]>([
+    ['the volume is not mounted', waiting(0, seatGroup(0), { volume: { id: 'vol-0', state: 'waiting' } })],
+    ['another volume is mounted', waiting(0, seatGroup(0), { volume: { id: 'vol-1', state: 'mounted' } })],
+    ['the engine does not answer', waiting(0, seatGroup(0), { swarm: undefined })],
+    ['the engine is a member already', waiting(0, seatGroup(0), joined(0, 'manager'))],
+  ])('is not made while %s', (_, instance) => {
+    expect(plan({ instances: [instance] }).commands).toEqual([]);
+  });
+
+  it('is not made while EC2 says that the volume is attached elsewhere, whatever the node says', () => {
+    expect(plan({ instances: [waiting(0, seatGroup(0))], volumes: [{ volumeId: 'vol-0', state: 'in-use', attachedTo: idOf(9) }] }).commands).toEqual([]);
+  });
+
+  it('is not commanded twice while the command is valid', () => {
+    const first = plan({ instances: [waiting(0, seatGroup(0))] });
+    expect(plan({ instances: [waiting(0, seatGroup(0))], membership: first.membership }).commands).toEqual([]);
+  });
+});
+
+describe('managers', () => {
+  it('join one at a time, the lowest seat first', () => {
+    const { commands, membership } = plan({ ...formed, instances: [waiting(2, seatGroup(2)), waiting(1, seatGroup(1))] });
+    expect(commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join', role: 'manager', token: tokens.manager, swarmId, managers: ['10.0.0.10'] } }]);
+    expect(membership.managerChange).toMatchObject({ kind: 'join', instanceId: idOf(1) });
+    expect(plan({ ...formed, instances: [waiting(2, seatGroup(2)), waiting(1, seatGroup(1))], membership }).commands).toEqual([]);
+  });
+
+  it.each<[string, Partial<Observation>]>([
+    ['a member is unreachable', { nodes: [node(0, 'manager'), node(5, 'manager', { manager: { leader: false, reachability: 'unreachable', address: '10.0.5.10:2377' } })] }],
+    ['a demotion is under way: a worker by role that is still in raft', { nodes: [node(0, 'manager'), { ...node(5, 'manager'), role: 'worker' }] }],
+    ['a promotion is under way: a manager by role that is not in raft', { nodes: [node(0, 'manager'), node(5, 'manager', { manager: undefined })] }],
+    ['the leader has been silent', { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }],
+    ['no node list is there', { nodes: [] }],
+  ])('do not join while %s', (_, change) => {
+    expect(plan({ ...formed, instances: [waiting(1, seatGroup(1))], ...change }).commands).toEqual([]);
+  });
+
+  it('are offered all reachable managers, the leader first', () => {
+    const nodes = [node(1, 'manager'), node(0, 'manager')];
+    const { commands } = plan({ leader, nodes, instances: [waiting(2, seatGroup(2))] });
+    expect(commands[0]!.command).toMatchObject({ managers: ['10.0.0.10', '10.0.1.10'] });
+  });
+
+  it('that come back with their state are admitted without a command', () => {
+    const { commands, effects } = plan({ ...formed, instances: [waiting(0, seatGroup(0), joined(0, 'manager'))] });
+    expect(commands).toEqual([]);
+    expect(effects).toMatchObject([{ kind: 'admit', instanceId: idOf(0), group: 'seat-0', ...stack }]);
+  });
+});
+
+describe('workers', () => {
+  it('all join at once, also beside a manager', () => {
+    const { commands, membership } = plan({ ...formed, instances: [waiting(1, seatGroup(1)), waiting(10, workers), waiting(11, workers)] });
+    expect(commands.map(({ instanceId, command }) => [instanceId, command!.kind === 'join' && command!.token])).toEqual([
+      [idOf(1), tokens.manager],
+      [idOf(10), tokens.worker],
+      [idOf(11), tokens.worker],
+    ]);
+    expect(Object.keys(membership.workerJoins)).toEqual([idOf(10), idOf(11)]);
+  });
+
+  it('join in bounded parallel, and what ends and begins fits one transaction', () => {
+    const many = Array.from({ length: 300 }, (_, n) => waiting(1_000 + n, workers));
+    const first = plan({ ...formed, instances: many });
+    expect(first.commands).toHaveLength(WORKER_JOINS);
+    // All of the first left meanwhile: their commands are erased while others are told to join.
+    const next = plan({ ...formed, instances: many.slice(WORKER_JOINS), membership: first.membership });
+    expect(next.commands).toHaveLength(MAX_COMMANDS);
+    expect(next.commands.filter(({ command }) => command === null)).toHaveLength(WORKER_JOINS);
+  });
+
+  it('wait for a swarm and for its quorum', () => {
+    expect(plan({ instances: [waiting(10, workers)] }).commands).toEqual([]);
+    expect(plan({ ...formed, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS }, instances: [waiting(10, workers)] }).commands).toEqual([]);
+  });
+
+  it('never get the manager token', () => {
+    const { commands } = plan({ ...formed, instances: [waiting(10, workers)] });
+    expect(JSON.stringify(commands)).not.toContain(tokens.manager);
+  });
+});
+
+describe('admission', () => {
+  const instances = [waiting(10, workers, joined(10, 'worker'))];
+  const flight = { ...emptyMembership, workerJoins: { [idOf(10)]: { commandId: 'c', expiresAt: NOW + 1_000 } } };
+
+  it('erases the command, records what is still to be done, then continues the hook and signals', () => {
+    const { commands, membership, effects } = plan({ leader, nodes: [node(0, 'manager'), node(10, 'worker')], instances, membership: flight });
+    expect(commands).toMatchObject([{ instanceId: idOf(10), command: null }]);
+    expect(membership).toMatchObject({ workerJoins: {}, admissions: { [idOf(10)]: { group: 'workers', ...stack } } });
+    expect(effects).toMatchObject([{ kind: 'admit', instanceId: idOf(10) }]);
+  });
+
+  it('is finished after a crash: the hook may be continued already, the stack is still to be told', () => {
+    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers', ...stack } } };
+    const inService = { ...instances[0]!, lifecycleState: 'InService', ec2: undefined, report: undefined };
+    expect(plan({ ...formed, instances: [inService], membership }).effects).toMatchObject([{ kind: 'admit', instanceId: idOf(10), ...stack }]);
+  });
+
+  it.each<[string, SwarmNode]>([
+    ['the leader does not show it Ready', node(10, 'worker', { state: 'unknown' })],
+    ['its role is another', node(10, 'manager')],
+    ['the node id is not the one that its own mailbox reports', { ...node(11, 'worker'), instanceId: idOf(10) }],
+    ['the label is of another instance', node(10, 'worker', { instanceId: idOf(11) })],
+  ])('does not happen while %s', (_, listed) => {
+    const { effects } = plan({ leader, nodes: [node(0, 'manager'), listed], instances, membership: flight });
+    expect(effects).toEqual([]);
+  });
+
+  it('of a manager waits until raft reaches it', () => {
+    const manager = waiting(1, seatGroup(1), joined(1, 'manager'));
+    const unreachable = node(1, 'manager', { manager: { leader: false, reachability: 'unknown', address: '10.0.1.10:2377' } });
+    expect(plan({ leader, nodes: [node(0, 'manager'), unreachable], instances: [manager] }).effects).toEqual([]);
+    expect(plan({ leader, nodes: [node(0, 'manager'), node(1, 'manager')], instances: [manager] }).effects).toMatchObject([{ kind: 'admit' }]);
+  });
+
+  it('is refused to a member of another swarm, and somebody is told', () => {
+    const stranger = waiting(1, seatGroup(1), { swarm: { state: 'active', nodeId: nodeIdOf(1), swarmId: 'o'.repeat(25), controlAvailable: true } });
+    const { effects, alarms } = plan({ ...formed, instances: [stranger] });
+    expect(effects).toEqual([]);
+    expect(alarms).toMatchObject([{ instanceId: idOf(1) }]);
+  });
+});
+
+describe('past its deadline an instance', () => {
+  const late = (n: number, group: Group) => waiting(n, group, null, { ec2: { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
+
+  it('is abandoned while the quorum is visible', () => {
+    expect(plan({ ...formed, instances: [late(10, workers)] }).effects).toMatchObject([{ kind: 'abandon', instanceId: idOf(10) }]);
+  });
+
+  it('is abandoned when no swarm was ever made: nothing carries a quorum then', () => {
+    expect(plan({ instances: [late(0, seatGroup(0))] }).effects).toMatchObject([{ kind: 'abandon' }]);
+  });
+
+  it('is kept, its hook extended, while a swarm exists whose quorum does not report', () => {
+    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+    expect(plan({ ...formed, leader: silent, instances: [late(0, seatGroup(0))] }).effects).toMatchObject([{ kind: 'extend-hook', instanceId: idOf(0) }]);
+  });
+});
+
+describe('a join in flight', () => {
+  const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW + 1_000 };
+  const membership = { ...emptyMembership, managerChange };
+
+  it('ends when its command expired, and is tried again', () => {
+    const now = managerChange.expiresAt;
+    const { commands } = plan({ ...formed, now, instances: [waiting(1, seatGroup(1))], membership });
+    // One write for the mailbox: a transaction may not touch an item twice.
+    expect(commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
+  });
+
+  it('ends when its instance left, and its token is erased', () => {
+    const { commands, membership: after } = plan({ ...formed, membership });
+    expect(commands).toMatchObject([{ instanceId: idOf(1), command: null }]);
+    expect(after.managerChange).toBeNull();
+  });
+
+  it('changes nothing while it goes on', () => {
+    const observation = observed({ ...formed, instances: [waiting(1, seatGroup(1))], membership });
+    const result = admit(observation, () => 'unused');
+    expect(result).toEqual({ membership: observation.membership, commands: [], effects: [], alarms: [] });
+    expect(result.membership).toBe(observation.membership);
+  });
+});
