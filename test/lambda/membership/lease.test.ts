@@ -50,15 +50,15 @@ describe('the lease', () => {
 
   it('of a holder that died goes to the next after its time', async () => {
     await lease.acquireOrAsk();
-    clock.advance(LEASE_MS - 1);
+    await clock.advance(LEASE_MS - 1);
     expect(await lease.acquireOrAsk()).toBeUndefined();
-    clock.advance(2);
+    await clock.advance(2);
     expect((await lease.acquireOrAsk())!.epoch).toBe(2);
   });
 
   it('lets a stale holder write nothing, prolong nothing and release nothing', async () => {
     const stale = (await lease.acquireOrAsk())!;
-    clock.advance(LEASE_MS + 1);
+    await clock.advance(LEASE_MS + 1);
     const current = (await lease.acquireOrAsk())!;
     await expect(writeUnder(stale)).rejects.toMatchObject({ name: 'TransactionCanceledException' });
     expect(await lease.renew(stale)).toBe(false);

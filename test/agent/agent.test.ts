@@ -1,0 +1,197 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { Agent } from '../../agent/agent';
+import { EngineError, type Engine, type LocalSwarm } from '../../agent/engine';
+import type { Host } from '../../agent/host';
+import { Mailbox } from '../../agent/mailbox';
+import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
+import { reportCodec, tokensDigest, type Report } from '../../protocol/report';
+import { decodeSwarmReport } from '../../protocol/swarm';
+import { DynamoDb } from '../../rehearsal/aws/dynamodb';
+import { VirtualClock } from '../../rehearsal/virtual-clock';
+
+const instanceId = 'i-00000000000000001';
+const box = `AROAMANAGER:${instanceId}`;
+const swarmId = 's'.repeat(25);
+const nodeId = 'n'.repeat(25);
+const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
+
+/** An engine of one node, with the version index and the labels of a real swarm object. */
+class OneNodeEngine implements Engine {
+  running = false;
+  local: LocalSwarm = { state: 'inactive', controlAvailable: false };
+  version = 10;
+  labels: Record<string, string> = {};
+  joins: string[] = [];
+  joinWorks = true;
+
+  async info() {
+    if (!this.running) throw new Error('connect ENOENT');
+    return { version: '25.0.8', swarm: this.local };
+  }
+  async initSwarm() {
+    this.local = { state: 'active', nodeId, swarmId, controlAvailable: true };
+  }
+  async joinSwarm({ remote }: { remote: string }) {
+    this.joins.push(remote);
+    if (!this.joinWorks) throw new EngineError(503, 'rpc error: code = Unavailable desc = connection error');
+    this.local = { state: 'active', nodeId, controlAvailable: false };
+  }
+  async leaveSwarm() {
+    this.local = { state: 'inactive', controlAvailable: false };
+  }
+  async swarm() {
+    return { swarmId, version: this.version, labels: this.labels, tokens };
+  }
+  async labelSwarm(version: number, labels: Record<string, string>) {
+    if (version !== this.version) throw new EngineError(500, 'rpc error: code = Unknown desc = update out of sequence');
+    Object.assign(this.labels, labels);
+    this.version++;
+  }
+  async nodes() {
+    return [{ id: nodeId, hostname: 'm', role: 'manager' as const, availability: 'active' as const, state: 'ready' as const, instanceId, manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' } }];
+  }
+  async isLeader() {
+    return true;
+  }
+  watchNodes(_onEvent: () => void, signal: AbortSignal) {
+    return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+  }
+}
+
+function start(role: 'manager' | 'worker') {
+  const clock = new VirtualClock();
+  const dynamodb = new DynamoDb(clock);
+  for (const tableName of ['tokens', 'reports']) dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
+  const principal = { accessKeyId: 'a', role: 'r', arn: 'arn', userId: box };
+  const client = { send: (command: { input: object }) => dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal) } as unknown as DynamoDBClient;
+  const engine = new OneNodeEngine();
+  const volume = { attached: false, mounted: false };
+  const host: Host = {
+    findDevice: async () => (volume.attached ? '/dev/nvme1n1' : undefined),
+    isMounted: async () => volume.mounted,
+    mountVolume: async () => void (volume.mounted = true),
+    configureEngine: async () => undefined,
+    startEngine: async () => {
+      if (role === 'manager' && !volume.mounted) throw new Error('The condition ConditionPathIsMountPoint was not met.');
+      engine.running = true;
+    },
+  };
+  const logged: string[] = [];
+  const agent = new Agent({
+    config: { cluster: 'c', role, roleId: 'AROAMANAGER', region: 'eu-west-1', tokenTable: 'tokens', reportTable: 'reports', logGroup: 'l', labels: {}, daemon: {}, ...(role === 'manager' && { seat: { number: 0, volumeId: 'vol-1' } }) },
+    identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle: 'on-demand' },
+    clock,
+    log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
+    engine,
+    host,
+    mailbox: new Mailbox(client, { tokenTable: 'tokens', reportTable: 'reports' }, box),
+  });
+  const stop = new AbortController();
+  const ended = agent.run(stop.signal);
+  const item = (table: string, sk: string) => dynamodb.items(table).map((one) => unmarshall(one as never)).find((one) => one.pk === box && one.sk === sk);
+  return {
+    clock, engine, volume, logged,
+    report: (): Report | undefined => {
+      const decoded = reportCodec.decode(item('reports', 'report'));
+      return decoded.ok ? decoded.value : undefined;
+    },
+    swarmReport: () => decodeSwarmReport([item('reports', 'swarm#0')].filter((one) => one !== undefined)),
+    tell: (command: Command | null, attributes: object = {}) =>
+      dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
+    /** Lets virtual time pass. */
+    pass: (ms: number) => clock.advance(ms),
+    async end() {
+      stop.abort();
+      await clock.advance(10_000);
+      await ended;
+    },
+  };
+}
+
+const command = { id: 'c1', instanceId, reason: 'test' };
+const initCommand = (now: number): Command => ({ ...command, kind: 'init', expiresAt: now + 60_000, volumeId: 'vol-1', advertiseAddress: '10.0.0.1', addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 });
+const joinCommand = (now: number): Command => ({ ...command, kind: 'join', role: 'worker', expiresAt: now + 60_000, token: tokens.worker, swarmId, managers: ['10.0.0.1', '10.0.1.1', '10.0.2.1'] });
+
+describe('the agent of a manager', () => {
+  it('speaks before its volume is there, starts the engine behind it, makes the swarm, and reports it with a fence', async () => {
+    const node = start('manager');
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ instanceId, role: 'manager', seat: 0, volume: { id: 'vol-1', state: 'waiting' } });
+    expect(node.engine.running).toBe(false);
+
+    node.volume.attached = true;
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ volume: { state: 'mounted' }, swarm: { state: 'inactive' } });
+
+    await node.tell(initCommand(node.clock.now()));
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ swarm: { state: 'active', nodeId, swarmId }, lastCommand: { id: 'c1', outcome: 'done' }, tokens });
+    const first = node.swarmReport();
+    expect(first).toMatchObject({ ok: true, value: { swarmId, epoch: 11 } });
+    expect(node.engine.labels).toEqual({ 'cdk-docker-swarm.fence': '1', 'cdk-docker-swarm.command': 'report' });
+    await node.end();
+  });
+
+  it('erases the tokens from its report once they are published, and only then', async () => {
+    const node = start('manager');
+    node.volume.attached = true;
+    await node.tell(initCommand(node.clock.now()));
+    await node.pass(5_000);
+    expect(node.report()?.tokens).toEqual(tokens);
+    await node.tell(null, { [PUBLISHED_TOKENS_ATTRIBUTE]: 'of other tokens' });
+    await node.pass(5_000);
+    expect(node.report()?.tokens).toEqual(tokens);
+    await node.tell(null, { [PUBLISHED_TOKENS_ATTRIBUTE]: tokensDigest(tokens) });
+    await node.pass(5_000);
+    expect(node.report()).not.toHaveProperty('tokens');
+    expect(node.logged.join()).not.toContain('SWMTKN');
+    await node.end();
+  });
+
+  it('writes no swarm report while nothing changes, but one every 30 seconds', async () => {
+    const node = start('manager');
+    node.volume.attached = true;
+    await node.tell(initCommand(node.clock.now()), { [PUBLISHED_TOKENS_ATTRIBUTE]: tokensDigest(tokens) });
+    await node.pass(5_000);
+    const before = node.engine.version;
+    await node.pass(20_000);
+    expect(node.engine.version).toBe(before);
+    await node.pass(100_000);
+    expect(node.engine.version - before).toBeGreaterThanOrEqual(3);
+    expect(node.engine.version - before).toBeLessThanOrEqual(4);
+    await node.end();
+  });
+});
+
+describe('the agent of a worker', () => {
+  it('starts the engine at once and joins when told to', async () => {
+    const node = start('worker');
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ engine: { version: '25.0.8' }, swarm: { state: 'inactive' } });
+    await node.tell(joinCommand(node.clock.now()));
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ swarm: { state: 'active', nodeId }, lastCommand: { outcome: 'done' } });
+    await node.end();
+  });
+
+  it('tries another manager at each try, and reports what failed in Docker\'s own words', async () => {
+    const node = start('worker');
+    node.engine.joinWorks = false;
+    await node.tell(joinCommand(node.clock.now()));
+    await node.pass(2_000);
+    expect(node.engine.joins.slice(0, 4)).toEqual(['10.0.0.1', '10.0.1.1', '10.0.2.1', '10.0.0.1']);
+    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'failed', error: expect.stringContaining('Unavailable') } });
+    await node.end();
+  });
+
+  it('ignores a command of another version, counts it in its log without its contents, and goes on', async () => {
+    const node = start('worker');
+    await node.tell(null, { v: 99, body: 'poison' });
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ swarm: { state: 'inactive' } });
+    expect(node.logged.join()).toContain('A command was ignored.');
+    expect(node.logged.join()).not.toContain('poison');
+    await node.end();
+  });
+});
