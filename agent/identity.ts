@@ -14,7 +14,8 @@ export interface Identity {
 export async function readIdentity(): Promise<Identity> {
   const metadata = new MetadataService();
   const token = await metadata.fetchMetadataToken();
-  const read = (path: string) => metadata.request(`/latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });
+  // Without a leading slash: the client puts one in front.
+  const read = (path: string) => metadata.request(`latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });
   const [instanceId, address, zone, instanceType, lifecycle] = await Promise.all([
     read('instance-id'),
     read('local-ipv4'),

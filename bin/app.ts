@@ -1,0 +1,12 @@
+/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large. */
+import { App, Stack } from 'aws-cdk-lib';
+import { SwarmCluster } from '../lib';
+
+const app = new App();
+/** Given on the command line, context is text: `cdk synth -c managers=5`. */
+const fromContext = (key: string, otherwise: number) => Number(app.node.tryGetContext(key) ?? otherwise);
+
+const stack = new Stack(app, 'DockerSwarm');
+const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContext('managers', 3) } });
+const workers = fromContext('workers', 2);
+if (workers !== 0) cluster.addWorkers('Workers', { minCapacity: workers, maxCapacity: workers });

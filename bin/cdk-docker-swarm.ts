@@ -1,0 +1,84 @@
+#!/usr/bin/env node
+/** The command `cdk-docker-swarm`. Reads the command line; the work is done in rehearsal/. */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runFormation } from '../rehearsal/formation';
+import type { FormationOrder } from '../rehearsal/messages';
+import { start, type StartOptions } from '../rehearsal/start';
+
+const USAGE = `Usage: cdk-docker-swarm start [--managers N] [--workers N] [--json] [--keep-logs FOLDER]
+
+Synthesises the app that ./cdk.json names and forms its swarm on this machine: the template's own user data, agent and
+functions, on real Docker engines in namespaces, against an emulated AWS. Then deletes it again. Needs Linux, root and
+Docker; without them it says so, checks the template and prints in which order the nodes would form.
+
+  --managers N         context value "managers" for the app: an odd number from 1 to 7
+  --workers N          context value "workers" for the app: 0 to 50
+  --json               one JSON document on standard output, progress on standard error
+  --keep-logs FOLDER   writes the logs of all nodes and functions there
+  --help               this text
+
+Exit codes: 0 formed (or checked, where no nodes can be made), 1 failed, 2 wrong arguments, 130 stopped.`;
+
+class UsageError extends Error {}
+
+/** @throws UsageError */
+export function parseStart(args: string[]): StartOptions | 'help' {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args,
+      options: { managers: { type: 'string' }, workers: { type: 'string' }, json: { type: 'boolean' }, 'keep-logs': { type: 'string' }, help: { type: 'boolean' } },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  const { managers, workers, json = false, 'keep-logs': keepLogs, help = false } = parsed.values;
+  if (help) return 'help';
+  if (managers !== undefined && !/^[1357]$/.test(managers)) throw new UsageError(`--managers is "${managers}", but must be 1, 3, 5 or 7: raft needs an odd number, and more than seven only slow it down.`);
+  if (workers !== undefined && !/^([0-9]|[1-4][0-9]|50)$/.test(workers)) throw new UsageError(`--workers is "${workers}", but must be a whole number from 0 to 50.`);
+  if (keepLogs === '') throw new UsageError('--keep-logs needs the name of a folder.');
+  return {
+    ...(managers === undefined ? {} : { managers: Number(managers) }),
+    ...(workers === undefined ? {} : { workers: Number(workers) }),
+    json,
+    ...(keepLogs === undefined ? {} : { keepLogs }),
+  };
+}
+
+async function main([command, ...args]: string[]): Promise<number> {
+  switch (command) {
+    case 'start': {
+      const options = parseStart(args);
+      if (options === 'help') break;
+      return start(options, {
+        folder: process.cwd(),
+        dist: join(__dirname, '..'),
+        self: [process.execPath, __filename],
+        stdout: process.stdout,
+        stderr: process.stderr,
+      });
+    }
+    // Not for people: how \`start\` runs itself again inside the namespaces.
+    case 'region':
+      await runFormation(JSON.parse(args[0]!) as FormationOrder);
+      return 0;
+    case '--help':
+    case 'help':
+      break;
+    default:
+      throw new UsageError(command === undefined ? 'No command is given.' : `There is no command "${command}".`);
+  }
+  process.stdout.write(`${USAGE}\n`);
+  return 0;
+}
+
+if (require.main === module) {
+  main(process.argv.slice(2)).then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(error instanceof UsageError ? `${error.message}\n\n${USAGE}\n` : `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(error instanceof UsageError ? 2 : 1);
+    },
+  );
+}

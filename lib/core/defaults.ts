@@ -1,0 +1,62 @@
+/** The values that are used when a user gives none, and the constants of every deployment. Both flavours of the constructs read them here. */
+
+/** An odd number of managers that survives the loss of one. Source: https://docs.docker.com/engine/swarm/admin_guide/#add-manager-nodes-for-fault-tolerance */
+export const MANAGER_COUNT = 3;
+export const ALLOWED_MANAGER_COUNTS = [1, 3, 5, 7];
+/** Managers are spread over as many zones as they are, up to this many: with three, the loss of one zone leaves a quorum. */
+export const MANAGER_ZONES = 3;
+
+export const MANAGER_INSTANCE_TYPE = 't4g.small';
+export const WORKER_INSTANCE_TYPES = ['t4g.small'];
+export const WORKER_MIN_CAPACITY = 1;
+
+/** GiB. The state of a manager: raft, images and containers' layers. */
+export const MANAGER_VOLUME_SIZE = 20;
+/** What EBS allows for gp3, in GiB. Source: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html#gp3-ebs-volume-type */
+export const VOLUME_SIZE_BOUNDS = { min: 1, max: 65_536 };
+/** GiB. The system, without `/var/lib/docker`. */
+export const MANAGER_ROOT_VOLUME_SIZE = 10;
+/** GiB. The system and `/var/lib/docker`. */
+export const WORKER_ROOT_VOLUME_SIZE = 30;
+/** Root device of Amazon Linux. */
+export const ROOT_DEVICE = '/dev/xvda';
+
+export const VPC_CIDR = '10.0.0.0/16';
+export const ZONES = 3;
+export const NAT_GATEWAYS = 1;
+
+/** The shared address space: neither VPCs nor Docker's bridges use it by default. Source: https://www.rfc-editor.org/rfc/rfc6598 */
+export const ADDRESS_POOLS = ['100.64.0.0/10'];
+export const ADDRESS_POOL_PREFIX_LENGTH = 24;
+
+export type Architecture = 'arm64' | 'x86_64';
+
+/** Public parameter that names the newest Amazon Linux 2023. Source: https://docs.aws.amazon.com/linux/al2023/ug/ec2.html#launch-via-aws-cli */
+export const imageParameter = (architecture: Architecture) => `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${architecture}`;
+
+/** Names and heartbeats (seconds) of the lifecycle hooks. A broken function lets a manager's termination wait, it never speeds it. */
+export const LAUNCH_HOOK = { name: 'launch', heartbeat: 900 };
+export const TERMINATE_HOOK = { name: 'terminate', heartbeat: { manager: 3600, worker: 900 } };
+
+/** Timeouts (seconds) and memory (MiB) of the functions. */
+export const FUNCTIONS = {
+  'leader-token': { timeout: 30, memory: 256 },
+  'node-join': { timeout: 60, memory: 512 },
+  'node-leave': { timeout: 60, memory: 256 },
+} as const;
+export type FunctionName = keyof typeof FUNCTIONS;
+
+/** Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig */
+export const VISIBILITY_TIMEOUT_FACTOR = 6;
+
+/** ISO 8601. How long CloudFormation waits for a node's success: within a creation, and within a rolling update (which may terminate one first). */
+export const CREATION_TIMEOUT = 'PT15M';
+export const UPDATE_PAUSE = 'PT30M';
+/**
+ * Suspended while CloudFormation rolls a group. Never `Launch`: then nothing would replace what was rolled.
+ * Source: https://repost.aws/knowledge-center/auto-scaling-group-rolling-updates
+ */
+export const SUSPENDED_IN_UPDATES = ['HealthCheck', 'ReplaceUnhealthy', 'AZRebalance', 'AlarmNotification', 'ScheduledActions'];
+
+/** User data may have this many bytes before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html */
+export const USER_DATA_LIMIT = 16_384;

@@ -1,0 +1,142 @@
+/** Who may do what, as data: every permission of functions, hooks and nodes stands here and nowhere else. */
+import { CLUSTER_TAG } from '../../protocol/tags';
+
+/** An IAM statement that allows. */
+export interface Statement {
+  sid: string;
+  actions: string[];
+  resources: string[];
+  conditions?: Record<string, Record<string, string | string[]>>;
+}
+
+/** Where a stack is deployed. */
+export interface Place {
+  partition: string;
+  region: string;
+  account: string;
+  stackId: string;
+}
+
+export function writeLogs(logGroupArn: string): Statement {
+  return { sid: 'WriteLogs', actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroupArn] };
+}
+
+/** What an event source mapping of a queue needs. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions */
+export function receiveMessages(queueArn: string): Statement {
+  return { sid: 'ReceiveMessages', actions: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'], resources: [queueArn] };
+}
+
+/** What an event source mapping of a table's stream needs. Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping */
+export function readStream(streamArn: string): Statement {
+  return {
+    sid: 'ReadStream',
+    actions: ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:ListStreams'],
+    resources: [streamArn],
+  };
+}
+
+export function sendMessages(queueArns: string[]): Statement {
+  return { sid: 'SendMessages', actions: ['sqs:SendMessage'], resources: queueArns };
+}
+
+export function leaderTokenStatements(arns: { tokenTable: string; reportTable: string; joinQueue: string }): Statement[] {
+  return [
+    { sid: 'ReadReports', actions: ['dynamodb:GetItem', 'dynamodb:Query'], resources: [arns.reportTable] },
+    {
+      sid: 'PublishTokens',
+      actions: ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+      resources: [arns.tokenTable],
+    },
+    sendMessages([arns.joinQueue]),
+  ];
+}
+
+export function nodeJoinStatements(arns: { tokenTable: string; reportTable: string }, cluster: string, place: Place): Statement[] {
+  return [
+    { sid: 'ReadReports', actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'], resources: [arns.reportTable] },
+    {
+      sid: 'WriteCommands',
+      actions: ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem'],
+      resources: [arns.tokenTable],
+    },
+    // These actions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    { sid: 'SeeInstancesAndVolumes', actions: ['ec2:DescribeInstances', 'ec2:DescribeVolumes'], resources: ['*'] },
+    {
+      sid: 'AttachToInstances',
+      actions: ['ec2:AttachVolume'],
+      resources: [`arn:${place.partition}:ec2:${place.region}:${place.account}:instance/*`],
+      conditions: ofCluster(cluster),
+    },
+    ...completeHooks(cluster, place),
+    { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
+  ];
+}
+
+/** The other half of attaching a volume: the volume itself. */
+export function attachVolume(seat: number, volumeId: string, place: Place): Statement {
+  return { sid: `AttachVolumeOfSeat${seat}`, actions: ['ec2:AttachVolume'], resources: [`arn:${place.partition}:ec2:${place.region}:${place.account}:volume/${volumeId}`] };
+}
+
+export function nodeLeaveStatements(cluster: string, place: Place): Statement[] {
+  return completeHooks(cluster, place);
+}
+
+/** A node: its own mailbox (`dynamodb:LeadingKeys`), the agent's bundle, its logs. */
+export function nodeStatements(arns: { tokenTable: string; reportTable: string; agentObject: string; logGroup: string }): Statement[] {
+  // Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+  const ownMailbox = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['${aws:userid}'] } };
+  return [
+    { sid: 'ReadOwnCommands', actions: ['dynamodb:GetItem'], resources: [arns.tokenTable], conditions: ownMailbox },
+    { sid: 'WriteOwnReports', actions: ['dynamodb:UpdateItem'], resources: [arns.reportTable], conditions: ownMailbox },
+    { sid: 'ReadAgent', actions: ['s3:GetObject'], resources: [arns.agentObject] },
+    writeLogs(arns.logGroup),
+  ];
+}
+
+/** A caller of DynamoDB needs the table's key as well. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html */
+export function useKeyOfTables(keyArn: string, place: Place): Statement {
+  return {
+    sid: 'UseKeyOfTables',
+    actions: ['kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*', 'kms:CreateGrant'],
+    resources: [keyArn],
+    conditions: { StringEquals: { 'kms:ViaService': `dynamodb.${place.region}.amazonaws.com` } },
+  };
+}
+
+/** Attaching a volume under a customer's key. Source: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions */
+export function useKeyOfVolumes(keyArn: string, place: Place): Statement[] {
+  const viaService = { StringEquals: { 'kms:ViaService': `ec2.${place.region}.amazonaws.com` } };
+  return [
+    {
+      sid: 'UseKeyOfVolumes',
+      actions: ['kms:Decrypt', 'kms:DescribeKey', 'kms:GenerateDataKeyWithoutPlaintext', 'kms:ReEncrypt*'],
+      resources: [keyArn],
+      conditions: viaService,
+    },
+    { sid: 'GrantKeyToInstances', actions: ['kms:CreateGrant'], resources: [keyArn], conditions: { ...viaService, Bool: { 'kms:GrantIsForAWSResource': 'true' } } },
+  ];
+}
+
+/** For the key's own policy. Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html */
+export const autoScalingUsesKey: Statement[] = [
+  { sid: 'AutoScalingUsesKey', actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:DescribeKey'], resources: ['*'] },
+  { sid: 'AutoScalingGrantsKey', actions: ['kms:CreateGrant'], resources: ['*'], conditions: { Bool: { 'kms:GrantIsForAWSResource': 'true' } } },
+];
+
+/** Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/autoscaling-service-linked-role.html */
+export const autoScalingRoleArn = ({ partition, account }: Place) =>
+  `arn:${partition}:iam::${account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`;
+
+function completeHooks(cluster: string, place: Place): Statement[] {
+  return [
+    { sid: 'SeeGroups', actions: ['autoscaling:DescribeAutoScalingGroups'], resources: ['*'] },
+    {
+      sid: 'CompleteHooks',
+      actions: ['autoscaling:CompleteLifecycleAction', 'autoscaling:RecordLifecycleActionHeartbeat'],
+      resources: [`arn:${place.partition}:autoscaling:${place.region}:${place.account}:autoScalingGroup:*:autoScalingGroupName/*`],
+      conditions: ofCluster(cluster),
+    },
+  ];
+}
+
+const ofCluster = (cluster: string) => ({ StringEquals: { [`aws:ResourceTag/${CLUSTER_TAG}`]: cluster } });

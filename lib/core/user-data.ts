@@ -1,0 +1,101 @@
+/**
+ * The script that an instance runs at its first boot: it installs what is missing and starts the agent, which does the rest. It holds no secret.
+ * For Amazon Linux 2023, on x86-64 and arm64; or any image with bash, curl, systemd, dnf or (Docker and Node.js 22), and the AWS CLI.
+ */
+import { AGENT_BUNDLE_PATH, AGENT_CONFIG_PATH, AGENT_SERVICE, BOOT_LOG_PATH } from '../../protocol/environment';
+import type { NodeRole } from '../../protocol/body';
+
+export interface UserDataInput {
+  role: NodeRole;
+  region: string;
+  /** The agent's bundle in S3. */
+  agentBucket: string;
+  agentKey: string;
+  /** Name of the nodes' log group. */
+  logGroup: string;
+  /** The agent's configuration, as JSON text. */
+  agentConfig: string;
+  /** The user's own lines: after installation, before the agent starts. */
+  extraLines: string[];
+}
+
+/** Keeps idle connections alive through virtual addresses, which forget them after 900 s. https://github.com/moby/moby/issues/31208 */
+const KEEPALIVE = 'net.ipv4.tcp_keepalive_time=600';
+export const AGENT_LOG_PATH = `/var/log/${AGENT_SERVICE}.log`;
+
+export function renderUserData(input: UserDataInput): string {
+  return `${[
+    '#!/bin/bash',
+    'set -euo pipefail',
+    sendBootLogOnFailure(input),
+    install,
+    write('/etc/sysctl.d/90-cdk-docker-swarm.conf', KEEPALIVE),
+    `sysctl -q -w ${KEEPALIVE}`,
+    `mkdir -p ${folderOf(AGENT_BUNDLE_PATH)}`,
+    `aws s3 cp s3://${input.agentBucket}/${input.agentKey} ${AGENT_BUNDLE_PATH} --region ${input.region} --only-show-errors`,
+    write(AGENT_CONFIG_PATH, input.agentConfig),
+    ...(input.role === 'manager' ? [dockerWaitsForVolume] : []),
+    unit,
+    ...(input.extraLines.length > 0 ? ['# Lines given by the user.', ...input.extraLines] : []),
+    'systemctl daemon-reload',
+    `systemctl enable --now ${AGENT_SERVICE}`,
+  ].join('\n')}\n`;
+}
+
+/** The instance is abandoned and gone soon after: what it said goes to CloudWatch first. Only plain characters are kept, so that the text needs no more quoting. */
+const sendBootLogOnFailure = ({ region, logGroup }: UserDataInput) => `\
+send_boot_log() {
+  local status=$?
+  if [ "$status" -eq 0 ]; then return; fi
+  set +e
+  echo "User data failed with status $status."
+  local imds=http://169.254.169.254/latest token id text
+  token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $imds/api/token)
+  id=$(curl -sf -H "X-aws-ec2-metadata-token: $token" $imds/meta-data/instance-id)
+  text=$(tail -c 100000 ${BOOT_LOG_PATH} | tr -cd '\\n\\40-\\176' | sed -e 's/[\\\\"]/\\\\&/g' -e 's/$/\\\\n/' | tr -d '\\n')
+  printf '[{"timestamp":%s,"message":"%s"}]' "$(date +%s%3N)" "$text" > /run/cdk-docker-swarm-boot.json
+  aws logs create-log-stream --region ${region} --log-group-name ${logGroup} --log-stream-name "$id/boot"
+  aws logs put-log-events --region ${region} --log-group-name ${logGroup} --log-stream-name "$id/boot" --log-events file:///run/cdk-docker-swarm-boot.json
+}
+trap send_boot_log EXIT`;
+
+const install = `\
+find_node() { command -v node-22 || command -v node; }
+if ! command -v dockerd > /dev/null || ! find_node > /dev/null; then dnf install -y docker nodejs22; fi
+node=$(find_node)`;
+
+/** A manager's engine must never start on an empty disk beside its own state. */
+const dockerWaitsForVolume = write(
+  '/etc/systemd/system/docker.service.d/cdk-docker-swarm.conf',
+  `\
+[Unit]
+ConditionPathIsMountPoint=/var/lib/docker`,
+);
+
+/** KillMode: stopping the agent leaves what it started and mounted. */
+const unit = `\
+cat > /etc/systemd/system/${AGENT_SERVICE}.service <<END_OF_FILE
+[Unit]
+Description=Agent of cdk-docker-swarm
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=$node ${AGENT_BUNDLE_PATH}
+Restart=always
+RestartSec=1
+KillMode=process
+StandardOutput=append:${AGENT_LOG_PATH}
+StandardError=append:${AGENT_LOG_PATH}
+
+[Install]
+WantedBy=multi-user.target
+END_OF_FILE`;
+
+function write(path: string, content: string): string {
+  return `mkdir -p ${folderOf(path)}\ncat > ${path} <<'END_OF_FILE'\n${content}\nEND_OF_FILE`;
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}

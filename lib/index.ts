@@ -1,0 +1,10 @@
+/** What the package exports. */
+export { LeaderTokenPublisher, type LeaderTokenPublisherProps } from './leader-token-publisher';
+export { ManagerGroup, type ManagerGroupProps, type ManagerProps, type Seat } from './manager-group';
+export { type NodeProps } from './node-launch-template';
+export { NodeLifecycle, type NodeLifecycleProps } from './node-lifecycle';
+export { NodeRole, type NodeRoleProps } from './node-role';
+export { SwarmCluster, type SwarmClusterProps } from './swarm-cluster';
+export { SwarmNetwork, type SwarmNetworkProps } from './swarm-network';
+export { TokenTable, type TokenTableProps } from './token-table';
+export { WorkerGroup, type SpotOptions, type WorkerGroupProps, type WorkerProps } from './worker-group';

@@ -1,0 +1,24 @@
+/** Between the framework's tokens, which are known only at deployment, and the pure checks of `lib/core/validation.ts`. */
+import { Token, type Stack } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
+
+/** The value, or undefined when it (or a part of it) is known only at deployment. */
+export function known<T>(value: T): T | undefined {
+  return Token.isUnresolved(value) ? undefined : value;
+}
+
+/** How many bytes of a text with tokens are known: names that a deployment fills in come on top. */
+export function knownBytes(stack: Stack, text: string): number {
+  const literals = (value: unknown): string => {
+    if (typeof value === 'string') return value;
+    if (Array.isArray(value)) return value.map(literals).join('');
+    if (value !== null && typeof value === 'object' && 'Fn::Join' in value) return literals((value['Fn::Join'] as unknown[])[1]);
+    return '';
+  };
+  return Buffer.byteLength(literals(stack.resolve(text)));
+}
+
+/** All mistakes of all constructs are reported together, in one error, when the app is synthesised. */
+export function checkAtSynth(construct: IConstruct, check: () => string[]): void {
+  construct.node.addValidation({ validate: check });
+}

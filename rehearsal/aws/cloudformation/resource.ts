@@ -1,0 +1,56 @@
+/** What the engine and the resource types of the emulated CloudFormation know of each other. */
+import type { AutoScaling } from '../autoscaling';
+import type { Context } from '../context';
+import type { Tags } from '../describe';
+import type { DynamoDb } from '../dynamodb';
+import type { Ec2 } from '../ec2';
+import type { Events } from '../events';
+import type { Iam } from '../iam';
+import type { Lambda } from '../lambda';
+import type { Logs } from '../logs';
+import type { S3 } from '../s3';
+import type { Sqs } from '../sqs';
+import type { Ssm } from '../ssm';
+
+export interface Services {
+  context: Context;
+  autoscaling: AutoScaling;
+  dynamodb: DynamoDb;
+  ec2: Ec2;
+  events: Events;
+  iam: Iam;
+  lambda: Lambda;
+  logs: Logs;
+  s3: S3;
+  sqs: Sqs;
+  ssm: Ssm;
+}
+
+export interface ResourceRequest {
+  logicalId: string;
+  stackName: string;
+  stackId: string;
+  /** Resolved. */
+  properties: Record<string, any>;
+  /** `<stack>-<logical id>-<random>`, cut to what the service allows. */
+  physicalName(maxLength: number): string;
+  /** The tags of the template and those of CloudFormation itself. */
+  tags: Tags;
+}
+
+export interface CreatedResource {
+  /** What `Ref` gives. */
+  id: string;
+  /** What `Fn::GetAtt` gives. */
+  attributes?: Record<string, unknown>;
+}
+
+export interface ResourceType {
+  /** Every property that is acted upon or known to make no difference in the emulation. Another one in a template is an error. */
+  properties: string[];
+  create(request: ResourceRequest): CreatedResource | Promise<CreatedResource>;
+  /** Absent where nothing is to be done. Must bear being called for what is already gone. */
+  delete?(id: string, properties: Record<string, any>): void | Promise<void>;
+}
+
+export type ResourceTypes = Record<string, ResourceType>;

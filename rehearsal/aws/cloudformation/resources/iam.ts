@@ -1,0 +1,56 @@
+/** Resource types of IAM. Policies end up on their roles. */
+import type { PolicyDocument } from '../../iam';
+import type { ResourceTypes, Services } from '../resource';
+
+export function iamTypes({ iam }: Services): ResourceTypes {
+  return {
+    'AWS::IAM::Role': {
+      properties: ['AssumeRolePolicyDocument', 'Description', 'ManagedPolicyArns', 'MaxSessionDuration', 'Path', 'PermissionsBoundary', 'Policies', 'RoleName', 'Tags'],
+      create({ logicalId, properties, physicalName }) {
+        const role = iam.createRole({
+          logicalId,
+          name: properties.RoleName ?? physicalName(64),
+          path: properties.Path,
+          trust: properties.AssumeRolePolicyDocument,
+          policies: new Map((properties.Policies ?? []).map((policy: { PolicyName: string; PolicyDocument: PolicyDocument }) => [policy.PolicyName, policy.PolicyDocument])),
+          managedPolicyArns: properties.ManagedPolicyArns ?? [],
+        });
+        return { id: role.name, attributes: { Arn: role.arn, RoleId: role.roleId } };
+      },
+      delete: (name) => iam.deleteRole(name),
+    },
+    'AWS::IAM::Policy': {
+      properties: ['PolicyDocument', 'PolicyName', 'Roles'],
+      create({ properties, physicalName }) {
+        for (const role of properties.Roles ?? []) iam.role(role).policies.set(properties.PolicyName, properties.PolicyDocument);
+        return { id: physicalName(128) };
+      },
+      delete(_, properties) {
+        for (const role of properties.Roles ?? []) iam.role(role).policies.delete(properties.PolicyName);
+      },
+    },
+    'AWS::IAM::ManagedPolicy': {
+      properties: ['Description', 'ManagedPolicyName', 'Path', 'PolicyDocument', 'Roles'],
+      create({ properties, physicalName }) {
+        const arn = iam.createManagedPolicy(properties.ManagedPolicyName ?? physicalName(128), properties.PolicyDocument);
+        for (const role of properties.Roles ?? []) iam.role(role).managedPolicyArns.push(arn);
+        return { id: arn, attributes: { PolicyArn: arn } };
+      },
+      delete(arn, properties) {
+        for (const role of properties.Roles ?? []) {
+          const arns = iam.role(role).managedPolicyArns;
+          arns.splice(arns.indexOf(arn), 1);
+        }
+        iam.deleteManagedPolicy(arn);
+      },
+    },
+    'AWS::IAM::InstanceProfile': {
+      properties: ['InstanceProfileName', 'Path', 'Roles'],
+      create({ properties, physicalName }) {
+        const profile = iam.createInstanceProfile(properties.InstanceProfileName ?? physicalName(128), properties.Roles[0]);
+        return { id: profile.name, attributes: { Arn: profile.arn } };
+      },
+      delete: (name) => iam.deleteInstanceProfile(name),
+    },
+  };
+}

@@ -1,0 +1,243 @@
+/**
+ * Deploys a stack in the emulated region with real nodes and functions, waits until its swarm is whole, and deletes it again. Runs inside the region's namespaces (nodes/namespaces.ts), as their
+ * first process: when it ends, everything it started ends. What it observes are the region's events and tables, and in the end the engines themselves.
+ */
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { systemClock as clock } from '../protocol/clock';
+import { commandsCodec } from '../protocol/commands';
+import { environmentVariables } from '../protocol/environment';
+import { COMMANDS_KEY, mailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
+import { reportCodec } from '../protocol/report';
+import { decodeSwarmReport } from '../protocol/swarm';
+import { ROLE_TAG, SEAT_TAG } from '../protocol/tags';
+import { serveAws } from './aws/http';
+import { imdsHandler, type InstanceMetadata } from './aws/imds';
+import { EmulatedRegion } from './aws/region';
+import type { AwsEvent, MachineSpec } from './aws/types';
+import { FunctionProcesses } from './function-processes';
+import type { Deleted, Formed, FormationOrder, Logs, Message, SwarmListEntry } from './messages';
+import { METADATA_ADDRESS } from './nodes/network';
+import { RealMachines } from './nodes/real-machines';
+import { run } from './nodes/shell';
+import { Timeline } from './timeline';
+
+/** The region's network is its own: any port is free. */
+const ENDPOINT_PORT = 8000;
+const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
+/** After that the formation has failed, whatever still goes on. */
+const DEADLINE_MS = 10 * 60_000;
+/** How often tables and engines are looked at: the resolution of the timeline. */
+const POLL_MS = 20;
+/** The name that CloudFormation gives a group's tag. */
+const GROUP_TAG = 'aws:cloudformation:logical-id';
+
+type Item = Record<string, { S?: string; N?: string }>;
+
+export class Formation {
+  private readonly timeline: Timeline;
+  private readonly aborted: Promise<never>;
+  private abort!: (error: Error) => void;
+  private machines!: RealMachines;
+  private functions!: FunctionProcesses;
+  private region!: EmulatedRegion;
+  private readonly userData = new Map<string, string>();
+
+  constructor(
+    private readonly order: FormationOrder,
+    private readonly tell: (message: Message) => void,
+  ) {
+    this.timeline = new Timeline(clock.now, (node, milestone) => tell({ kind: 'milestone', node, milestone, rows: this.timeline.rows(), atMs: clock.now() - this.timeline.started }));
+    this.aborted = new Promise((_, reject) => (this.abort = reject));
+    this.aborted.catch(() => undefined);
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.prepare();
+      this.tell({ kind: 'formed', formed: await this.form() });
+      this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
+    } catch (error) {
+      const said = error instanceof Error ? error : new Error(String(error));
+      this.tell({ kind: 'failed', error: said.message, rows: this.timeline.rows(), logs: await this.logs() });
+    }
+  }
+
+  private async prepare(): Promise<void> {
+    const { order } = this;
+    // Hides the machine's own /run from here on, and is a file system other than that of `/`.
+    await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
+    mkdirSync('/run/rehearsal');
+    this.machines = await RealMachines.start({
+      clock,
+      run: order.run,
+      folder: '/run/rehearsal',
+      endpoint: ENDPOINT,
+      node: order.node,
+      dockerd: order.dockerd,
+      awsStandIn: order.awsStandIn,
+      onLaunch: (spec) => {
+        this.userData.set(spec.instanceId, spec.userData);
+        this.timeline.launch(describe(spec));
+      },
+      onUserData: (instanceId, status) => {
+        if (status === 0) this.timeline.reach(instanceId, 'userData');
+        else this.abort(new Error(`The user data of ${instanceId} failed with exit status ${status}.`));
+      },
+    });
+    this.functions = new FunctionProcesses({ clock, runtime: order.lambdaRuntime, node: order.node, endpoint: ENDPOINT });
+    const delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 };
+    this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays });
+    this.region.endpoint = ENDPOINT;
+    await serveAws(this.region, { host: '0.0.0.0', port: ENDPOINT_PORT });
+    const metadata = createServer(imdsHandler((address) => this.metadata(address)));
+    await new Promise<void>((resolve) => metadata.listen(80, METADATA_ADDRESS, resolve));
+  }
+
+  private async form(): Promise<Formed> {
+    const unsubscribe = this.region.onEvent((event) => this.observe(event));
+    const done = new AbortController();
+    const watching = this.watchTables(done.signal);
+    const late = clock.sleep(DEADLINE_MS, done.signal).then(() => {
+      if (!done.signal.aborted) throw new Error(`The swarm has not formed within ${DEADLINE_MS / 60_000} minutes.`);
+      return this.aborted;
+    });
+    try {
+      const formed = this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm());
+      const swarm = await Promise.race([formed, late, this.aborted, watching.then(() => this.aborted)]);
+      const formationMs = clock.now() - this.timeline.started;
+      return { nodes: this.timeline.rows(), swarm, formationMs, delayedMs: this.region.delayed() };
+    } finally {
+      unsubscribe();
+      done.abort();
+    }
+  }
+
+  private async delete(): Promise<Deleted> {
+    const started = clock.now();
+    await Promise.race([this.region.deleteStack(this.order.stackName), this.aborted]);
+    const deletionMs = clock.now() - started;
+    const instances = this.machines.running();
+    if (instances.length > 0) throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
+    return { deletionMs, kept: this.machines.volumeIds() };
+  }
+
+  private observe({ source, what, subject, detail }: AwsEvent): void {
+    if (source === 'ec2' && what === 'volume-attached') this.timeline.reach(String(detail.instanceId), 'volume');
+    if (source === 'autoscaling' && what === 'hook-completed') this.timeline.reach(subject, 'hook');
+  }
+
+  /** What the instance at an address learns of itself; nothing of one that does not run. */
+  private metadata(address: string): InstanceMetadata | undefined {
+    const instance = this.region.instanceByAddress(address);
+    const credentials = instance && this.region.credentialsFor(instance.instanceId);
+    if (instance?.roleName === undefined || credentials === undefined) return undefined;
+    const { instanceId, privateIpAddress, availabilityZone, instanceType, lifecycle, tags, roleName } = instance;
+    const userData = this.userData.get(instanceId) ?? '';
+    return { instanceId, privateIpAddress, availabilityZone, region: this.region.region, instanceType, instanceLifeCycle: lifecycle, tags, roleName, credentials, userData };
+  }
+
+  /** Not every write to a table is an event: they are looked at, as the account's operator would. */
+  private async watchTables(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const variables = Object.assign({}, ...this.region.functions().map(({ environment }) => environment)) as Record<string, string | undefined>;
+      const { [environmentVariables.tokenTable]: tokenTable, [environmentVariables.reportTable]: reportTable } = variables;
+      const roleIds = { manager: variables[environmentVariables.managerRoleId], worker: variables[environmentVariables.workerRoleId] };
+      for (const { instanceId, role, milestones } of this.timeline.rows()) {
+        const roleId = role === 'manager' ? roleIds.manager : roleIds.worker;
+        if (tokenTable === undefined || reportTable === undefined || roleId === undefined) break;
+        if (milestones.command === undefined) this.readCommands(await this.items(tokenTable, mailbox(roleId, instanceId)));
+        // A manager may lead the swarm, and tell of others, long after it is complete itself.
+        if (role === 'manager' || milestones.joined === undefined) this.readReports(instanceId, await this.items(reportTable, mailbox(roleId, instanceId)));
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
+  }
+
+  private async items(table: string, partition: string): Promise<Item[]> {
+    const input = { TableName: table, KeyConditionExpression: '#pk = :pk', ExpressionAttributeNames: { '#pk': PARTITION_KEY }, ExpressionAttributeValues: { ':pk': { S: partition } }, ConsistentRead: true };
+    const { Items } = await this.region.call({ service: 'dynamodb', action: 'Query', input, accessKeyId: this.region.operator.accessKeyId });
+    return Items as Item[];
+  }
+
+  private readCommands(items: Item[]): void {
+    for (const item of items) {
+      if (item[SORT_KEY]?.S !== COMMANDS_KEY) continue;
+      const commands = commandsCodec.decode(attributes(item));
+      if (commands.ok && commands.value.command !== null) this.timeline.reach(commands.value.command.instanceId, 'command');
+    }
+  }
+
+  private readReports(instanceId: string, items: Item[]): void {
+    const chunks: Record<string, unknown>[] = [];
+    for (const item of items) {
+      const key = item[SORT_KEY]?.S ?? '';
+      if (key.startsWith(SWARM_KEY_PREFIX)) chunks[Number(key.slice(SWARM_KEY_PREFIX.length))] = attributes(item);
+      if (key !== REPORT_KEY) continue;
+      const report = reportCodec.decode(attributes(item));
+      if (!report.ok) continue;
+      if (report.value.engine) this.timeline.reach(instanceId, 'engine');
+      if (report.value.swarm?.state === 'active') this.timeline.reach(instanceId, 'joined');
+    }
+    const swarm = decodeSwarmReport(chunks.filter((chunk) => chunk !== undefined));
+    if (!swarm.ok) return;
+    for (const node of swarm.value.nodes) if (node.state === 'ready' && node.instanceId !== undefined) this.timeline.reach(node.instanceId, 'ready');
+  }
+
+  /** The swarm's own node list, once every instance is a Ready node of it and the leader has said so. */
+  private async wholeSwarm(): Promise<SwarmListEntry[]> {
+    for (;;) {
+      const rows = this.timeline.rows().filter(({ instanceId }) => this.machines.running().includes(instanceId));
+      const list = await this.nodeList(rows.filter(({ role }) => role === 'manager').map(({ instanceId }) => instanceId));
+      const complete = rows.every((row) => row.milestones.ready !== undefined && row.milestones.hook !== undefined);
+      if (complete && list.length === rows.length && list.every(({ state, manager }) => state === 'ready' && manager !== 'unreachable')) return list;
+      await clock.sleep(POLL_MS);
+    }
+  }
+
+  private async nodeList(managers: string[]): Promise<SwarmListEntry[]> {
+    const [first] = managers;
+    if (first === undefined) return [];
+    const nodes = (await this.machines.engine(first, '/nodes').catch(() => [])) as Record<string, any>[];
+    return nodes
+      .map(({ ID, Description, Spec, Status, ManagerStatus }) => ({
+        id: ID,
+        hostname: Description.Hostname,
+        role: Spec.Role,
+        availability: Spec.Availability,
+        state: Status.State,
+        manager: ManagerStatus?.Leader ? 'leader' : (ManagerStatus?.Reachability ?? ''),
+        address: Status.Addr,
+        engine: Description.Engine.EngineVersion,
+      }))
+      .sort((a, b) => (a.role + a.hostname < b.role + b.hostname ? -1 : 1));
+  }
+
+  private async logs(): Promise<Logs> {
+    const logs: Logs = {};
+    for (const [instanceId, files] of Object.entries((await this.machines?.logs()) ?? {})) for (const [name, text] of Object.entries(files)) logs[`${instanceId}/${name}`] = text;
+    for (const name of this.functions?.names() ?? []) logs[name] = this.functions.log(name).join('\n');
+    return logs;
+  }
+}
+
+function describe({ instanceId, privateIpAddress, availabilityZone, tags }: MachineSpec) {
+  const seat = tags[SEAT_TAG];
+  return { instanceId, name: seat === undefined ? (tags[GROUP_TAG] ?? 'worker') : `seat ${seat}`, role: tags[ROLE_TAG] ?? 'unknown', address: privateIpAddress, availabilityZone };
+}
+
+/** Plain attributes of an item, as the protocol's codecs take them. */
+function attributes(item: Item): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(item).map(([name, { S, N }]) => [name, N === undefined ? S : Number(N)]));
+}
+
+/** The inner part of the command: never returns. */
+export async function runFormation(order: FormationOrder): Promise<void> {
+  // The terminal's Ctrl-C reaches this process too; who started it decides what happens.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  const sent: Promise<void>[] = [];
+  await new Formation(order, (message) => sent.push(new Promise((resolve) => process.send!(message, () => resolve())))).run();
+  // The namespaces, and the channel, end with this process.
+  await Promise.all(sent);
+  process.exit(0);
+}

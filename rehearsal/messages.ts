@@ -1,0 +1,50 @@
+/** What the part of the command that runs inside the region tells the part that owns the terminal. JSON over the IPC channel. */
+import type { Milestone, NodeTimeline } from './timeline';
+
+/** Given to the inner part on its command line. */
+export interface FormationOrder {
+  run: string;
+  assembly: string;
+  stackName: string;
+  /** Absolute paths. */
+  node: string;
+  dockerd: string;
+  lambdaRuntime: string;
+  awsStandIn: string;
+}
+
+export interface SwarmListEntry {
+  id: string;
+  hostname: string;
+  role: string;
+  availability: string;
+  state: string;
+  /** `leader`, or the reachability of a manager; empty for workers. */
+  manager: string;
+  address: string;
+  engine: string;
+}
+
+export interface Formed {
+  nodes: NodeTimeline[];
+  swarm: SwarmListEntry[];
+  /** Milliseconds from the start of the deployment until every node was Ready and the stack complete. */
+  formationMs: number;
+  /** Of these, what the emulated AWS slept to be as slow as the real one. */
+  delayedMs: number;
+}
+
+export interface Deleted {
+  deletionMs: number;
+  /** What the template keeps when its stack is deleted (and the command then removes). */
+  kept: string[];
+}
+
+/** Log texts by origin (`<instance id>/<file>`, `<function>`). */
+export type Logs = Record<string, string>;
+
+export type Message =
+  | { kind: 'milestone'; node: NodeTimeline; milestone: Milestone | 'launched'; rows: NodeTimeline[]; atMs: number }
+  | { kind: 'formed'; formed: Formed }
+  | { kind: 'deleted'; deleted: Deleted; logs: Logs }
+  | { kind: 'failed'; error: string; rows: NodeTimeline[]; logs: Logs };

@@ -1,0 +1,82 @@
+/**
+ * The namespaces of a run ("the region"): network, mounts and processes of their own, below one process. When that process dies, however it dies, the kernel ends everything
+ * in them: nodes, engines, functions, mounts, bridge. What a kernel does not end with a process (control groups, the run's temporary folder, a loop device caught half-made) is removed by
+ * a janitor that runs outside, waits for the end of whoever started the run, and then ends itself.
+ */
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { hierarchies, inGroups, makeGroups } from './cgroups';
+
+/**
+ * Arguments: the run's id, its temporary folder, its control groups. Begins when its standard input ends, and gives the kernel ten seconds.
+ * A loop device is the run's own when its backing file has the run's id in its name.
+ */
+const JANITOR = `
+run=$1; temporary=$2; shift 2
+while read -r line; do :; done
+tries=0
+while [ $tries -lt 500 ]; do
+  left=
+  for group; do
+    [ -d "$group" ] || continue
+    for pid in $(cat "$group/cgroup.procs" "$group"/*/cgroup.procs 2> /dev/null); do kill -9 "$pid" 2> /dev/null; done
+    find "$group" -depth -type d -exec rmdir {} + 2> /dev/null
+    [ -d "$group" ] && left="$left $group"
+  done
+  for file in /sys/block/loop*/loop/backing_file; do
+    case "$(cat "$file" 2> /dev/null)" in *"$run"*)
+      device=\${file#/sys/block/}; device=/dev/\${device%%/*}
+      [ -n "$left" ] || losetup -d "$device" 2> /dev/null
+      left="$left $device" ;;
+    esac
+  done
+  rm -rf "$temporary"
+  [ -n "$left" ] || exit 0
+  tries=$((tries + 1)); sleep 0.02
+done
+echo "The rehearsal could not remove:$left" >&2
+exit 1
+`;
+
+/** Cleans up after a run, also when the calling process is killed. Start it before anything else of the run. */
+export class Janitor {
+  private readonly process: ChildProcess;
+  private readonly ended: Promise<number | null>;
+
+  /**
+   * @param run an id that no other run has; also part of the names of its volumes' files
+   * @param temporaryFolder goes with the run
+   * @param groups control groups of the run, see {@link makeRunGroups}; whatever is in them at the end is killed
+   */
+  constructor(run: string, temporaryFolder: string, groups: string[]) {
+    // In a session of its own: what ends the command's process group must not end the one that cleans up after it.
+    this.process = spawn('/bin/sh', ['-c', JANITOR, 'janitor', run, temporaryFolder, ...groups], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
+    this.ended = new Promise((resolve) => this.process.once('exit', resolve));
+  }
+
+  /** Kills whatever still runs, and resolves when nothing of the run is left on the machine; rejects when something is. */
+  async clean(): Promise<void> {
+    this.process.stdin?.end();
+    if ((await this.ended) !== 0) throw new Error('The rehearsal left something on this machine; its names stand above.');
+  }
+}
+
+/** The control groups of a run, empty. Root only. */
+export function makeRunGroups(run: string): string[] {
+  return makeGroups(
+    hierarchies().map(({ folder }) => folder),
+    `cdk-docker-swarm.${run}`,
+  );
+}
+
+/**
+ * Runs a program as the first process of new namespaces. Dies with the calling process, however that one dies, and takes everything below it along.
+ *
+ * @param groups the run's control groups; the program finds them as JSON in `REHEARSAL_CGROUPS`
+ * @returns the process whose end is the end of the region, with an IPC channel to the program when `stdio` asks for one
+ */
+export function startRegion(groups: string[], argv: string[], stdio: StdioOptions, environment: NodeJS.ProcessEnv): ChildProcess {
+  const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
+  // `--kill-child` ends the region with unshare, and the death signal ends unshare with this process: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+  const [program, ...args] = inGroups(makeGroups(groups, 'region'), ['setpriv', '--pdeathsig', 'KILL', ...namespaces, ...argv]);
+  return spawn(program!, args, { stdio, env: { ...environment, REHEARSAL_CGROUPS: JSON.stringify(groups) } });
+}

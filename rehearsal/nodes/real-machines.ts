@@ -1,0 +1,245 @@
+/**
+ * Instances as real nodes: namespaces with a root of their own (the machine's, overlaid), in which the template's own user data runs. Must run inside a region (namespaces.ts), as root.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import type { Clock } from '../../protocol/clock';
+import type { MachineSpec, Machines } from '../aws/types';
+import { configureHost, installStandIns, STAND_INS } from '../stand-ins/install';
+import { hierarchies, inGroups, makeGroups, removeGroups, type Hierarchy } from './cgroups';
+import { buildScript, INIT } from './init';
+import { makeNetwork, plug, routerOf } from './network';
+import { run } from './shell';
+import { LoopVolumes } from './volumes';
+
+/** How long services may take to stop before the instance is switched off. EC2 gives them minutes; here it only has to be longer than an engine takes. */
+const POWEROFF_MS = 15_000;
+
+/** How much of each log file is kept of an instance, in characters. */
+const KEPT_LOG = 256 * 1024;
+
+export interface RealMachinesProps {
+  clock: Clock;
+  /** The run's id. */
+  run: string;
+  /** A folder that is not on the file system of `/`: overlays keep their changes there. */
+  folder: string;
+  /** Where instances reach the emulated AWS. */
+  endpoint: string;
+  /** The Node.js binary that instances find as `node-22`. */
+  node: string;
+  /** The Docker engine's binary. */
+  dockerd: string;
+  /** The bundle of stand-ins/aws.ts. */
+  awsStandIn: string;
+  /** Told when an instance begins to boot. */
+  onLaunch?(spec: MachineSpec): void;
+  /** Told when user data has ended, with its exit status. */
+  onUserData?(instanceId: string, status: number): void;
+}
+
+interface Node {
+  spec: MachineSpec;
+  folder: string;
+  groups: string[];
+  process: ChildProcess;
+  /** In the region's own numbers: process 1 of the instance. */
+  processId: number;
+  gone: Promise<void>;
+}
+
+/** EC2's name for an instance. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-naming.html */
+export function hostName(address: string): string {
+  return `ip-${address.replaceAll('.', '-')}`;
+}
+
+export class RealMachines implements Machines {
+  private readonly nodes = new Map<string, Promise<Node>>();
+  private readonly volumes: LoopVolumes;
+  private readonly hierarchies: Hierarchy[] = hierarchies();
+  private readonly groups: string[];
+  private readonly lastLogs = new Map<string, Record<string, string>>();
+  private ports = 0;
+
+  private constructor(private readonly props: RealMachinesProps) {
+    this.groups = JSON.parse(process.env.REHEARSAL_CGROUPS ?? '[]') as string[];
+    this.volumes = new LoopVolumes(join(props.folder, 'volumes'), props.run, props.clock);
+  }
+
+  /** Makes the network; from then on the metadata address can be listened on. */
+  static async start(props: RealMachinesProps): Promise<RealMachines> {
+    await makeNetwork();
+    return new RealMachines(props);
+  }
+
+  async launch(spec: MachineSpec): Promise<void> {
+    if (!this.nodes.has(spec.instanceId)) this.nodes.set(spec.instanceId, this.boot(spec));
+    await this.nodes.get(spec.instanceId);
+  }
+
+  async terminate(instanceId: string): Promise<void> {
+    const node = await this.nodes.get(instanceId)?.catch(() => undefined);
+    if (node === undefined) return;
+    this.keepLogs(node);
+    node.process.stdin?.write('poweroff\n');
+    const late = this.props.clock.after(POWEROFF_MS, () => node.process.kill('SIGKILL'));
+    await node.gone;
+    late();
+    await this.clear(node);
+  }
+
+  /** The loss of an instance: everything in it ends at once, without a word. */
+  async kill(instanceId: string): Promise<void> {
+    const node = await this.get(instanceId);
+    this.keepLogs(node);
+    node.process.kill('SIGKILL');
+    await node.gone;
+    await this.clear(node);
+  }
+
+  async createVolume(volumeId: string, sizeGiB: number): Promise<void> {
+    this.volumes.create(volumeId, sizeGiB);
+  }
+
+  async attachVolume(instanceId: string, volumeId: string): Promise<void> {
+    await this.volumes.attach(volumeId, instanceId, await this.root(instanceId));
+  }
+
+  async detachVolume(instanceId: string, volumeId: string): Promise<void> {
+    await this.volumes.detach(volumeId, instanceId);
+  }
+
+  async deleteVolume(volumeId: string): Promise<void> {
+    this.volumes.delete(volumeId);
+  }
+
+  /** Ids of the volumes that exist. */
+  volumeIds(): string[] {
+    return this.volumes.ids();
+  }
+
+  /** Ids of the instances that run. */
+  running(): string[] {
+    return [...this.nodes.keys()];
+  }
+
+  /** Runs a program in an instance and gives its standard output. */
+  async exec(instanceId: string, argv: string[]): Promise<string> {
+    const { processId, groups } = await this.get(instanceId);
+    const [program, ...args] = inGroups(groups, ['nsenter', '--target', String(processId), '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--', ...argv]);
+    return run(program!, args);
+  }
+
+  /** A file of an instance, or undefined when it has none of that name. */
+  async readFile(instanceId: string, path: string): Promise<string | undefined> {
+    const file = join(await this.root(instanceId), path);
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  }
+
+  /** What lies in `/var/log` of every instance that was ever launched here: of one that is gone, as it was when it went. By instance id and file name. */
+  async logs(): Promise<Record<string, Record<string, string>>> {
+    for (const node of await Promise.all([...this.nodes.values()].map((boot) => boot.catch(() => undefined)))) if (node !== undefined) this.keepLogs(node);
+    return Object.fromEntries(this.lastLogs);
+  }
+
+  private keepLogs({ spec, processId }: Node): void {
+    const folder = `/proc/${processId}/root/var/log`;
+    // An instance that has just died has no root any more: what was kept before stays.
+    if (!existsSync(folder)) return;
+    const files = readdirSync(folder).filter((name) => name.endsWith('.log'));
+    this.lastLogs.set(spec.instanceId, Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8').slice(-KEPT_LOG)])));
+  }
+
+  /** Asks the instance's Docker engine, on its own socket: `GET /nodes`, ... */
+  async engine(instanceId: string, path: string): Promise<unknown> {
+    const socketPath = join(await this.root(instanceId), 'run/docker.sock');
+    return new Promise((resolve, reject) => {
+      const asking = request({ socketPath, path }, (answer) => {
+        let body = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (part: string) => (body += part));
+        answer.on('error', reject);
+        answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(body)) : reject(new Error(`GET ${path} of the engine of ${instanceId}: ${answer.statusCode} ${body.trim()}`))));
+      });
+      asking.on('error', reject);
+      asking.end();
+    });
+  }
+
+  /** The instance's root folder as this process sees it. */
+  private async root(instanceId: string): Promise<string> {
+    return `/proc/${(await this.get(instanceId)).processId}/root`;
+  }
+
+  private async get(instanceId: string): Promise<Node> {
+    const node = await this.nodes.get(instanceId);
+    if (node === undefined) throw new Error(`No instance ${instanceId} runs.`);
+    return node;
+  }
+
+  private async boot(spec: MachineSpec): Promise<Node> {
+    this.props.onLaunch?.(spec);
+    const folder = join(this.props.folder, 'nodes', spec.instanceId);
+    for (const name of ['upper', 'work', 'root', 'var-lib']) mkdirSync(join(folder, name), { recursive: true });
+    const name = hostName(spec.privateIpAddress);
+    installStandIns(join(folder, 'upper'), this.props.awsStandIn);
+    configureHost(join(folder, 'upper'), name, spec.privateIpAddress);
+    if (!spec.userData.startsWith('#!')) throw new Error(`The user data of ${spec.instanceId} is no script: it begins with ${JSON.stringify(spec.userData.slice(0, 20))}.`);
+    writeFileSync(join(folder, 'upper', STAND_INS, 'user-data'), spec.userData, { mode: 0o755 });
+    writeFileSync(join(folder, 'upper', STAND_INS, 'init'), INIT);
+
+    const groups = makeGroups(this.groups, spec.instanceId);
+    const router = routerOf(spec.subnetCidr);
+    const unshare = ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--cgroup', '--fork', '--kill-child', '--'];
+    const { node, dockerd, endpoint } = this.props;
+    const build = ['/bin/sh', '-c', buildScript(this.hierarchies), 'build', folder, name, spec.privateIpAddress, String(router.prefixLength), router.address, node, dockerd, endpoint];
+    const [program, ...args] = inGroups(groups, [...unshare, ...build]);
+    const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stdin.on('error', () => undefined);
+    const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (part: string) => (errors = (errors + part).slice(-4_000)));
+    const lines = lineReader(child);
+
+    const failed = () => new Error(`Instance ${spec.instanceId} did not start: ${errors.trim() || 'its first process ended without a word'}`);
+    const processId = Number(/^pid (\d+)$/.exec((await lines.next()) ?? '')?.[1]);
+    if (!processId) throw failed();
+    await plug(processId, `node${this.ports++}`, spec.privateIpAddress, spec.subnetCidr);
+    child.stdin.write('go\n');
+    if ((await lines.next()) !== 'running') throw failed();
+    void lines.next().then((line) => {
+      const status = /^user-data (\d+)$/.exec(line ?? '')?.[1];
+      if (status !== undefined) this.props.onUserData?.(spec.instanceId, Number(status));
+    });
+    return { spec, folder, groups, process: child, processId, gone };
+  }
+
+  private async clear(node: Node): Promise<void> {
+    const { instanceId } = node.spec;
+    for (const volumeId of this.volumes.attachedTo(instanceId)) await this.volumes.detach(volumeId, instanceId);
+    // The last threads of killed processes may leave their groups a moment after their parent has seen them end.
+    while (!removeGroups(node.groups)) await this.props.clock.sleep(5);
+    rmSync(node.folder, { recursive: true, force: true });
+    this.nodes.delete(instanceId);
+  }
+}
+
+/** Lines of a process's standard output, one at a time; undefined once it has ended. */
+function lineReader(child: ChildProcess): { next(): Promise<string | undefined> } {
+  const lines: string[] = [];
+  const waiting: ((line: string | undefined) => void)[] = [];
+  let rest = '';
+  let ended = false;
+  child.stdout!.setEncoding('utf8').on('data', (part: string) => {
+    const parts = (rest + part).split('\n');
+    rest = parts.pop()!;
+    for (const line of parts) (waiting.shift() ?? ((text) => lines.push(text!)))(line);
+  });
+  child.stdout!.on('end', () => {
+    ended = true;
+    for (const resolve of waiting.splice(0)) resolve(undefined);
+  });
+  return { next: () => new Promise((resolve) => (lines.length > 0 || ended ? resolve(lines.shift()) : waiting.push(resolve))) };
+}

@@ -1,0 +1,40 @@
+/** Live progress: a table that is redrawn in a terminal, plain lines elsewhere. */
+import { MILESTONE_NAMES, renderTimeline, seconds, type Milestone, type NodeTimeline } from './timeline';
+
+export interface Screen {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
+
+export class Progress {
+  private drawn = 0;
+
+  constructor(private readonly screen: Screen) {}
+
+  /** A line that stays. */
+  line(text: string): void {
+    this.erase();
+    this.screen.write(`${text}\n`);
+  }
+
+  milestone(node: NodeTimeline, milestone: Milestone | 'launched', rows: NodeTimeline[], atMs: number): void {
+    if (!this.screen.isTTY) {
+      const name = milestone === 'launched' ? `launched (${node.instanceId}, ${node.address}, ${node.availabilityZone})` : MILESTONE_NAMES[milestone];
+      this.screen.write(`${seconds(atMs).padStart(6)} s  ${node.name}: ${name}\n`);
+      return;
+    }
+    this.erase();
+    // Longer lines would wrap, and the next redraw would miss them.
+    const lines = renderTimeline(rows).map((line) => line.slice(0, (this.screen.columns ?? 80) - 1));
+    this.screen.write(lines.map((line) => `${line}\n`).join(''));
+    this.drawn = lines.length;
+  }
+
+  /** Takes the table away; what is written next stands in its place. */
+  erase(): void {
+    // Up N lines, then clear to the end: https://en.wikipedia.org/wiki/ANSI_escape_code#CSI_sequences
+    if (this.drawn > 0) this.screen.write(`\u001b[${this.drawn}A\u001b[J`);
+    this.drawn = 0;
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * `cdk-docker-swarm start`: synthesises the app of the current folder and forms its swarm on this machine, with real engines where that is possible. This part owns the terminal and the clean-up; the
+ * swarm itself lives in namespaces below a process of its own (formation.ts).
+ */
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { systemClock } from '../protocol/clock';
+import type { Deleted, Formed, FormationOrder, Logs, Message } from './messages';
+import { Janitor, makeRunGroups, startRegion } from './nodes/namespaces';
+import { formationPlan, renderPlan } from './plan';
+import { findProgram, missing, searchPath, thisMachine } from './preflight';
+import { Progress, type Screen } from './progress';
+import { readStack, synthesise, type Stack } from './synth';
+import { checkStack } from './template-checks';
+import { renderTable, renderTimeline, seconds, type NodeTimeline } from './timeline';
+
+export interface StartOptions {
+  /** Context values for the app; those not given are the app's own. */
+  managers?: number;
+  workers?: number;
+  /** One JSON document on standard output, everything else on standard error. */
+  json: boolean;
+  /** A folder for the logs of nodes and functions. */
+  keepLogs?: string;
+}
+
+export interface StartEnvironment {
+  /** The folder with `cdk.json`. */
+  folder: string;
+  /** The folder with the built bundles. */
+  dist: string;
+  /** How this very program is run: the command line up to its first argument. */
+  self: string[];
+  stdout: Screen;
+  stderr: Screen;
+}
+
+/** How many lines of each log are shown of a formation that failed. */
+const SHOWN_LINES = 25;
+
+/** @returns the exit code */
+export async function start(options: StartOptions, environment: StartEnvironment): Promise<number> {
+  return new Run(options, environment).start();
+}
+
+class Interrupted extends Error {}
+
+class Run {
+  private readonly id = `${process.pid}-${systemClock.uuid().slice(0, 8)}`;
+  private readonly out: Screen;
+  private readonly progress: Progress;
+  private readonly interrupted: Promise<never>;
+  private child: ChildProcess | undefined;
+
+  constructor(
+    private readonly options: StartOptions,
+    private readonly environment: StartEnvironment,
+  ) {
+    this.out = options.json ? environment.stderr : environment.stdout;
+    this.progress = new Progress(options.json ? { write: (text) => environment.stderr.write(text) } : this.out);
+    this.interrupted = new Promise((_, reject) => {
+      // More of them change nothing: everything is already being ended, by force.
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => reject(new Interrupted()));
+    });
+    this.interrupted.catch(() => undefined);
+  }
+
+  async start(): Promise<number> {
+    process.env.PATH = searchPath(process.env);
+    const lacks = await missing(thisMachine());
+    const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-'));
+    const groups = lacks.length === 0 ? makeRunGroups(this.id) : [];
+    const janitor = new Janitor(this.id, temporary, groups);
+    let code: number;
+    try {
+      code = await Promise.race([this.work(temporary, groups, lacks), this.interrupted]);
+    } catch (error) {
+      this.progress.erase();
+      const interrupted = error instanceof Interrupted;
+      this.environment.stderr.write(interrupted ? 'Stopped.\n' : `${error instanceof Error ? error.message : String(error)}\n`);
+      if (!interrupted) this.document({ ok: false, error: error instanceof Error ? error.message : String(error) });
+      code = interrupted ? 130 : 1;
+    }
+    this.child?.kill('SIGKILL');
+    try {
+      await janitor.clean();
+    } catch (error) {
+      this.environment.stderr.write(`${(error as Error).message}\n`);
+      return code === 0 ? 1 : code;
+    }
+    return code;
+  }
+
+  private async work(temporary: string, groups: string[], lacks: string[]): Promise<number> {
+    const { managers, workers } = this.options;
+    const context = { ...(managers === undefined ? {} : { managers }), ...(workers === undefined ? {} : { workers }) };
+    this.say('Synthesising the app ...');
+    const assembly = join(temporary, 'cdk.out');
+    await synthesise(this.environment.folder, assembly, context, groups, (app) => (this.child = app));
+    this.child = undefined;
+    const stack = readStack(assembly);
+    return lacks.length === 0 ? this.form(stack, temporary, groups) : this.explain(stack, lacks);
+  }
+
+  /** Everything that needs neither root nor Docker. */
+  private async explain(stack: Stack, lacks: string[]): Promise<number> {
+    const { passed, failed } = await checkStack(stack);
+    const checked = [...passed.map((line) => `  ok      ${line}`), ...failed.map((line) => `  FAILED  ${line}`)];
+    this.say(
+      '',
+      'NO SWARM IS FORMED: real nodes cannot be made here.',
+      ...lacks.map((sentence) => `  - ${sentence}`),
+      '',
+      `The template of ${stack.name}, checked without them:`,
+      ...checked,
+      '',
+      'In this order the nodes would form:',
+      ...renderPlan(stack.template),
+      '',
+      failed.length === 0 ? 'SKIPPED: forming the swarm on real engines (see above). Everything else passed.' : 'SKIPPED: forming the swarm on real engines (see above). The template has mistakes.',
+    );
+    this.document({ ok: failed.length === 0, formed: false, missing: lacks, stack: stack.name, checks: { passed, failed }, plan: formationPlan(stack.template) });
+    return failed.length === 0 ? 0 : 1;
+  }
+
+  private async form(stack: Stack, temporary: string, groups: string[]): Promise<number> {
+    const { dist, self } = this.environment;
+    const order: FormationOrder = {
+      run: this.id,
+      assembly: stack.assembly,
+      stackName: stack.name,
+      node: process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath,
+      dockerd: findProgram('dockerd', process.env.PATH ?? '')!,
+      lambdaRuntime: join(dist, 'rehearsal/lambda-runtime.js'),
+      awsStandIn: join(dist, 'rehearsal/stand-ins/aws.js'),
+    };
+    this.say(`Forming ${stack.name} on real engines (${Object.keys(stack.template.Resources).length} resources) ...`);
+    const child = startRegion(groups, [...self, 'region', JSON.stringify(order)], ['ignore', 'pipe', 'pipe', 'ipc'], { ...process.env, TMPDIR: temporary });
+    this.child = child;
+    let complaints = '';
+    for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (part: string) => (complaints = (complaints + part).slice(-10_000)));
+    let formed: Formed | undefined;
+    let end: Extract<Message, { kind: 'deleted' | 'failed' }> | undefined;
+    child.on('message', (message: Message) => {
+      if (message.kind === 'milestone') this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
+      else if (message.kind === 'formed') this.showFormed((formed = message.formed));
+      else end = message;
+    });
+    await new Promise<void>((done) => child.once('close', () => done()));
+    this.progress.erase();
+    if (end === undefined) throw new Error(`The rehearsal ended before its time.\n${complaints.trim()}`);
+    if (this.options.keepLogs !== undefined) this.keep(end.logs, resolve(this.options.keepLogs));
+    if (end.kind === 'failed') {
+      this.showFailure(end.error, end.rows, end.logs, complaints);
+      this.document({ ok: false, formed: formed !== undefined, error: end.error, nodes: end.rows, ...formed });
+      return 1;
+    }
+    this.showDeleted(end.deleted);
+    this.document({ ok: true, stack: stack.name, ...formed, ...end.deleted });
+    return 0;
+  }
+
+  private showFormed({ nodes, swarm, formationMs, delayedMs }: Formed): void {
+    this.progress.erase();
+    const leaderFirst = [...swarm].sort((a, b) => Number(b.manager === 'leader') - Number(a.manager === 'leader'));
+    this.say(
+      '',
+      "Timeline (seconds: `launched` from the start of the deployment, the others from the instance's launch)",
+      ...renderTimeline(nodes),
+      '',
+      "The swarm's own node list",
+      ...renderTable(
+        [
+          ['ID', 'HOSTNAME', 'ROLE', 'STATUS', 'AVAILABILITY', 'MANAGER STATUS', 'ADDRESS', 'ENGINE'],
+          ...leaderFirst.map((node) => [node.id, node.hostname, node.role, node.state, node.availability, node.manager, node.address, node.engine]),
+        ],
+        8,
+      ),
+      '',
+      `${swarm.length} nodes Ready after ${seconds(formationMs)} s${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)} s` : ''}. Deleting the stack ...`,
+    );
+  }
+
+  private showDeleted({ deletionMs, kept }: Deleted): void {
+    this.say(`The stack is deleted (${seconds(deletionMs)} s). ${kept.length > 0 ? `Its template keeps ${kept.join(', ')}, gone here too. ` : ''}Nothing is left.`);
+  }
+
+  private showFailure(error: string, rows: NodeTimeline[], logs: Logs, complaints: string): void {
+    const concerned = rows.filter((row) => row.milestones.hook === undefined || row.milestones.ready === undefined).map(({ instanceId }) => instanceId);
+    const show = (name: string) => {
+      const [instanceId, file] = name.split('/');
+      if (file === undefined) return true;
+      return concerned.length === 0 || concerned.includes(instanceId!);
+    };
+    this.say('', ...renderTimeline(rows));
+    for (const [name, text] of Object.entries(logs)) if (show(name)) this.say('', `Last lines of ${name}:`, ...text.trimEnd().split('\n').slice(-SHOWN_LINES).map((line) => `  ${line}`));
+    if (complaints.trim() !== '') this.say('', 'The emulated AWS said:', complaints.trim());
+    this.environment.stderr.write(`\nFAILED: ${error}\n`);
+  }
+
+  private keep(logs: Logs, folder: string): void {
+    for (const [name, text] of Object.entries(logs)) {
+      const file = join(folder, name.includes('/') ? name : `${name}.log`);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, `${text.trimEnd()}\n`);
+    }
+    this.say(`Logs of nodes and functions: ${folder}`);
+  }
+
+  private say(...lines: string[]): void {
+    for (const line of lines) this.progress.line(line);
+  }
+
+  private document(value: Record<string, unknown>): void {
+    if (this.options.json) this.environment.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  }
+}

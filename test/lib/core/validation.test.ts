@@ -1,0 +1,207 @@
+/** What is refused, and in which words. `undefined` is what is not known before deployment. */
+import {
+  architectureOf,
+  architectureOfImage,
+  checkAddressPools,
+  checkCapacity,
+  checkClusterTag,
+  checkDaemon,
+  checkInstanceTypes,
+  checkLabels,
+  checkManagerCount,
+  checkNatGateways,
+  checkSpot,
+  checkUserDataSize,
+  checkVolumeSize,
+  checkZones,
+  overlap,
+  seatsToBuild,
+} from '../../../lib/core/validation';
+
+test.each([1, 3, 5, 7])('%i managers are fine', (count) => {
+  expect(checkManagerCount(count)).toEqual([]);
+  expect(seatsToBuild(count)).toBe(count);
+});
+
+test.each([
+  [0, '0 managers were asked for. Give 1, 3, 5 or 7.'],
+  [2, '2 managers were asked for, but an even number survives no more losses than 1. Give 1, 3, 5 or 7.'],
+  [4, '4 managers were asked for, but an even number survives no more losses than 3. Give 1, 3, 5 or 7.'],
+  [9, '9 managers were asked for, but more than 7 only slow down every change. Give 1, 3, 5 or 7.'],
+  [-1, '-1 managers were asked for. Give 1, 3, 5 or 7.'],
+  [NaN, 'NaN managers were asked for. Give 1, 3, 5 or 7.'],
+  [1.5, '1.5 managers were asked for. Give 1, 3, 5 or 7.'],
+])('%d managers are refused', (count, sentence) => {
+  expect(checkManagerCount(count)).toEqual([sentence]);
+  expect(seatsToBuild(count)).toBe(1);
+});
+
+test('a number of managers that is known only at deployment is refused, since seats are resources', () => {
+  expect(checkManagerCount(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
+});
+
+test.each([
+  [1, ['a'], 0],
+  [3, ['a', 'b', 'c'], 0],
+  [7, ['a', 'b', 'c'], 0],
+  [3, ['a', 'b'], 1],
+  [5, ['a'], 1],
+  [3, undefined, 0],
+  [3, [], 0],
+])('%i managers in zones %j: %i mistakes', (managers, zones, count) => {
+  expect(checkZones(managers, zones)).toHaveLength(count);
+});
+
+test('too few zones are named', () => {
+  expect(checkZones(3, ['eu-west-1a', 'eu-west-1b'])).toEqual([
+    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: eu-west-1a, eu-west-1b. Give subnets in more zones, or one manager.',
+  ]);
+});
+
+test.each([
+  ['t4g.small', 'arm64'],
+  ['a1.large', 'arm64'],
+  ['c7gn.16xlarge', 'arm64'],
+  ['x2gd.metal', 'arm64'],
+  ['im4gn.large', 'arm64'],
+  ['is4gen.medium', 'arm64'],
+  ['g5g.xlarge', 'arm64'],
+  ['m5.large', 'x86_64'],
+  ['g4dn.xlarge', 'x86_64'],
+  ['c6a.metal', 'x86_64'],
+  ['m7i-flex.large', 'x86_64'],
+  ['u-6tb1.112xlarge', 'x86_64'],
+  ['r7iz.metal-16xl', 'x86_64'],
+  ['large', undefined],
+  ['T4G.small', undefined],
+  ['', undefined],
+])('instance type %s has architecture %s', (type, architecture) => {
+  expect(architectureOf(type)).toBe(architecture);
+});
+
+test.each([
+  ['/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64', 'arm64'],
+  ['resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id', 'x86_64'],
+  ['ami-0123456789abcdef0', undefined],
+])('the name %s tells architecture %s', (name, architecture) => {
+  expect(architectureOfImage(name)).toBe(architecture);
+});
+
+test('instance types must be real, of one architecture, and the image’s', () => {
+  expect(checkInstanceTypes(['t4g.small', 'c7g.large'], 'arm64')).toEqual([]);
+  expect(checkInstanceTypes([undefined, 't3.small'], undefined)).toEqual([]);
+  expect(checkInstanceTypes([], undefined)).toEqual(['No instance type was given. Give at least one, or leave `instanceTypes` out.']);
+  expect(checkInstanceTypes(['huge'], 'arm64')).toEqual(["'huge' is no instance type. Give one such as 't4g.small'."]);
+  expect(checkInstanceTypes(['t4g.small', 't3.small'], undefined)).toEqual([
+    'Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve both. Give types of one architecture, or make two groups.',
+  ]);
+  expect(checkInstanceTypes(['m5.large'], 'arm64')).toEqual([
+    'Instance type m5.large is x86_64, but the machine image is made for arm64. Give an image for x86_64, or instance types of arm64.',
+  ]);
+});
+
+test.each([
+  [0, 0, []],
+  [2, 2, []],
+  [undefined, 1, []],
+  [3, undefined, []],
+  [3, 1, ['minCapacity is 3, more than maxCapacity, which is 1. Give a minimum up to the maximum.']],
+  [-1, 2, ['minCapacity is -1. Give a whole number, 0 or more.']],
+  [0, 1.5, ['maxCapacity is 1.5. Give a whole number, 0 or more.']],
+])('capacity from %s to %s', (min, max, sentences) => {
+  expect(checkCapacity(min, max)).toEqual(sentences);
+});
+
+test('shares of spot are bounded', () => {
+  expect(checkSpot(undefined, undefined)).toEqual([]);
+  expect(checkSpot(2, 100)).toEqual([]);
+  expect(checkSpot(-1, 101)).toEqual([
+    'spot.onDemandBase is -1. Give a whole number of instances, 0 or more.',
+    'spot.onDemandPercentage is 101. Give a whole number from 0 to 100.',
+  ]);
+});
+
+test('sizes and counts of what surrounds the nodes are bounded', () => {
+  expect(checkVolumeSize('volumeSize', 20)).toEqual([]);
+  expect(checkVolumeSize('volumeSize', undefined)).toEqual([]);
+  expect(checkVolumeSize('volumeSize', 1.5)).toEqual(['volumeSize is 1.5 GiB. Give a whole number of GiB from 1 to 65536.']);
+  expect(checkVolumeSize('volumeSize', 0)).toHaveLength(1);
+  expect(checkNatGateways(0, 3)).toEqual([]);
+  expect(checkNatGateways(4, 3)).toEqual(['natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
+  expect(checkUserDataSize(16_384)).toEqual([]);
+  expect(checkUserDataSize(16_385)).toEqual([expect.stringContaining('The user data has 16385 bytes, but EC2 takes at most 16384.')]);
+});
+
+test.each([
+  ['tier', 'web', 0],
+  ['com.example.tier', 'web', 0],
+  ['tier', undefined, 0],
+  ['aws.instance-id', 'i-1', 1],
+  ['cdk-docker-swarm.fence', '1', 1],
+  ['com.docker.stack', 'x', 1],
+  ['io.docker.x', 'x', 1],
+  ['org.dockerproject.x', 'x', 1],
+  ['', 'x', 1],
+  ['a b', 'x', 1],
+  ['a=b', 'x', 1],
+  ['a/b', 'x', 1],
+  ['a'.repeat(129), 'x', 1],
+  ['tier', 'x'.repeat(257), 1],
+  ['tier', 'two\nlines', 1],
+])('label %j with value %j: %i mistakes', (key, value, count) => {
+  const sentences = checkLabels({ [key]: value });
+  expect(sentences).toHaveLength(count);
+  for (const sentence of sentences) expect(sentence).toContain(`'${key}'`);
+});
+
+test('a reserved label is refused with the list of what is reserved', () => {
+  expect(checkLabels({ 'aws.zone': 'a' })).toEqual([
+    "Label 'aws.zone' begins with 'aws.', which is reserved (aws. cdk-docker-swarm. com.docker. io.docker. org.dockerproject.). Give another key.",
+  ]);
+});
+
+test.each(['labels', 'hosts', 'data-root'])('daemon.json key %s is refused with its reason', (key) => {
+  expect(checkDaemon({ debug: true, [key]: [] })).toEqual([expect.stringMatching(new RegExp(`^daemon\\['${key}'\\] cannot be given: .+\\.$`))]);
+});
+
+test('live-restore is refused unless it is off', () => {
+  expect(checkDaemon({ 'live-restore': false })).toEqual([]);
+  expect(checkDaemon({ 'live-restore': true })).toEqual(["daemon['live-restore'] is true, but engines in a swarm cannot have it. Leave it out, or give false."]);
+});
+
+test.each([
+  ['10.0.0.0/16', '10.0.128.0/24', true],
+  ['10.0.128.0/24', '10.0.0.0/16', true],
+  ['10.0.5.7/16', '10.0.9.9/16', true],
+  ['10.0.0.0/16', '10.1.0.0/16', false],
+  ['100.64.0.0/10', '10.0.0.0/8', false],
+  ['0.0.0.0/0', '192.168.1.1/32', true],
+  ['nonsense', '10.0.0.0/8', false],
+])('%s and %s overlap: %s', (a, b, expected) => {
+  expect(overlap(a, b)).toBe(expected);
+});
+
+test('address pools are networks outside of the VPC and of each other, each large enough for an overlay', () => {
+  expect(checkAddressPools(['100.64.0.0/10'], 24, ['10.0.0.0/16'])).toEqual([]);
+  expect(checkAddressPools([undefined], undefined, [])).toEqual([]);
+  expect(checkAddressPools(['10.0.0.0/8'], 24, ['10.0.0.0/16'])).toEqual([
+    "Address pool 10.0.0.0/8 overlaps the VPC's 10.0.0.0/16: containers could not reach it. Give a pool outside of it.",
+  ]);
+  expect(checkAddressPools(['100.64.0.0/10', '100.65.0.0/16'], 24, [])).toEqual(['Address pools 100.64.0.0/10 and 100.65.0.0/16 overlap. Give separate ones.']);
+  expect(checkAddressPools(['100.64.0.0', '1.2.3.400/8', '1.2.3.4/33'], 24, [])).toEqual([
+    "Address pool '100.64.0.0' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
+    "Address pool '1.2.3.400/8' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
+    "Address pool '1.2.3.4/33' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
+  ]);
+  expect(checkAddressPools(['100.64.0.0/26'], 24, [])).toEqual([
+    'Address pool 100.64.0.0/26 is smaller than one overlay (/24). Give a larger pool, or a greater addressPoolPrefixLength.',
+  ]);
+  expect(checkAddressPools([], 30, [])).toEqual(['addressPools has 0 networks. Give from 1 to 16.', 'addressPoolPrefixLength is 30. Give a whole number from 16 to 29.']);
+});
+
+test('the tag that names the cluster must be a tag', () => {
+  expect(checkClusterTag('Stack/Swarm')).toEqual([]);
+  expect(checkClusterTag(undefined)).toEqual([]);
+  expect(checkClusterTag('Stack/Schwärm')).toHaveLength(1);
+  expect(checkClusterTag('x'.repeat(257))).toHaveLength(1);
+});

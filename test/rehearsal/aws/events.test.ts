@@ -1,0 +1,102 @@
+import { closeWorlds, group, hook, MINUTE, queue, World } from './world';
+
+afterEach(closeWorlds);
+
+const bodies = (world: World, logicalId = 'Queue') =>
+  world.region.queues().find((candidate) => world.physicalId(logicalId).endsWith(`/${candidate.name}`))!.peek().map((message) => JSON.parse(message.body));
+
+const rule = (properties: Record<string, any>) => ({
+  Rule: { Type: 'AWS::Events::Rule', Properties: { Targets: [{ Id: 'Target0', Arn: { 'Fn::GetAtt': ['Queue', 'Arn'] } }], ...properties } },
+});
+
+// Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html
+test('a rate rule sends a scheduled event at each interval, the first after one interval', async () => {
+  const world = new World();
+  await world.create({ ...queue, ...rule({ ScheduleExpression: 'rate(1 minute)' }) });
+  await world.clock.advance(MINUTE - 1);
+  expect(bodies(world)).toEqual([]);
+  await world.clock.advance(2 * MINUTE);
+  expect(bodies(world)).toHaveLength(2);
+  expect(bodies(world)[0]).toMatchObject({ version: '0', source: 'aws.events', 'detail-type': 'Scheduled Event', account: '123456789012', region: 'us-east-1', time: '2026-01-01T00:01:00Z', detail: {} });
+});
+
+test("a target's own input is sent in place of the event", async () => {
+  const world = new World();
+  await world.create({ ...queue, ...rule({ ScheduleExpression: 'rate(5 minutes)', Targets: [{ Id: 'T', Arn: { 'Fn::GetAtt': ['Queue', 'Arn'] }, Input: '{"kind":"sweep"}' }] }) });
+  await world.clock.advance(5 * MINUTE);
+  expect(bodies(world)).toEqual([{ kind: 'sweep' }]);
+});
+
+test('a disabled rule and a deleted rule send nothing', async () => {
+  const world = new World();
+  await world.create({ ...queue, ...rule({ ScheduleExpression: 'rate(1 minute)', State: 'DISABLED' }) });
+  await world.clock.advance(5 * MINUTE);
+  expect(bodies(world)).toEqual([]);
+  await world.delete();
+  expect(world.clock.pending()).toBe(0);
+});
+
+test.each(['rate(1 minutes)', 'rate(2 minute)', 'rate(0 minutes)', 'rate(1 week)'])('the schedule %s is refused', async (ScheduleExpression) => {
+  const world = new World();
+  await expect(world.create({ ...queue, ...rule({ ScheduleExpression }) })).rejects.toThrow('Parameter ScheduleExpression is not valid.');
+});
+
+test('a cron schedule and an unknown part of a target are errors that name them', async () => {
+  await expect(new World().create({ ...queue, ...rule({ ScheduleExpression: 'cron(0 * * * ? *)' }) })).rejects.toThrow("not 'cron(0 * * * ? *)'");
+  await expect(new World().create({ ...queue, ...rule({ ScheduleExpression: 'rate(1 minute)', Targets: [{ Id: 'T', Arn: 'x', InputPath: '$.detail' }] }) })).rejects.toThrow('InputPath');
+});
+
+// Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+test('a spot instance gets its notice two minutes before it is taken back, and rules see it', async () => {
+  const world = new World();
+  await world.create({
+    ...queue,
+    ...rule({ EventPattern: { source: ['aws.ec2'], 'detail-type': ['EC2 Spot Instance Interruption Warning'] } }),
+    ...group({
+      LaunchTemplate: undefined,
+      MixedInstancesPolicy: {
+        LaunchTemplate: { LaunchTemplateSpecification: { LaunchTemplateId: { Ref: 'Template' }, Version: '1' } },
+        InstancesDistribution: { OnDemandPercentageAboveBaseCapacity: 0 },
+      },
+    }),
+  });
+  const { instanceId } = world.group().instances[0]!;
+  world.region.interruptSpot(instanceId);
+  expect(bodies(world)).toMatchObject([{ source: 'aws.ec2', detail: { 'instance-id': instanceId, 'instance-action': 'terminate' } }]);
+  await world.clock.advance(119_000);
+  expect(world.region.instances().find((instance) => instance.instanceId === instanceId)!.state).toBe('running');
+  await world.clock.advance(1_000);
+  expect(world.region.instances().find((instance) => instance.instanceId === instanceId)!.state).toBe('terminated');
+  const successor = world.region.instances().find((instance) => instance.state === 'running');
+  expect(successor).toBeUndefined();
+  await world.clock.advance(MINUTE);
+  expect(world.region.instances().some((instance) => instance.state === 'running' && instance.lifecycle === 'spot')).toBe(true);
+});
+
+test('an on-demand instance is never interrupted', async () => {
+  const world = new World();
+  await world.create(group());
+  expect(() => world.region.interruptSpot(world.group().instances[0]!.instanceId)).toThrow('only spot instances are interrupted');
+});
+
+// Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html ,
+// https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html
+test('state changes of instances and lifecycle actions reach rules by pattern', async () => {
+  const world = new World();
+  const pattern = { 'detail-type': ['EC2 Instance State-change Notification', 'EC2 Instance-launch Lifecycle Action'] };
+  await world.create({ ...queue, ...rule({ EventPattern: pattern }), Other: { Type: 'AWS::SQS::Queue' } });
+  const second = world.region.createStack(
+    world.assembly(
+      { Resources: group({ LifecycleHookSpecificationList: [hook('launch', 'LAUNCHING', { NotificationTargetARN: undefined, DefaultResult: 'CONTINUE' })] }) },
+      'Second',
+    ),
+    'Second',
+  );
+  await world.clock.finish(second, MINUTE);
+  const kinds = bodies(world).map((event) => [event['detail-type'], event.detail.state ?? event.detail.LifecycleTransition]);
+  expect(kinds).toEqual([
+    ['EC2 Instance State-change Notification', 'pending'],
+    ['EC2 Instance-launch Lifecycle Action', 'autoscaling:EC2_INSTANCE_LAUNCHING'],
+    ['EC2 Instance State-change Notification', 'running'],
+  ]);
+});

@@ -1,0 +1,223 @@
+/** A small emulated region for tests: virtual time, machines and functions that only remember what was done to them, and templates written inline. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EmulatedRegion } from '../../../rehearsal/aws/region';
+import type { AwsEvent, Delays, FunctionRunner, FunctionSpec, Machines, MachineSpec } from '../../../rehearsal/aws/types';
+import { VirtualClock } from '../../../rehearsal/virtual-clock';
+
+export const NO_DELAYS: Delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 };
+export const MINUTE = 60_000;
+export const HOUR = 3_600_000;
+
+export class FakeMachines implements Machines {
+  readonly log: string[] = [];
+  readonly specs = new Map<string, MachineSpec>();
+  /** Called before a machine starts: may wait, or refuse by throwing. */
+  beforeLaunch: (spec: MachineSpec) => Promise<void> = async () => undefined;
+
+  async launch(spec: MachineSpec) {
+    await this.beforeLaunch(spec);
+    this.specs.set(spec.instanceId, spec);
+    this.log.push(`launch ${spec.instanceId}`);
+  }
+  async terminate(instanceId: string) {
+    this.log.push(`terminate ${instanceId}`);
+  }
+  async createVolume(volumeId: string, sizeGiB: number) {
+    this.log.push(`create ${volumeId} ${sizeGiB}`);
+  }
+  async attachVolume(instanceId: string, volumeId: string, device: string) {
+    this.log.push(`attach ${volumeId} ${instanceId} ${device}`);
+  }
+  async detachVolume(instanceId: string, volumeId: string) {
+    this.log.push(`detach ${volumeId} ${instanceId}`);
+  }
+  async deleteVolume(volumeId: string) {
+    this.log.push(`delete ${volumeId}`);
+  }
+}
+
+export class FakeFunctions implements FunctionRunner {
+  readonly invocations: { fn: FunctionSpec; event: any; at: number }[] = [];
+  /** By logical id; a function without a handler returns nothing. */
+  readonly handlers: Record<string, (event: any, fn: FunctionSpec) => Promise<unknown>> = {};
+
+  constructor(private readonly clock: VirtualClock) {}
+
+  async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
+    this.invocations.push({ fn, event, at: this.clock.now() });
+    return this.handlers[fn.logicalId]?.(event, fn);
+  }
+
+  of(logicalId: string) {
+    return this.invocations.filter((invocation) => invocation.fn.logicalId === logicalId);
+  }
+}
+
+export type Resources = Record<string, Record<string, any>>;
+
+const worlds: World[] = [];
+
+export class World {
+  readonly clock: VirtualClock;
+  readonly machines = new FakeMachines();
+  readonly functions: FakeFunctions;
+  readonly region: EmulatedRegion;
+  readonly events: AwsEvent[] = [];
+  private readonly folder = mkdtempSync(join(tmpdir(), 'emulated-region-'));
+
+  constructor(options: { delays?: Partial<Delays>; seed?: number } = {}) {
+    this.clock = new VirtualClock(options.seed);
+    this.functions = new FakeFunctions(this.clock);
+    this.region = new EmulatedRegion({ clock: this.clock, machines: this.machines, functions: this.functions, delays: { ...NO_DELAYS, ...options.delays } });
+    this.region.onEvent((event) => this.events.push(event));
+    worlds.push(this);
+  }
+
+  /** Writes a cloud assembly around a template. Code assets `code.zip` and file assets `file.txt` are in the bucket `assets`. */
+  assembly(template: Record<string, any>, stackName = 'Stack'): string {
+    const write = (name: string, content: unknown) => writeFileSync(join(this.folder, name), typeof content === 'string' ? content : JSON.stringify(content));
+    mkdirSync(join(this.folder, 'code'), { recursive: true });
+    write('code/index.js', 'exports.handler = async () => undefined;');
+    write('file.txt', 'contents');
+    write(`${stackName}.template.json`, template);
+    const destination = (objectKey: string) => ({ here: { bucketName: 'assets-${AWS::AccountId}', objectKey } });
+    write(`${stackName}.assets.json`, {
+      files: {
+        code: { source: { path: 'code', packaging: 'zip' }, destinations: destination('code.zip') },
+        file: { source: { path: 'file.txt', packaging: 'file' }, destinations: destination('file.txt') },
+      },
+    });
+    write('manifest.json', {
+      artifacts: {
+        [`${stackName}.assets`]: { type: 'cdk:asset-manifest', properties: { file: `${stackName}.assets.json` } },
+        [stackName]: { type: 'aws:cloudformation:stack', properties: { templateFile: `${stackName}.template.json` }, dependencies: [`${stackName}.assets`] },
+      },
+    });
+    return this.folder;
+  }
+
+  /** Starts a creation without letting time pass. */
+  begin(resources: Resources, rest: Record<string, any> = {}): Promise<Record<string, string>> {
+    const creation = this.region.createStack(this.assembly({ Resources: resources, ...rest }), 'Stack');
+    creation.catch(() => undefined);
+    return creation;
+  }
+
+  create(resources: Resources, rest: Record<string, any> = {}, limit = HOUR): Promise<Record<string, string>> {
+    return this.clock.finish(this.begin(resources, rest), limit);
+  }
+
+  delete(limit = HOUR): Promise<void> {
+    const deletion = this.region.deleteStack('Stack');
+    deletion.catch(() => undefined);
+    return this.clock.finish(deletion, limit);
+  }
+
+  call(service: string, action: string, input: Record<string, any> = {}): Promise<any> {
+    return this.region.call({ service, action, input, accessKeyId: this.region.operator.accessKeyId });
+  }
+
+  /** What the service refused the call with: `<code>: <message>`. */
+  async refusal(service: string, action: string, input: Record<string, any>): Promise<string> {
+    return this.call(service, action, input).then(
+      () => 'no refusal',
+      (error) => `${error.code}: ${error.message}`,
+    );
+  }
+
+  physicalId(logicalId: string): string {
+    return this.region.stackResources('Stack').find((resource) => resource.logicalId === logicalId)!.physicalId!;
+  }
+
+  group(logicalId = 'Group') {
+    return this.region.groups().find((group) => group.logicalId === logicalId)!;
+  }
+
+  what(source: AwsEvent['source']): string[] {
+    return this.events.filter((event) => event.source === source).map((event) => event.what);
+  }
+
+  async close(): Promise<void> {
+    const stopped = this.region.stop();
+    stopped.catch(() => undefined);
+    await this.clock.finish(stopped, HOUR);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export async function closeWorlds(): Promise<void> {
+  for (const world of worlds.splice(0)) await world.close();
+}
+
+/** A network with one subnet in each of two zones. */
+export const network: Resources = {
+  Vpc: { Type: 'AWS::EC2::VPC', Properties: { CidrBlock: '10.0.0.0/16' } },
+  SubnetA: { Type: 'AWS::EC2::Subnet', Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.0.0/24', AvailabilityZone: { 'Fn::Select': [0, { 'Fn::GetAZs': '' }] } } },
+  SubnetB: { Type: 'AWS::EC2::Subnet', Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.1.0/24', AvailabilityZone: { 'Fn::Select': [1, { 'Fn::GetAZs': '' }] } } },
+};
+
+export const role: Resources = {
+  Role: { Type: 'AWS::IAM::Role', Properties: { AssumeRolePolicyDocument: { Statement: [] } } },
+  Profile: { Type: 'AWS::IAM::InstanceProfile', Properties: { Roles: [{ Ref: 'Role' }] } },
+};
+
+export function template(data: Record<string, any> = {}): Resources {
+  return {
+    Template: {
+      Type: 'AWS::EC2::LaunchTemplate',
+      Properties: {
+        LaunchTemplateData: {
+          ImageId: 'resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64',
+          InstanceType: 't4g.small',
+          IamInstanceProfile: { Arn: { 'Fn::GetAtt': ['Profile', 'Arn'] } },
+          UserData: { 'Fn::Base64': { 'Fn::Sub': 'region=${AWS::Region}' } },
+          ...data,
+        },
+      },
+    },
+  };
+}
+
+export const templateReference = { LaunchTemplateId: { Ref: 'Template' }, Version: { 'Fn::GetAtt': ['Template', 'LatestVersionNumber'] } };
+
+/** A group over both subnets, with what it stands on. */
+export function group(properties: Record<string, any> = {}, rest: Record<string, any> = {}): Resources {
+  return {
+    ...network,
+    ...role,
+    ...template(),
+    Group: {
+      Type: 'AWS::AutoScaling::AutoScalingGroup',
+      Properties: { MinSize: '0', MaxSize: '10', DesiredCapacity: '1', VPCZoneIdentifier: [{ Ref: 'SubnetA' }, { Ref: 'SubnetB' }], LaunchTemplate: templateReference, ...properties },
+      ...rest,
+    },
+  };
+}
+
+export const queue: Resources = { Queue: { Type: 'AWS::SQS::Queue', Properties: { VisibilityTimeout: 60 } } };
+
+export function hook(name: string, transition: 'LAUNCHING' | 'TERMINATING', options: Record<string, any> = {}) {
+  return {
+    LifecycleHookName: name,
+    LifecycleTransition: `autoscaling:EC2_INSTANCE_${transition}`,
+    NotificationTargetARN: { 'Fn::GetAtt': ['Queue', 'Arn'] },
+    HeartbeatTimeout: 300,
+    ...options,
+  };
+}
+
+export function lambdaFunction(properties: Record<string, any> = {}): Record<string, any> {
+  return {
+    Type: 'AWS::Lambda::Function',
+    Properties: {
+      Code: { S3Bucket: { 'Fn::Sub': 'assets-${AWS::AccountId}' }, S3Key: 'code.zip' },
+      Handler: 'index.handler',
+      Role: { 'Fn::GetAtt': ['Role', 'Arn'] },
+      Runtime: 'nodejs22.x',
+      Timeout: 10,
+      ...properties,
+    },
+  };
+}
