@@ -1,6 +1,6 @@
 /**
  * Time that only moves when told to: a cluster's hours pass in milliseconds, in the same order every time, from a seed.
- * The one file besides protocol/clock.ts that may yield to the event loop: it does so to let everything that is ready run before time moves on.
+ * Besides the clock port the one file that lint lets yield to the event loop: whatever is ready runs before time moves on.
  */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { Clock } from '../protocol/clock';
@@ -81,7 +81,7 @@ export class VirtualClock implements Clock {
     return this.alarms.filter((alarm) => alarm.work !== undefined).length;
   }
 
-  /** Lets everything run that can run without time moving on. */
+  /** Lets everything run that can run without time moving on. Costs a turn of the event loop, about a millisecond. */
   async settle(): Promise<void> {
     await yieldToEventLoop();
   }

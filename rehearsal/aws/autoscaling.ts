@@ -621,7 +621,6 @@ export class AutoScaling implements Service {
         if (isActive(member) && state !== 'running' && state !== 'pending') this.checkHealth(group, member);
       }
     }
-    if (processes.includes('Launch')) this.forgetFailures(group);
     this.reconcile(group);
     return {};
   }

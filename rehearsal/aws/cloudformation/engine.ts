@@ -72,11 +72,11 @@ export class CloudFormation implements Service {
     this.stackStatus(stack, 'CREATE_IN_PROGRESS');
     const failures = await this.createAll(stack);
     if (failures.length > 0) {
-      const reason = failures.map((resource) => `${resource.logicalId} (${resource.type}): ${resource.reason}`).join('; ');
+      const reason = describe(failures);
       this.stackStatus(stack, 'ROLLBACK_IN_PROGRESS', `The following resource(s) failed to create: [${failures.map((resource) => resource.logicalId).join(', ')}].`);
       const stuck = await this.deleteAll(stack, true);
       this.stackStatus(stack, stuck.length > 0 ? 'ROLLBACK_FAILED' : 'ROLLBACK_COMPLETE');
-      const left = stuck.map((resource) => `${resource.logicalId}: ${resource.reason}`).join('; ');
+      const left = describe(stuck);
       throw new Error(`Stack ${name} could not be created: ${reason}.${left ? ` Rolling back failed too: ${left}.` : ''}`);
     }
     stack.outputs = stack.reader.outputs(stack.scope);
@@ -93,7 +93,7 @@ export class CloudFormation implements Service {
     const stuck = await this.deleteAll(stack, false);
     if (stuck.length > 0) {
       this.stackStatus(stack, 'DELETE_FAILED', `The following resource(s) failed to delete: [${stuck.map((resource) => resource.logicalId).join(', ')}].`);
-      throw new Error(`Stack ${name} could not be deleted: ${stuck.map((resource) => `${resource.logicalId} (${resource.type}): ${resource.reason}`).join('; ')}.`);
+      throw new Error(`Stack ${name} could not be deleted: ${describe(stuck)}.`);
     }
     this.stackStatus(stack, 'DELETE_COMPLETE');
   }
@@ -415,6 +415,11 @@ class Signals {
     readonly count: number,
     readonly timeoutMs: number,
   ) {}
+}
+
+/** Failed resources and their reasons, without a full stop. */
+function describe(failed: StackResource[]): string {
+  return failed.map((resource) => `${resource.logicalId} (${resource.type}): ${resource.reason?.replace(/\.$/, '')}`).join('; ');
 }
 
 function stackOutput(stack: Stack): Record<string, any> {

@@ -65,6 +65,8 @@ export class World {
   readonly functions: FakeFunctions;
   readonly region: EmulatedRegion;
   readonly events: AwsEvent[] = [];
+  /** Set by a test that makes the emulation itself fail, which would fail every other test. */
+  faulty = false;
   private readonly folder = mkdtempSync(join(tmpdir(), 'emulated-region-'));
 
   constructor(options: { delays?: Partial<Delays>; seed?: number } = {}) {
@@ -142,7 +144,7 @@ export class World {
   async close(): Promise<void> {
     const stopped = this.region.stop();
     stopped.catch(() => undefined);
-    await this.clock.finish(stopped, HOUR);
+    await this.clock.finish(this.faulty ? stopped.catch(() => undefined) : stopped, HOUR);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
