@@ -75,6 +75,7 @@ export class Agent {
 
   /** One look, at most one step. Resolves with the pause until the next look, in milliseconds: none after a step, since it changed the picture. */
   private async look(signal: AbortSignal): Promise<number> {
+    if (!this.configured) await this.configureEngine();
     const volume = await this.lookAtVolume();
     const info = volume && !volume.mounted ? undefined : await this.askEngine();
     await this.readMailbox();
@@ -131,7 +132,7 @@ export class Agent {
         await host.mountVolume(step.device);
         return true;
       case 'start-engine':
-        await this.startEngine();
+        await host.startEngine();
         return true;
       case 'leave':
         log('info', 'Leaving the swarm.', { reason: step.reason });
@@ -150,11 +151,15 @@ export class Agent {
     }
   }
 
-  private async startEngine(): Promise<void> {
-    const { host, config, identity } = this.parts;
-    if (!this.configured) await host.configureEngine(daemonConfig(config, identity));
+  /** An engine that ran before it was configured (an image that starts Docker at boot) is stopped: it knows neither its labels nor, on a manager, where its state belongs. */
+  private async configureEngine(): Promise<void> {
+    const { host, config, identity, log } = this.parts;
+    const changed = await host.configureEngine(daemonConfig(config, identity));
+    if (changed && (await this.askEngine())) {
+      log('info', 'Stopping an engine that was started before it was configured.');
+      await host.stopEngine();
+    }
     this.configured = true;
-    await host.startEngine();
   }
 
   /** Carries out a command and remembers how it fared. A failure is no end: the command stays valid, and a later look decides anew. True when it went well. */

@@ -21,8 +21,10 @@ export interface Host {
   isMounted(): Promise<boolean>;
   /** Formats the device if, and only if, nothing was ever written to it; then mounts it. */
   mountVolume(device: string): Promise<void>;
-  /** Writes `daemon.json`. Takes effect when the engine starts. */
-  configureEngine(config: Record<string, unknown>): Promise<void>;
+  /** Writes `daemon.json`; true when it was not so already. Takes effect when the engine starts. */
+  configureEngine(config: Record<string, unknown>): Promise<boolean>;
+  /** Also its socket, which would start it again. */
+  stopEngine(): Promise<void>;
   /** Resolves when the engine answers. */
   startEngine(): Promise<void>;
 }
@@ -51,8 +53,15 @@ export const linuxHost: Host = {
   },
 
   async configureEngine(config) {
+    const text = `${JSON.stringify(config, null, 2)}\n`;
+    if ((await readFile(DAEMON_CONFIG, 'utf8').catch(() => undefined)) === text) return false;
     await mkdir(dirname(DAEMON_CONFIG), { recursive: true });
-    await writeFile(DAEMON_CONFIG, `${JSON.stringify(config, null, 2)}\n`);
+    await writeFile(DAEMON_CONFIG, text);
+    return true;
+  },
+
+  async stopEngine() {
+    await run('systemctl', ['stop', 'docker.socket', 'docker.service'], { timeout: TIMEOUT_MS });
   },
 
   async startEngine() {

@@ -108,7 +108,6 @@ export class NodeLaunchTemplates {
       agentConfig: stack.toJsonString(config, 1),
       extraLines: nodes.extraUserData ?? [],
     });
-    const tags = tagList(nodeTags(lifecycle.cluster, role, seat?.number));
     return new ec2.CfnLaunchTemplate(scope, 'LaunchTemplate', {
       launchTemplateData: {
         imageId: this.image.imageId,
@@ -128,8 +127,9 @@ export class NodeLaunchTemplates {
           ? { networkInterfaces: [{ deviceIndex: 0, networkInterfaceId: seat.networkInterfaceId }] }
           : { securityGroupIds: [lifecycle.network.nodeSecurityGroup.securityGroupId] }),
         tagSpecifications: [
-          { resourceType: 'instance', tags },
-          { resourceType: 'volume', tags },
+          { resourceType: 'instance', tags: tagList(nodeTags(lifecycle.cluster, role, seat?.number)) },
+          // The root volume is not the seat's.
+          { resourceType: 'volume', tags: tagList(nodeTags(lifecycle.cluster, role)) },
         ],
         userData: Fn.base64(this.userData),
       },

@@ -27,7 +27,7 @@ export interface SwarmNetworkProps {
   /**
    * NAT gateways of the new VPC. Each costs about 33 USD a month (0.045 USD an hour, us-east-1) and 0.045 USD per GB. With one, the loss of its zone takes the way out
    * from the nodes of all zones: the swarm goes on, images are not pulled. With 0 the nodes' subnets are isolated: the image must have Docker and Node.js 22, and
-   * registries and CloudWatch Logs need endpoints.
+   * registries, CloudWatch Logs and Session Manager need endpoints of their own.
    * @default 1
    */
   readonly natGateways?: number;
@@ -163,7 +163,7 @@ export class SwarmNetwork extends Construct {
     const count = (subnets: ec2.ISubnet[]) => subnets.length;
     return (
       `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} has no subnets for nodes ${vpcSubnets === undefined ? '(private, with egress)' : 'that `vpcSubnets` selects'}: ` +
-      `it has ${count(this.vpc.publicSubnets)} public, ${count(this.vpc.privateSubnets)} private and ${count(this.vpc.isolatedSubnets)} isolated ones whose zone is known or not. ` +
+      `it has ${count(this.vpc.publicSubnets)} public, ${count(this.vpc.privateSubnets)} private and ${count(this.vpc.isolatedSubnets)} isolated ones. ` +
       'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.'
     );
   }

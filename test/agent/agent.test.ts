@@ -59,19 +59,26 @@ class OneNodeEngine implements Engine {
   }
 }
 
-function start(role: 'manager' | 'worker') {
+function start(role: 'manager' | 'worker', startedAtBoot = false) {
   const clock = new VirtualClock();
   const dynamodb = new DynamoDb(clock);
   for (const tableName of ['tokens', 'reports']) dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
   const principal = { accessKeyId: 'a', role: 'r', arn: 'arn', userId: box };
   const client = { send: (command: { input: object }) => dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal) } as unknown as DynamoDBClient;
   const engine = new OneNodeEngine();
+  engine.running = startedAtBoot;
   const volume = { attached: false, mounted: false };
+  let daemonConfig = '';
   const host: Host = {
     findDevice: async () => (volume.attached ? '/dev/nvme1n1' : undefined),
     isMounted: async () => volume.mounted,
     mountVolume: async () => void (volume.mounted = true),
-    configureEngine: async () => undefined,
+    configureEngine: async (config) => {
+      const changed = daemonConfig !== JSON.stringify(config);
+      daemonConfig = JSON.stringify(config);
+      return changed;
+    },
+    stopEngine: async () => void (engine.running = false),
     startEngine: async () => {
       if (role === 'manager' && !volume.mounted) throw new Error('The condition ConditionPathIsMountPoint was not met.');
       engine.running = true;
@@ -160,6 +167,18 @@ describe('the agent of a manager', () => {
     await node.pass(100_000);
     expect(node.engine.version - before).toBeGreaterThanOrEqual(3);
     expect(node.engine.version - before).toBeLessThanOrEqual(4);
+    await node.end();
+  });
+});
+
+describe('the agent', () => {
+  it('stops an engine that an image started at boot: a manager\'s state belongs on its volume', async () => {
+    const node = start('manager', true);
+    await node.pass(1_000);
+    expect(node.engine.running).toBe(false);
+    node.volume.attached = true;
+    await node.pass(1_000);
+    expect(node.engine.running).toBe(true);
     await node.end();
   });
 });

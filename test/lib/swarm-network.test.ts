@@ -1,6 +1,8 @@
 /** VPC, subnets, rules. */
-import { App, Stack } from 'aws-cdk-lib';
+import { App, Fn, Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import { SwarmCluster } from '../../lib';
 import { mistakes, synthesise } from './synthesise';
 
 test('without an environment, nodes live in private subnets of three zones that the region names at deployment', () => {
@@ -81,7 +83,7 @@ test('a VPC without usable subnets is refused with what it has', () => {
       'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.',
   ]);
   const noZones = (stack: Stack) => ({
-    vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', availabilityZones: [] }),
+    vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', availabilityZones: ['eu-west-1a'] }),
     vpcSubnets: { subnets: [ec2.Subnet.fromSubnetId(stack, 'Unknown', 'subnet-0123')] },
   });
   expect(mistakes(noZones)).toEqual([expect.stringContaining('The VPC vpc-0123 has no subnets for nodes that `vpcSubnets` selects')]);
@@ -96,7 +98,7 @@ test('a VPC that is known only at deployment passes all checks', () => {
   const vpc = (stack: Stack) =>
     ec2.Vpc.fromVpcAttributes(stack, 'Mine', {
       vpcId: 'vpc-0123',
-      vpcCidrBlock: stack.resolve('') + Stack.of(stack).region,
+      vpcCidrBlock: Fn.importValue('VpcCidr'),
       availabilityZones: ['a', 'b', 'c'].map((zone) => `${stack.region}${zone}`),
       privateSubnetIds: ['subnet-1', 'subnet-2', 'subnet-3'],
     });
@@ -117,8 +119,12 @@ test('a number of NAT gateways that cannot be is refused', () => {
   expect(mistakes({ natGateways: 4 })).toEqual(['[Test/Swarm/Network] natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
 });
 
-test('the VPC of another stack of the app can be used', () => {
+test('the VPC of another stack of the app can be used: seats stay in the zones of its subnets', () => {
   const app = new App();
   const vpc = new ec2.Vpc(new Stack(app, 'Base'), 'Vpc', { availabilityZones: ['a', 'b', 'c'], restrictDefaultSecurityGroup: false });
-  expect(vpc.privateSubnets).toHaveLength(3);
+  const stack = new Stack(app, 'Swarms');
+  new SwarmCluster(stack, 'Swarm', { vpc });
+  const volumes = Object.values(Template.fromStack(stack).findResources('AWS::EC2::Volume'));
+  expect(new Set(volumes.map(({ Properties }) => JSON.stringify(Properties.AvailabilityZone))).size).toBe(3);
+  expect(stack.dependencies.map(({ stackName }) => stackName)).toEqual(['Base']);
 });
