@@ -16,10 +16,14 @@ import { SwarmReporter } from './swarm-reporter';
 
 export type AgentLog = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, string | number | undefined>) => void;
 
+/** While the volume is awaited: nothing is asked but whether its device is there. */
+const VOLUME_MS = 50;
 /** Between two looks while something is to happen to this node, and once nothing is. DynamoDB charges each reading of the mailbox. */
-const EAGER_MS = 200;
+const EAGER_MS = 100;
 const MANAGER_REST_MS = 2_000;
 const WORKER_REST_MS = 5_000;
+/** How old an engine's answer may be while no command changes anything. Docker runs several programs for each `GET /info`. */
+const ENGINE_MS = 1_000;
 /** A settled worker reads its mailbox this often: 1,000 of them cost about 16 USD a month (0.125 USD per million eventually consistent half units). */
 const WORKER_MAILBOX_MS = 20_000;
 /** Heartbeats are writes, five times the price of a read. */
@@ -46,6 +50,7 @@ export class Agent {
   private lastCommand: Report['lastCommand'];
   private joinAttempts = 0;
   private configured = false;
+  private engine: { info: EngineInfo; at: number } | undefined;
   private reported: string | undefined;
   private heartbeatAt = Number.NEGATIVE_INFINITY;
   private wake = new AbortController();
@@ -77,10 +82,17 @@ export class Agent {
   private async look(signal: AbortSignal): Promise<number> {
     if (!this.configured) await this.configureEngine();
     const volume = await this.lookAtVolume();
-    const info = volume && !volume.mounted ? undefined : await this.askEngine();
+    if (volume && !volume.mounted && !volume.device) {
+      await this.report(volume, undefined, undefined);
+      return VOLUME_MS;
+    }
     await this.readMailbox();
+    const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
     const step = nextStep({ now: this.parts.clock.now(), instanceId: this.parts.identity.instanceId, volume, swarm: info?.swarm, command: this.inbox.command });
-    if (await this.take(step, info)) return 0;
+    if (await this.take(step, info)) {
+      this.engine = undefined;
+      return 0;
+    }
     const leads = await this.leads(info);
     const tokens = leads ? await this.unpublishedTokens() : undefined;
     await this.report(volume, info, tokens);
@@ -101,6 +113,15 @@ export class Agent {
     return { id: seat.volumeId, mounted, device: mounted ? undefined : await this.parts.host.findDevice(seat.volumeId) };
   }
 
+  private async lookAtEngine(): Promise<EngineInfo | undefined> {
+    const now = this.parts.clock.now();
+    if (this.engine && !this.inbox.command && now - this.engine.at < ENGINE_MS) return this.engine.info;
+    const info = await this.askEngine();
+    this.engine = info && { info, at: now };
+    return info;
+  }
+
+  /** Undefined while no engine answers. */
   private async askEngine(): Promise<EngineInfo | undefined> {
     return this.parts.engine.info().catch(() => undefined);
   }
