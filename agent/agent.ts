@@ -84,6 +84,7 @@ export class Agent {
     const volume = await this.lookAtVolume();
     if (volume && !volume.mounted && !volume.device) {
       await this.report(volume, undefined, undefined);
+      await this.heartbeat(false);
       return VOLUME_MS;
     }
     await this.readMailbox();

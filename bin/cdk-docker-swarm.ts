@@ -18,6 +18,8 @@ Docker; without them it says so, checks the template and prints in which order t
   --keep-logs FOLDER   writes the logs of all nodes and functions there
   --help               this text
 
+The environment variable CDK_DOCKER_SWARM_NODE names the Node.js binary that nodes and functions run on, by default this one.
+
 Exit codes: 0 formed (or checked, where no nodes can be made), 1 failed, 2 wrong arguments, 130 stopped.`;
 
 class UsageError extends Error {}
@@ -59,7 +61,7 @@ async function main([command, ...args]: string[]): Promise<number> {
         stderr: process.stderr,
       });
     }
-    // Not for people: how \`start\` runs itself again inside the namespaces.
+    // Not for people: how `start` runs itself again inside the namespaces.
     case 'region':
       await runFormation(JSON.parse(args[0]!) as FormationOrder);
       return 0;

@@ -25,7 +25,7 @@ import { Timeline } from './timeline';
 /** The region's network is its own: any port is free. */
 const ENDPOINT_PORT = 8000;
 const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
-/** After that the formation has failed, whatever still goes on. */
+/** After that the run has failed, whatever still goes on. */
 const DEADLINE_MS = 10 * 60_000;
 /** How often tables and engines are looked at: the resolution of the timeline. */
 const POLL_MS = 20;
@@ -41,6 +41,7 @@ export class Formation {
   private machines!: RealMachines;
   private functions!: FunctionProcesses;
   private region!: EmulatedRegion;
+  private readonly events: string[] = [];
   private readonly userData = new Map<string, string>();
 
   constructor(
@@ -53,6 +54,8 @@ export class Formation {
   }
 
   async run(): Promise<void> {
+    const minutes = DEADLINE_MS / 60_000;
+    const cancel = clock.after(DEADLINE_MS, () => this.abort(new Error(`The swarm was not formed and deleted again within ${minutes} minutes.`)));
     try {
       await this.prepare();
       this.tell({ kind: 'formed', formed: await this.form() });
@@ -60,18 +63,20 @@ export class Formation {
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));
       this.tell({ kind: 'failed', error: said.message, rows: this.timeline.rows(), logs: await this.logs() });
+    } finally {
+      cancel();
     }
   }
 
   private async prepare(): Promise<void> {
     const { order } = this;
-    // Hides the machine's own /run from here on, and is a file system other than that of `/`.
-    await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
-    mkdirSync('/run/rehearsal');
+    // Seen in these namespaces only. Not the file system of `/`, on which an overlay of `/` could not keep its changes.
+    mkdirSync(order.folder, { recursive: true });
+    await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', order.folder]);
     this.machines = await RealMachines.start({
       clock,
       run: order.run,
-      folder: '/run/rehearsal',
+      folder: order.folder,
       endpoint: ENDPOINT,
       node: order.node,
       dockerd: order.dockerd,
@@ -89,6 +94,7 @@ export class Formation {
     const delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 };
     this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays });
     this.region.endpoint = ENDPOINT;
+    this.region.onEvent(({ at, source, what, subject, detail }) => this.events.push(JSON.stringify({ atMs: at - this.timeline.started, source, what, subject, ...detail })));
     await serveAws(this.region, { host: '0.0.0.0', port: ENDPOINT_PORT });
     const metadata = createServer(imdsHandler((address) => this.metadata(address)));
     await new Promise<void>((resolve) => metadata.listen(80, METADATA_ADDRESS, resolve));
@@ -98,13 +104,9 @@ export class Formation {
     const unsubscribe = this.region.onEvent((event) => this.observe(event));
     const done = new AbortController();
     const watching = this.watchTables(done.signal);
-    const late = clock.sleep(DEADLINE_MS, done.signal).then(() => {
-      if (!done.signal.aborted) throw new Error(`The swarm has not formed within ${DEADLINE_MS / 60_000} minutes.`);
-      return this.aborted;
-    });
     try {
       const formed = this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm());
-      const swarm = await Promise.race([formed, late, this.aborted, watching.then(() => this.aborted)]);
+      const swarm = await Promise.race([formed, this.aborted, watching.then(() => this.aborted)]);
       const formationMs = clock.now() - this.timeline.started;
       return { nodes: this.timeline.rows(), swarm, formationMs, delayedMs: this.region.delayed() };
     } finally {
@@ -119,7 +121,7 @@ export class Formation {
     const deletionMs = clock.now() - started;
     const instances = this.machines.running();
     if (instances.length > 0) throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
-    return { deletionMs, kept: this.machines.volumeIds() };
+    return { deletionMs, kept: [...new Set([...this.region.remains(), ...this.machines.volumeIds()])] };
   }
 
   private observe({ source, what, subject, detail }: AwsEvent): void {
@@ -214,7 +216,7 @@ export class Formation {
   }
 
   private async logs(): Promise<Logs> {
-    const logs: Logs = {};
+    const logs: Logs = { 'emulated-aws': this.events.join('\n') };
     for (const [instanceId, files] of Object.entries((await this.machines?.logs()) ?? {})) for (const [name, text] of Object.entries(files)) logs[`${instanceId}/${name}`] = text;
     for (const name of this.functions?.names() ?? []) logs[name] = this.functions.log(name).join('\n');
     return logs;

@@ -68,11 +68,6 @@ export class FunctionProcesses implements FunctionRunner {
     return outcome.result;
   }
 
-  /** Starts a process ahead of the function's first event. */
-  warm(fn: FunctionSpec): void {
-    if (this.idleOf(fn.name).length === 0) this.idleOf(fn.name).push(this.start(fn));
-  }
-
   /** The last lines that a function wrote. */
   log(functionName: string): string[] {
     return this.lines.get(functionName) ?? [];

@@ -6,6 +6,8 @@ export interface FormationOrder {
   run: string;
   assembly: string;
   stackName: string;
+  /** An empty folder for what the nodes are made of. */
+  folder: string;
   /** Absolute paths. */
   node: string;
   dockerd: string;

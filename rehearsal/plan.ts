@@ -54,6 +54,7 @@ export function formationPlan(template: Template): PlannedGroup[] {
   };
   const isGroup = (id: string) => template.Resources[id]!.Type === 'AWS::AutoScaling::AutoScalingGroup';
   const groups = Object.keys(template.Resources).filter(isGroup);
+  const groupsBefore = (id: string) => [...visit(id)].filter(isGroup).length;
   return groups
     .map((logicalId) => {
       const resource = template.Resources[logicalId]!;
@@ -73,7 +74,7 @@ export function formationPlan(template: Template): PlannedGroup[] {
         signals: signal === undefined ? 'waits for no signal' : `waits for ${signal.Count ?? 1} success signal(s), at most ${signal.Timeout ?? 'PT5M'}`,
       };
     })
-    .sort((a, b) => visit(a.logicalId).size - visit(b.logicalId).size || (a.logicalId < b.logicalId ? -1 : 1));
+    .sort((a, b) => groupsBefore(a.logicalId) - groupsBefore(b.logicalId) || (a.logicalId < b.logicalId ? -1 : 1));
 }
 
 function describeHook(hook: Record<string, unknown>): string {

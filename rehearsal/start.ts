@@ -3,12 +3,12 @@
  * swarm itself lives in namespaces below a process of its own (formation.ts).
  */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { systemClock } from '../protocol/clock';
 import type { Deleted, Formed, FormationOrder, Logs, Message } from './messages';
-import { Janitor, makeRunGroups, startRegion } from './nodes/namespaces';
+import { endRegion, Janitor, makeRunGroups, startRegion } from './nodes/namespaces';
 import { formationPlan, renderPlan } from './plan';
 import { findProgram, missing, searchPath, thisMachine } from './preflight';
 import { Progress, type Screen } from './progress';
@@ -52,7 +52,10 @@ class Run {
   private readonly out: Screen;
   private readonly progress: Progress;
   private readonly interrupted: Promise<never>;
+  /** What runs at the moment: the app, or the region. */
   private child: ChildProcess | undefined;
+  /** From then on nothing may be started any more. */
+  private over = false;
 
   constructor(
     private readonly options: StartOptions,
@@ -83,13 +86,15 @@ class Run {
       if (!interrupted) this.document({ ok: false, error: error instanceof Error ? error.message : String(error) });
       code = interrupted ? 130 : 1;
     }
-    this.child?.kill('SIGKILL');
+    this.over = true;
     try {
+      if (this.child !== undefined) await endRegion(this.child);
       await janitor.clean();
     } catch (error) {
       this.environment.stderr.write(`${(error as Error).message}\n`);
       return code === 0 ? 1 : code;
     }
+    if (groups.length > 0) this.out.write('Nothing is left on this machine.\n');
     return code;
   }
 
@@ -100,6 +105,7 @@ class Run {
     const assembly = join(temporary, 'cdk.out');
     await synthesise(this.environment.folder, assembly, context, groups, (app) => (this.child = app));
     this.child = undefined;
+    if (this.over) throw new Interrupted();
     const stack = readStack(assembly);
     return lacks.length === 0 ? this.form(stack, temporary, groups) : this.explain(stack, lacks);
   }
@@ -127,11 +133,14 @@ class Run {
 
   private async form(stack: Stack, temporary: string, groups: string[]): Promise<number> {
     const { dist, self } = this.environment;
+    const node = process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath;
+    if (!isAbsolute(node) || !existsSync(node)) throw new Error(`CDK_DOCKER_SWARM_NODE is "${node}", but must be the absolute path of a Node.js binary.`);
     const order: FormationOrder = {
       run: this.id,
       assembly: stack.assembly,
       stackName: stack.name,
-      node: process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath,
+      folder: join(temporary, 'region'),
+      node,
       dockerd: findProgram('dockerd', process.env.PATH ?? '')!,
       lambdaRuntime: join(dist, 'rehearsal/lambda-runtime.js'),
       awsStandIn: join(dist, 'rehearsal/stand-ins/aws.js'),
@@ -179,12 +188,12 @@ class Run {
         8,
       ),
       '',
-      `${swarm.length} nodes Ready after ${seconds(formationMs)} s${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)} s` : ''}. Deleting the stack ...`,
+      `${swarm.length} node${swarm.length === 1 ? '' : 's'} Ready after ${seconds(formationMs)} s${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)} s` : ''}. Deleting the stack ...`,
     );
   }
 
   private showDeleted({ deletionMs, kept }: Deleted): void {
-    this.say(`The stack is deleted (${seconds(deletionMs)} s). ${kept.length > 0 ? `Its template keeps ${kept.join(', ')}, gone here too. ` : ''}Nothing is left.`);
+    this.say(`The stack is deleted (${seconds(deletionMs)} s). ${kept.length > 0 ? `Its template keeps ${kept.join(', ')}, gone here too.` : ''}`.trim());
   }
 
   private showFailure(error: string, rows: NodeTimeline[], logs: Logs, complaints: string): void {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './nodes/shell';
+import { findProgram, searchPath } from './preflight';
 import type { Stack } from './synth';
 
 /** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html */
@@ -68,6 +69,10 @@ export async function checkStack(stack: Stack): Promise<Checked> {
       if (UserData === undefined) continue;
       const script = flatten(UserData);
       bound(`User data of ${id}, bytes`, Buffer.byteLength(script), USER_DATA_BYTES);
+      if (findProgram('bash', searchPath(process.env)) === undefined) {
+        passed.push(`User data of ${id}: not read, this machine has no bash`);
+        continue;
+      }
       try {
         await run('bash', ['-n'], script);
         passed.push(`User data of ${id}: bash reads it without a complaint`);

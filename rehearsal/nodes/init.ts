@@ -2,18 +2,21 @@
 import { STAND_INS } from '../stand-ins/install';
 import { mountScript, type Hierarchy } from './cgroups';
 
-/** Where the commands of an instance are looked for: the stand-ins lie in /usr/bin and must win. */
-export const SEARCH_PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin';
+/** What every program of an instance finds in its environment. The stand-ins lie in /usr/bin and must win. No region: on an instance none is set either. */
+export function environmentOf(endpoint: string): string[] {
+  return ['PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin', 'LANG=C.UTF-8', `AWS_ENDPOINT_URL=${endpoint}`];
+}
 
 /**
- * Runs on the host's root, in the node's namespaces. Arguments: the node's folder, host name, address, prefix length, router, Node.js binary, dockerd, AWS endpoint.
+ * Runs on the host's root, in the node's namespaces. Arguments: the node's folder, host name, address, prefix length, router, Node.js binary, dockerd, then the environment.
  * Tells its process id, then waits for a line: by then `eth0` is there.
  */
 export function buildScript(hierarchies: Hierarchy[]): string {
   return `set -eu
 read -r pid rest < /proc/self/stat
 echo "pid $pid"
-folder=$1 name=$2 address=$3 prefix=$4 router=$5 node=$6 dockerd=$7 endpoint=$8
+folder=$1 name=$2 address=$3 prefix=$4 router=$5 node=$6 dockerd=$7
+shift 7
 mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 cd "$folder/root"
 mount --bind "$node" ${STAND_INS}/node-22
@@ -43,7 +46,7 @@ ip link set eth0 up
 ip route add default via "$router"
 pivot_root . .
 umount -l .
-exec env -i PATH=${SEARCH_PATH} LANG=C.UTF-8 AWS_ENDPOINT_URL="$endpoint" /bin/bash /${STAND_INS}/init
+exec env -i "$@" /bin/bash /${STAND_INS}/init
 `;
 }
 

@@ -4,6 +4,7 @@
  * a janitor that runs outside, waits for the end of whoever started the run, and then ends itself.
  */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { hierarchies, inGroups, makeGroups } from './cgroups';
 
 /**
@@ -79,4 +80,25 @@ export function startRegion(groups: string[], argv: string[], stdio: StdioOption
   // `--kill-child` ends the region with unshare, and the death signal ends unshare with this process: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
   const [program, ...args] = inGroups(makeGroups(groups, 'region'), ['setpriv', '--pdeathsig', 'KILL', ...namespaces, ...argv]);
   return spawn(program!, args, { stdio, env: { ...environment, REHEARSAL_CGROUPS: JSON.stringify(groups) } });
+}
+
+/**
+ * Ends a region by force and resolves when it has ended. Its first process is killed rather than `unshare`, so that each dead process still has the parent that collects it: on a machine whose
+ * process 1 collects none (many containers), the others would stay as zombies.
+ */
+export async function endRegion(region: ChildProcess): Promise<void> {
+  if (region.pid === undefined || region.exitCode !== null || region.signalCode !== null) return;
+  const ended = new Promise<void>((resolve) => region.once('exit', () => resolve()));
+  const children = childrenOf(region.pid);
+  for (const pid of children) process.kill(pid, 'SIGKILL');
+  if (children.length === 0) region.kill('SIGKILL');
+  await ended;
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }

@@ -36,6 +36,13 @@ export async function plug(processId: number, port: string, address: string, sub
   ]);
 }
 
+/** Takes a port away at once; the kernel would do it some time after the node's last process has ended, and its successor may have the same addresses. */
+export async function unplug(port: string): Promise<void> {
+  await run('ip', ['link', 'delete', port]).catch((error: Error) => {
+    if (!error.message.includes('Cannot find device')) throw error;
+  });
+}
+
 /** Locally administered: https://www.rfc-editor.org/rfc/rfc7042#section-2.1 */
 function hardwareAddress(address: string): string {
   return ['02', '00', ...address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))].join(':');

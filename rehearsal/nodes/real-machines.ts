@@ -9,13 +9,13 @@ import type { Clock } from '../../protocol/clock';
 import type { MachineSpec, Machines } from '../aws/types';
 import { configureHost, installStandIns, STAND_INS } from '../stand-ins/install';
 import { hierarchies, inGroups, makeGroups, removeGroups, type Hierarchy } from './cgroups';
-import { buildScript, INIT } from './init';
-import { makeNetwork, plug, routerOf } from './network';
+import { buildScript, environmentOf, INIT } from './init';
+import { makeNetwork, plug, routerOf, unplug } from './network';
 import { run } from './shell';
 import { LoopVolumes } from './volumes';
 
-/** How long services may take to stop before the instance is switched off. EC2 gives them minutes; here it only has to be longer than an engine takes. */
-const POWEROFF_MS = 15_000;
+/** How long services may take to stop before the instance is switched off. EC2 gives them minutes. An engine takes about 2 s, and a manager that has lost its quorum (the last one always has) 20 s for nothing. */
+const POWEROFF_MS = 5_000;
 
 /** How much of each log file is kept of an instance, in characters. */
 const KEPT_LOG = 256 * 1024;
@@ -44,6 +44,8 @@ interface Node {
   spec: MachineSpec;
   folder: string;
   groups: string[];
+  /** Its end of the bridge. */
+  port: string;
   process: ChildProcess;
   /** In the region's own numbers: process 1 of the instance. */
   processId: number;
@@ -128,7 +130,8 @@ export class RealMachines implements Machines {
   /** Runs a program in an instance and gives its standard output. */
   async exec(instanceId: string, argv: string[]): Promise<string> {
     const { processId, groups } = await this.get(instanceId);
-    const [program, ...args] = inGroups(groups, ['nsenter', '--target', String(processId), '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--', ...argv]);
+    const enter = ['nsenter', '--target', String(processId), '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--'];
+    const [program, ...args] = inGroups(groups, [...enter, 'env', '-i', ...environmentOf(this.props.endpoint), ...argv]);
     return run(program!, args);
   }
 
@@ -194,7 +197,7 @@ export class RealMachines implements Machines {
     const router = routerOf(spec.subnetCidr);
     const unshare = ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--cgroup', '--fork', '--kill-child', '--'];
     const { node, dockerd, endpoint } = this.props;
-    const build = ['/bin/sh', '-c', buildScript(this.hierarchies), 'build', folder, name, spec.privateIpAddress, String(router.prefixLength), router.address, node, dockerd, endpoint];
+    const build = ['/bin/sh', '-c', buildScript(this.hierarchies), 'build', folder, name, spec.privateIpAddress, String(router.prefixLength), router.address, node, dockerd, ...environmentOf(endpoint)];
     const [program, ...args] = inGroups(groups, [...unshare, ...build]);
     const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     child.stdin.on('error', () => undefined);
@@ -206,18 +209,20 @@ export class RealMachines implements Machines {
     const failed = () => new Error(`Instance ${spec.instanceId} did not start: ${errors.trim() || 'its first process ended without a word'}`);
     const processId = Number(/^pid (\d+)$/.exec((await lines.next()) ?? '')?.[1]);
     if (!processId) throw failed();
-    await plug(processId, `node${this.ports++}`, spec.privateIpAddress, spec.subnetCidr);
+    const port = `node${this.ports++}`;
+    await plug(processId, port, spec.privateIpAddress, spec.subnetCidr);
     child.stdin.write('go\n');
     if ((await lines.next()) !== 'running') throw failed();
     void lines.next().then((line) => {
       const status = /^user-data (\d+)$/.exec(line ?? '')?.[1];
       if (status !== undefined) this.props.onUserData?.(spec.instanceId, Number(status));
     });
-    return { spec, folder, groups, process: child, processId, gone };
+    return { spec, folder, groups, port, process: child, processId, gone };
   }
 
   private async clear(node: Node): Promise<void> {
     const { instanceId } = node.spec;
+    await unplug(node.port);
     for (const volumeId of this.volumes.attachedTo(instanceId)) await this.volumes.detach(volumeId, instanceId);
     // The last threads of killed processes may leave their groups a moment after their parent has seen them end.
     while (!removeGroups(node.groups)) await this.props.clock.sleep(5);
