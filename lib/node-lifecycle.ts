@@ -14,14 +14,15 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import type { NodeRole as Role } from '../protocol/body';
 import { environmentVariables as env, type Seats, type SwarmSettings } from '../protocol/environment';
+import { LAUNCH_HOOK, TERMINATE_HOOK } from '../protocol/hooks';
 import { ClusterFunction } from './cluster-function';
 import { agentBundle } from './core/bundles';
 import {
   ADDRESS_POOL_PREFIX_LENGTH,
   ADDRESS_POOLS,
   FUNCTIONS,
-  LAUNCH_HOOK,
-  TERMINATE_HOOK,
+  LAUNCH_HEARTBEAT,
+  TERMINATE_HEARTBEAT,
   VISIBILITY_TIMEOUT_FACTOR,
   type FunctionName,
 } from './core/defaults';
@@ -231,18 +232,18 @@ export class NodeLifecycle extends Construct {
   hooks(role: Role): autoscaling.CfnAutoScalingGroup.LifecycleHookSpecificationProperty[] {
     return [
       {
-        lifecycleHookName: LAUNCH_HOOK.name,
+        lifecycleHookName: LAUNCH_HOOK,
         lifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING',
         defaultResult: 'ABANDON',
-        heartbeatTimeout: LAUNCH_HOOK.heartbeat,
+        heartbeatTimeout: LAUNCH_HEARTBEAT,
         notificationTargetArn: this.joinQueue.queueArn,
         roleArn: this.hookRole.roleArn,
       },
       {
-        lifecycleHookName: TERMINATE_HOOK.name,
+        lifecycleHookName: TERMINATE_HOOK,
         lifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING',
         defaultResult: 'CONTINUE',
-        heartbeatTimeout: TERMINATE_HOOK.heartbeat[role],
+        heartbeatTimeout: TERMINATE_HEARTBEAT[role],
         notificationTargetArn: this.leaveQueue.queueArn,
         roleArn: this.hookRole.roleArn,
       },

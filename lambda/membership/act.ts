@@ -6,14 +6,11 @@ import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { membershipCodec, type Membership } from '../../protocol/cluster';
 import { commandsCodec } from '../../protocol/commands';
+import { LAUNCH_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import type { Log } from '../log';
 import type { Effect, Plan } from './admit';
 import { leaseCondition, type Lease } from './lease';
-
-/** Names of the hooks that the constructs put on every group. */
-export const LAUNCH_HOOK = 'launch';
-export const TERMINATE_HOOK = 'terminate';
 
 export interface Actor {
   log: Log;

@@ -8,9 +8,10 @@
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { systemClock } from '../../protocol/clock';
+import { TERMINATE_HOOK } from '../../protocol/hooks';
 import { environment } from '../environment';
 import { jsonLog } from '../log';
-import { completeHook, TERMINATE_HOOK } from '../membership/act';
+import { completeHook } from '../membership/act';
 import { groupMembers } from '../membership/observe';
 import { plan } from './plan';
 

@@ -34,9 +34,9 @@ export type Architecture = 'arm64' | 'x86_64';
 /** Public parameter that names the newest Amazon Linux 2023. Source: https://docs.aws.amazon.com/linux/al2023/ug/ec2.html#launch-via-aws-cli */
 export const imageParameter = (architecture: Architecture) => `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${architecture}`;
 
-/** Names and heartbeats (seconds) of the lifecycle hooks. A broken function lets a manager's termination wait, it never speeds it. */
-export const LAUNCH_HOOK = { name: 'launch', heartbeat: 900 };
-export const TERMINATE_HOOK = { name: 'terminate', heartbeat: { manager: 3600, worker: 900 } };
+/** Heartbeats of the lifecycle hooks (seconds). At launch longer than node-join's own deadline; a broken function lets a manager's termination wait, it never speeds it. */
+export const LAUNCH_HEARTBEAT = 900;
+export const TERMINATE_HEARTBEAT = { manager: 3600, worker: 900 };
 
 /** Timeouts (seconds) and memory (MiB) of the functions. */
 export const FUNCTIONS = {
