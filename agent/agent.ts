@@ -53,6 +53,7 @@ export class Agent {
   private engine: { info: EngineInfo; at: number } | undefined;
   private reported: string | undefined;
   private heartbeatAt = Number.NEGATIVE_INFINITY;
+  private busy = false;
   private wake = new AbortController();
   private watching = false;
   private settled = false;
@@ -89,7 +90,9 @@ export class Agent {
     }
     await this.readMailbox();
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
-    const step = nextStep({ now: this.parts.clock.now(), instanceId: this.parts.identity.instanceId, volume, swarm: info?.swarm, command: this.inbox.command });
+    const now = this.parts.clock.now();
+    const { instanceId } = this.parts.identity;
+    const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, command: this.inbox.command, busy: this.busy });
     if (await this.take(step, info)) {
       this.engine = undefined;
       return 0;
@@ -102,7 +105,7 @@ export class Agent {
       this.watchNodes(signal);
     }
     await this.heartbeat(info !== undefined);
-    this.settled = step.kind === 'rest' && info?.swarm.state === 'active' && tokens === undefined;
+    this.settled = step.kind === 'rest' && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
     if (!this.settled) return EAGER_MS;
     return this.manager ? MANAGER_REST_MS : WORKER_REST_MS;
   }
@@ -116,7 +119,7 @@ export class Agent {
 
   private async lookAtEngine(): Promise<EngineInfo | undefined> {
     const now = this.parts.clock.now();
-    if (this.engine && !this.inbox.command && now - this.engine.at < ENGINE_MS) return this.engine.info;
+    if (this.engine && !this.inbox.command && !this.busy && now - this.engine.at < ENGINE_MS) return this.engine.info;
     const info = await this.askEngine();
     this.engine = info && { info, at: now };
     return info;
@@ -162,13 +165,15 @@ export class Agent {
         return true;
       case 'init': {
         const { advertiseAddress, addressPools, addressPoolPrefixLength } = step.command;
-        return this.obey(step.command, info, () => engine.initSwarm({ advertiseAddress, addressPools, addressPoolPrefixLength }));
+        this.obey(step.command, info, engine.initSwarm({ advertiseAddress, addressPools, addressPoolPrefixLength }));
+        return false;
       }
       case 'join': {
         // Docker itself uses the first address only: another one at each try.
         const { managers, token } = step.command;
         const remote = managers[this.joinAttempts++ % managers.length]!;
-        return this.obey(step.command, info, () => engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
+        this.obey(step.command, info, engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
+        return false;
       }
     }
   }
@@ -184,18 +189,27 @@ export class Agent {
     this.configured = true;
   }
 
-  /** Carries out a command and remembers how it fared. A failure is no end: the command stays valid, and a later look decides anew. True when it went well. */
-  private async obey(command: Command, info: EngineInfo | undefined, work: () => Promise<void>): Promise<boolean> {
-    this.parts.log('info', `Told to ${command.kind}.`, { commandId: command.id, reason: command.reason, engine: info?.version });
-    try {
-      await work();
-      this.lastCommand = { id: command.id, outcome: 'done' };
-      return true;
-    } catch (error) {
-      this.lastCommand = { id: command.id, outcome: 'failed', error: sentence(error) };
-      this.parts.log('warn', `Failed to ${command.kind}.`, { commandId: command.id, error: sentence(error) });
-      return false;
-    }
+  /**
+   * Remembers how a command fares while the looks go on: the engine is a member some time before its answer comes, and a join that does not succeed takes 20 s. A failure is no end: the command
+   * stays valid, and the next look decides anew.
+   */
+  private obey(command: Command, info: EngineInfo | undefined, work: Promise<void>): void {
+    const { log } = this.parts;
+    log('info', `Told to ${command.kind}.`, { commandId: command.id, reason: command.reason, engine: info?.version });
+    this.busy = true;
+    work
+      .then(
+        () => {
+          this.lastCommand = { id: command.id, outcome: 'done' };
+        },
+        (error: unknown) => {
+          this.lastCommand = { id: command.id, outcome: 'failed', error: sentence(error) };
+          log('warn', `Failed to ${command.kind}.`, { commandId: command.id, error: sentence(error) });
+        },
+      )
+      .finally(() => {
+        this.busy = false;
+      });
   }
 
   /** Whether this node leads the swarm. Without a quorum the engine cannot say, and nobody does. */

@@ -11,6 +11,8 @@ export interface Local {
   /** Undefined while no engine answers. */
   swarm?: LocalSwarm;
   command?: Command;
+  /** Docker still works on our last request to init, join or leave. */
+  busy: boolean;
 }
 
 export type Step =
@@ -25,11 +27,12 @@ export type Step =
   /** What the command wants is so. */
   | { kind: 'done'; command: Command };
 
-export function nextStep({ now, instanceId, volume, swarm, command }: Local): Step {
+export function nextStep({ now, instanceId, volume, swarm, command, busy }: Local): Step {
   if (volume && !volume.mounted) {
     return volume.device ? { kind: 'mount-volume', device: volume.device } : { kind: 'rest', reason: 'The volume is not attached yet.' };
   }
   if (!swarm) return { kind: 'start-engine' };
+  if (busy) return { kind: 'rest', reason: 'The engine works on the last request.' };
   const expired = command !== undefined && now >= command.expiresAt;
   // Without a node id nothing was ever joined: what is pending is a join of ours that Docker keeps trying in the background. https://github.com/moby/moby/issues/25432
   const joinGoesOn = (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;

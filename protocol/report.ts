@@ -28,7 +28,7 @@ export const reportSchema = v.object({
     }),
   ),
   /** How the last command fared. `error` is Docker's own sentence, cut. */
-  lastCommand: v.optional(v.object({ id: text(64), outcome: v.picklist(['running', 'done', 'failed', 'refused']), error: v.optional(text(500)) })),
+  lastCommand: v.optional(v.object({ id: text(64), outcome: v.picklist(['done', 'failed', 'refused']), error: v.optional(text(500)) })),
   /** Only in the report of the manager that publishes them, and only until they are published. */
   tokens: v.optional(v.object({ manager: joinTokenSchema, worker: joinTokenSchema })),
 });

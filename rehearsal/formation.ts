@@ -28,7 +28,7 @@ const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
 /** After that the run has failed, whatever still goes on. */
 const DEADLINE_MS = 10 * 60_000;
 /** How often tables and engines are looked at: the resolution of the timeline. */
-const POLL_MS = 20;
+const POLL_MS = 50;
 /** The name that CloudFormation gives a group's tag. */
 const GROUP_TAG = 'aws:cloudformation:logical-id';
 

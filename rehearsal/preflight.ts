@@ -20,6 +20,7 @@ const PROGRAMS: Record<string, string> = {
   'mkfs.ext4': 'e2fsprogs',
   sysctl: 'procps',
   bash: 'bash',
+  perl: 'perl-base',
 };
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 

@@ -81,13 +81,23 @@ start() {
   # An unmet condition is no error: the unit just does not start.
   conditions_met || { echo "$unit.service was skipped because of an unmet condition check." >> "/var/log/$unit.log"; return 0; }
   rm -rf "$state"; mkdir -p "$state"
+  if [ "\${value[Type]}" = notify ]; then
+    # The other end of sd_notify: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+    coproc notified { exec perl -MSocket -e '
+      socket(NOTIFY, AF_UNIX, SOCK_DGRAM, 0) && bind(NOTIFY, pack_sockaddr_un($ARGV[0])) or die "$!"; $| = 1; print "bound\\n";
+      while (defined recv(NOTIFY, $message, 4096, 0)) { if ($message =~ /^READY=1$/m) { print "ready\\n"; exit } }' "$state/notify"; }
+    local listener=$notified_PID word
+    read -r word <&"\${notified[0]}" || fail "perl cannot listen on $state/notify"
+  fi
   setsid "$0" --supervise "$unit" < /dev/null > /dev/null 2>> "/var/log/$unit.log" &
   echo $! > "$state/supervisor"
   if [ "\${value[Type]}" = notify ]; then
-    # The engine's socket takes connections early and answers once the engine is up.
-    /usr/lib/stand-ins/node-22 -e 'const [, state] = process.argv, ask = () => require("node:http").get({ socketPath: "/run/docker.sock", path: "/_ping" }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1))
-      .on("error", () => require("node:fs").existsSync(state + "/exited") ? process.exit(1) : setTimeout(ask, 10)); ask()' "$state" ||
-      { echo "Job for $unit.service failed because the control process exited with error code; see /var/log/$unit.log." >&2; exit 1; }
+    until read -r -t 0.1 word <&"\${notified[0]}"; do
+      [ -e "$state/exited" ] || continue
+      kill "$listener" 2> /dev/null
+      echo "Job for $unit.service failed because the control process exited with error code; see /var/log/$unit.log." >&2
+      exit 1
+    done
   fi
   : > "$state/ready"
 }
@@ -98,6 +108,7 @@ supervise() {
   # Job control gives the service a process group of its own.
   set -m
   cd "\${value[WorkingDirectory]}" || exit 1
+  [ "\${value[Type]}" = notify ] && environment+=("NOTIFY_SOCKET=$state/notify")
   while :; do
     env -i PATH="$PATH" LANG=C.UTF-8 AWS_ENDPOINT_URL="$AWS_ENDPOINT_URL" "\${environment[@]}" "\${command[@]}" < /dev/null >> "\${value[StandardOutput]#append:}" 2>&1 &
     echo $! > "$state/main"

@@ -23,6 +23,7 @@ describe('the next step of the agent', () => {
     ['makes no second swarm where its volume holds one', { swarm: { ...member, controlAvailable: true }, volume: mounted, command: init }, 'done'],
     ['never makes a swarm by an expired command', { now: 2_000, swarm: inactive, volume: mounted, command: init }, 'refuse'],
     ['joins', { swarm: inactive, command: join }, 'join'],
+    ['asks for nothing while the engine works on its last request', { swarm: inactive, command: join, busy: true }, 'rest'],
     ['has joined', { swarm: member, command: join }, 'done'],
     ['has joined, though the command expired meanwhile', { now: 9_000, swarm: member, command: join }, 'done'],
     ['waits while Docker goes on joining in the background', { swarm: { state: 'pending', controlAvailable: false }, command: join }, 'rest'],
@@ -35,6 +36,6 @@ describe('the next step of the agent', () => {
     ['leaves when told to', { swarm: member, command: leave }, 'leave'],
     ['has left', { swarm: inactive, command: leave }, 'done'],
   ])('%s', (_, local, kind) => {
-    expect(nextStep({ now: 1_000, instanceId, ...local }).kind).toBe(kind);
+    expect(nextStep({ now: 1_000, instanceId, busy: false, ...local }).kind).toBe(kind);
   });
 });
