@@ -2,7 +2,6 @@ import { importX } from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 /** Who may import whom, as ARCHITECTURE.md draws it: only downward. */
-const parts = ['agent', 'bin', 'lambda', 'lib', 'protocol', 'rehearsal'];
 const allowed = {
   protocol: [],
   'lib/core': ['protocol'],

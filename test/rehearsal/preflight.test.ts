@@ -5,7 +5,7 @@ import { findProgram, missing, searchPath, type Machine } from '../../rehearsal/
 
 const folder = mkdtempSync(join(tmpdir(), 'preflight-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-const PROGRAMS = ['dockerd', 'containerd', 'iptables', 'ip', 'unshare', 'nsenter', 'setpriv', 'losetup', 'mount', 'blkid', 'pivot_root', 'mountpoint', 'mkfs.ext4', 'sysctl', 'bash'];
+const PROGRAMS = ['dockerd', 'containerd', 'iptables', 'ip', 'unshare', 'nsenter', 'setpriv', 'losetup', 'mount', 'blkid', 'pivot_root', 'mountpoint', 'mkfs.ext4', 'sysctl', 'bash', 'perl'];
 for (const name of PROGRAMS) writeFileSync(join(folder, name), '', { mode: 0o755 });
 const machine: Machine = { platform: 'linux', userId: 0, path: folder, try: () => Promise.resolve() };
 
