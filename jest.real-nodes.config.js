@@ -4,6 +4,7 @@ module.exports = {
   roots: ['<rootDir>/test/real-nodes'],
   testPathIgnorePatterns: ['/node_modules/'],
   globalSetup: '<rootDir>/test/real-nodes/build.js',
+  globalTeardown: undefined,
   testTimeout: 180_000,
   maxWorkers: 1,
 };

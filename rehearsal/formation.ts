@@ -117,8 +117,12 @@ export class Formation {
 
   private async delete(): Promise<Deleted> {
     const started = clock.now();
+    const waitedOut: string[] = [];
+    const unsubscribe = this.region.onEvent(({ what, subject }) => void (what === 'hook-expired' && waitedOut.push(subject)));
     await Promise.race([this.region.deleteStack(this.order.stackName), this.aborted]);
+    unsubscribe();
     const deletionMs = clock.now() - started;
+    if (waitedOut.length > 0) throw new Error(`The stack is deleted, but the hooks of these instances were waited out: ${waitedOut.join(', ')}`);
     const instances = this.machines.running();
     if (instances.length > 0) throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
     return { deletionMs, kept: [...new Set([...this.region.remains(), ...this.machines.volumeIds()])] };
