@@ -29,7 +29,8 @@ const WORKER_MAILBOX_MS = 20_000;
 /** Heartbeats are writes, five times the price of a read. */
 const MANAGER_HEARTBEAT_MS = 15_000;
 const WORKER_HEARTBEAT_MS = 60_000;
-/** After an error, so that a broken part is not hammered. */
+/** After a command that failed, and after an error, so that a broken part is not hammered. */
+const RETRY_MS = 1_000;
 const ERROR_PAUSE_MS = 2_000;
 
 export interface AgentParts {
@@ -194,7 +195,7 @@ export class Agent {
    * stays valid, and the next look decides anew.
    */
   private obey(command: Command, info: EngineInfo | undefined, work: Promise<void>): void {
-    const { log } = this.parts;
+    const { log, clock } = this.parts;
     log('info', `Told to ${command.kind}.`, { commandId: command.id, reason: command.reason, engine: info?.version });
     this.busy = true;
     work
@@ -202,9 +203,10 @@ export class Agent {
         () => {
           this.lastCommand = { id: command.id, outcome: 'done' };
         },
-        (error: unknown) => {
+        async (error: unknown) => {
           this.lastCommand = { id: command.id, outcome: 'failed', error: sentence(error) };
           log('warn', `Failed to ${command.kind}.`, { commandId: command.id, error: sentence(error) });
+          await clock.sleep(RETRY_MS);
         },
       )
       .finally(() => {
@@ -264,6 +266,7 @@ export class Agent {
   }
 }
 
+/** What went wrong, in the words of who said so, without any join token in it. */
 function sentence(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 500);
+  return (error instanceof Error ? error.message : String(error)).replace(/SWMTKN-\S+/g, 'SWMTKN-***').slice(0, 500);
 }

@@ -34,13 +34,16 @@ async function main(): Promise<void> {
     mailbox: new Mailbox(new DynamoDBClient(client), config, mailbox(config.roleId, identity.instanceId)),
   });
   const logs = shipLogs(
-    new CloudWatchLogsClient(client),
-    clock,
-    config.logGroup,
-    [
-      { path: BOOT_LOG_PATH, stream: `${identity.instanceId}/boot` },
-      { path: AGENT_LOG_PATH, stream: `${identity.instanceId}/agent` },
-    ],
+    {
+      client: new CloudWatchLogsClient(client),
+      clock,
+      logGroup: config.logGroup,
+      files: [
+        { path: BOOT_LOG_PATH, stream: `${identity.instanceId}/boot` },
+        { path: AGENT_LOG_PATH, stream: `${identity.instanceId}/agent` },
+      ],
+      offsets: '/run/cdk-docker-swarm',
+    },
     stop.signal,
   );
   await Promise.all([agent.run(stop.signal), logs]);

@@ -34,7 +34,7 @@ class OneNodeEngine implements Engine {
   }
   async joinSwarm({ remote }: { remote: string }) {
     this.joins.push(remote);
-    if (!this.joinWorks) throw new EngineError(503, 'rpc error: code = Unavailable desc = connection error');
+    if (!this.joinWorks) throw new EngineError(503, `rpc error: code = Unavailable desc = connection error, ${tokens.worker}`);
     this.local = { state: 'active', nodeId, controlAvailable: false };
   }
   async leaveSwarm() {
@@ -198,9 +198,11 @@ describe('the agent of a worker', () => {
     const node = start('worker');
     node.engine.joinWorks = false;
     await node.tell(joinCommand(node.clock.now()));
-    await node.pass(2_000);
+    await node.pass(6_000);
     expect(node.engine.joins.slice(0, 4)).toEqual(['10.0.0.1', '10.0.1.1', '10.0.2.1', '10.0.0.1']);
     expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'failed', error: expect.stringContaining('Unavailable') } });
+    expect(node.engine.joins.length).toBeLessThan(10);
+    expect(JSON.stringify(node.report()) + node.logged.join()).not.toContain(tokens.worker);
     await node.end();
   });
 
