@@ -1,7 +1,8 @@
 /** The node's only two dealings with AWS that matter: reading its own commands, writing its own reports. Its policy allows nothing else. */
 import { GetItemCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { marshall } from '@aws-sdk/util-dynamodb';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../protocol/commands';
+import { plainAttributes } from '../protocol/items';
 import { COMMANDS_KEY, HEARTBEAT_KEY, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
 import { heartbeatCodec, reportCodec, type Heartbeat, type Report } from '../protocol/report';
 import type { SwarmChunk } from '../protocol/swarm';
@@ -24,7 +25,7 @@ export class Mailbox {
   async read(): Promise<Inbox> {
     const { Item } = await this.client.send(new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(COMMANDS_KEY) }));
     if (!Item) return {};
-    const item = unmarshall(Item);
+    const item = plainAttributes(Item);
     const published = item[PUBLISHED_TOKENS_ATTRIBUTE];
     const publishedTokens = typeof published === 'string' ? published : undefined;
     if (item.body === undefined) return { publishedTokens };

@@ -11,6 +11,8 @@ import type { Mailbox } from './mailbox';
 
 /** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
 export const REFRESH_MS = 30_000;
+/** The same while the join tokens are not published: whoever refused or missed them may take them now. */
+const UNPUBLISHED_MS = 5_000;
 
 export class SwarmReporter {
   private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
@@ -30,7 +32,7 @@ export class SwarmReporter {
     const now = this.clock.now();
     const digest = tokens && tokensDigest(tokens);
     const changed = this.written?.nodes !== nodes || (digest !== undefined && this.written.tokens !== digest);
-    if (!changed && this.written && now - this.written.at < REFRESH_MS) return;
+    if (!changed && this.written && now - this.written.at < (tokens ? UNPUBLISHED_MS : REFRESH_MS)) return;
     const report = await this.fenced();
     await this.mailbox.writeSwarmReport(encodeSwarmReport(report));
     this.written = { nodes: JSON.stringify(report.nodes), tokens: digest, at: now };

@@ -1,26 +1,27 @@
 /** How functions read the two tables. */
-import { QueryCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { QueryCommand, type DynamoDBClient, type QueryCommandOutput } from '@aws-sdk/client-dynamodb';
+import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Codec } from '../protocol/body';
+import { plainAttributes } from '../protocol/items';
 import { PARTITION_KEY, SORT_KEY } from '../protocol/keys';
 
 /** A partition's items, in the order of their sort keys, `name#10` behind `name#9`. */
 export async function queryPartition(client: DynamoDBClient, table: string, partition: string): Promise<Record<string, unknown>[]> {
   const items: Record<string, unknown>[] = [];
-  let start: Record<string, unknown> | undefined;
+  let start: QueryCommandOutput['LastEvaluatedKey'];
   do {
-    const page = await client.send(
+    const page: QueryCommandOutput = await client.send(
       new QueryCommand({
         TableName: table,
         KeyConditionExpression: '#pk = :pk',
         ExpressionAttributeNames: { '#pk': PARTITION_KEY },
         ExpressionAttributeValues: marshall({ ':pk': partition }),
         ConsistentRead: true,
-        ExclusiveStartKey: start && marshall(start),
+        ExclusiveStartKey: start,
       }),
     );
-    items.push(...(page.Items ?? []).map((item) => unmarshall(item)));
-    start = page.LastEvaluatedKey && unmarshall(page.LastEvaluatedKey);
+    items.push(...(page.Items ?? []).map((item) => plainAttributes(item)));
+    start = page.LastEvaluatedKey;
   } while (start);
   const order = new Intl.Collator('en', { numeric: true });
   return items.sort((a, b) => order.compare(String(a[SORT_KEY]), String(b[SORT_KEY])));

@@ -25,7 +25,10 @@ export interface Codec<T> {
 export function codec<const S extends v.GenericSchema>(schema: S, maxBytes: number): Codec<v.InferOutput<S>> {
   return {
     encode(value) {
-      const body = JSON.stringify(v.parse(schema, value));
+      const parsed = v.safeParse(schema, value);
+      // Only where it does not fit: the schema library's own error repeats the value, which may hold a token, and whoever catches it logs it.
+      if (!parsed.success) throw new Error(`A record does not fit its schema at ${parsed.issues.map((issue) => v.getDotPath(issue) ?? 'its top').join(', ')}.`);
+      const body = JSON.stringify(parsed.output);
       if (Buffer.byteLength(body) > maxBytes) throw new Error(`A record of ${Buffer.byteLength(body)} bytes exceeds its bound of ${maxBytes} bytes.`);
       return { v: PROTOCOL_VERSION, body };
     },
@@ -52,7 +55,7 @@ export const instanceIdSchema = v.pipe(v.string(), v.regex(/^i-[0-9a-f]{8,17}$/)
 export const ipv4Schema = v.pipe(v.string(), v.ipv4());
 /** Identifiers that Swarm makes: 25 characters of base 36. */
 export const swarmIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-z]{25}$/));
-/** https://docs.docker.com/engine/swarm/swarm-mode/#join-as-a-worker-node : `SWMTKN-1-<digest>-<secret>` */
-export const joinTokenSchema = v.pipe(v.string(), v.regex(/^SWMTKN-\d-[0-9a-z]{20,64}-[0-9a-z]{10,64}$/));
+/** `SWMTKN-1-<digest>-<secret>`, or `SWMTKN-2-<whether FIPS is mandatory>-<digest>-<secret>`: https://github.com/moby/swarmkit/blob/master/ca/config.go */
+export const joinTokenSchema = v.pipe(v.string(), v.regex(/^SWMTKN-(1|2-[01])-[0-9a-z]{20,64}-[0-9a-z]{10,64}$/));
 export const nodeRoleSchema = v.picklist(['manager', 'worker']);
 export type NodeRole = v.InferOutput<typeof nodeRoleSchema>;

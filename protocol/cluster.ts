@@ -29,7 +29,7 @@ export const membershipSchema = v.object({
   /** Workers that were told to join and are not yet Ready. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
   /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */
-  admissions: v.record(instanceIdSchema, v.object({ group: text(255), stackId: v.optional(text(512)), logicalId: v.optional(text(255)) })),
+  admissions: v.record(instanceIdSchema, v.object({ group: text(255) })),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);

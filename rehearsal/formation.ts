@@ -8,6 +8,7 @@ import { systemClock as clock } from '../protocol/clock';
 import { commandsCodec } from '../protocol/commands';
 import { environmentVariables } from '../protocol/environment';
 import { COMMANDS_KEY, mailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
+import { plainAttributes } from '../protocol/items';
 import { reportCodec } from '../protocol/report';
 import { decodeSwarmReport } from '../protocol/swarm';
 import { ROLE_TAG, SEAT_TAG } from '../protocol/tags';
@@ -169,7 +170,7 @@ export class Formation {
   private readCommands(items: Item[]): void {
     for (const item of items) {
       if (item[SORT_KEY]?.S !== COMMANDS_KEY) continue;
-      const commands = commandsCodec.decode(attributes(item));
+      const commands = commandsCodec.decode(plainAttributes(item));
       if (commands.ok && commands.value.command !== null) this.timeline.reach(commands.value.command.instanceId, 'command');
     }
   }
@@ -178,9 +179,9 @@ export class Formation {
     const chunks: Record<string, unknown>[] = [];
     for (const item of items) {
       const key = item[SORT_KEY]?.S ?? '';
-      if (key.startsWith(SWARM_KEY_PREFIX)) chunks[Number(key.slice(SWARM_KEY_PREFIX.length))] = attributes(item);
+      if (key.startsWith(SWARM_KEY_PREFIX)) chunks[Number(key.slice(SWARM_KEY_PREFIX.length))] = plainAttributes(item);
       if (key !== REPORT_KEY) continue;
-      const report = reportCodec.decode(attributes(item));
+      const report = reportCodec.decode(plainAttributes(item));
       if (!report.ok) continue;
       if (report.value.engine) this.timeline.reach(instanceId, 'engine');
       if (report.value.swarm?.state === 'active') this.timeline.reach(instanceId, 'joined');
@@ -230,11 +231,6 @@ export class Formation {
 function describe({ instanceId, privateIpAddress, availabilityZone, tags }: MachineSpec) {
   const seat = tags[SEAT_TAG];
   return { instanceId, name: seat === undefined ? (tags[GROUP_TAG] ?? 'worker') : `seat ${seat}`, role: tags[ROLE_TAG] ?? 'unknown', address: privateIpAddress, availabilityZone };
-}
-
-/** Plain attributes of an item, as the protocol's codecs take them. */
-function attributes(item: Item): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(item).map(([name, { S, N }]) => [name, N === undefined ? S : Number(N)]));
 }
 
 /** The inner part of the command: never returns. */

@@ -31,5 +31,7 @@ const publisher: Publisher = {
 
 export async function handler(event: DynamoDBStreamEvent): Promise<void> {
   const mailboxes = new Set(event.Records.map(({ dynamodb }) => dynamodb?.Keys?.[PARTITION_KEY]?.S ?? ''));
-  for (const box of mailboxes) await publish(publisher, box);
+  const outcomes = await Promise.allSettled([...mailboxes].map((box) => publish(publisher, box)));
+  // One that fails keeps no other from being published, but is tried again.
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }

@@ -25,8 +25,9 @@ export function plan({ now, instanceId, report, swarm, leader, membership }: Obs
   if (leader && swarm.swarmId !== leader.swarmId) return { kind: 'refuse', reason: 'It is the report of another swarm than this cluster has.' };
   if (!leader && membership.bootstrap?.instanceId !== instanceId) return { kind: 'refuse', reason: 'No swarm was made here yet, and this instance was not told to make one.' };
   if (leader && swarm.epoch <= leader.epoch) return { kind: 'ignore', reason: `Its epoch ${swarm.epoch} is not above ${leader.epoch}, which is published.` };
-  const self = swarm.nodes.find((node) => node.instanceId === instanceId);
-  if (self?.id !== report.swarm?.nodeId || !self?.manager?.leader) return { kind: 'refuse', reason: 'By its own node list it does not lead the swarm.' };
+  // By the node id that its own mailbox reports: a label alone can be forged by any worker.
+  const self = swarm.nodes.find((node) => node.id === report.swarm?.nodeId && node.instanceId === instanceId);
+  if (!self?.manager?.leader) return { kind: 'refuse', reason: 'By its own node list it does not lead the swarm.' };
   const tokens = report.tokens ?? leader?.tokens;
   if (!tokens) return { kind: 'ignore', reason: 'It carries no join tokens, and none are published.' };
   return {

@@ -9,6 +9,7 @@ import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_
 import { reportCodec } from '../../protocol/report';
 import { decodeSwarmReport, encodeSwarmReport, type SwarmReport } from '../../protocol/swarm';
 import type { Log } from '../log';
+import { retryConflicts } from '../retry';
 import { decodeOwn, queryPartition } from '../tables';
 import { plan, type Decision } from './plan';
 
@@ -90,7 +91,7 @@ async function write(by: Publisher, box: string, decision: Decision & { kind: 'p
     });
   }
   try {
-    await by.dynamodb.send(new TransactWriteItemsCommand({ TransactItems: writes }));
+    await retryConflicts(by.clock, () => by.dynamodb.send(new TransactWriteItemsCommand({ TransactItems: writes })));
     return true;
   } catch (error) {
     if (error instanceof TransactionCanceledException && error.CancellationReasons?.[0]?.Code === 'ConditionalCheckFailed') return false;

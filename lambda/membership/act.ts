@@ -4,15 +4,18 @@ import { SignalResourceCommand, type CloudFormationClient } from '@aws-sdk/clien
 import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
+import type { Clock } from '../../protocol/clock';
 import { membershipCodec, type Membership } from '../../protocol/cluster';
 import { commandsCodec } from '../../protocol/commands';
 import { LAUNCH_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import type { Log } from '../log';
+import { retryConflicts } from '../retry';
 import type { Effect, Plan } from './admit';
 import { leaseCondition, type Lease } from './lease';
 
 export interface Actor {
+  clock: Clock;
   log: Log;
   dynamodb: DynamoDBClient;
   ec2: EC2Client;
@@ -25,7 +28,7 @@ export interface Actor {
 /** Writes the membership record and the mailboxes, all or nothing. False when the lease was lost: nothing was written then. */
 export async function write(by: Actor, lease: Lease, membership: Membership, commands: Plan['commands']): Promise<boolean> {
   try {
-    await by.dynamodb.send(
+    const transaction = () =>
       new TransactWriteItemsCommand({
         TransactItems: [
           { ConditionCheck: { TableName: by.tokenTable, ...leaseCondition(lease) } },
@@ -44,8 +47,8 @@ export async function write(by: Actor, lease: Lease, membership: Membership, com
             };
           }),
         ],
-      }),
-    );
+      });
+    await retryConflicts(by.clock, () => by.dynamodb.send(transaction()));
     for (const { instanceId, command, reason } of commands) by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', { instanceId, commandId: command?.id, reason });
     return true;
   } catch (error) {

@@ -9,6 +9,7 @@
  *
  * Pure: reads an observation, returns what to write and what to do.
  */
+import { isIPv4 } from 'node:net';
 import type { NodeRole } from '../../protocol/body';
 import type { Command, CommandOf } from '../../protocol/commands';
 import type { Membership } from '../../protocol/cluster';
@@ -21,6 +22,12 @@ export const ADMISSION_DEADLINE_MS = 10 * 60_000;
 export const COMMAND_MS = 60_000;
 /** Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the membership record and a manager fit one transaction. */
 export const WORKER_JOINS = 90;
+/** How long after its expiry a manager's command may still take effect: Docker itself gives a join 20 s, and the agent then ends it. Until then no other manager changes. */
+export const COMMAND_GRACE_MS = 40_000;
+/** Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must not outgrow its bound. */
+export const OPEN_ADMISSIONS = 200;
+/** A swarm has seven managers at most; should it have more for a while, seven of them are enough to join by. */
+const MAX_MANAGERS = 7;
 /** Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record. */
 export const MAX_COMMANDS = 98;
 /** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
@@ -70,11 +77,14 @@ class Admission {
 
   plan(): Plan {
     this.settleJoins();
+    this.settleAdmissions();
+    this.handOverBootstrap();
     for (const instance of this.waiting) this.consider(instance);
     this.admitManager();
     this.admitWorkers();
-    for (const [instanceId, admission] of Object.entries(this.membership.admissions)) {
-      this.effects.push({ kind: 'admit', instanceId, ...admission, reason: 'The leader reports it Ready, in its role and under its own instance id.' });
+    for (const [instanceId, { group }] of Object.entries(this.membership.admissions)) {
+      const { stack } = this.observed.instances.find((one) => one.instanceId === instanceId)!.group;
+      this.effects.push({ kind: 'admit', instanceId, group, ...stack, reason: 'The leader reports it Ready, in its role and under its own instance id.' });
     }
     const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
     return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], effects: this.effects, alarms: this.alarms };
@@ -84,7 +94,7 @@ class Admission {
   private settleJoins(): void {
     const { managerChange, workerJoins } = this.membership;
     if (managerChange) {
-      const end = this.endOfJoin(managerChange.instanceId, managerChange.expiresAt);
+      const end = this.endOfJoin(managerChange.instanceId, managerChange.expiresAt + COMMAND_GRACE_MS);
       if (end) {
         this.membership.managerChange = null;
         this.tell(managerChange.instanceId, 'manager', null, end);
@@ -109,10 +119,30 @@ class Admission {
     return this.observed.now >= expiresAt ? 'Its command expired.' : undefined;
   }
 
+  /** An instance that left before its hook was continued is not admitted any more. */
+  private settleAdmissions(): void {
+    for (const instanceId of Object.keys(this.membership.admissions)) {
+      const instance = this.observed.instances.find((one) => one.instanceId === instanceId);
+      if (!instance || !/^(Pending|InService)/.test(instance.lifecycleState)) delete this.membership.admissions[instanceId];
+    }
+  }
+
+  /**
+   * The instance that made the swarm may die before anybody heard of it. Its successor on the very volume is a member of that swarm already, and may speak for it: nothing is to be made,
+   * so it gets no command.
+   */
+  private handOverBootstrap(): void {
+    const { bootstrap } = this.membership;
+    if (this.observed.leader || !bootstrap) return;
+    const heir = this.waiting.find((instance) => instance.group.seat === bootstrap.seat && this.hasItsVolume(instance) && instance.report?.swarm?.state === 'active' && instance.report.swarm.controlAvailable);
+    if (heir && heir.report?.volume?.id === bootstrap.volumeId) bootstrap.instanceId = heir.instanceId;
+  }
+
   private consider(instance: Instance): void {
     const { instanceId, group, report, ec2 } = instance;
+    if (this.membership.admissions[instanceId]) return;
     if (this.readyNode(instance)) {
-      this.membership.admissions[instanceId] = { group: group.name, ...group.stack };
+      this.membership.admissions[instanceId] = { group: group.name };
       return;
     }
     if (ec2 && this.observed.now - ec2.launchedAt >= ADMISSION_DEADLINE_MS) return this.pastDeadline(instance);
@@ -135,6 +165,7 @@ class Admission {
   private attachVolume({ instanceId, group, ec2 }: Instance): void {
     const seat = this.observed.seats.find((one) => one.seat === group.seat);
     const volume = this.observed.volumes.find((one) => one.volumeId === seat?.volumeId);
+    if (!volume) this.alarms.push({ instanceId, reason: `The volume of seat ${group.seat}, ${seat?.volumeId}, is not there.` });
     if (volume?.state === 'available' && ec2?.state === 'running') {
       this.effects.push({ kind: 'attach-volume', instanceId, volumeId: volume.volumeId, device: VOLUME_DEVICE, reason: `It holds seat ${group.seat} and reports.` });
     }
@@ -148,7 +179,7 @@ class Admission {
     const first = candidates[0];
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
-    if (this.membership.managerChange || !this.quorumVisible || !this.managersSettled()) return;
+    if (this.membership.managerChange || !this.quorumVisible || !this.managersSettled() || this.managerAddresses().length === 0) return;
     this.command(first, this.joinCommand(first, this.observed.leader.tokens.manager));
   }
 
@@ -184,7 +215,7 @@ class Admission {
 
   private admitWorkers(): void {
     const { leader } = this.observed;
-    if (!leader || !this.quorumVisible) return;
+    if (!leader || !this.quorumVisible || this.managerAddresses().length === 0 || Object.keys(this.membership.admissions).length > OPEN_ADMISSIONS) return;
     for (const instance of this.waiting) {
       if (Object.keys(this.membership.workerJoins).length >= WORKER_JOINS || this.commands.size >= MAX_COMMANDS) return;
       if (instance.group.role !== 'worker' || this.membership.workerJoins[instance.instanceId] || !this.mayBeCommanded(instance)) continue;
@@ -229,7 +260,7 @@ class Admission {
   private managerAddresses(): string[] {
     const members = this.observed.nodes.filter(({ manager }) => manager?.reachability === 'reachable');
     members.sort((a, b) => Number(b.manager!.leader) - Number(a.manager!.leader));
-    return members.map(({ manager }) => manager!.address.replace(/:\d+$/, ''));
+    return members.map(({ manager }) => manager!.address.replace(/:\d+$/, '')).filter(isIPv4).slice(0, MAX_MANAGERS);
   }
 
   /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */

@@ -8,6 +8,7 @@ import { ConditionalCheckFailedException, UpdateItemCommand, type DynamoDBClient
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
 import { CLUSTER_PARTITION, LEASE_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
+import { retryConflicts } from '../retry';
 
 /** Longer than any one round of looking and acting takes, and renewed with each. */
 export const LEASE_MS = 20_000;
@@ -71,6 +72,16 @@ export class LeaseRow {
     return item !== undefined;
   }
 
+  /** Lets go whatever others asked for: for a holder that cannot go on. */
+  async giveUp(lease: Lease): Promise<void> {
+    await this.update({
+      UpdateExpression: 'REMOVE #owner, #expiresAt',
+      ConditionExpression: '#owner = :owner AND #epoch = :epoch',
+      names: { '#owner': 'owner', '#expiresAt': 'expiresAt', '#epoch': 'epoch' },
+      values: { ':owner': lease.owner, ':epoch': lease.epoch },
+    });
+  }
+
   private async acquire(): Promise<Lease | undefined> {
     const owner = this.clock.uuid();
     const now = this.clock.now();
@@ -100,7 +111,7 @@ export class LeaseRow {
     values: Record<string, string | number>;
   }): Promise<{ epoch: number; requests: number } | undefined> {
     try {
-      const { Attributes } = await this.client.send(
+      const command = () =>
         new UpdateItemCommand({
           TableName: this.table,
           Key: leaseKey,
@@ -109,8 +120,8 @@ export class LeaseRow {
           ExpressionAttributeNames: change.names,
           ExpressionAttributeValues: marshall(change.values),
           ReturnValues: 'ALL_NEW',
-        }),
-      );
+        });
+      const { Attributes } = await retryConflicts(this.clock, () => this.client.send(command()));
       return unmarshall(Attributes ?? {}) as { epoch: number; requests: number };
     } catch (error) {
       if (error instanceof ConditionalCheckFailedException) return undefined;

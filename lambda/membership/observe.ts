@@ -2,11 +2,12 @@
 import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DescribeInstancesCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
-import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
+import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport } from '../../protocol/swarm';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
@@ -110,7 +111,8 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
 }
 
 async function describeVolumes(by: Observer): Promise<Volume[]> {
-  const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ VolumeIds: by.seats.map(({ volumeId }) => volumeId) }));
+  // By filter: asked by id, EC2 answers with an error if a single one is gone.
+  const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: by.seats.map(({ volumeId }) => volumeId) }] }));
   return Volumes.map(({ VolumeId, State, Attachments }) => ({
     volumeId: VolumeId!,
     state: State!,
@@ -127,7 +129,7 @@ async function readReports(by: Observer, instances: Instance[]): Promise<Map<str
       new BatchGetItemCommand({ RequestItems: { [by.reportTable]: { Keys: keys.slice(0, 100), ConsistentRead: true } } }),
     );
     for (const item of Responses?.[by.reportTable] ?? []) {
-      const plain = unmarshall(item);
+      const plain = plainAttributes(item);
       found.set(String(plain[PARTITION_KEY]).split(':')[1]!, plain);
     }
     const unprocessed = UnprocessedKeys?.[by.reportTable]?.Keys ?? [];

@@ -11,7 +11,7 @@ import { systemClock } from '../../protocol/clock';
 import { TERMINATE_HOOK } from '../../protocol/hooks';
 import { environment } from '../environment';
 import { jsonLog } from '../log';
-import { completeHook } from '../membership/act';
+import { completeHook, describeError } from '../membership/act';
 import { groupMembers } from '../membership/observe';
 import { plan } from './plan';
 
@@ -21,7 +21,12 @@ const cluster = environment.cluster();
 
 export async function handler(): Promise<void> {
   for (const { instanceId, group, reason } of plan(await groupMembers(autoScaling, cluster))) {
-    await completeHook(autoScaling, instanceId, group, TERMINATE_HOOK, 'CONTINUE');
-    log('info', 'Terminate hook completed.', { instanceId, reason });
+    try {
+      await completeHook(autoScaling, instanceId, group, TERMINATE_HOOK, 'CONTINUE');
+      log('info', 'Terminate hook completed.', { instanceId, reason });
+    } catch (error) {
+      // One that fails keeps no other waiting; the sweep tries it again.
+      log('warn', 'A terminate hook could not be completed.', { instanceId, error: describeError(error) });
+    }
   }
 }

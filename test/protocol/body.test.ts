@@ -25,6 +25,13 @@ describe('a record in a table item', () => {
     expect(small.decode(item as Record<string, unknown> | undefined)).toEqual({ ok: false, refusal });
   });
 
+  it('that does not fit its schema is refused by an error that does not repeat it', () => {
+    const write = () => small.encode({ name: ['a secret'] as never });
+    expect(write).toThrow('A record does not fit its schema at name.');
+    expect(write).toThrow(expect.not.objectContaining({ issues: expect.anything() }));
+    expect(write).not.toThrow('secret');
+  });
+
   it('is never written over its own bound', () => {
     expect(() => small.encode({ name: 'a'.repeat(64) })).toThrow('exceeds its bound of 64 bytes');
   });

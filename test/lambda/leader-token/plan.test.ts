@@ -31,6 +31,11 @@ describe('what leader-token makes of a swarm report', () => {
     expect(plan({ ...first, report: withoutTokens, leader })).toMatchObject({ kind: 'publish', leader: { tokens }, publishedTokens: undefined });
   });
 
+  it('publishes though a worker carries the leader\'s label', () => {
+    const forger: SwarmNode = { id: 'f'.repeat(25), hostname: 'w', role: 'worker', availability: 'active', state: 'ready', instanceId };
+    expect(plan({ ...first, swarm: { ...first.swarm, nodes: [forger, self] } }).kind).toBe('publish');
+  });
+
   it.each<[string, Partial<Observed>, string]>([
     ['a second swarm: no swarm yet, and another instance was told to make it', { membership: { ...emptyMembership, bootstrap: { seat: 0, instanceId: other, volumeId: 'vol-1', commandId: 'c1' } } }, 'refuse'],
     ['a swarm nobody was told to make', { membership: emptyMembership }, 'refuse'],

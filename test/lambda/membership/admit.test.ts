@@ -1,4 +1,4 @@
-import { ADMISSION_DEADLINE_MS, admit, COMMAND_MS, LEADER_STALE_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
+import { ADMISSION_DEADLINE_MS, admit, COMMAND_GRACE_MS, COMMAND_MS, LEADER_STALE_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
 import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
 import { emptyMembership, type LeaderRecord } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
@@ -73,6 +73,7 @@ describe('a seat', () => {
   it.each<[string, Instance, Observation['volumes']]>([
     ['it has not spoken', waiting(0, seatGroup(0), null), available],
     ['EC2 says that it is still pending', { ...speaks, ec2: { ...speaks.ec2!, state: 'pending' } }, available],
+    ['its volume is not there',  speaks, []],
     ['another instance still holds the volume', speaks, [{ volumeId: 'vol-0', state: 'in-use', attachedTo: idOf(9) }]],
   ])('gets no volume while %s', (_, instance, volumes) => {
     expect(plan({ instances: [instance], volumes }).effects).toEqual([]);
@@ -104,6 +105,18 @@ describe('the swarm', () => {
     const { commands, membership } = plan({ instances: [waiting(0, seatGroup(0))], membership: { ...emptyMembership, bootstrap } });
     expect(commands).toMatchObject([{ command: { kind: 'init' } }]);
     expect(membership.bootstrap).toMatchObject({ instanceId: idOf(0), volumeId: 'vol-0' });
+  });
+
+  it('made by an instance that died before anybody heard of it is spoken for by its successor on the same volume, without a command', () => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
+    const { commands, membership } = plan({ instances: [waiting(0, seatGroup(0), joined(0, 'manager'))], membership: { ...emptyMembership, bootstrap } });
+    expect(commands).toEqual([]);
+    expect(membership.bootstrap).toEqual({ ...bootstrap, instanceId: idOf(0) });
+  });
+
+  it('is spoken for by no successor on another volume, and by no other seat', () => {
+    const membership = { ...emptyMembership, bootstrap: { seat: 0, instanceId: idOf(8), volumeId: 'vol-lost', commandId: 'old' } };
+    expect(plan({ instances: [waiting(0, seatGroup(0), joined(0, 'manager')), waiting(1, seatGroup(1), joined(1, 'manager'))], membership }).membership.bootstrap).toEqual(membership.bootstrap);
   });
 
   it('is not made on another volume than it was to be made on', () => {
@@ -156,6 +169,14 @@ describe('managers', () => {
     expect(commands[0]!.command).toMatchObject({ managers: ['10.0.0.10', '10.0.1.10'] });
   });
 
+  it('are offered no more than seven addresses, and none that is no address', () => {
+    const nodes = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) => node(n, 'manager'));
+    nodes[0] = node(0, 'manager', { manager: { leader: true, reachability: 'reachable', address: 'example.org:2377' } });
+    const { commands } = plan({ leader, nodes, instances: [waiting(10, workers)] });
+    expect(commands[0]!.command).toMatchObject({ managers: [1, 2, 3, 4, 5, 6, 7].map((n) => `10.0.${n}.10`) });
+    expect(plan({ leader, nodes: [nodes[0]!], instances: [waiting(10, workers), waiting(1, seatGroup(1))] }).commands).toEqual([]);
+  });
+
   it('that come back with their state are admitted without a command', () => {
     const { commands, effects } = plan({ ...formed, instances: [waiting(0, seatGroup(0), joined(0, 'manager'))] });
     expect(commands).toEqual([]);
@@ -202,12 +223,12 @@ describe('admission', () => {
   it('erases the command, records what is still to be done, then continues the hook and signals', () => {
     const { commands, membership, effects } = plan({ leader, nodes: [node(0, 'manager'), node(10, 'worker')], instances, membership: flight });
     expect(commands).toMatchObject([{ instanceId: idOf(10), command: null }]);
-    expect(membership).toMatchObject({ workerJoins: {}, admissions: { [idOf(10)]: { group: 'workers', ...stack } } });
+    expect(membership).toMatchObject({ workerJoins: {}, admissions: { [idOf(10)]: { group: 'workers' } } });
     expect(effects).toMatchObject([{ kind: 'admit', instanceId: idOf(10) }]);
   });
 
   it('is finished after a crash: the hook may be continued already, the stack is still to be told', () => {
-    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers', ...stack } } };
+    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
     const inService = { ...instances[0]!, lifecycleState: 'InService', ec2: undefined, report: undefined };
     expect(plan({ ...formed, instances: [inService], membership }).effects).toMatchObject([{ kind: 'admit', instanceId: idOf(10), ...stack }]);
   });
@@ -220,6 +241,19 @@ describe('admission', () => {
   ])('does not happen while %s', (_, listed) => {
     const { effects } = plan({ leader, nodes: [node(0, 'manager'), listed], instances, membership: flight });
     expect(effects).toEqual([]);
+  });
+
+  it('is not mixed with giving up: what was found Ready is not abandoned while its hook is still to be continued', () => {
+    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
+    const late = waiting(10, workers, joined(10, 'worker'), { ec2: { state: 'running', address: '10.0.9.10', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
+    expect(plan({ ...formed, instances: [late], membership }).effects.map(({ kind }) => kind)).toEqual(['admit']);
+  });
+
+  it('ends when its instance left before its hook was continued: no stack is told of a dead instance', () => {
+    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
+    const { effects, membership: after } = plan({ ...formed, membership });
+    expect(effects).toEqual([]);
+    expect(after.admissions).toEqual({});
   });
 
   it('of a manager waits until raft reaches it', () => {
@@ -258,8 +292,13 @@ describe('a join in flight', () => {
   const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW + 1_000 };
   const membership = { ...emptyMembership, managerChange };
 
-  it('ends when its command expired, and is tried again', () => {
-    const now = managerChange.expiresAt;
+  it('keeps other managers waiting for a while after its command expired: Docker may still be joining', () => {
+    const now = managerChange.expiresAt + COMMAND_GRACE_MS - 1;
+    expect(plan({ ...formed, now, instances: [waiting(1, seatGroup(1)), waiting(2, seatGroup(2))], membership }).commands).toEqual([]);
+  });
+
+  it('ends a while after its command expired, and is tried again', () => {
+    const now = managerChange.expiresAt + COMMAND_GRACE_MS;
     const { commands } = plan({ ...formed, now, instances: [waiting(1, seatGroup(1))], membership });
     // One write for the mailbox: a transaction may not touch an item twice.
     expect(commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);

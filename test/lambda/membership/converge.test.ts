@@ -1,0 +1,123 @@
+import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { marshall } from '@aws-sdk/util-dynamodb';
+import { admit } from '../../../lambda/membership/admit';
+import { converge, type Converger } from '../../../lambda/membership/converge';
+import { LEASE_MS, LeaseRow } from '../../../lambda/membership/lease';
+import type { Observation } from '../../../lambda/membership/observation';
+import { observe, type Observer } from '../../../lambda/membership/observe';
+import { emptyMembership } from '../../../protocol/cluster';
+import { reportCodec } from '../../../protocol/report';
+import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
+
+const instanceId = 'i-00000000000000001';
+const cluster = 'Test/Swarm';
+const seats = [{ seat: 0, volumeId: 'vol-0', networkInterfaceId: 'eni-0', address: '10.0.0.10' }];
+const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
+const roleIds = { manager: 'AROAMANAGER', worker: 'AROAWORKER' };
+
+let clock: VirtualClock;
+let endpoint: Awaited<ReturnType<typeof startDynamoDb>>;
+let asked: string[];
+let answers: (action: string) => Record<string, any>;
+let logged: string[];
+let by: Converger;
+let observer: Observer;
+
+beforeEach(async () => {
+  clock = new VirtualClock();
+  asked = [];
+  logged = [];
+  answers = () => ({});
+  endpoint = await startDynamoDb(clock, (_service, action) => {
+    asked.push(action);
+    return answers(action);
+  });
+  const clients = { dynamodb: endpoint.client, ec2: new EC2Client(endpoint.clientOptions), autoScaling: new AutoScalingClient(endpoint.clientOptions) };
+  const log: Converger['log'] = (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields }));
+  observer = { clock, log, ...clients, cluster, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds, seats, settings };
+  by = {
+    ...observer,
+    cloudFormation: new CloudFormationClient(endpoint.clientOptions),
+    lease: new LeaseRow(endpoint.client, TOKEN_TABLE, clock),
+    observe: () => Promise.resolve(observation),
+    plan: (observed) => admit(observed, () => 'command'),
+  };
+});
+afterEach(() => endpoint.close());
+
+/** One worker that is past its deadline: it is to be abandoned. */
+const observation: Observation = {
+  now: 1_000_000,
+  seats,
+  settings,
+  nodes: [],
+  membership: emptyMembership,
+  volumes: [],
+  instances: [{ instanceId, lifecycleState: 'Pending:Wait', group: { name: 'workers', role: 'worker' }, ec2: { state: 'running', launchedAt: 0 } }],
+};
+
+describe('a look that fails', () => {
+  it('leaves the lease free, so that the next event is not handed to nobody', async () => {
+    by.observe = () => Promise.reject(new Error('Throttling: Rate exceeded'));
+    await expect(converge(by)).rejects.toThrow('Rate exceeded');
+    expect(await by.lease.acquireOrAsk()).toBeDefined();
+  });
+
+  it('or never ends leaves the lease free, too', async () => {
+    by.plan = () => ({ membership: { ...emptyMembership }, commands: [], effects: [], alarms: [] });
+    await converge(by);
+    expect(logged.join()).toContain('more to do than one invocation may');
+    expect(await by.lease.acquireOrAsk()).toBeDefined();
+  });
+});
+
+describe('a holder whose lease ran out while it looked', () => {
+  it('asks nothing of AWS', async () => {
+    by.observe = async () => {
+      await clock.advance(LEASE_MS + 1);
+      await by.lease.acquireOrAsk();
+      return observation;
+    };
+    await converge(by);
+    expect(asked).toEqual([]);
+  });
+
+  it('while one that holds it does', async () => {
+    await converge(by);
+    expect(asked).toContain('CompleteLifecycleAction');
+  });
+});
+
+describe('an observation', () => {
+  const group = {
+    AutoScalingGroupName: 'workers',
+    Tags: [
+      { Key: 'cdk-docker-swarm:cluster', Value: cluster },
+      { Key: 'cdk-docker-swarm:role', Value: 'worker' },
+    ],
+    Instances: [instanceId, 'i-00000000000000002'].map((InstanceId) => ({ InstanceId, LifecycleState: 'Pending:Wait' })),
+  };
+  const put = (id: string, attributes: Record<string, unknown>) =>
+    endpoint.client.send(new PutItemCommand({ TableName: REPORT_TABLE, Item: { ...marshall({ pk: `${roleIds.worker}:${id}`, sk: 'report' }), ...(attributes as object) } }));
+
+  beforeEach(() => {
+    answers = (action) => (action === 'DescribeAutoScalingGroups' ? { AutoScalingGroups: [group] } : {});
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a number that no program can hold', { v: { N: '1' }, body: { S: '{}' }, x: { N: '9007199254740993.5' } }],
+    ['attributes of other types', { v: { BOOL: true }, body: { M: {} } }],
+    ['the report of another role', marshall(reportCodec.encode({ instanceId, role: 'manager', seat: 0, address: '10.0.0.9' }))],
+    ['the report of another instance', marshall(reportCodec.encode({ instanceId: 'i-00000000000000002', role: 'worker', address: '10.0.0.9' }))],
+  ])('survives a poisoned report, ignores and counts it, and still sees the others: %s', async (_, poison) => {
+    await put(instanceId, poison);
+    await put('i-00000000000000002', marshall(reportCodec.encode({ instanceId: 'i-00000000000000002', role: 'worker', address: '10.0.0.8' })));
+    const { instances } = await observe(observer);
+    expect(instances.map(({ report }) => report?.address)).toEqual([undefined, '10.0.0.8']);
+    expect(logged.filter((line) => line.includes('ReportsIgnored'))).toHaveLength(1);
+  });
+});
