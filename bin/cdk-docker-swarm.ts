@@ -48,6 +48,9 @@ export function parseStart(args: string[]): StartOptions | 'help' {
   };
 }
 
+/** Whoever reads our output may go early (`| head`): the run is cleaned up all the same. */
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 async function main([command, ...args]: string[]): Promise<number> {
   switch (command) {
     case 'start': {

@@ -30,8 +30,6 @@ const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
 const DEADLINE_MS = 10 * 60_000;
 /** How often tables and engines are looked at: the resolution of the timeline. */
 const POLL_MS = 50;
-/** The name that CloudFormation gives a group's tag. */
-const GROUP_TAG = 'aws:cloudformation:logical-id';
 
 type Item = Record<string, { S?: string; N?: string }>;
 
@@ -44,6 +42,7 @@ export class Formation {
   private region!: EmulatedRegion;
   private readonly events: string[] = [];
   private readonly userData = new Map<string, string>();
+  private workers = 0;
 
   constructor(
     private readonly order: FormationOrder,
@@ -84,7 +83,7 @@ export class Formation {
       awsStandIn: order.awsStandIn,
       onLaunch: (spec) => {
         this.userData.set(spec.instanceId, spec.userData);
-        this.timeline.launch(describe(spec));
+        this.timeline.launch(this.describe(spec));
       },
       onUserData: (instanceId, status) => {
         if (status === 0) this.timeline.reach(instanceId, 'userData');
@@ -127,6 +126,12 @@ export class Formation {
     const instances = this.machines.running();
     if (instances.length > 0) throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
     return { deletionMs, kept: [...new Set([...this.region.remains(), ...this.machines.volumeIds()])] };
+  }
+
+  private describe({ instanceId, privateIpAddress, availabilityZone, tags }: MachineSpec) {
+    const seat = tags[SEAT_TAG];
+    const name = seat === undefined ? `worker ${++this.workers}` : `seat ${seat}`;
+    return { instanceId, name, role: tags[ROLE_TAG] ?? 'unknown', address: privateIpAddress, availabilityZone };
   }
 
   private observe({ source, what, subject, detail }: AwsEvent): void {
@@ -226,11 +231,6 @@ export class Formation {
     for (const name of this.functions?.names() ?? []) logs[name] = this.functions.log(name).join('\n');
     return logs;
   }
-}
-
-function describe({ instanceId, privateIpAddress, availabilityZone, tags }: MachineSpec) {
-  const seat = tags[SEAT_TAG];
-  return { instanceId, name: seat === undefined ? (tags[GROUP_TAG] ?? 'worker') : `seat ${seat}`, role: tags[ROLE_TAG] ?? 'unknown', address: privateIpAddress, availabilityZone };
 }
 
 /** The inner part of the command: never returns. */

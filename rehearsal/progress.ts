@@ -4,6 +4,7 @@ import { MILESTONE_NAMES, renderTimeline, seconds, type Milestone, type NodeTime
 export interface Screen {
   isTTY?: boolean;
   columns?: number;
+  rows?: number;
   write(text: string): unknown;
 }
 
@@ -26,9 +27,12 @@ export class Progress {
     }
     this.erase();
     // Longer lines would wrap, and the next redraw would miss them.
-    const lines = renderTimeline(rows).map((line) => line.slice(0, (this.screen.columns ?? 80) - 1));
-    this.screen.write(lines.map((line) => `${line}\n`).join(''));
-    this.drawn = lines.length;
+    const lines = renderTimeline(rows, false).map((line) => line.slice(0, (this.screen.columns ?? 80) - 1));
+    // What has scrolled off the screen cannot be redrawn: of more nodes than it has lines, the last ones are shown.
+    const room = (this.screen.rows ?? 24) - 1;
+    const shown = lines.length > room ? [lines[0]!, ...lines.slice(1 - room)] : lines;
+    this.screen.write(shown.map((line) => `${line}\n`).join(''));
+    this.drawn = shown.length;
   }
 
   /** Takes the table away; what is written next stands in its place. */

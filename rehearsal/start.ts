@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { systemClock } from '../protocol/clock';
+import { SEAT_TAG } from '../protocol/tags';
 import type { Deleted, Formed, FormationOrder, Logs, Message } from './messages';
 import { endRegion, Janitor, makeRunGroups, startRegion } from './nodes/namespaces';
 import { formationPlan, renderPlan } from './plan';
@@ -43,6 +44,18 @@ const SHOWN_LINES = 25;
 /** @returns the exit code */
 export async function start(options: StartOptions, environment: StartEnvironment): Promise<number> {
   return new Run(options, environment).start();
+}
+
+/** @throws Error when the app has not the size that was asked for */
+function checkSize({ Resources }: Stack['template'], { managers, workers }: StartOptions): void {
+  const groups = Object.values(Resources).filter(({ Type }) => Type === 'AWS::AutoScaling::AutoScalingGroup');
+  const isSeat = (group: (typeof groups)[number]) => (group.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG);
+  const seats = groups.filter(isSeat).length;
+  const others = groups.filter((group) => !isSeat(group)).reduce((sum, group) => sum + Number(group.Properties?.MinSize), 0);
+  const refused = (what: string, asked: number, made: number) =>
+    new Error(`--${what} ${asked} was asked for, but the app has ${made}: it does not read the context value "${what}". Read it as bin/app.ts of cdk-docker-swarm does, or leave the option out.`);
+  if (managers !== undefined && seats !== managers) throw refused('managers', managers, seats);
+  if (workers !== undefined && others !== workers) throw refused('workers', workers, others);
 }
 
 class Interrupted extends Error {}
@@ -107,6 +120,7 @@ class Run {
     this.child = undefined;
     if (this.over) throw new Interrupted();
     const stack = readStack(assembly);
+    checkSize(stack.template, this.options);
     return lacks.length === 0 ? this.form(stack, temporary, groups) : this.explain(stack, lacks);
   }
 
@@ -176,7 +190,7 @@ class Run {
     const leaderFirst = [...swarm].sort((a, b) => Number(b.manager === 'leader') - Number(a.manager === 'leader'));
     this.say(
       '',
-      "Timeline (seconds: `launched` from the start of the deployment, the others from the instance's launch)",
+      "Timeline (seconds: `launched` from the start of the deployment, the others from the instance's launch; `joined` as the node reports it, `Ready` as the leader does)",
       ...renderTimeline(nodes),
       '',
       "The swarm's own node list",

@@ -1,7 +1,7 @@
 /** Synthesises the app that `cdk.json` names, the way the CDK command line does, without it and without credentials. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { inGroups } from './nodes/cgroups';
 
 export interface Stack {
@@ -52,7 +52,7 @@ export async function synthesise(folder: string, out: string, context: Record<st
   const saved = join(folder, 'cdk.context.json');
   const all = { ...(existsSync(saved) ? readJson(saved) : {}), ...(fileContext as object | undefined), ...context };
   const [program, ...args] = inGroups(groups, ['/bin/sh', '-c', app]);
-  const child = spawn(program!, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify(all) } });
+  const child = spawn(program!, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: dirname(out), CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify(all) } });
   started(child);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (said += part));

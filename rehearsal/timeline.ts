@@ -1,7 +1,7 @@
 /** When each node reached what on its way into the swarm. Only keeps and prints: who observes is formation.ts. */
 
 /** In the order of the columns. `launched` counts from the start of the deployment, all others from the instance's launch. */
-export const MILESTONES = ['userData', 'engine', 'volume', 'command', 'joined', 'ready', 'hook'] as const;
+export const MILESTONES = ['userData', 'volume', 'engine', 'command', 'joined', 'ready', 'hook'] as const;
 export type Milestone = (typeof MILESTONES)[number];
 export const MILESTONE_NAMES: Record<Milestone, string> = {
   userData: 'user data',
@@ -15,7 +15,7 @@ export const MILESTONE_NAMES: Record<Milestone, string> = {
 
 export interface NodeTimeline {
   instanceId: string;
-  /** `seat 0`, or the logical id of a worker's group. */
+  /** `seat 0`, or `worker 1`, in the order of their launches. */
   name: string;
   role: string;
   address: string;
@@ -66,13 +66,16 @@ export function seconds(ms: number): string {
   return (ms / 1000).toFixed(1);
 }
 
-/** One line for the head and one for each node. A milestone that was not reached is `-`; one that the role does not have is empty. */
-export function renderTimeline(rows: NodeTimeline[]): string[] {
-  const head = ['node', 'instance', 'address', 'launched', ...MILESTONES.map((milestone) => MILESTONE_NAMES[milestone])];
+/**
+ * One line for the head and one for each node. A milestone that was not reached is `-`; one that the role does not have is empty.
+ *
+ * @param ids whether instance ids and addresses have columns: without them the table fits a terminal of 80 columns
+ */
+export function renderTimeline(rows: NodeTimeline[], ids = true): string[] {
+  const head = ['node', ...(ids ? ['instance', 'address'] : []), 'launched', ...MILESTONES.map((milestone) => MILESTONE_NAMES[milestone])];
   const body = rows.map((row) => [
     row.name,
-    row.instanceId,
-    row.address,
+    ...(ids ? [row.instanceId, row.address] : []),
     seconds(row.launched),
     ...MILESTONES.map((milestone) => {
       const at = row.milestones[milestone];
@@ -80,7 +83,7 @@ export function renderTimeline(rows: NodeTimeline[]): string[] {
       return milestone === 'volume' && row.role !== 'manager' ? '' : '-';
     }),
   ]);
-  return renderTable([head, ...body], 3);
+  return renderTable([head, ...body], ids ? 3 : 1);
 }
 
 /** @param textColumns how many columns from the left are texts; the others are figures, flush right */
