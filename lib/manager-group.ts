@@ -1,5 +1,5 @@
 /** The managers: seats with a fixed address and a volume of their own, each in a group of one. */
-import { Annotations, CfnDeletionPolicy, SizeRoundingBehavior, type Size } from 'aws-cdk-lib';
+import { Annotations, CfnDeletionPolicy, SizeRoundingBehavior, Stack, type Size } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
@@ -36,6 +36,7 @@ export interface ManagerProps extends NodeProps {
 }
 
 export interface ManagerGroupProps extends ManagerProps {
+  /** Of the same stack. */
   readonly lifecycle: NodeLifecycle;
 }
 
@@ -77,8 +78,9 @@ export class ManagerGroup extends Construct {
       defaultRootVolumeSize: MANAGER_ROOT_VOLUME_SIZE,
       nodes: props,
     });
-    // Without subnets there is nothing to build; the network says so when the app is synthesised.
-    for (let number = 0; number < seatsToBuild(count) && zones.length > 0; number++) {
+    // Without subnets, or in another stack than node-join, which lists the seats, there is nothing to build: a check says so when the app is synthesised.
+    const buildable = zones.length > 0 && Stack.of(this) === Stack.of(this.lifecycle);
+    for (let number = 0; buildable && number < seatsToBuild(count); number++) {
       const { subnet, zone } = zones[number % zones.length]!;
       this.seats.push(this.createSeat(number, subnet, zone, volumeSize, templates));
     }
@@ -91,7 +93,7 @@ export class ManagerGroup extends Construct {
     }
     checkAtSynth(this, () => [
       ...checkManagerCount(count),
-      ...(count === undefined ? [] : checkZones(count, network.zoneNames)),
+      ...(count === undefined || checkManagerCount(count).length > 0 ? [] : checkZones(count, network.zoneNames)),
       ...checkVolumeSize('volumeSize', known(volumeSize)),
     ]);
   }

@@ -7,7 +7,18 @@ import type { AgentConfig } from '../protocol/environment';
 import { CLUSTER_TAG, ROLE_TAG, SEAT_TAG } from '../protocol/tags';
 import { imageParameter, ROOT_DEVICE, type Architecture } from './core/defaults';
 import { renderUserData } from './core/user-data';
-import { architectureOf, architectureOfImage, checkDaemon, checkInstanceTypes, checkLabels, checkUserDataSize, checkVolumeSize } from './core/validation';
+import {
+  architectureOf,
+  architectureOfImage,
+  checkBridgeNetworks,
+  checkDaemon,
+  checkImageCanBeChosen,
+  checkInstanceTypes,
+  checkLabels,
+  checkSameStack,
+  checkUserDataSize,
+  checkVolumeSize,
+} from './core/validation';
 import { checkAtSynth, known, knownBytes } from './known';
 import type { NodeLifecycle } from './node-lifecycle';
 
@@ -15,7 +26,7 @@ export interface NodeProps {
   /**
    * The image: Amazon Linux 2023, or one with bash, curl, systemd, the AWS CLI, Docker and Node.js 22. Its root device must be /dev/xvda.
    * An image that is named by a parameter or look-up of the template replaces all nodes when it changes.
-   * @default - the newest Amazon Linux 2023 for the instance type's architecture, looked up anew at each launch
+   * @default - the newest Amazon Linux 2023 for the instance type's architecture, looked up anew at each launch. Give one when no instance type is known at synth
    */
   readonly machineImage?: ec2.IMachineImage;
   /**
@@ -30,13 +41,15 @@ export interface NodeProps {
    */
   readonly labels?: Record<string, string>;
   /**
-   * Keys for `/etc/docker/daemon.json`, over the defaults (logs rotated). Not `labels`, `hosts`, `data-root` or `live-restore`.
+   * Keys for `/etc/docker/daemon.json`, over the defaults (logs rotated). Not `labels`, `hosts`, `data-root` or `live-restore`. Networks in `default-address-pools` and
+   * `bip` must be outside of the VPC's and of the swarm's address pools.
    * Source: https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
    * @default - none
    */
   readonly daemon?: Record<string, unknown>;
   /**
-   * Lines of bash for the first boot, after Docker is installed and before it starts. The script stops at the first command that fails, and the instance is replaced.
+   * Lines of bash for the first boot, after Docker is installed and before it starts. They run in a bash of their own (`bash -euo pipefail`), so variables and `exit` end
+   * with them. They stop at the first command that fails, and the instance is replaced.
    * All user data together may have 16 KB.
    * @default - none
    */
@@ -137,15 +150,20 @@ export class NodeLaunchTemplates {
   }
 
   private problems(types: (string | undefined)[]): string[] {
-    const { machineImage, labels = {}, daemon = {} } = this.design.nodes;
+    const { lifecycle, nodes } = this.design;
+    const { machineImage, labels = {}, daemon = {} } = nodes;
     const stack = Stack.of(this.group);
+    const pools = lifecycle.addressPools.filter((pool) => known(pool) !== undefined);
     return [
+      ...checkSameStack(stack.node.path, Stack.of(lifecycle).node.path),
+      ...checkImageCanBeChosen(types, machineImage !== undefined),
       // The default image is made for the first type.
       ...checkInstanceTypes(types, machineImage && architectureOfImage(imageName(stack, this.image.imageId))),
       ...(this.image.osType === ec2.OperatingSystemType.WINDOWS ? ['The machine image is made for Windows. Give one of Linux.'] : []),
       ...checkVolumeSize('rootVolumeSize', known(this.rootSize)),
       ...checkLabels(Object.fromEntries(Object.entries(labels).filter(([key]) => known(key) !== undefined).map(([key, value]) => [key, known(value)]))),
       ...checkDaemon(daemon),
+      ...checkBridgeNetworks(daemon, lifecycle.network.knownCidrs, pools),
       ...checkUserDataSize(knownBytes(stack, this.userData)),
     ];
   }

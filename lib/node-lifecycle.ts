@@ -104,6 +104,8 @@ export class NodeLifecycle extends Construct {
   readonly nodeLogGroup: logs.LogGroup;
   /** The agent's bundle. */
   readonly agent: assets.Asset;
+  /** The networks from which overlay networks get their subnets. */
+  readonly addressPools: string[];
   /** What any function needs to use the tables' key. */
   readonly keyStatements: Statement[];
   /**
@@ -125,8 +127,9 @@ export class NodeLifecycle extends Construct {
     const stack = Stack.of(this);
     const place = placeOf(this);
     const { tokenTable, reportTable, encryptionKey } = props.tables;
+    this.addressPools = props.addressPools ?? ADDRESS_POOLS;
     const settings: SwarmSettings = {
-      addressPools: props.addressPools ?? ADDRESS_POOLS,
+      addressPools: this.addressPools,
       addressPoolPrefixLength: props.addressPoolPrefixLength ?? ADDRESS_POOL_PREFIX_LENGTH,
     };
     const named = props.cluster ?? this;
@@ -138,7 +141,7 @@ export class NodeLifecycle extends Construct {
     const ofNodes = nodeStatements({
       tokenTable: tokenTable.tableArn,
       reportTable: reportTable.tableArn,
-      agentObject: this.agent.bucket.arnForObjects(this.agent.s3ObjectKey),
+      agentObjects: this.agent.bucket.arnForObjects('*.cjs'),
       logGroup: this.nodeLogGroup.logGroupArn,
     });
     this.managerRole = new NodeRole(this, 'Manager', { role: props.managerRole, statements: [...ofNodes, ...this.keyStatements] });
@@ -209,7 +212,7 @@ export class NodeLifecycle extends Construct {
     }
 
     checkAtSynth(this, () => [
-      ...checkAddressPools(settings.addressPools.map((pool) => known(pool)), known(settings.addressPoolPrefixLength), props.network.knownCidrs),
+      ...checkAddressPools(this.addressPools.map((pool) => known(pool)), known(settings.addressPoolPrefixLength), props.network.knownCidrs),
       ...checkClusterTag(known(this.cluster)),
       ...(props.managerRole !== undefined && props.managerRole === props.workerRole
         ? [`Managers and workers have the same role, ${props.managerRole.node.path}: a worker could read what is meant for managers. Give two roles, or none.`]

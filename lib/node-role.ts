@@ -1,7 +1,7 @@
 /** What an instance may do in AWS: almost nothing. Its own mailbox, the agent's bundle, its logs, and Session Manager. */
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
-import type { Statement } from './core/statements';
+import { openSessions, type Statement } from './core/statements';
 import { toPolicyDocument } from './policy';
 
 export interface NodeRoleProps {
@@ -11,7 +11,7 @@ export interface NodeRoleProps {
    * @default - a new one
    */
   readonly role?: iam.Role;
-  /** What nodes may do. */
+  /** What nodes may do, besides being reached by Session Manager. */
   readonly statements: Statement[];
 }
 
@@ -25,8 +25,7 @@ export class NodeRole extends Construct {
   constructor(scope: Construct, id: string, props: NodeRoleProps) {
     super(scope, id);
     this.role = props.role ?? new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com') });
-    this.role.addManagedPolicy(iam.ManagedPolicy.fromAwsManagedPolicyName('AmazonSSMManagedInstanceCore'));
-    this.policy = new iam.Policy(this, 'Policy', { roles: [this.role], document: toPolicyDocument(props.statements) });
+    this.policy = new iam.Policy(this, 'Policy', { roles: [this.role], document: toPolicyDocument([...props.statements, openSessions]) });
     this.instanceProfile = new iam.InstanceProfile(this, 'InstanceProfile', { role: this.role });
   }
 }

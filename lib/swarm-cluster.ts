@@ -65,7 +65,7 @@ export interface SwarmClusterProps {
    */
   readonly daemon?: Record<string, unknown>;
   /**
-   * Lines of bash for the first boot of all nodes; a group's own follow.
+   * Lines of bash for the first boot of all nodes; a group's own follow, in the same bash. See `NodeProps.extraUserData`.
    * @default - none
    */
   readonly extraUserData?: string[];
@@ -82,7 +82,7 @@ export interface SwarmClusterProps {
 }
 
 /**
- * A Docker swarm that forms and heals by itself.
+ * A Docker swarm that forms by itself.
  *
  * Without props: a VPC over three zones with one NAT gateway, and three managers. All mistakes in what is given are reported together when the app is synthesised.
  * With the defaults about 79 USD a month (us-east-1): 33 for the NAT gateway, 37 for the managers, 7 for their volumes, below 2 for the rest.

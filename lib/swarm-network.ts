@@ -1,9 +1,9 @@
 /** Where the nodes live: VPC, private subnets in three zones, gateway endpoints, security groups. */
-import { Fn, Stack, Token } from 'aws-cdk-lib';
+import { Fn, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import { NAT_GATEWAYS, VPC_CIDR, ZONES } from './core/defaults';
-import { checkNatGateways } from './core/validation';
+import { checkNatGateways, checkVpcCidr } from './core/validation';
 import { checkAtSynth, known } from './known';
 
 export interface SwarmNetworkProps {
@@ -32,7 +32,7 @@ export interface SwarmNetworkProps {
    */
   readonly natGateways?: number;
   /**
-   * The IPv4 network of the new VPC.
+   * The IPv4 network of the new VPC, from /16 to /25.
    * @default '10.0.0.0/16'
    */
   readonly cidr?: string;
@@ -64,7 +64,9 @@ export class SwarmNetwork extends Construct {
     this.ready = ready;
 
     if (props.vpc === undefined) {
-      this.cidr = props.cidr ?? VPC_CIDR;
+      const wanted = props.cidr ?? VPC_CIDR;
+      // aws-cdk-lib would throw on one that cannot be divided, before all mistakes are reported.
+      this.cidr = checkVpcCidr(known(wanted)).length === 0 ? wanted : VPC_CIDR;
       this.vpc = this.createVpc(this.cidr, props.natGateways ?? NAT_GATEWAYS, ready);
     } else {
       this.vpc = props.vpc;
@@ -97,7 +99,7 @@ export class SwarmNetwork extends Construct {
     fromNodes('EncryptedOverlays', nodes, '50', undefined, 'Encrypted overlay networks among nodes');
     fromNodes('Management', this.managerSecurityGroup.securityGroupId, 'tcp', 2377, 'Nodes join and follow managers');
 
-    if (props.vpc === undefined) checkAtSynth(this, () => checkNatGateways(known(props.natGateways ?? NAT_GATEWAYS), ZONES));
+    if (props.vpc === undefined) checkAtSynth(this, () => [...checkNatGateways(known(props.natGateways ?? NAT_GATEWAYS), ZONES), ...checkVpcCidr(known(props.cidr ?? VPC_CIDR))]);
     if (this.nodeSubnets.length === 0) checkAtSynth(this, () => [this.noSubnets(props)]);
   }
 
@@ -156,14 +158,20 @@ export class SwarmNetwork extends Construct {
     const selection = props.vpcSubnets ?? { subnetType: isolated ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS };
     // A VPC without such subnets throws; said together with all other mistakes instead.
     const selected = ifGiven(() => this.vpc.selectSubnets(selection).subnets) ?? [];
-    return selected.filter((subnet) => ifGiven(() => subnet.availabilityZone) !== undefined);
+    return selected.filter((subnet) => ifGiven(() => subnet.availabilityZone) !== undefined && !isOfTokenList(subnet));
   }
 
   private noSubnets({ vpcSubnets }: SwarmNetworkProps): string {
-    const count = (subnets: ec2.ISubnet[]) => subnets.length;
+    const { publicSubnets, privateSubnets, isolatedSubnets } = this.vpc;
+    if ([...publicSubnets, ...privateSubnets, ...isolatedSubnets].some(isOfTokenList)) {
+      return (
+        `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} was given its subnets or zones as a list that is known only at deployment, so the nodes cannot be spread over them. ` +
+        'Give the subnets one by one, each with its availability zone: ids may be tokens, such as Fn.select(0, list), but their number must be known at synth.'
+      );
+    }
     return (
       `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} has no subnets for nodes ${vpcSubnets === undefined ? '(private, with egress)' : 'that `vpcSubnets` selects'}: ` +
-      `it has ${count(this.vpc.publicSubnets)} public, ${count(this.vpc.privateSubnets)} private and ${count(this.vpc.isolatedSubnets)} isolated ones. ` +
+      `it has ${publicSubnets.length} public, ${privateSubnets.length} private and ${isolatedSubnets.length} isolated ones. ` +
       'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.'
     );
   }
@@ -177,6 +185,11 @@ function zoneOf(subnet: ec2.ISubnet): string {
 /** The framework's stand-in while it looks up the real answer. Nothing can be said about it. */
 function isDummy(zone: string): boolean {
   return !Token.isUnresolved(zone) && zone.startsWith('dummy');
+}
+
+/** Whether the subnet stands for a whole list of them, of which nothing is known: such a text can be used in a list only. */
+function isOfTokenList(subnet: ec2.ISubnet): boolean {
+  return [subnet.subnetId, ifGiven(() => subnet.availabilityZone)].some((text) => text !== undefined && Tokenization.reverseList([text]) !== undefined);
 }
 
 /** Imported VPCs and subnets throw when asked for what they were not given. */

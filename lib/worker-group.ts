@@ -37,8 +37,8 @@ export interface WorkerProps extends NodeProps {
    */
   readonly minCapacity?: number;
   /**
-   * The most workers.
-   * @default - minCapacity
+   * The most workers, at least 1.
+   * @default - minCapacity, or 1 when that is 0
    */
   readonly maxCapacity?: number;
   /**
@@ -54,7 +54,7 @@ export interface WorkerProps extends NodeProps {
 }
 
 export interface WorkerGroupProps extends WorkerProps {
-  /** The managers of the swarm to join. Workers are launched when the first of them is in service. */
+  /** The managers of the swarm to join, of the same stack. Workers are launched when the first of them is in service. */
   readonly managers: ManagerGroup;
 }
 
@@ -75,7 +75,7 @@ export class WorkerGroup extends Construct {
     const { lifecycle } = managers;
     const types = props.instanceTypes ?? WORKER_INSTANCE_TYPES.map((type) => new ec2.InstanceType(type));
     const min = props.minCapacity ?? WORKER_MIN_CAPACITY;
-    const max = props.maxCapacity ?? min;
+    const max = props.maxCapacity ?? (min === 0 ? 1 : min);
     const templates = new NodeLaunchTemplates(this, { lifecycle, role: 'worker', instanceTypes: types, defaultRootVolumeSize: WORKER_ROOT_VOLUME_SIZE, nodes: props });
     this.architecture = templates.architecture;
     this.launchTemplate = templates.create(this);
@@ -108,7 +108,7 @@ export class WorkerGroup extends Construct {
     if (seat) group.node.addDependency(seat.autoScalingGroup);
     this.autoScalingGroup = autoscaling.AutoScalingGroup.fromAutoScalingGroupName(this, 'AutoScalingGroup', group.ref);
 
-    checkAtSynth(this, () => [...checkCapacity(knownMin, knownMax), ...checkSpot(known(props.spot?.onDemandBase), known(props.spot?.onDemandPercentage))]);
+    checkAtSynth(this, () => [...checkCapacity(knownMin, known(props.maxCapacity)), ...checkSpot(known(props.spot?.onDemandBase), known(props.spot?.onDemandPercentage))]);
   }
 }
 

@@ -69,10 +69,10 @@ export function seconds(ms: number): string {
 /**
  * One line for the head and one for each node. A milestone that was not reached is `-`; one that the role does not have is empty.
  *
- * @param ids whether instance ids and addresses have columns: without them the table fits a terminal of 80 columns
+ * @param ids whether instance ids and addresses have columns, and columns their full names: without, the table fits a terminal of 80 columns
  */
 export function renderTimeline(rows: NodeTimeline[], ids = true): string[] {
-  const head = ['node', ...(ids ? ['instance', 'address'] : []), 'launched', ...MILESTONES.map((milestone) => MILESTONE_NAMES[milestone])];
+  const head = ['node', ...(ids ? ['instance', 'address'] : []), 'launched', ...MILESTONES.map((milestone) => (ids ? MILESTONE_NAMES[milestone] : MILESTONE_NAMES[milestone].split(' ')[0]!))];
   const body = rows.map((row) => [
     row.name,
     ...(ids ? [row.instanceId, row.address] : []),

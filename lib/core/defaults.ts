@@ -20,8 +20,12 @@ export const MANAGER_ROOT_VOLUME_SIZE = 10;
 export const WORKER_ROOT_VOLUME_SIZE = 30;
 /** Root device of Amazon Linux. */
 export const ROOT_DEVICE = '/dev/xvda';
+/** Characters of a key for `daemon.json`, as the agent's configuration takes them (`protocol/environment.ts`). */
+export const DAEMON_KEY_LIMIT = 128;
 
 export const VPC_CIDR = '10.0.0.0/16';
+/** A VPC has at most a /16, and each of its six subnets (eighths of it) at least a /28. Source: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html */
+export const VPC_PREFIX_BOUNDS = { min: 16, max: 25 };
 export const ZONES = 3;
 export const NAT_GATEWAYS = 1;
 

@@ -81,17 +81,37 @@ export function nodeLeaveStatements(cluster: string, place: Place): Statement[] 
   return completeHooks(cluster, place);
 }
 
-/** A node: its own mailbox (`dynamodb:LeadingKeys`), the agent's bundle, its logs. */
-export function nodeStatements(arns: { tokenTable: string; reportTable: string; agentObject: string; logGroup: string }): Statement[] {
+/**
+ * A node: its own mailbox (`dynamodb:LeadingKeys`), the agent's bundle, its logs.
+ * @param arns `agentObjects`: every bundle of an agent, not only the newest. A deployment changes this policy first and rolls the groups after it: until its turn comes,
+ * a group still launches instances whose user data fetches the bundle of the deployment before.
+ */
+export function nodeStatements(arns: { tokenTable: string; reportTable: string; agentObjects: string; logGroup: string }): Statement[] {
   // Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
   const ownMailbox = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['${aws:userid}'] } };
   return [
     { sid: 'ReadOwnCommands', actions: ['dynamodb:GetItem'], resources: [arns.tokenTable], conditions: ownMailbox },
     { sid: 'WriteOwnReports', actions: ['dynamodb:UpdateItem'], resources: [arns.reportTable], conditions: ownMailbox },
-    { sid: 'ReadAgent', actions: ['s3:GetObject'], resources: [arns.agentObject] },
+    { sid: 'ReadAgent', actions: ['s3:GetObject'], resources: [arns.agentObjects] },
     writeLogs(arns.logGroup),
   ];
 }
+
+/**
+ * What Session Manager needs of a node. The managed policy AmazonSSMManagedInstanceCore would let nodes read all of Parameter Store as well. These actions know no resources.
+ * Source: https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+ */
+export const openSessions: Statement = {
+  sid: 'OpenSessions',
+  actions: [
+    'ssm:UpdateInstanceInformation',
+    'ssmmessages:CreateControlChannel',
+    'ssmmessages:CreateDataChannel',
+    'ssmmessages:OpenControlChannel',
+    'ssmmessages:OpenDataChannel',
+  ],
+  resources: ['*'],
+};
 
 /** A caller of DynamoDB needs the table's key as well. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html */
 export function useKeyOfTables(keyArn: string, place: Place): Statement {

@@ -15,12 +15,13 @@ export interface UserDataInput {
   logGroup: string;
   /** The agent's configuration, as JSON text. */
   agentConfig: string;
-  /** The user's own lines: after installation, before the agent starts. */
+  /** The user's own lines, for a bash of their own: after installation, before the agent starts. */
   extraLines: string[];
 }
 
 /** Keeps idle connections alive through virtual addresses, which forget them after 900 s. https://github.com/moby/moby/issues/31208 */
 const KEEPALIVE = 'net.ipv4.tcp_keepalive_time=600';
+const EXTRA_LINES_PATH = `${folderOf(AGENT_BUNDLE_PATH)}/extra-user-data.sh`;
 export const AGENT_LOG_PATH = `/var/log/${AGENT_SERVICE}.log`;
 
 export function renderUserData(input: UserDataInput): string {
@@ -36,7 +37,7 @@ export function renderUserData(input: UserDataInput): string {
     write(AGENT_CONFIG_PATH, input.agentConfig),
     ...(input.role === 'manager' ? [dockerWaitsForVolume] : []),
     unit,
-    ...(input.extraLines.length > 0 ? ['# Lines given by the user.', ...input.extraLines] : []),
+    ...(input.extraLines.length > 0 ? [runExtraLines(input.extraLines)] : []),
     'systemctl daemon-reload',
     `systemctl enable --now ${AGENT_SERVICE}`,
   ].join('\n')}\n`;
@@ -92,8 +93,17 @@ StandardError=append:${AGENT_LOG_PATH}
 WantedBy=multi-user.target
 END_OF_FILE`;
 
-function write(path: string, content: string): string {
-  return `mkdir -p ${folderOf(path)}\ncat > ${path} <<'END_OF_FILE'\n${content}\nEND_OF_FILE`;
+/** In a bash of their own: an `exit` or an open here-document in them ends with them, where it would otherwise swallow the start of the agent without a word. */
+function runExtraLines(lines: string[]): string {
+  const content = lines.join('\n');
+  let marker = 'END_OF_EXTRA_USER_DATA';
+  while (content.includes(marker)) marker += '_';
+  return `${write(EXTRA_LINES_PATH, content, marker)}\nbash -euo pipefail ${EXTRA_LINES_PATH}`;
+}
+
+/** @param marker must not be a line of the content */
+function write(path: string, content: string, marker = 'END_OF_FILE'): string {
+  return `mkdir -p ${folderOf(path)}\ncat > ${path} <<'${marker}'\n${content}\n${marker}`;
 }
 
 function folderOf(path: string): string {

@@ -1,10 +1,19 @@
 /**
  * What can be wrong with what a user gives. Pure: every check returns a list of sentences, each naming what was given and what is allowed, and an empty list
- * when all is well. `undefined` stands for a value that is not known before deployment: no check fails on it.
+ * when all is well. `undefined` stands for a value that is not known before deployment: a check fails on it only where synth needs the value.
  */
 import { BlockList, isIPv4 } from 'node:net';
 import { RESERVED_LABEL_PREFIXES } from '../../protocol/labels';
-import { ALLOWED_MANAGER_COUNTS, MANAGER_ZONES, USER_DATA_LIMIT, VOLUME_SIZE_BOUNDS, type Architecture } from './defaults';
+import {
+  ALLOWED_MANAGER_COUNTS,
+  DAEMON_KEY_LIMIT,
+  MANAGER_ZONES,
+  USER_DATA_LIMIT,
+  VOLUME_SIZE_BOUNDS,
+  VPC_CIDR,
+  VPC_PREFIX_BOUNDS,
+  type Architecture,
+} from './defaults';
 
 export function checkManagerCount(count: number | undefined): string[] {
   if (count === undefined) return ['The number of managers must be known at synth, because every manager gets resources of its own. Give `count` as a plain number: 1, 3, 5 or 7.'];
@@ -49,6 +58,13 @@ export function checkInstanceTypes(types: (string | undefined)[], image: Archite
   return [...broken, ...others, ...mismatches];
 }
 
+/** @param imageGiven whether the user chose the machine image */
+export function checkImageCanBeChosen(types: (string | undefined)[], imageGiven: boolean): string[] {
+  return imageGiven || types.length === 0 || types.some((type) => type !== undefined)
+    ? []
+    : ['The instance type is known only at deployment, so no machine image can be chosen for its architecture. Give `machineImage`, or an instance type that is known at synth.'];
+}
+
 /**
  * The architecture of an EC2 instance type, or undefined when the text is none. In a name such as `c7gn.large` the letters after the generation begin with the
  * processor's: `g` is Graviton. Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
@@ -71,6 +87,8 @@ export function checkCapacity(min: number | undefined, max: number | undefined):
   const whole = ([name, value]: [string, number | undefined]) =>
     value === undefined || (Number.isInteger(value) && value >= 0) ? [] : [`${name} is ${value}. Give a whole number, 0 or more.`];
   const problems = [...whole(['minCapacity', min]), ...whole(['maxCapacity', max])];
+  // A rolling update needs a maximum above MinInstancesInService, which is at least 0.
+  if (max === 0) problems.push('maxCapacity is 0, so the group could never have a worker. Give at least 1, or leave the group out.');
   if (min !== undefined && max !== undefined && min > max) problems.push(`minCapacity is ${min}, more than maxCapacity, which is ${max}. Give a minimum up to the maximum.`);
   return problems;
 }
@@ -92,9 +110,30 @@ export function checkVolumeSize(name: string, size: number | undefined): string[
 }
 
 export function checkNatGateways(count: number | undefined, zones: number): string[] {
-  return count === undefined || (Number.isInteger(count) && count >= 0 && count <= zones)
+  if (count === undefined) return [`The number of NAT gateways must be known at synth, because the subnets of the nodes depend on it. Give \`natGateways\` as a plain number from 0 to ${zones}.`];
+  return Number.isInteger(count) && count >= 0 && count <= zones
     ? []
     : [`natGateways is ${count}. Give a whole number from 0 to ${zones}, the number of zones.`];
+}
+
+/** The network of a VPC that is to be divided into subnets. Source: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html#vpc-sizing-ipv4 */
+export function checkVpcCidr(cidr: string | undefined): string[] {
+  const { min, max } = VPC_PREFIX_BOUNDS;
+  const allowed = `in CIDR notation, from /${min} to /${max}, such as ${VPC_CIDR}`;
+  if (cidr === undefined) return [`The network of the VPC must be known at synth, because its subnets are parts of it. Give \`cidr\` as a plain text ${allowed}.`];
+  const parsed = parseCidr(cidr);
+  if (parsed === undefined) return [`cidr '${cidr}' is no IPv4 network. Give one ${allowed}.`];
+  return parsed.prefix >= min && parsed.prefix <= max ? [] : [`cidr ${cidr} has a prefix length that cannot be used. Give a network ${allowed}.`];
+}
+
+/** @param group path of the group's stack; `lifecycle`: of its lifecycle's */
+export function checkSameStack(group: string, lifecycle: string): string[] {
+  return group === lifecycle
+    ? []
+    : [
+        `The group is in the stack ${group}, but its NodeLifecycle is in ${lifecycle}: node-join signals CloudFormation for its own stack only, so the group could never be created. ` +
+          'Make the group in the stack of the lifecycle.',
+      ];
 }
 
 /** Engine labels. @param labels values that are not known yet are undefined */
@@ -125,11 +164,37 @@ export function checkDaemon(daemon: Record<string, unknown>): string[] {
   const problems = Object.keys(daemon)
     .filter((key) => Object.hasOwn(refused, key))
     .map((key) => `daemon['${key}'] cannot be given: ${refused[key]}.`);
+  problems.push(
+    ...Object.keys(daemon)
+      .filter((key) => key.length > DAEMON_KEY_LIMIT)
+      .map((key) => `daemon['${key.slice(0, 20)}...'] is a key of ${key.length} characters. Give keys of at most ${DAEMON_KEY_LIMIT}.`),
+  );
   // Source: https://docs.docker.com/engine/daemon/live-restore/#live-restore-and-swarm-mode
   if (daemon['live-restore'] !== undefined && daemon['live-restore'] !== false) {
     problems.push(`daemon['live-restore'] is ${JSON.stringify(daemon['live-restore'])}, but engines in a swarm cannot have it. Leave it out, or give false.`);
   }
   return problems;
+}
+
+/**
+ * The networks of the engine's bridges. Source: https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
+ * @param vpcCidrs what the VPC uses, as far as it is known
+ * @param addressPools networks for overlays, as far as they are known
+ */
+export function checkBridgeNetworks(daemon: Record<string, unknown>, vpcCidrs: string[], addressPools: string[]): string[] {
+  const pools: unknown[] = Array.isArray(daemon['default-address-pools']) ? daemon['default-address-pools'] : [];
+  const bases = pools.map((pool) => (typeof pool === 'object' && pool !== null && 'base' in pool ? pool.base : undefined));
+  const named = [...bases.map((base) => ["daemon['default-address-pools']", base]), ["daemon['bip']", daemon.bip]] as [string, unknown][];
+  return named.flatMap(([name, network]) =>
+    typeof network !== 'string'
+      ? []
+      : [
+          ...vpcCidrs.filter((vpc) => overlap(network, vpc)).map((vpc) => `${name} has ${network}, which overlaps the VPC's ${vpc}: containers could not reach it. Give a network outside of it.`),
+          ...addressPools
+            .filter((pool) => overlap(network, pool))
+            .map((pool) => `${name} has ${network}, which overlaps the address pool ${pool} of overlay networks. Give separate ones.`),
+        ],
+  );
 }
 
 /**

@@ -1,9 +1,10 @@
 /** Seats. */
-import { Size, Token } from 'aws-cdk-lib';
+import { App, NestedStack, Size, Stack, Token } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as v from 'valibot';
+import { ManagerGroup, NodeLifecycle, SwarmNetwork, TokenTable, WorkerGroup } from '../../lib';
 import { agentConfigSchema } from '../../protocol/environment';
 import { mistakes, synthesise, textOf, type Resource, type Synthesised } from './synthesise';
 
@@ -146,7 +147,7 @@ test('what is given for managers is used', () => {
   const script = textOf(data.UserData);
   expect(script).toContain('"disk": "fast"');
   expect(script).toContain('"debug": true,\n  "mtu": 1400');
-  expect(script).toContain('echo all\necho managers\nsystemctl daemon-reload');
+  expect(script).toContain('\necho all\necho managers\nEND_OF_EXTRA_USER_DATA\n');
 });
 
 test('a single manager is warned about, with a stable id', () => {
@@ -183,6 +184,38 @@ test('an image for another architecture is found out, as far as its name tells',
   expect(withImage(ec2.MachineImage.resolveSsmParameterAtLaunch('/my/amd64/image'))).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.resolveSsmParameterAtLaunch('/my/image'))).toEqual([]);
   expect(withImage(ec2.MachineImage.latestWindows(ec2.WindowsVersion.WINDOWS_SERVER_2022_ENGLISH_FULL_BASE))).toEqual([expect.stringContaining('made for Windows')]);
+});
+
+test('for an instance type that is known only at deployment, the image must be given', () => {
+  const instanceType = new ec2.InstanceType(Token.asString({ Ref: 'Type' }));
+  expect(mistakes({ managers: { instanceType } })).toEqual([expect.stringMatching(/^\[Test\/Swarm\/Managers\] The instance type is known only at deployment.*Give `machineImage`/)]);
+});
+
+test('a wrong number of managers is said once, without a word about zones', () => {
+  const oneZone = (stack: Stack) => ({ vpc: new ec2.Vpc(stack, 'Mine', { availabilityZones: ['eu-west-1a'], restrictDefaultSecurityGroup: false }) });
+  for (const count of [NaN, 4]) expect(mistakes((stack) => ({ ...oneZone(stack), managers: { count } }))).toEqual([expect.stringContaining(`${count} managers were asked for`)]);
+});
+
+test('bridges of the engine are kept apart from the VPC and the address pools', () => {
+  const daemon = { bip: '10.0.3.1/24', 'default-address-pools': [{ base: '100.80.0.0/16', size: 24 }] };
+  expect(mistakes({ managers: { daemon } })).toEqual([
+    expect.stringContaining("[Test/Swarm/Managers] daemon['default-address-pools'] has 100.80.0.0/16, which overlaps the address pool 100.64.0.0/10"),
+    expect.stringContaining("[Test/Swarm/Managers] daemon['bip'] has 10.0.3.1/24, which overlaps the VPC's 10.0.0.0/16"),
+  ]);
+});
+
+test.each([
+  ['another', (other: Stack) => other],
+  ['a nested', (_: Stack, own: Stack) => new NestedStack(own, 'Nested')],
+])('managers and workers in %s stack than their lifecycle’s are refused: node-join could not signal for them', (_, choose) => {
+  const app = new App();
+  const own = new Stack(app, 'Own');
+  const network = new SwarmNetwork(own, 'Network');
+  const lifecycle = new NodeLifecycle(own, 'Lifecycle', { network, tables: new TokenTable(own, 'Tables') });
+  const elsewhere = choose(new Stack(app, 'Other'), own);
+  new WorkerGroup(elsewhere, 'Workers', { managers: new ManagerGroup(elsewhere, 'Managers', { lifecycle }) });
+  const sentence = `The group is in the stack ${elsewhere.node.path}, but its NodeLifecycle is in Own: `;
+  expect(() => app.synth()).toThrow(new RegExp(`\\[${elsewhere.node.path}/Managers\\] ${sentence}[^]*\\[${elsewhere.node.path}/Workers\\] ${sentence}`));
 });
 
 test('user data that EC2 would refuse is refused', () => {

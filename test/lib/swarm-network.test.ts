@@ -1,8 +1,8 @@
 /** VPC, subnets, rules. */
-import { App, Fn, Stack } from 'aws-cdk-lib';
+import { App, Fn, Stack, Token } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
-import { SwarmCluster } from '../../lib';
+import { SwarmCluster, SwarmNetwork } from '../../lib';
 import { mistakes, synthesise } from './synthesise';
 
 test('without an environment, nodes live in private subnets of three zones that the region names at deployment', () => {
@@ -117,6 +117,42 @@ test('the pools are compared with the network of a given VPC too', () => {
 
 test('a number of NAT gateways that cannot be is refused', () => {
   expect(mistakes({ natGateways: 4 })).toEqual(['[Test/Swarm/Network] natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
+});
+
+test('a number of NAT gateways that is known only at deployment is refused, since subnets depend on it', () => {
+  expect(mistakes({ natGateways: Token.asNumber({ Ref: 'Gateways' }) })).toEqual([expect.stringMatching(/^\[Test\/Swarm\/Network\] The number of NAT gateways must be known at synth/)]);
+});
+
+test.each([
+  ['10.0.0.0', "cidr '10.0.0.0' is no IPv4 network."],
+  ['nonsense', "cidr 'nonsense' is no IPv4 network."],
+  ['10.0.0.0/28', 'cidr 10.0.0.0/28 has a prefix length that cannot be used.'],
+  [Token.asString({ Ref: 'Cidr' }), 'The network of the VPC must be known at synth'],
+])('the network %s of a VPC is refused in one sentence', (cidr, sentence) => {
+  const app = new App();
+  new SwarmNetwork(new Stack(app, 'Test'), 'Network', { cidr });
+  expect(() => app.synth()).toThrow(`[Test/Network] ${sentence}`);
+});
+
+test.each(['10.8.0.0/16', '10.8.0.0/25'])('the network %s of a VPC can be divided', (cidr) => {
+  const stack = new Stack(new App(), 'Test');
+  new SwarmNetwork(stack, 'Network', { cidr });
+  Template.fromStack(stack).hasResourceProperties('AWS::EC2::VPC', { CidrBlock: cidr });
+});
+
+test.each([
+  ['zones and subnets', { availabilityZones: Fn.split(',', Fn.importValue('Zones')), privateSubnetIds: Fn.split(',', Fn.importValue('Subnets')) }],
+  ['subnets', { availabilityZones: ['eu-west-1a'], privateSubnetIds: Token.asList({ 'Fn::Split': [',', { 'Fn::ImportValue': 'Subnets' }] }) }],
+])('a VPC whose %s are a list that is known only at deployment is refused', (_, attributes) => {
+  expect(mistakes((stack) => ({ vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', ...attributes }) }))).toEqual([
+    expect.stringMatching(/^\[Test\/Swarm\/Network\] The VPC vpc-0123 was given its subnets or zones as a list .* Give the subnets one by one/),
+  ]);
+});
+
+test('subnets that are given one by one may be elements of a list that is known only at deployment', () => {
+  const list = (name: string) => [0, 1, 2].map((n) => Fn.select(n, Fn.split(',', Fn.importValue(name))));
+  const attributes = { vpcId: 'vpc-0123', availabilityZones: list('Zones'), privateSubnetIds: list('Subnets') };
+  expect(mistakes((stack) => ({ vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', attributes) }))).toEqual([]);
 });
 
 test('the VPC of another stack of the app can be used: seats stay in the zones of its subnets', () => {

@@ -45,6 +45,18 @@ test('a group that may be empty waits for nobody when it is made', () => {
   expect(withWorkers({ minCapacity: 0, maxCapacity: 4 }).group.CreationPolicy).toBeUndefined();
 });
 
+test('a group without a given maximum that may be empty can still have one worker, and rolls below its maximum', () => {
+  const { group } = withWorkers({ minCapacity: 0 });
+  expect(group.Properties).toMatchObject({ MinSize: '0', MaxSize: '1' });
+  expect(group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({ MaxBatchSize: 1, MinInstancesInService: 0 });
+});
+
+test('a group that could never have a worker is refused, and a wrong minimum is said once', () => {
+  const refused = (props: WorkerProps) => mistakes({}, (cluster) => cluster.addWorkers('Web', props));
+  expect(refused({ minCapacity: 0, maxCapacity: 0 })).toEqual([expect.stringContaining('maxCapacity is 0, so the group could never have a worker.')]);
+  expect(refused({ minCapacity: NaN })).toEqual(['[Test/Swarm/Web] minCapacity is NaN. Give a whole number, 0 or more.']);
+});
+
 test('workers come after the first manager, and need no other', () => {
   const { group, of } = withWorkers({});
   const seats = Object.keys(of('AWS::AutoScaling::AutoScalingGroup')).filter((id) => id.includes('Seat'));

@@ -101,9 +101,26 @@ test("the user's lines run after installation and before the agent starts", () =
 });
 
 test.each([
+  ['exit 0', ['systemctl mask one', 'exit 0', 'systemctl mask two']],
+  ['an open here-document', ['systemctl mask one', 'cat <<END']],
+  ['the end marker of their file', ['systemctl mask one', 'cat <<END_OF_EXTRA_USER_DATA', 'END_OF_EXTRA_USER_DATA', 'exit 0']],
+])("%s in the user's lines ends them, but not the script", (_, extraLines) => {
+  const { status, calls } = run(renderUserData({ ...input, extraLines }), []);
+  expect(status).toBe(0);
+  expect(calls.slice(3)).toEqual(['systemctl mask one', 'systemctl daemon-reload', 'systemctl enable --now cdk-docker-swarm-agent']);
+});
+
+test("the user's lines reach their bash as they are", () => {
+  const { calls } = run(renderUserData({ ...input, extraLines: ['name=\'a "b"\'', 'systemctl mask "$name" $(echo `echo c`) \\\\d'] }), []);
+  expect(calls[3]).toBe('systemctl mask a "b" c \\d');
+});
+
+test.each([
   ['a failed installation', 'dnf', []],
   ["a failing line of the user's", '', ['exit 3']],
   ['an unknown command', '', ['no-such-command']],
+  ['an unset variable', '', ['echo "$NO_SUCH_VARIABLE"']],
+  ['an open quote', '', ['echo "open']],
 ])('%s stops the script, and what it said goes to CloudWatch', (_, failing, extraLines) => {
   const { status, calls } = run(renderUserData({ ...input, extraLines }), [], failing);
   expect(status).not.toBe(0);

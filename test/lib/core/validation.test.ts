@@ -1,11 +1,14 @@
 /** What is refused, and in which words. `undefined` is what is not known before deployment. */
+import * as v from 'valibot';
 import {
   architectureOf,
   architectureOfImage,
   checkAddressPools,
+  checkBridgeNetworks,
   checkCapacity,
   checkClusterTag,
   checkDaemon,
+  checkImageCanBeChosen,
   checkInstanceTypes,
   checkLabels,
   checkManagerCount,
@@ -13,10 +16,12 @@ import {
   checkSpot,
   checkUserDataSize,
   checkVolumeSize,
+  checkVpcCidr,
   checkZones,
   overlap,
   seatsToBuild,
 } from '../../../lib/core/validation';
+import { agentConfigSchema } from '../../../protocol/environment';
 
 test.each([1, 3, 5, 7])('%i managers are fine', (count) => {
   expect(checkManagerCount(count)).toEqual([]);
@@ -101,7 +106,8 @@ test('instance types must be real, of one architecture, and the image’s', () =
 });
 
 test.each([
-  [0, 0, []],
+  [0, 1, []],
+  [0, 0, ['maxCapacity is 0, so the group could never have a worker. Give at least 1, or leave the group out.']],
   [2, 2, []],
   [undefined, 1, []],
   [3, undefined, []],
@@ -128,6 +134,7 @@ test('sizes and counts of what surrounds the nodes are bounded', () => {
   expect(checkVolumeSize('volumeSize', 0)).toHaveLength(1);
   expect(checkNatGateways(0, 3)).toEqual([]);
   expect(checkNatGateways(4, 3)).toEqual(['natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
+  expect(checkNatGateways(undefined, 3)).toEqual([expect.stringMatching(/^The number of NAT gateways must be known at synth.*from 0 to 3\.$/)]);
   expect(checkUserDataSize(16_384)).toEqual([]);
   expect(checkUserDataSize(16_385)).toEqual([expect.stringContaining('The user data has 16385 bytes, but EC2 takes at most 16384.')]);
 });
@@ -164,6 +171,13 @@ test.each(['labels', 'hosts', 'data-root'])('daemon.json key %s is refused with 
   expect(checkDaemon({ debug: true, [key]: [] })).toEqual([expect.stringMatching(new RegExp(`^daemon\\['${key}'\\] cannot be given: .+\\.$`))]);
 });
 
+test('keys of daemon.json are as long as the agent takes them, and no longer', () => {
+  expect(checkDaemon({ ['k'.repeat(128)]: 1 })).toEqual([]);
+  expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(128)]: 1 }).success).toBe(true);
+  expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(129)]: 1 }).success).toBe(false);
+  expect(checkDaemon({ ['k'.repeat(129)]: 1 })).toEqual(["daemon['kkkkkkkkkkkkkkkkkkkk...'] is a key of 129 characters. Give keys of at most 128."]);
+});
+
 test('live-restore is refused unless it is off', () => {
   expect(checkDaemon({ 'live-restore': false })).toEqual([]);
   expect(checkDaemon({ 'live-restore': true })).toEqual(["daemon['live-restore'] is true, but engines in a swarm cannot have it. Leave it out, or give false."]);
@@ -197,6 +211,35 @@ test('address pools are networks outside of the VPC and of each other, each larg
     'Address pool 100.64.0.0/26 is smaller than one overlay (/24). Give a larger pool, or a greater addressPoolPrefixLength.',
   ]);
   expect(checkAddressPools([], 30, [])).toEqual(['addressPools has 0 networks. Give from 1 to 16.', 'addressPoolPrefixLength is 30. Give a whole number from 16 to 29.']);
+});
+
+test('networks of the bridges are outside of the VPC and of the address pools', () => {
+  const daemon = { bip: '172.26.0.1/16', 'default-address-pools': [{ base: '172.27.0.0/16', size: 24 }, { base: 'fd00::/48', size: 64 }, {}, null] };
+  expect(checkBridgeNetworks(daemon, ['10.0.0.0/16'], ['100.64.0.0/10'])).toEqual([]);
+  expect(checkBridgeNetworks({ 'default-address-pools': 'wrong', bip: 1 }, ['10.0.0.0/16'], [])).toEqual([]);
+  expect(checkBridgeNetworks(daemon, ['172.26.0.0/15'], ['172.16.0.0/12'])).toEqual([
+    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the VPC's 172.26.0.0/15: containers could not reach it. Give a network outside of it.",
+    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the address pool 172.16.0.0/12 of overlay networks. Give separate ones.",
+    "daemon['bip'] has 172.26.0.1/16, which overlaps the VPC's 172.26.0.0/15: containers could not reach it. Give a network outside of it.",
+    "daemon['bip'] has 172.26.0.1/16, which overlaps the address pool 172.16.0.0/12 of overlay networks. Give separate ones.",
+  ]);
+});
+
+test('the network of a VPC is one that can be divided into its subnets', () => {
+  expect(checkVpcCidr('10.0.0.0/16')).toEqual([]);
+  expect(checkVpcCidr('192.168.1.0/25')).toEqual([]);
+  expect(checkVpcCidr('10.0.0.0')).toEqual(["cidr '10.0.0.0' is no IPv4 network. Give one in CIDR notation, from /16 to /25, such as 10.0.0.0/16."]);
+  for (const cidr of ['10.0.0.0/15', '10.0.0.0/26']) {
+    expect(checkVpcCidr(cidr)).toEqual([`cidr ${cidr} has a prefix length that cannot be used. Give a network in CIDR notation, from /16 to /25, such as 10.0.0.0/16.`]);
+  }
+  expect(checkVpcCidr(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
+});
+
+test('without a known instance type the image must be given', () => {
+  expect(checkImageCanBeChosen([undefined, 't4g.small'], false)).toEqual([]);
+  expect(checkImageCanBeChosen([undefined], true)).toEqual([]);
+  expect(checkImageCanBeChosen([], false)).toEqual([]);
+  expect(checkImageCanBeChosen([undefined, undefined], false)).toEqual([expect.stringMatching(/known only at deployment.*Give `machineImage`/)]);
 });
 
 test('the tag that names the cluster must be a tag', () => {
