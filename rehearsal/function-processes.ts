@@ -23,20 +23,25 @@ export interface FunctionProcessesProps {
 }
 
 interface Sandbox {
+  name: string;
   process: ChildProcess;
   /** What it is handling. */
   pending?: { id: string; settle(outcome: Outcome | Error): void };
 }
 
+/** How long an invocation waits for a process that is busy before it gets one of its own, in milliseconds. */
+const PATIENCE_MS = 250;
+
 export class FunctionProcesses implements FunctionRunner {
   private readonly idle = new Map<string, Sandbox[]>();
+  private readonly waiting = new Map<string, ((sandbox: Sandbox) => void)[]>();
   private readonly all = new Set<Sandbox>();
   private readonly lines = new Map<string, string[]>();
 
   constructor(private readonly props: FunctionProcessesProps) {}
 
   async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
-    const sandbox = this.idleOf(fn.name).pop() ?? this.start(fn);
+    const sandbox = await this.take(fn);
     const id = this.props.clock.uuid();
     const outcome = await new Promise<Outcome | Error>((resolve) => {
       const seconds = (fn.timeoutMs / 1000).toFixed(2);
@@ -58,7 +63,7 @@ export class FunctionProcesses implements FunctionRunner {
       sandbox.process.kill('SIGKILL');
       throw outcome;
     }
-    this.idleOf(fn.name).push(sandbox);
+    this.giveBack(fn.name, sandbox);
     if ('error' in outcome) {
       const error = new Error(outcome.error.message);
       error.name = outcome.error.name;
@@ -66,6 +71,32 @@ export class FunctionProcesses implements FunctionRunner {
       throw error;
     }
     return outcome.result;
+  }
+
+  /** An idle process; one that becomes idle soon, since a start costs more than most invocations take; or a new one. */
+  private async take(fn: FunctionSpec): Promise<Sandbox> {
+    const idle = this.idleOf(fn.name).pop();
+    if (idle) return idle;
+    if (![...this.all].some(({ name }) => name === fn.name)) return this.start(fn);
+    return new Promise((resolve) => {
+      const waiting = this.waiting.get(fn.name) ?? [];
+      this.waiting.set(fn.name, waiting);
+      const given = (sandbox: Sandbox) => {
+        cancel();
+        resolve(sandbox);
+      };
+      const cancel = this.props.clock.after(PATIENCE_MS, () => {
+        waiting.splice(waiting.indexOf(given), 1);
+        resolve(this.start(fn));
+      });
+      waiting.push(given);
+    });
+  }
+
+  private giveBack(name: string, sandbox: Sandbox): void {
+    const next = this.waiting.get(name)?.shift();
+    if (next) next(sandbox);
+    else this.idleOf(name).push(sandbox);
   }
 
   /** The last lines that a function wrote. */
@@ -113,7 +144,7 @@ export class FunctionProcesses implements FunctionRunner {
         AWS_SESSION_TOKEN: sessionToken,
       },
     });
-    const sandbox: Sandbox = { process: child };
+    const sandbox: Sandbox = { name: fn.name, process: child };
     this.all.add(sandbox);
     for (const stream of [child.stdout!, child.stderr!]) this.collect(fn.name, stream);
     child.on('message', (outcome: Outcome) => {
