@@ -189,7 +189,7 @@ export class Formation {
       const report = reportCodec.decode(plainAttributes(item));
       if (!report.ok) continue;
       if (report.value.engine) this.timeline.reach(instanceId, 'engine');
-      if (report.value.swarm?.state === 'active') this.timeline.reach(instanceId, 'joined');
+      if (report.value.swarm?.nodeId !== undefined) this.timeline.reach(instanceId, 'joined');
     }
     const swarm = decodeSwarmReport(chunks.filter((chunk) => chunk !== undefined));
     if (!swarm.ok) return;
@@ -201,7 +201,7 @@ export class Formation {
     for (;;) {
       const rows = this.timeline.rows().filter(({ instanceId }) => this.machines.running().includes(instanceId));
       const list = await this.nodeList(rows.filter(({ role }) => role === 'manager').map(({ instanceId }) => instanceId));
-      const complete = rows.every((row) => row.milestones.ready !== undefined && row.milestones.hook !== undefined);
+      const complete = rows.every(({ milestones }) => milestones.joined !== undefined && milestones.ready !== undefined && milestones.hook !== undefined);
       if (complete && list.length === rows.length && list.every(({ state, manager }) => state === 'ready' && manager !== 'unreachable')) return list;
       await clock.sleep(POLL_MS);
     }

@@ -265,7 +265,10 @@ class Admission {
 
   /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */
   private readyNode({ instanceId, group, report }: Instance): SwarmNode | undefined {
-    const nodeId = report?.swarm?.state === 'active' ? report.swarm.nodeId : undefined;
+    const swarm = report?.swarm;
+    // The engine calls itself pending for half a second after the leader has found it Ready; its identity does not change any more.
+    const nodeId = swarm?.state === 'active' || swarm?.state === 'pending' ? swarm.nodeId : undefined;
+    if (nodeId === undefined) return undefined;
     return this.observed.nodes.find(
       (node) =>
         node.id === nodeId &&

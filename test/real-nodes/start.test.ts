@@ -50,7 +50,7 @@ describe('Ctrl-C', () => {
     ['when the region begins', /Forming/],
     ['when the first node boots', /seat 0: launched/],
     ['when the first engine is up', /seat 0: engine up/],
-    ['while several nodes join', /Workers\w+: user data/],
+    ['while several nodes join', /worker \d+: user data/],
     ['while the stack is deleted', /Deleting the stack/],
   ] as const) {
     testOnRealNodes(`${moment} stops cleanly`, async () => {
@@ -77,7 +77,7 @@ describe('Ctrl-C', () => {
 for (const [moment, what] of [
   ['while the app is synthesised', /Synthesising/],
   ['when a volume is attached', /seat 0: volume/],
-  ['when several nodes run', /Workers\w+: command/],
+  ['when several nodes run', /worker \d+: command/],
 ] as const) {
   testOnRealNodes(`a command that is killed ${moment} leaves nothing behind`, async () => {
     const before = machineState();

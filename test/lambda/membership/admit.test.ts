@@ -243,6 +243,16 @@ describe('admission', () => {
     expect(effects).toEqual([]);
   });
 
+  it.each([
+    ['active', 1],
+    ['pending', 1],
+    ['error', 0],
+    ['locked', 0],
+  ] as const)('of a node that the leader shows Ready while its engine calls itself %s: %i', (state, count) => {
+    const joining = [waiting(10, workers, { swarm: { state, nodeId: nodeIdOf(10), controlAvailable: false } })];
+    expect(plan({ leader, nodes: [node(0, 'manager'), node(10, 'worker')], instances: joining, membership: flight }).effects).toHaveLength(count);
+  });
+
   it('is not mixed with giving up: what was found Ready is not abandoned while its hook is still to be continued', () => {
     const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
     const late = waiting(10, workers, joined(10, 'worker'), { ec2: { state: 'running', address: '10.0.9.10', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
