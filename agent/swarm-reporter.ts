@@ -6,13 +6,15 @@ import type { Clock } from '../protocol/clock';
 import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../protocol/labels';
 import { tokensDigest, type JoinTokens } from '../protocol/report';
 import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
-import type { Engine } from './engine';
+import { EngineError, type Engine } from './engine';
 import type { Mailbox } from './mailbox';
 
 /** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
 export const REFRESH_MS = 30_000;
 /** The same while the join tokens are not published: whoever refused or missed them may take them now. */
 const UNPUBLISHED_MS = 5_000;
+/** Between two tries to commit the fence. */
+const FENCE_PAUSE_MS = 50;
 
 export class SwarmReporter {
   private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
@@ -40,10 +42,21 @@ export class SwarmReporter {
 
   /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */
   private async fenced(): Promise<SwarmReport> {
-    const { version, labels } = await this.engine.swarm();
-    const counter = Number(labels[FENCE_COUNTER_LABEL] ?? 0) + 1;
-    await this.engine.labelSwarm(version, { [FENCE_COUNTER_LABEL]: String(counter), [FENCE_COMMAND_LABEL]: 'report' });
+    await this.commitFence();
     const [{ swarmId, version: epoch }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
     return { swarmId, epoch, nodes };
+  }
+
+  /** Whoever else changes the swarm at the same moment (Docker itself does while a swarm is made) comes first; then the version is read anew. */
+  private async commitFence(attempts = 5): Promise<void> {
+    const { version, labels } = await this.engine.swarm();
+    const counter = Number(labels[FENCE_COUNTER_LABEL] ?? 0) + 1;
+    try {
+      await this.engine.labelSwarm(version, { [FENCE_COUNTER_LABEL]: String(counter), [FENCE_COMMAND_LABEL]: 'report' });
+    } catch (error) {
+      if (attempts === 1 || !(error instanceof EngineError) || !error.message.includes('update out of sequence')) throw error;
+      await this.clock.sleep(FENCE_PAUSE_MS);
+      await this.commitFence(attempts - 1);
+    }
   }
 }
