@@ -2,6 +2,9 @@
 import type { Context } from '../../context';
 import type { CreatedResource, ResourceType, ResourceTypes, Services } from '../resource';
 
+/** What rules of a security group have in both directions. */
+const RULE = ['GroupId', 'IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
+
 export function ec2Types({ ec2, context }: Services): ResourceTypes {
   return {
     'AWS::EC2::VPC': {
@@ -86,28 +89,8 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
       ['VpcId', 'ServiceName', 'VpcEndpointType', 'RouteTableIds', 'SubnetIds', 'SecurityGroupIds', 'PrivateDnsEnabled', 'PolicyDocument', 'Tags'],
       (id) => ({ Id: id }),
     ),
-    'AWS::EC2::SecurityGroupIngress': plain(context, 'sgr', [
-      'GroupId',
-      'IpProtocol',
-      'FromPort',
-      'ToPort',
-      'CidrIp',
-      'CidrIpv6',
-      'Description',
-      'SourceSecurityGroupId',
-      'SourcePrefixListId',
-    ], (id) => ({ Id: id })),
-    'AWS::EC2::SecurityGroupEgress': plain(context, 'sgr', [
-      'GroupId',
-      'IpProtocol',
-      'FromPort',
-      'ToPort',
-      'CidrIp',
-      'CidrIpv6',
-      'Description',
-      'DestinationSecurityGroupId',
-      'DestinationPrefixListId',
-    ], (id) => ({ Id: id })),
+    'AWS::EC2::SecurityGroupIngress': plain(context, 'sgr', [...RULE, 'SourceSecurityGroupId', 'SourcePrefixListId'], (id) => ({ Id: id })),
+    'AWS::EC2::SecurityGroupEgress': plain(context, 'sgr', [...RULE, 'DestinationSecurityGroupId', 'DestinationPrefixListId'], (id) => ({ Id: id })),
     'AWS::EC2::FlowLog': plain(context, 'fl', [
       'ResourceId',
       'ResourceType',
