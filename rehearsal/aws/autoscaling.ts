@@ -7,6 +7,8 @@ import type { Context } from './context';
 import { matchesFilters, page, type Tags } from './describe';
 import type { Ec2, InstanceView } from './ec2';
 import type { Events } from './events';
+import type { Iam } from './iam';
+import type { Authorization } from './iam/authorization';
 import type { Sqs } from './sqs';
 import { AwsError, type Service } from './types';
 
@@ -31,6 +33,8 @@ export interface HookOptions {
   defaultResult?: Result;
   /** A queue. Without it only EventBridge is told. */
   notificationTargetArn?: string;
+  /** The role that Auto Scaling sends its messages under. */
+  roleArn?: string;
   notificationMetadata?: string;
 }
 
@@ -156,6 +160,8 @@ export class AutoScaling implements Service {
     private readonly ec2: Ec2,
     private readonly sqs: Sqs,
     private readonly events: Events,
+    private readonly iam: Iam,
+    private readonly authorization: Authorization,
   ) {
     ec2.onState((instance) => this.instanceChanged(instance));
   }
@@ -167,7 +173,7 @@ export class AutoScaling implements Service {
       min: group.min,
       max: group.max,
       desired: group.desired,
-      tags: Object.fromEntries(group.tags.map((tag) => [tag.key, tag.value])),
+      tags: tagsOf(group),
       suspended: [...group.suspended.keys()],
       instances: [...group.members.values()].map((member) => ({
         instanceId: member.instanceId,
@@ -176,6 +182,17 @@ export class AutoScaling implements Service {
         openHooks: [...member.actions.keys()],
       })),
     }));
+  }
+
+  /** What permissions on a group are checked on. */
+  taggedGroup(name: string): { arn: string; tags: Tags } | undefined {
+    const group = this.groups.get(name);
+    return group && { arn: group.arn, tags: tagsOf(group) };
+  }
+
+  taggedGroupOf(instanceId: string): { arn: string; tags: Tags } | undefined {
+    const group = [...this.groups.values()].find((candidate) => candidate.members.has(instanceId));
+    return group && this.taggedGroup(group.name);
   }
 
   createGroup(options: GroupOptions): void {
@@ -196,9 +213,8 @@ export class AutoScaling implements Service {
     for (const hook of options.hooks) {
       const { heartbeatSeconds = 3600 } = hook;
       if (heartbeatSeconds < 30 || heartbeatSeconds > 7200) throw invalid(`HeartbeatTimeout ${heartbeatSeconds} must be between 30 and 7200 seconds, inclusive`);
-      if (hook.notificationTargetArn !== undefined && !this.sqs.byArn(hook.notificationTargetArn)) {
-        throw invalid(`Unable to publish test message to notification target ${hook.notificationTargetArn} using IAM role. Please check your target and role configuration and try to put lifecycle hook again.`);
-      }
+      // "Required for new lifecycle hooks": https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html
+      if (hook.notificationTargetArn !== undefined && hook.roleArn === undefined) throw invalid(`Lifecycle hook ${hook.name} has the notification target ${hook.notificationTargetArn}, and no RoleARN to notify it under.`);
     }
     const group: Group = {
       ...options,
@@ -211,10 +227,9 @@ export class AutoScaling implements Service {
       deleting: false,
       emptied: [],
     };
-    this.groups.set(group.name, group);
     // https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html#notification-message-example
-    for (const hook of group.hooks) {
-      this.sendTo(hook, {
+    for (const hook of group.hooks.filter((each) => each.notificationTargetArn !== undefined)) {
+      const sent = this.sendTo(hook, {
         AccountId: this.context.accountId,
         RequestId: this.context.clock.uuid(),
         AutoScalingGroupARN: group.arn,
@@ -223,7 +238,10 @@ export class AutoScaling implements Service {
         Event: 'autoscaling:TEST_NOTIFICATION',
         Time: isoTime(this.context.clock.now()),
       });
+      // The words of AWS, e.g. in https://github.com/aws/aws-cdk/issues/1212
+      if (!sent) throw invalid(`Unable to publish test message to notification target ${hook.notificationTargetArn} using IAM role ${hook.roleArn}. Please check your target and role configuration and try to put lifecycle hook again.`);
     }
+    this.groups.set(group.name, group);
     this.reconcile(group);
   }
 
@@ -593,10 +611,10 @@ export class AutoScaling implements Service {
     if (!group.hooks.some((hook) => hook.name === hookName)) {
       throw new AwsError('ValidationError', `No Lifecycle Hook found with name ${hookName}`);
     }
-    for (const member of group.members.values()) {
+    const named = instanceId === undefined ? [...group.members.values()] : [group.members.get(instanceId) ?? []].flat();
+    for (const member of named) {
       const action = member.actions.get(hookName);
-      if (!action || (instanceId !== undefined && member.instanceId !== instanceId) || (token !== undefined && action.token !== token)) continue;
-      return { group, member, action };
+      if (action && (token === undefined || action.token === token)) return { group, member, action };
     }
     throw new AwsError('ValidationError', token === undefined ? `No active Lifecycle Action found with instance ID ${instanceId}` : `No active Lifecycle Action found with token ${token}`);
   }
@@ -682,7 +700,7 @@ export class AutoScaling implements Service {
     const names: string[] | undefined = input.AutoScalingGroupNames?.length ? input.AutoScalingGroupNames : undefined;
     const found = [...this.groups.values()]
       .filter((group) => names?.includes(group.name) ?? true)
-      .filter((group) => matchesFilters(input.Filters, Object.fromEntries(group.tags.map((tag) => [tag.key, tag.value])), {}));
+      .filter((group) => matchesFilters(input.Filters, tagsOf(group), {}));
     const { items, next } = this.paged(found, input, 100);
     return { AutoScalingGroups: items.map((group) => this.groupOutput(group)), NextToken: next };
   }
@@ -801,9 +819,21 @@ export class AutoScaling implements Service {
     this.context.emit('autoscaling', what, subject, { group: group.name, logicalId: group.logicalId, ...detail });
   }
 
-  private sendTo(hook: HookOptions, message: Record<string, unknown>): void {
-    if (hook.notificationTargetArn !== undefined) this.sqs.byArn(hook.notificationTargetArn)?.send(JSON.stringify(message), 'autoscaling.amazonaws.com');
+  /** Under the hook's role; false when there is no such queue, or the role may not send to it. A message that cannot be sent is lost, and its hook ends by its heartbeat. */
+  private sendTo({ notificationTargetArn: queueArn, roleArn }: HookOptions, message: Record<string, unknown>): boolean {
+    const queue = queueArn === undefined ? undefined : this.sqs.byArn(queueArn);
+    if (!queue || roleArn === undefined) return false;
+    const role = this.iam.roleByArn(roleArn);
+    if (!this.authorization.trusts(role, 'autoscaling.amazonaws.com')) return false;
+    const session = this.iam.session(role.name, 'AutoScaling');
+    if (!this.authorization.may(session, { action: 'sqs:SendMessage', resource: queue.arn })) return false;
+    queue.send(JSON.stringify(message), session.userId);
+    return true;
   }
+}
+
+function tagsOf(group: GroupOptions): Tags {
+  return Object.fromEntries(group.tags.map((tag) => [tag.key, tag.value]));
 }
 
 /** Counts towards the capacity: everything that is not on its way out. */

@@ -2,6 +2,7 @@
  * What every emulated service shares: the clock, the account, identifiers, delays, events, and background work that can be stopped.
  * Services never start a promise that nobody waits for, nor set an alarm, but through here.
  */
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../protocol/clock';
 import type { AwsEvent, Delays } from './types';
 
@@ -26,7 +27,10 @@ export class Context {
     readonly region: string,
     readonly accountId: string,
     private readonly delays: Delays,
-  ) {}
+  ) {
+    // Everything that sleeps listens.
+    setMaxListeners(0, this.abort.signal);
+  }
 
   /** An identifier as EC2 makes them: prefix and 17 hexadecimal digits. */
   id(prefix: string): string {

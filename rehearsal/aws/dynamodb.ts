@@ -12,7 +12,7 @@ import { Placeholders } from './dynamodb/placeholders';
 import { itemsAfter, keyCondition, refuseKeys } from './dynamodb/query';
 import { streamRecord, type StreamRecord } from './dynamodb/stream';
 import { Table, type StreamView, type TableDefinition } from './dynamodb/table';
-import { copyItem, equalItems, itemBytes, MAX_ITEM_BYTES, validationError, type Item } from './dynamodb/values';
+import { copyItem, equalItems, itemBytes, MAX_ITEM_BYTES, validationError, type AttributeValue, type Item } from './dynamodb/values';
 import { AwsError, type Principal, type Service } from './types';
 
 export type { StreamRecord, StreamView, TableDefinition };
@@ -76,6 +76,26 @@ export class DynamoDb implements Service {
     return this.table(tableName).streamArn;
   }
 
+  partitionKey(tableName: string): string | undefined {
+    return this.tables.get(tableName)?.keys[0]!.name;
+  }
+
+  /** ARN of the customer's key under which the table is. */
+  encryptionKey(tableName: string): string | undefined {
+    return this.tables.get(tableName)?.definition.encryptionKey;
+  }
+
+  /** The partition that a Query asks for; undefined when its parameters cannot be read, for which Query has its own answer. */
+  queriedPartition(input: Input): AttributeValue | undefined {
+    try {
+      const placeholders = new Placeholders(input.ExpressionAttributeNames, input.ExpressionAttributeValues, true);
+      return keyCondition(this.table(input.TableName), parseCondition(input.KeyConditionExpression, placeholders, 'KeyConditionExpression')).partition;
+    } catch (error) {
+      if (error instanceof AwsError) return undefined;
+      throw error;
+    }
+  }
+
   /** Calls back after each committed write that changed something, for tables with a stream. A write that changes nothing makes no record. */
   onStreamRecord(listener: (tableName: string, record: StreamRecord) => void): void {
     this.listeners.push(listener);
@@ -84,6 +104,10 @@ export class DynamoDb implements Service {
   /** Ground truth for tests: copies of all items of a table. */
   items(tableName: string): Item[] {
     return this.table(tableName).all().map(copyItem);
+  }
+
+  tableNames(): string[] {
+    return [...this.tables.keys()];
   }
 
   async call(action: string, input: Input, _principal: Principal): Promise<Record<string, any>> {

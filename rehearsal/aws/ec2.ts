@@ -6,6 +6,7 @@ import { isoTime } from '../../protocol/clock';
 import type { Context } from './context';
 import { matchesFilters, page, tagList, tagMap, type Tags } from './describe';
 import type { Iam } from './iam';
+import type { Authorization } from './iam/authorization';
 import type { Ssm } from './ssm';
 import { AwsError, type Credentials, type Machines, type MachineSpec, type Service } from './types';
 
@@ -37,6 +38,8 @@ export interface VolumeView {
   state: 'available' | 'in-use';
   attachment: { instanceId: string; device: string; state: 'attaching' | 'attached' | 'detaching' } | undefined;
   tags: Tags;
+  /** ARN of the customer's key. */
+  encryptionKey?: string;
 }
 
 export interface NetworkInterfaceView {
@@ -131,6 +134,7 @@ export class Ec2 implements Service {
     private readonly context: Context,
     private readonly machines: Machines,
     private readonly iam: Iam,
+    private readonly authorization: Authorization,
     private readonly ssm: Ssm,
   ) {}
 
@@ -150,6 +154,15 @@ export class Ec2 implements Service {
 
   volumeViews(): VolumeView[] {
     return [...this.volumes.values()];
+  }
+
+  /** What permissions on an instance, and on a volume, are checked on. */
+  instanceTags(instanceId: string): Tags | undefined {
+    return this.machinesById.get(instanceId)?.tags;
+  }
+
+  volumeView(volumeId: string): VolumeView | undefined {
+    return this.volumes.get(volumeId);
   }
 
   networkInterfaceViews(): NetworkInterfaceView[] {
@@ -173,9 +186,14 @@ export class Ec2 implements Service {
     return [...this.machinesById.values()].find((instance) => instance.privateIpAddress === ip && instance.state !== 'terminated');
   }
 
+  /**
+   * None either where the role does not trust EC2: the instance runs, and its metadata service says so in the role's place.
+   * Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html
+   */
   credentialsFor(instanceId: string): Credentials | undefined {
     const instance = this.machinesById.get(instanceId);
     if (instance?.roleName === undefined || instance.state === 'terminated') return undefined;
+    if (!this.authorization.trusts(this.iam.role(instance.roleName), 'ec2.amazonaws.com')) return undefined;
     return this.iam.credentials(instance.roleName, instance.instanceId);
   }
 
@@ -275,7 +293,7 @@ export class Ec2 implements Service {
 
   // Volumes
 
-  async createVolume(input: { sizeGiB: number; availabilityZone: string; type: string; encrypted: boolean; tags: Tags }): Promise<VolumeView> {
+  async createVolume(input: { sizeGiB: number; availabilityZone: string; type: string; encrypted: boolean; encryptionKey?: string; tags: Tags }): Promise<VolumeView> {
     const volume: Volume = { volumeId: this.context.id('vol'), state: 'available', attachment: undefined, createdAt: this.context.clock.now(), ...input };
     await this.machines.createVolume(volume.volumeId, volume.sizeGiB);
     this.volumes.set(volume.volumeId, volume);

@@ -1,6 +1,7 @@
 /** EventBridge: rules on the default bus, by schedule or by pattern, with queues as targets. */
 import { isoTime } from '../../protocol/clock';
 import type { Context } from './context';
+import type { Authorization } from './iam/authorization';
 import { matchesPattern } from './pattern';
 import type { Sqs } from './sqs';
 import { AwsError } from './types';
@@ -33,6 +34,7 @@ export interface BusEvent {
   detail: Record<string, unknown>;
 }
 
+const SERVICE = 'events.amazonaws.com';
 const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
 export class Events {
@@ -41,6 +43,7 @@ export class Events {
   constructor(
     private readonly context: Context,
     private readonly sqs: Sqs,
+    private readonly authorization: Authorization,
   ) {}
 
   putRule(options: RuleOptions): { name: string; arn: string } {
@@ -77,7 +80,13 @@ export class Events {
 
   private fire(rule: Rule, event: Record<string, unknown>): void {
     this.context.emit('events', 'fired', rule.name, { detailType: event['detail-type'] });
-    for (const target of rule.targets) this.sqs.byArn(target.arn)?.send(target.input ?? JSON.stringify(event), 'events.amazonaws.com');
+    for (const target of rule.targets) {
+      const queue = this.sqs.byArn(target.arn);
+      // Only the queue's own policy can allow it, and what is denied is not tried again.
+      // Sources: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions, https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+      const allowed = queue && this.authorization.serviceMay({ service: SERVICE, sourceArn: rule.arn }, { action: 'sqs:SendMessage', resource: queue.arn });
+      if (allowed) queue.send(target.input ?? JSON.stringify(event), SERVICE);
+    }
   }
 
   private envelope(event: BusEvent): Record<string, unknown> {

@@ -4,6 +4,7 @@
  */
 import type { Context } from './context';
 import type { Iam } from './iam';
+import type { Authorization } from './iam/authorization';
 import { matchesPattern } from './pattern';
 import { md5, receiveAttributes, type Message, type Queue, type Sqs } from './sqs';
 import { AwsError, type FunctionRunner, type FunctionSpec } from './types';
@@ -67,6 +68,14 @@ const STREAM_RETENTION_MS = 24 * 3_600_000;
 const STREAM_RETRY_MS = 500;
 const STREAM_RETRY_LIMIT_MS = 60_000;
 
+/** What the execution role must allow before a mapping is made. */
+const QUEUE_ACTIONS = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes'];
+/** ListStreams knows no resources, and yet Lambda takes a role that has it on the stream alone, as those of the Serverless Framework have. */
+const STREAM_ACTIONS = ['GetRecords', 'GetShardIterator', 'DescribeStream', 'ListStreams'];
+const READ_ACTIONS = ['GetShardIterator', 'GetRecords'];
+/** When a mapping looks again after its role was denied is not published. */
+const DENIED_RETRY_MS = 30_000;
+
 export class Lambda {
   private readonly functions = new Map<string, LambdaFunction>();
   private readonly mappings = new Map<string, Mapping>();
@@ -76,12 +85,17 @@ export class Lambda {
   constructor(
     private readonly context: Context,
     private readonly iam: Iam,
+    private readonly authorization: Authorization,
     private readonly sqs: Sqs,
     private readonly runner: FunctionRunner,
   ) {}
 
   createFunction(fn: Omit<LambdaFunction, 'arn'>): LambdaFunction {
     if (this.functions.has(fn.name)) throw new AwsError('ResourceConflictException', `Function already exist: ${fn.name}`, 409);
+    // https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html#permissions-executionrole-trustrelationship
+    if (!this.authorization.trusts(this.iam.role(fn.roleName), 'lambda.amazonaws.com')) {
+      throw new AwsError('InvalidParameterValueException', 'The role defined for the function cannot be assumed by Lambda.');
+    }
     const created = { ...fn, arn: this.context.arn('lambda', `function:${fn.name}`) };
     this.functions.set(fn.name, created);
     return created;
@@ -126,9 +140,24 @@ export class Lambda {
     };
   }
 
+  /** Whether Lambda, in the name of the function's role, may. */
+  private may(fn: LambdaFunction, action: string, resource: string): boolean {
+    return this.authorization.may(this.iam.session(fn.roleName, fn.name), { action, resource });
+  }
+
+  /**
+   * Lambda writes the lines of a function under the function's role. A function that may not log runs on without its lines, which only the runner keeps here.
+   * Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs
+   */
+  private openLog(fn: LambdaFunction): void {
+    const stream = this.context.arn('logs', `log-group:${fn.logGroup}:log-stream:${fn.name}`);
+    if (this.may(fn, 'logs:CreateLogStream', stream)) this.may(fn, 'logs:PutLogEvents', stream);
+  }
+
   /** Runs the function once. @throws whatever the runner rejects with */
   async invoke(nameOrArn: string, event: unknown): Promise<unknown> {
     const fn = this.fn(nameOrArn);
+    this.openLog(fn);
     const started = this.context.clock.now();
     try {
       const result = await this.runner.invoke(this.spec(fn), event);
@@ -181,6 +210,9 @@ export class Lambda {
     if (queue.visibilityTimeoutMs < fn.timeoutMs) {
       throw new AwsError('InvalidParameterValueException', `Queue visibility timeout: ${queue.visibilityTimeoutMs / 1000} seconds is less than Function timeout: ${fn.timeoutMs / 1000} seconds`);
     }
+    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions ; its words: https://github.com/aws/aws-cdk/issues/6770
+    const missing = QUEUE_ACTIONS.find((action) => !this.may(fn, `sqs:${action}`, queue.arn));
+    if (missing) throw new AwsError('InvalidParameterValueException', `The provided execution role does not have permissions to call ${missing} on SQS`);
     if (options.maximumConcurrency !== undefined && (options.maximumConcurrency < 2 || options.maximumConcurrency > 1000)) {
       throw new AwsError('InvalidParameterValueException', `MaximumConcurrency must be between 2 and 1000, not ${options.maximumConcurrency}`);
     }
@@ -190,6 +222,7 @@ export class Lambda {
       await this.context.delay('queue');
       if (options.batchingWindowMs > 0 && queue.counts().visible < options.batchSize) await this.context.sleep(options.batchingWindowMs);
       while (!mapping.stopped && !this.context.stopped) {
+        if (!this.may(fn, 'sqs:ReceiveMessage', queue.arn)) return this.context.sleep(DENIED_RETRY_MS);
         const batch = queue.receive(options.batchSize);
         if (batch.length === 0) return;
         await this.deliverMessages(queue, fn, options, batch);
@@ -223,7 +256,10 @@ export class Lambda {
   private async deliverMessages(queue: Queue, fn: LambdaFunction, options: MappingOptions, batch: Message[]): Promise<void> {
     const wanted = batch.filter((message) => options.filters.length === 0 || options.filters.some((filter) => matchesPattern(filter, { body: parsed(message.body) })));
     const handles = new Map(batch.map((message) => [message.id, message.receiptHandle!]));
-    for (const message of batch) if (!wanted.includes(message)) queue.delete(handles.get(message.id)!);
+    const forget = (message: Message) => {
+      if (this.may(fn, 'sqs:DeleteMessage', queue.arn)) queue.delete(handles.get(message.id)!);
+    };
+    for (const message of batch) if (!wanted.includes(message)) forget(message);
     if (wanted.length === 0) return;
     const event = {
       Records: wanted.map((message) => ({
@@ -246,13 +282,20 @@ export class Lambda {
       return;
     }
     const failed = options.reportBatchItemFailures ? failedItems(result) : new Set<string>();
-    for (const message of wanted) if (!failed.has(message.id)) queue.delete(handles.get(message.id)!);
+    for (const message of wanted) if (!failed.has(message.id)) forget(message);
   }
 
   private streamMapping(id: string, fn: LambdaFunction, options: MappingOptions): Mapping {
     const [, tableName] = /:table\/([^/]+)\/stream\//.exec(options.eventSourceArn) ?? [];
     if (!tableName) throw new Error(`The emulation maps functions to queues and to table streams, not to '${options.eventSourceArn}'.`);
     if (options.startingPosition === undefined) throw new AwsError('InvalidParameterValueException', '1 validation error detected: Value null at startingPosition failed to satisfy constraint: Member must not be null.');
+    // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping ; its words: https://github.com/aws-samples/lambda-refarch-webapp/issues/7
+    if (!STREAM_ACTIONS.every((action) => this.may(fn, `dynamodb:${action}`, options.eventSourceArn))) {
+      throw new AwsError(
+        'InvalidParameterValueException',
+        `Cannot access stream ${options.eventSourceArn}. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM.`,
+      );
+    }
     const stream = this.stream(tableName);
     let position = options.startingPosition === 'LATEST' ? stream.first + stream.records.length : stream.first;
     const readers = new Counter();
@@ -263,6 +306,7 @@ export class Lambda {
         position = Math.max(position, stream.first);
         const batch = stream.records.slice(position - stream.first, position - stream.first + options.batchSize);
         if (batch.length === 0 || mapping.stopped) return;
+        if (!READ_ACTIONS.every((action) => this.may(fn, `dynamodb:${action}`, options.eventSourceArn))) return this.context.sleep(DENIED_RETRY_MS);
         const next = position + batch.length;
         const wanted = batch.filter(({ record }) => options.filters.length === 0 || options.filters.some((filter) => matchesPattern(filter, record)));
         await this.deliverRecords(mapping, wanted);
@@ -299,7 +343,9 @@ export class Lambda {
     const discard = (reason: string, records: typeof batch) => {
       this.context.emit('lambda', 'discarded', fn.name, { logicalId: fn.logicalId, records: records.length, reason });
       const queue = options.onFailureArn === undefined ? undefined : this.sqs.byArn(options.onFailureArn);
-      queue?.send(JSON.stringify({ requestContext: { functionArn: fn.arn, condition: reason }, DDBStreamBatchInfo: { batchSize: records.length, streamArn: options.eventSourceArn } }), 'lambda');
+      // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html : the destination needs the function's role to send to it.
+      if (!queue || !this.may(fn, 'sqs:SendMessage', queue.arn)) return;
+      queue.send(JSON.stringify({ requestContext: { functionArn: fn.arn, condition: reason }, DDBStreamBatchInfo: { batchSize: records.length, streamArn: options.eventSourceArn } }), 'lambda');
     };
     let rest = batch;
     for (let attempt = 0; !mapping.stopped; attempt += 1) {

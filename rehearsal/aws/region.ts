@@ -11,13 +11,18 @@ import { autoScalingTypes } from './cloudformation/resources/autoscaling';
 import { dataTypes } from './cloudformation/resources/data';
 import { ec2Types } from './cloudformation/resources/ec2';
 import { iamTypes } from './cloudformation/resources/iam';
+import { kmsTypes } from './cloudformation/resources/kms';
 import { lambdaTypes } from './cloudformation/resources/lambda';
 import { messagingTypes } from './cloudformation/resources/messaging';
 import { Context } from './context';
 import { DynamoDb } from './dynamodb';
+import type { Item } from './dynamodb/values';
 import { Ec2, type InstanceView, type NetworkInterfaceView, type VolumeView } from './ec2';
 import { Events } from './events';
 import { Iam, type Role } from './iam';
+import { Authorization, type Transport } from './iam/authorization';
+import type { Inventory } from './iam/permissions';
+import type { StatementView } from './iam/statements';
 import { Lambda, type LambdaFunction } from './lambda';
 import { Logs } from './logs';
 import { S3 } from './s3';
@@ -50,18 +55,20 @@ export class EmulatedRegion {
   private readonly services: Services;
   private readonly cloudformation: CloudFormation;
   private readonly endpoints: Record<string, Service>;
+  private readonly inventory: Inventory;
 
   constructor(options: EmulatedRegionOptions) {
     this.region = options.region ?? 'us-east-1';
     this.accountId = options.accountId ?? '123456789012';
     const context = new Context(options.clock, this.region, this.accountId, options.delays);
     const iam = new Iam(context);
+    const authorization = new Authorization(context, iam);
     const ssm = new Ssm();
     const sqs = new Sqs(context);
-    const events = new Events(context, sqs);
-    const ec2 = new Ec2(context, options.machines, iam, ssm);
-    const autoscaling = new AutoScaling(context, ec2, sqs, events);
-    const lambda = new Lambda(context, iam, sqs, options.functions);
+    const events = new Events(context, sqs, authorization);
+    const ec2 = new Ec2(context, options.machines, iam, authorization, ssm);
+    const autoscaling = new AutoScaling(context, ec2, sqs, events, iam, authorization);
+    const lambda = new Lambda(context, iam, authorization, sqs, options.functions);
     const dynamodb = new DynamoDb(options.clock);
     const logs = new Logs(context);
     const s3 = new S3();
@@ -69,9 +76,10 @@ export class EmulatedRegion {
     announceInstances(ec2, events, context);
 
     this.context = context;
-    this.services = { context, autoscaling, dynamodb, ec2, events, iam, lambda, logs, s3, sqs, ssm };
+    this.services = { context, authorization, autoscaling, dynamodb, ec2, events, iam, lambda, logs, s3, sqs, ssm };
     this.cloudformation = new CloudFormation(context, resourceTypes(this.services), ssm);
     this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, logs, s3, sqs, sts: iam };
+    this.inventory = inventoryOf(this.services, this.cloudformation);
     this.operator = iam.operator;
     this.logs = logs;
   }
@@ -102,11 +110,13 @@ export class EmulatedRegion {
     return this.context.orFault(this.cloudformation.deleteStack(stackName));
   }
 
-  /** One request, as its service would answer it. @throws AwsError as the service would */
-  async call(request: { service: string; action: string; input: Record<string, any>; accessKeyId: string }): Promise<Record<string, any>> {
+  /** One request, as its service would answer it, if the caller's policies allow it. @throws AwsError as the service would */
+  async call(request: { service: string; action: string; input: Record<string, any>; accessKeyId: string; transport?: Transport }): Promise<Record<string, any>> {
     const service = this.endpoints[request.service];
     if (!service) throw new Error(`The emulation does not know the service '${request.service}'. It knows ${Object.keys(this.endpoints).join(', ')}.`);
-    return service.call(request.action, request.input, this.services.iam.resolve(request.accessKeyId));
+    const principal = this.services.iam.resolve(request.accessKeyId);
+    this.services.authorization.require(principal, request.service, request.action, request.input, this.inventory, request.transport ?? 'tls');
+    return service.call(request.action, request.input, principal);
   }
 
   /** @returns ends the listening */
@@ -148,12 +158,23 @@ export class EmulatedRegion {
     return this.services.iam.allRoles();
   }
 
+  /** Every statement of the policies that are, or were, in the stacks, and whether it ever allowed something (or, as a Deny, denied it). */
+  statements(): StatementView[] {
+    return this.services.authorization.statements();
+  }
+
   queues(): Queue[] {
     return this.services.sqs.all();
   }
 
   stackResources(stackName: string): StackResourceView[] {
     return this.cloudformation.resources(stackName);
+  }
+
+  /** Every item of every table. */
+  tableItems(): { table: string; item: Item }[] {
+    const { dynamodb } = this.services;
+    return dynamodb.tableNames().flatMap((table) => dynamodb.items(table).map((item) => ({ table, item })));
   }
 
   /** Names of what exists beyond terminated instances: empty once every stack is deleted and nothing was to be retained. */
@@ -198,12 +219,33 @@ export class EmulatedRegion {
   }
 }
 
+/** What permissions are checked on. */
+function inventoryOf({ context, dynamodb, ec2, autoscaling }: Services, cloudformation: CloudFormation): Inventory {
+  return {
+    arn: (service, resource) => context.arn(service, resource),
+    region: context.region,
+    keyOfTable: (tableName) => dynamodb.encryptionKey(tableName),
+    keyOfVolume: (volumeId) => ec2.volumeView(volumeId)?.encryptionKey,
+    partitionKey: (tableName) => dynamodb.partitionKey(tableName),
+    queriedPartition: (input) => dynamodb.queriedPartition(input),
+    instanceTags: (instanceId) => ec2.instanceTags(instanceId),
+    volume: (volumeId) => {
+      const volume = ec2.volumeView(volumeId);
+      return volume && { tags: volume.tags, instanceId: volume.attachment?.instanceId };
+    },
+    group: (name) => autoscaling.taggedGroup(name),
+    groupOfInstance: (instanceId) => autoscaling.taggedGroupOf(instanceId),
+    stackArn: (nameOrId) => cloudformation.stackArn(nameOrId),
+  };
+}
+
 function resourceTypes(services: Services): ResourceTypes {
   return {
     ...autoScalingTypes(services),
     ...dataTypes(services),
     ...ec2Types(services),
     ...iamTypes(services),
+    ...kmsTypes(services),
     ...lambdaTypes(services),
     ...messagingTypes(services),
   };

@@ -11,6 +11,8 @@ interface StoredObject {
 
 export class S3 implements Service {
   private readonly objects = new Map<string, StoredObject>();
+  /** Files that were asked for: every node of a fleet downloads the same one. */
+  private readonly contents = new Map<StoredObject, { body: Buffer; etag: string }>();
 
   publish(bucket: string, key: string, object: StoredObject): void {
     this.objects.set(`${bucket}/${key}`, object);
@@ -27,9 +29,18 @@ export class S3 implements Service {
     if (action !== 'GetObject' && action !== 'HeadObject') throw new Error(`The emulation does not know the action '${action}' of S3. It knows GetObject, HeadObject.`);
     const object = this.object(input.Bucket, input.Key);
     if (object.packaging === 'zip') throw new Error(`The emulated S3 keeps the asset ${input.Key} as a folder for its function; it does not serve it as a file.`);
-    const body = readFileSync(object.path);
-    const head = { ContentLength: body.length, ContentType: 'application/octet-stream', ETag: `"${createHash('md5').update(body).digest('hex')}"` };
+    const { body, etag } = this.content(object);
+    const head = { ContentLength: body.length, ContentType: 'application/octet-stream', ETag: `"${etag}"` };
     return action === 'HeadObject' ? head : { ...head, Body: body };
+  }
+
+  private content(object: StoredObject): { body: Buffer; etag: string } {
+    let content = this.contents.get(object);
+    if (!content) {
+      const body = readFileSync(object.path);
+      this.contents.set(object, (content = { body, etag: createHash('md5').update(body).digest('hex') }));
+    }
+    return content;
   }
 
   private object(bucket: string, key: string): StoredObject {

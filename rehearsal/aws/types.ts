@@ -87,7 +87,7 @@ export interface FunctionRunner {
 /** What happened, for timelines and tests. `subject` is the id of the thing; `what` is a short word; all in the emulated AWS's own truth. */
 export interface AwsEvent {
   at: number;
-  source: 'cloudformation' | 'autoscaling' | 'ec2' | 'lambda' | 'sqs' | 'dynamodb' | 'events';
+  source: 'cloudformation' | 'autoscaling' | 'ec2' | 'lambda' | 'sqs' | 'dynamodb' | 'events' | 'iam';
   what: string;
   subject: string;
   detail: Record<string, unknown>;

@@ -108,6 +108,11 @@ export class CloudFormation implements Service {
     }));
   }
 
+  /** Of a stack that is, or was, there. */
+  stackArn(nameOrId: string): string | undefined {
+    return (this.stacks.get(nameOrId) ?? [...this.stacks.values()].find((stack) => stack.id === nameOrId))?.id;
+  }
+
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
     switch (action) {
       case 'DescribeStacks':

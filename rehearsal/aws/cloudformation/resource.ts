@@ -6,6 +6,7 @@ import type { DynamoDb } from '../dynamodb';
 import type { Ec2 } from '../ec2';
 import type { Events } from '../events';
 import type { Iam } from '../iam';
+import type { Authorization } from '../iam/authorization';
 import type { Lambda } from '../lambda';
 import type { Logs } from '../logs';
 import type { S3 } from '../s3';
@@ -14,6 +15,7 @@ import type { Ssm } from '../ssm';
 
 export interface Services {
   context: Context;
+  authorization: Authorization;
   autoscaling: AutoScaling;
   dynamodb: DynamoDb;
   ec2: Ec2;

@@ -15,6 +15,8 @@ export interface TableDefinition {
   partitionKeyType?: KeyType;
   /** @default S */
   sortKeyType?: KeyType;
+  /** ARN of the customer's key. @default a key of DynamoDB's own */
+  encryptionKey?: string;
 }
 
 interface KeyAttribute {

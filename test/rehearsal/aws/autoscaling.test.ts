@@ -195,7 +195,7 @@ describe('lifecycle hooks', () => {
   test('a heartbeat timeout outside 30 to 7200 seconds is refused, and so is a target that does not exist', async () => {
     await expect(new World().create({ ...queue, ...group({ LifecycleHookSpecificationList: [launchHook({ HeartbeatTimeout: 29 })] }) })).rejects.toThrow('between 30 and 7200 seconds');
     await expect(
-      new World().create(group({ LifecycleHookSpecificationList: [launchHook({ NotificationTargetARN: 'arn:aws:sqs:us-east-1:123456789012:none' })] })),
+      new World().create({ ...queue, ...group({ LifecycleHookSpecificationList: [launchHook({ NotificationTargetARN: 'arn:aws:sqs:us-east-1:123456789012:none' })] }) }),
     ).rejects.toThrow('Unable to publish test message to notification target');
   });
 

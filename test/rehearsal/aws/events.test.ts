@@ -87,7 +87,7 @@ test('state changes of instances and lifecycle actions reach rules by pattern', 
   await world.create({ ...queue, ...rule({ EventPattern: pattern }), Other: { Type: 'AWS::SQS::Queue' } });
   const second = world.region.createStack(
     world.assembly(
-      { Resources: group({ LifecycleHookSpecificationList: [hook('launch', 'LAUNCHING', { NotificationTargetARN: undefined, DefaultResult: 'CONTINUE' })] }) },
+      { Resources: group({ LifecycleHookSpecificationList: [hook('launch', 'LAUNCHING', { NotificationTargetARN: undefined, RoleARN: undefined, DefaultResult: 'CONTINUE' })] }) },
       'Second',
     ),
     'Second',

@@ -40,14 +40,16 @@ export class FakeMachines implements Machines {
 
 export class FakeFunctions implements FunctionRunner {
   readonly invocations: { fn: FunctionSpec; event: any; at: number }[] = [];
-  /** By logical id; a function without a handler returns nothing. */
+  /** By logical id. */
   readonly handlers: Record<string, (event: any, fn: FunctionSpec) => Promise<unknown>> = {};
+  /** For functions without a handler. */
+  otherwise: (event: any, fn: FunctionSpec) => Promise<unknown> = async () => undefined;
 
   constructor(private readonly clock: VirtualClock) {}
 
   async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
     this.invocations.push({ fn, event, at: this.clock.now() });
-    return this.handlers[fn.logicalId]?.(event, fn);
+    return (this.handlers[fn.logicalId] ?? this.otherwise)(event, fn);
   }
 
   of(logicalId: string) {
@@ -67,6 +69,8 @@ export class World {
   readonly events: AwsEvent[] = [];
   /** Set by a test that makes the emulation itself fail, which would fail every other test. */
   faulty = false;
+  /** Set by a test in which something is to be denied, which would fail every other test. */
+  denying = false;
   private readonly folder = mkdtempSync(join(tmpdir(), 'emulated-region-'));
 
   constructor(options: { delays?: Partial<Delays>; seed?: number } = {}) {
@@ -141,11 +145,17 @@ export class World {
     return this.events.filter((event) => event.source === source).map((event) => event.what);
   }
 
+  /** What IAM denied: `<role or service> <action>`. */
+  denials(): string[] {
+    return this.events.filter(({ source, what }) => source === 'iam' && what === 'denied').map(({ detail }) => `${detail.principal} ${detail.action}`);
+  }
+
   async close(): Promise<void> {
     const stopped = this.region.stop();
     stopped.catch(() => undefined);
     await this.clock.finish(this.faulty ? stopped.catch(() => undefined) : stopped, HOUR);
     rmSync(this.folder, { recursive: true, force: true });
+    if (!this.denying && this.denials().length > 0) throw new Error(`IAM denied what this test needs: ${[...new Set(this.denials())].join(', ')}. Grant it in the test's template, or set world.denying.`);
   }
 }
 
@@ -160,8 +170,38 @@ export const network: Resources = {
   SubnetB: { Type: 'AWS::EC2::Subnet', Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.1.0/24', AvailabilityZone: { 'Fn::Select': [1, { 'Fn::GetAZs': '' }] } } },
 };
 
+/** The trust policy of a role for services, e.g. `lambda`. */
+export function trust(...services: string[]): Record<string, any> {
+  return { Statement: [{ Effect: 'Allow', Principal: { Service: services.map((service) => `${service}.amazonaws.com`) }, Action: 'sts:AssumeRole' }] };
+}
+
+/** A policy of the current version, whose statements allow unless they say otherwise. */
+export function policy(...statements: Record<string, any>[]): Record<string, any> {
+  return { Version: '2012-10-17', Statement: statements.map((statement) => ({ Effect: 'Allow', Resource: '*', ...statement })) };
+}
+
+/** What the functions of the tests do: read their queue and stream, write their lines, answer hooks and signal. */
+const FUNCTION_ACTIONS = [
+  'sqs:ReceiveMessage',
+  'sqs:DeleteMessage',
+  'sqs:GetQueueAttributes',
+  'sqs:SendMessage',
+  'dynamodb:DescribeStream',
+  'dynamodb:GetRecords',
+  'dynamodb:GetShardIterator',
+  'dynamodb:ListStreams',
+  'logs:CreateLogStream',
+  'logs:PutLogEvents',
+  'autoscaling:CompleteLifecycleAction',
+  'cloudformation:SignalResource',
+];
+
+/** A role for functions and instances. */
 export const role: Resources = {
-  Role: { Type: 'AWS::IAM::Role', Properties: { AssumeRolePolicyDocument: { Statement: [] } } },
+  Role: {
+    Type: 'AWS::IAM::Role',
+    Properties: { AssumeRolePolicyDocument: trust('ec2', 'lambda'), Policies: [{ PolicyName: 'function', PolicyDocument: policy({ Action: FUNCTION_ACTIONS }) }] },
+  },
   Profile: { Type: 'AWS::IAM::InstanceProfile', Properties: { Roles: [{ Ref: 'Role' }] } },
 };
 
@@ -198,13 +238,28 @@ export function group(properties: Record<string, any> = {}, rest: Record<string,
   };
 }
 
-export const queue: Resources = { Queue: { Type: 'AWS::SQS::Queue', Properties: { VisibilityTimeout: 60 } } };
+/** A queue, the role under which hooks send to it, and the policy by which rules do. */
+export const queue: Resources = {
+  Queue: { Type: 'AWS::SQS::Queue', Properties: { VisibilityTimeout: 60 } },
+  QueuePolicy: {
+    Type: 'AWS::SQS::QueuePolicy',
+    Properties: {
+      Queues: [{ Ref: 'Queue' }],
+      PolicyDocument: policy({ Principal: { Service: 'events.amazonaws.com' }, Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] } }),
+    },
+  },
+  HookRole: {
+    Type: 'AWS::IAM::Role',
+    Properties: { AssumeRolePolicyDocument: trust('autoscaling'), Policies: [{ PolicyName: 'hooks', PolicyDocument: policy({ Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] } }) }] },
+  },
+};
 
 export function hook(name: string, transition: 'LAUNCHING' | 'TERMINATING', options: Record<string, any> = {}) {
   return {
     LifecycleHookName: name,
     LifecycleTransition: `autoscaling:EC2_INSTANCE_${transition}`,
     NotificationTargetARN: { 'Fn::GetAtt': ['Queue', 'Arn'] },
+    RoleARN: { 'Fn::GetAtt': ['HookRole', 'Arn'] },
     HeartbeatTimeout: 300,
     ...options,
   };

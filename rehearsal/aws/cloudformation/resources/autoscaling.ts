@@ -70,5 +70,6 @@ function hook(specification: Record<string, any>): HookOptions {
     defaultResult: specification.DefaultResult,
     notificationTargetArn: specification.NotificationTargetARN,
     notificationMetadata: specification.NotificationMetadata,
+    roleArn: specification.RoleARN,
   };
 }

@@ -27,7 +27,7 @@ export function dataTypes({ dynamodb, lambda, logs, ssm, context }: Services): R
         const tableArn = context.arn('dynamodb', `table/${tableName}`);
         const key = (type: string): string | undefined => properties.KeySchema.find((element: { KeyType: string }) => element.KeyType === type)?.AttributeName;
         const stream = properties.StreamSpecification?.StreamViewType;
-        dynamodb.createTable({ tableName, tableArn, stream, partitionKey: key('HASH')!, sortKey: key('RANGE') });
+        dynamodb.createTable({ tableName, tableArn, stream, partitionKey: key('HASH')!, sortKey: key('RANGE'), encryptionKey: properties.SSESpecification?.KMSMasterKeyId });
         return {
           id: tableName,
           attributes: { Arn: tableArn, StreamArn: dynamodb.streamArn(tableName) },

@@ -54,6 +54,7 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
           availabilityZone: properties.AvailabilityZone,
           type: properties.VolumeType ?? 'gp2',
           encrypted: properties.Encrypted === true || properties.Encrypted === 'true',
+          encryptionKey: properties.KmsKeyId,
           tags,
         });
         return { id: volume.volumeId, attributes: { VolumeId: volume.volumeId } };
@@ -86,7 +87,7 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
     'AWS::EC2::VPCEndpoint': plain(
       context,
       'vpce',
-      ['VpcId', 'ServiceName', 'VpcEndpointType', 'RouteTableIds', 'SubnetIds', 'SecurityGroupIds', 'PrivateDnsEnabled', 'PolicyDocument', 'Tags'],
+      ['VpcId', 'ServiceName', 'VpcEndpointType', 'RouteTableIds', 'SubnetIds', 'SecurityGroupIds', 'PrivateDnsEnabled', 'Tags'],
       (id) => ({ Id: id }),
     ),
     'AWS::EC2::SecurityGroupIngress': plain(context, 'sgr', [...RULE, 'SourceSecurityGroupId', 'SourcePrefixListId'], (id) => ({ Id: id })),

@@ -1,5 +1,5 @@
 /** Resource types of IAM. Policies end up on their roles. */
-import type { PolicyDocument } from '../../iam';
+import type { PolicyDocument } from '../../iam/policy';
 import type { ResourceTypes, Services } from '../resource';
 
 export function iamTypes({ iam }: Services): ResourceTypes {
@@ -14,6 +14,7 @@ export function iamTypes({ iam }: Services): ResourceTypes {
           trust: properties.AssumeRolePolicyDocument,
           policies: new Map((properties.Policies ?? []).map((policy: { PolicyName: string; PolicyDocument: PolicyDocument }) => [policy.PolicyName, policy.PolicyDocument])),
           managedPolicyArns: properties.ManagedPolicyArns ?? [],
+          boundaryArn: properties.PermissionsBoundary,
         });
         return { id: role.name, attributes: { Arn: role.arn, RoleId: role.roleId } };
       },
@@ -22,25 +23,22 @@ export function iamTypes({ iam }: Services): ResourceTypes {
     'AWS::IAM::Policy': {
       properties: ['PolicyDocument', 'PolicyName', 'Roles'],
       create({ properties, physicalName }) {
-        for (const role of properties.Roles ?? []) iam.role(role).policies.set(properties.PolicyName, properties.PolicyDocument);
+        for (const role of properties.Roles ?? []) iam.putRolePolicy(role, properties.PolicyName, properties.PolicyDocument);
         return { id: physicalName(128) };
       },
       delete(_, properties) {
-        for (const role of properties.Roles ?? []) iam.role(role).policies.delete(properties.PolicyName);
+        for (const role of properties.Roles ?? []) iam.deleteRolePolicy(role, properties.PolicyName);
       },
     },
     'AWS::IAM::ManagedPolicy': {
       properties: ['Description', 'ManagedPolicyName', 'Path', 'PolicyDocument', 'Roles'],
       create({ properties, physicalName }) {
         const arn = iam.createManagedPolicy(properties.ManagedPolicyName ?? physicalName(128), properties.PolicyDocument);
-        for (const role of properties.Roles ?? []) iam.role(role).managedPolicyArns.push(arn);
+        for (const role of properties.Roles ?? []) iam.attachRolePolicy(role, arn);
         return { id: arn, attributes: { PolicyArn: arn } };
       },
       delete(arn, properties) {
-        for (const role of properties.Roles ?? []) {
-          const arns = iam.role(role).managedPolicyArns;
-          arns.splice(arns.indexOf(arn), 1);
-        }
+        for (const role of properties.Roles ?? []) iam.detachRolePolicy(role, arn);
         iam.deleteManagedPolicy(arn);
       },
     },

@@ -2,7 +2,7 @@
 import { AwsError } from '../../types';
 import type { ResourceTypes, Services } from '../resource';
 
-export function messagingTypes({ sqs, events }: Services): ResourceTypes {
+export function messagingTypes({ sqs, events, iam }: Services): ResourceTypes {
   return {
     'AWS::SQS::Queue': {
       properties: [
@@ -37,9 +37,12 @@ export function messagingTypes({ sqs, events }: Services): ResourceTypes {
     },
     'AWS::SQS::QueuePolicy': {
       properties: ['PolicyDocument', 'Queues'],
-      create({ properties, physicalName }) {
-        for (const url of properties.Queues) sqs.byUrl(url);
-        return { id: physicalName(100) };
+      create({ logicalId, properties }) {
+        for (const url of properties.Queues) iam.putResourcePolicy(sqs.byUrl(url).arn, logicalId, properties.PolicyDocument);
+        return { id: logicalId };
+      },
+      delete(_, properties) {
+        for (const url of properties.Queues) iam.deleteResourcePolicy(sqs.byUrl(url).arn);
       },
     },
     'AWS::Events::Rule': {

@@ -1,0 +1,70 @@
+/**
+ * The `Condition` of a statement: operators over the condition keys that policies of our templates use. Any other operator or key is an Error that names it.
+ * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+ */
+import { ArnGlob, Glob, type Keys } from './glob';
+
+export interface Condition {
+  /** Every key that its outcome depends on, those of its variables included. */
+  keys: string[];
+  holds(keys: Keys): boolean;
+}
+
+type Comparison = { variables: string[]; matches(value: string, keys: Keys): boolean };
+
+interface Operator {
+  /** Whether the request's value must match one of the policy's values, or none of them. */
+  negated: boolean;
+  value(text: string, variables: boolean): Comparison;
+}
+
+const exactly = (text: string, variables: boolean) => new Glob(text, { wildcards: false, variables });
+const arn = (text: string, variables: boolean) => new ArnGlob(text, variables);
+
+const OPERATORS: Record<string, Operator> = {
+  StringEquals: { negated: false, value: exactly },
+  StringNotEquals: { negated: true, value: exactly },
+  StringLike: { negated: false, value: (text, variables) => new Glob(text, { wildcards: true, variables }) },
+  ArnEquals: { negated: false, value: arn },
+  ArnLike: { negated: false, value: arn },
+  Bool: { negated: false, value: (text, variables) => new Glob(text, { wildcards: false, variables, ignoreCase: true }) },
+};
+
+/** Whether a request has many values of a key. A name that ends in `/` is followed by the key of a tag. */
+const KEYS: Record<string, 'one' | 'many'> = {
+  'aws:resourcetag/': 'one',
+  'aws:securetransport': 'one',
+  'aws:sourceaccount': 'one',
+  'aws:sourcearn': 'one',
+  'aws:userid': 'one',
+  'dynamodb:leadingkeys': 'many',
+  'kms:grantisforawsresource': 'one',
+  'kms:viaservice': 'one',
+};
+
+/** @throws Error for an operator or a key that the emulation does not know */
+export function compileConditions(block: Record<string, Record<string, unknown>>, variables: boolean): Condition[] {
+  return Object.entries(block).flatMap(([operator, keys]) => Object.entries(keys).map(([key, values]) => compile(operator, key, values, variables)));
+}
+
+function compile(name: string, givenKey: string, given: unknown, variables: boolean): Condition {
+  const [, quantifier, operatorName = '', ifExists] = /^(?:(ForAllValues|ForAnyValue):)?(.*?)(IfExists)?$/.exec(name)!;
+  const operator = OPERATORS[operatorName];
+  if (!operator) throw new Error(`The emulation does not know the condition operator '${name}'. It knows ${Object.keys(OPERATORS).join(', ')}, with IfExists, ForAllValues: and ForAnyValue:.`);
+  const key = givenKey.toLowerCase();
+  const kind = KEYS[key.replace(/\/.*$/, '/')];
+  if (!kind) throw new Error(`The emulation does not know the condition key '${givenKey}'. It knows ${Object.keys(KEYS).join(', ')}.`);
+  if (kind === 'many' && quantifier === undefined) throw new Error(`The condition key '${givenKey}' has many values: say whether ForAllValues:${name} or ForAnyValue:${name} is meant.`);
+  const comparisons = [given].flat().map((value) => operator.value(String(value), variables));
+  const holdsFor = (value: string, keys: Keys) => comparisons.some((comparison) => comparison.matches(value, keys)) !== operator.negated;
+  return {
+    keys: [key, ...comparisons.flatMap((comparison) => comparison.variables)],
+    holds(keys) {
+      const values = keys[key] ?? [];
+      // Source of all that absent keys give: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+      if (quantifier === 'ForAllValues') return values.every((value) => holdsFor(value, keys));
+      if (values.length === 0) return ifExists !== undefined || (operator.negated && quantifier === undefined);
+      return values.some((value) => holdsFor(value, keys));
+    },
+  };
+}

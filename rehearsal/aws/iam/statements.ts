@@ -1,0 +1,46 @@
+/** Which statements there are, and which of them ever decided that something is allowed: what no test has exercised may be needless, or untested. */
+import type { Policy } from './policy';
+
+/** One statement of a policy that is, or was, in a template. */
+export interface StatementView {
+  /** Logical id of the role that it is attached to; absent in the policy of a resource. */
+  role?: string;
+  /** ARN of the resource whose policy it is in. */
+  resource?: string;
+  /** Name of the policy; `AssumeRolePolicyDocument` for who may take the role on. */
+  policy: string;
+  sid: string | undefined;
+  /** Its place in the policy, from 0. */
+  index: number;
+  effect: 'Allow' | 'Deny';
+  /** Whether it was among the statements that allowed, or explicitly denied, a request. */
+  exercised: boolean;
+}
+
+/** What a policy is attached to. */
+export type Holder = { role: string } | { resource: string };
+
+export class StatementRegister {
+  private readonly views = new Map<string, StatementView>();
+
+  /** Statements that were exercised stay so when their policy is replaced by one with the same name. */
+  add(holder: Holder, policy: Policy): void {
+    for (const { sid, index, effect } of policy.statements) {
+      const key = keyOf(holder, policy.name, index);
+      this.views.set(key, { ...holder, policy: policy.name, sid, index, effect, exercised: this.views.get(key)?.exercised ?? false });
+    }
+  }
+
+  exercise(holder: Holder, policy: Policy, index: number): void {
+    const view = this.views.get(keyOf(holder, policy.name, index));
+    if (view) view.exercised = true;
+  }
+
+  all(): StatementView[] {
+    return [...this.views.values()].map((view) => ({ ...view }));
+  }
+}
+
+function keyOf(holder: Holder, policy: string, index: number): string {
+  return JSON.stringify([holder, policy, index]);
+}

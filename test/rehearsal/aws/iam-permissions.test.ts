@@ -1,0 +1,69 @@
+import { permissionsFor, type Inventory } from '../../../rehearsal/aws/iam/permissions';
+
+const GROUP = { arn: 'arn:aws:autoscaling:us-east-1:1:autoScalingGroup:uuid:autoScalingGroupName/g', tags: { Team: 'a' } };
+const inventory: Inventory = {
+  arn: (service, resource) => `arn:aws:${service}:us-east-1:1:${resource}`,
+  region: 'us-east-1',
+  keyOfTable: (table) => (table === 'secret' ? 'KEY' : undefined),
+  keyOfVolume: () => undefined,
+  partitionKey: () => 'pk',
+  queriedPartition: () => ({ S: 'queried' }),
+  instanceTags: (id) => (id === 'i-1' ? { Team: 'a' } : undefined),
+  volume: (id) => (id === 'vol-1' ? { tags: { Team: 'b' }, instanceId: 'i-1' } : undefined),
+  group: (name) => (name === 'g' ? GROUP : undefined),
+  groupOfInstance: (id) => (id === 'i-1' ? GROUP : undefined),
+  stackArn: (name) => (['s', 'arn:s'].includes(name) ? 'arn:s' : undefined),
+};
+
+/** `<action> <resource>[ <leading keys, or the tag Team>]`; the account is left out. */
+function needed(service: string, action: string, input: Record<string, any>): string[] | undefined {
+  return permissionsFor(service, action, input, inventory)?.map(({ action: name, resource, key }) => {
+    const values = key?.('dynamodb:leadingkeys') ?? key?.('aws:resourcetag/team') ?? [];
+    return [name, resource.replace('us-east-1:1:', ''), ...values].join(' ');
+  });
+}
+
+const Key = { pk: { S: 'a' }, sk: { S: 'b' } };
+const Item = { pk: { N: '1' }, sk: { S: 'b' } };
+
+// Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+test.each<[string, string, Record<string, any>, string[] | undefined]>([
+  ['dynamodb', 'GetItem', { TableName: 't', Key }, ['dynamodb:GetItem arn:aws:dynamodb:table/t a']],
+  ['dynamodb', 'PutItem', { TableName: 't', Item }, ['dynamodb:PutItem arn:aws:dynamodb:table/t 1']],
+  ['dynamodb', 'GetItem', { TableName: 'secret', Key }, ['dynamodb:GetItem arn:aws:dynamodb:table/secret a', 'kms:Decrypt KEY']],
+  ['dynamodb', 'GetItem', {}, []],
+  ['dynamodb', 'Query', { TableName: 't' }, ['dynamodb:Query arn:aws:dynamodb:table/t queried']],
+  ['dynamodb', 'Scan', { TableName: 't' }, ['dynamodb:Scan arn:aws:dynamodb:table/t']],
+  ['dynamodb', 'BatchGetItem', { RequestItems: { t: { Keys: [Key, Item] }, u: { Keys: [Key] } } }, ['dynamodb:BatchGetItem arn:aws:dynamodb:table/t a 1', 'dynamodb:BatchGetItem arn:aws:dynamodb:table/u a']],
+  ['dynamodb', 'BatchWriteItem', { RequestItems: { t: [{ PutRequest: { Item } }, { DeleteRequest: { Key } }] } }, ['dynamodb:BatchWriteItem arn:aws:dynamodb:table/t 1 a']],
+  ['dynamodb', 'TransactGetItems', { TransactItems: [{ Get: { TableName: 't', Key } }] }, ['dynamodb:GetItem arn:aws:dynamodb:table/t a']],
+  [
+    'dynamodb',
+    'TransactWriteItems',
+    { TransactItems: [{ Put: { TableName: 't', Item } }, { Update: { TableName: 'u', Key } }, { Delete: { TableName: 't', Key } }, { ConditionCheck: { TableName: 't', Key } }] },
+    ['dynamodb:PutItem arn:aws:dynamodb:table/t 1', 'dynamodb:UpdateItem arn:aws:dynamodb:table/u a', 'dynamodb:DeleteItem arn:aws:dynamodb:table/t a', 'dynamodb:ConditionCheckItem arn:aws:dynamodb:table/t a'],
+  ],
+  ['dynamodb', 'ListTables', {}, undefined],
+  ['ec2', 'DescribeVolumes', {}, ['ec2:DescribeVolumes *']],
+  ['ec2', 'AttachVolume', { InstanceId: 'i-1', VolumeId: 'vol-1' }, ['ec2:AttachVolume arn:aws:ec2:instance/i-1 a', 'ec2:AttachVolume arn:aws:ec2:volume/vol-1 b']],
+  ['ec2', 'DetachVolume', { VolumeId: 'vol-1' }, ['ec2:DetachVolume arn:aws:ec2:instance/i-1 a', 'ec2:DetachVolume arn:aws:ec2:volume/vol-1 b']],
+  ['ec2', 'TerminateInstances', { InstanceIds: ['i-1', 'i-2'] }, ['ec2:TerminateInstances arn:aws:ec2:instance/i-1 a', 'ec2:TerminateInstances arn:aws:ec2:instance/i-2']],
+  ['autoscaling', 'DescribeLifecycleHooks', { AutoScalingGroupName: 'g' }, ['autoscaling:DescribeLifecycleHooks *']],
+  ['autoscaling', 'CompleteLifecycleAction', { AutoScalingGroupName: 'g' }, [`autoscaling:CompleteLifecycleAction ${GROUP.arn.replace('us-east-1:1:', '')} a`]],
+  ['autoscaling', 'SuspendProcesses', { AutoScalingGroupName: 'none' }, ['autoscaling:SuspendProcesses arn:aws:autoscaling:autoScalingGroup:*:autoScalingGroupName/none']],
+  ['autoscaling', 'SetInstanceHealth', { InstanceId: 'i-1' }, [`autoscaling:SetInstanceHealth ${GROUP.arn.replace('us-east-1:1:', '')} a`]],
+  ['cloudformation', 'SignalResource', { StackName: 's' }, ['cloudformation:SignalResource arn:s']],
+  ['cloudformation', 'SignalResource', { StackName: 'arn:s' }, ['cloudformation:SignalResource arn:s']],
+  ['cloudformation', 'DescribeStacks', { StackName: 'none' }, ['cloudformation:DescribeStacks arn:aws:cloudformation:stack/none/*']],
+  ['cloudformation', 'DescribeStacks', {}, ['cloudformation:DescribeStacks *']],
+  ['sqs', 'SendMessage', { QueueUrl: 'http://127.0.0.1:4566/123456789012/q' }, ['sqs:SendMessage arn:aws:sqs:q']],
+  ['sqs', 'GetQueueUrl', { QueueName: 'q' }, ['sqs:GetQueueUrl arn:aws:sqs:q']],
+  ['sqs', 'ListQueues', {}, undefined],
+  ['logs', 'PutLogEvents', { logGroupName: '/g', logStreamName: 'a/b' }, ['logs:PutLogEvents arn:aws:logs:log-group:/g:log-stream:a/b']],
+  ['s3', 'HeadObject', { Bucket: 'b', Key: 'k/l' }, ['s3:GetObject arn:aws:s3:::b/k/l']],
+  ['sts', 'GetCallerIdentity', {}, []],
+  ['sts', 'AssumeRole', {}, undefined],
+  ['none', 'Any', {}, undefined],
+])('%s %s of %j needs %j', (service, action, input, expected) => {
+  expect(needed(service, action, input)).toEqual(expected);
+});
