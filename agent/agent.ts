@@ -20,15 +20,23 @@ export type AgentLog = (level: 'info' | 'warn' | 'error', message: string, field
 const VOLUME_MS = 50;
 /** Between two looks while something is to happen to this node, and once nothing is. DynamoDB charges each reading of the mailbox. */
 const EAGER_MS = 100;
+/**
+ * While nothing happens to a node that waits, its pauses grow with its waiting, to this share of it and to this much: a fleet that waits for a swarm, or is throttled, must not ask ten times a second
+ * each. Nobody waits 5 % longer for that.
+ */
+const WAITING_SHARE = 0.05;
+const WAITING_MS = 2_000;
 const MANAGER_REST_MS = 2_000;
 const WORKER_REST_MS = 5_000;
 /** How old an engine's answer may be while no command changes anything. Docker runs several programs for each `GET /info`. */
 const ENGINE_MS = 1_000;
-/** A settled worker reads its mailbox this often: 1,000 of them cost about 16 USD a month (0.125 USD per million eventually consistent half units). */
+/** A settled worker reads its mailbox this often: 1,000 of them cost about 8 USD a month (0.125 USD per million read units, of which an eventually consistent read takes half a one). */
 const WORKER_MAILBOX_MS = 20_000;
 /** Heartbeats are writes, five times the price of a read. */
 const MANAGER_HEARTBEAT_MS = 15_000;
 const WORKER_HEARTBEAT_MS = 60_000;
+/** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
+const UNASKED_MS = 5_000;
 /** After a command that failed, and after an error, so that a broken part is not hammered. */
 const RETRY_MS = 1_000;
 const ERROR_PAUSE_MS = 2_000;
@@ -46,7 +54,7 @@ export interface AgentParts {
 export class Agent {
   private readonly manager: boolean;
   private readonly swarmReporter: SwarmReporter;
-  private inbox: Inbox = {};
+  private inbox: Inbox = { leaving: false };
   private inboxReadAt = Number.NEGATIVE_INFINITY;
   private lastCommand: Report['lastCommand'];
   private joinAttempts = 0;
@@ -55,9 +63,12 @@ export class Agent {
   private reported: string | undefined;
   private heartbeatAt = Number.NEGATIVE_INFINITY;
   private busy = false;
+  private unaskedSince: number | undefined;
   private wake = new AbortController();
   private watching = false;
   private settled = false;
+  /** What the last look saw, and since when it has been so. */
+  private picture = { text: '', since: 0 };
 
   constructor(private readonly parts: AgentParts) {
     this.manager = parts.config.role === 'manager';
@@ -90,10 +101,12 @@ export class Agent {
       return VOLUME_MS;
     }
     await this.readMailbox();
+    // A request that ends while the engine is being asked has changed what it said.
+    const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
     const now = this.parts.clock.now();
     const { instanceId } = this.parts.identity;
-    const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, command: this.inbox.command, busy: this.busy });
+    const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, command: this.inbox.command, leaving: this.inbox.leaving, busy: wasBusy || this.busy });
     if (await this.take(step, info)) {
       this.engine = undefined;
       return 0;
@@ -102,13 +115,20 @@ export class Agent {
     const tokens = leads ? await this.unpublishedTokens() : undefined;
     await this.report(volume, info, tokens);
     if (leads) {
-      await this.swarmReporter.report(tokens);
+      if (!(await this.reportSwarm(tokens))) return 0;
       this.watchNodes(signal);
     }
     await this.heartbeat(info !== undefined);
     this.settled = step.kind === 'rest' && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
-    if (!this.settled) return EAGER_MS;
+    if (!this.settled) return this.eagerPause(step.kind);
     return this.manager ? MANAGER_REST_MS : WORKER_REST_MS;
+  }
+
+  private eagerPause(step: Step['kind']): number {
+    const now = this.parts.clock.now();
+    const text = `${step} ${this.inbox.command?.id} ${this.reported}`;
+    if (this.busy || text !== this.picture.text) this.picture = { text, since: now };
+    return Math.min(Math.max((now - this.picture.since) * WAITING_SHARE, EAGER_MS), WAITING_MS);
   }
 
   private async lookAtVolume(): Promise<{ id: string; mounted: boolean; device?: string } | undefined> {
@@ -141,7 +161,8 @@ export class Agent {
 
   /** True when the step changed something, so that another look is due at once. */
   private async take(step: Step, info: EngineInfo | undefined): Promise<boolean> {
-    const { host, engine, identity, log } = this.parts;
+    const { host, engine, identity, log, clock } = this.parts;
+    if (step.kind !== 'end-join') this.unaskedSince = undefined;
     switch (step.kind) {
       case 'rest':
         return false;
@@ -162,7 +183,14 @@ export class Agent {
         return true;
       case 'leave':
         log('info', 'Leaving the swarm.', { reason: step.reason });
-        await engine.leaveSwarm();
+        await engine.leaveSwarm({ force: true });
+        return true;
+      case 'end-join':
+        // What the mailbox shows may be a second old: the command that asks for it may have been written already.
+        this.unaskedSince ??= clock.now();
+        if (clock.now() - this.unaskedSince < UNASKED_MS) return false;
+        log('info', 'Ending the join.', { reason: step.reason });
+        await engine.leaveSwarm({ force: false });
         return true;
       case 'init': {
         const { advertiseAddress, addressPools, addressPoolPrefixLength } = step.command;
@@ -224,8 +252,23 @@ export class Agent {
     });
   }
 
+  /** False when the swarm turned out to be stillborn, and was left: it is to be made anew. Not once its tokens are published: others may be members then, whatever this engine says. */
+  private async reportSwarm(tokens: Report['tokens']): Promise<boolean> {
+    try {
+      await this.swarmReporter.report(tokens);
+      return true;
+    } catch (error) {
+      if (this.inbox.publishedTokens !== undefined || !(await this.swarmReporter.isStillborn(error))) throw error;
+      this.parts.log('warn', 'The swarm was never finished. Leaving it, so that it is made anew.', { error: sentence(error) });
+      await this.parts.engine.leaveSwarm({ force: true });
+      this.engine = undefined;
+      return false;
+    }
+  }
+
   /** The swarm's join tokens while leader-token has not acknowledged them. */
   private async unpublishedTokens(): Promise<Report['tokens']> {
+    if (this.inbox.leaving) return undefined;
     const { tokens } = await this.parts.engine.swarm();
     return tokensDigest(tokens) === this.inbox.publishedTokens ? undefined : tokens;
   }

@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import type { SwarmNode } from '../protocol/swarm';
 import { INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
-import { EngineError, type Engine, type EngineInfo, type LocalSwarm, type SwarmState } from './engine';
+import { EngineError, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
 
 /** Longer than the 20 s that Docker itself gives to a join. */
 const TIMEOUT_MS = 30_000;
@@ -42,8 +42,8 @@ export class DockerSocket implements Engine {
     });
   }
 
-  async leaveSwarm(): Promise<void> {
-    await this.json('POST', '/swarm/leave?force=true');
+  async leaveSwarm({ force }: { force: boolean }): Promise<void> {
+    await this.json('POST', `/swarm/leave?force=${force}`);
   }
 
   async swarm(): Promise<SwarmState> {
@@ -69,6 +69,15 @@ export class DockerSocket implements Engine {
   async isLeader(nodeId: string): Promise<boolean> {
     const node = await this.json('GET', `/nodes/${nodeId}`);
     return node.ManagerStatus?.Leader === true;
+  }
+
+  async updateNode(nodeId: string, change: NodeChange): Promise<void> {
+    const { Spec, Version } = await this.json('GET', `/nodes/${nodeId}`);
+    await this.json('POST', `/nodes/${nodeId}/update?version=${Version.Index}`, { ...Spec, Role: change.role ?? Spec.Role, Availability: change.availability ?? Spec.Availability });
+  }
+
+  async removeNode(nodeId: string, options: { force: boolean }): Promise<void> {
+    await this.json('DELETE', `/nodes/${nodeId}?force=${options.force}`);
   }
 
   async watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {

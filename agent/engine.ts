@@ -18,6 +18,9 @@ export interface SwarmState {
   tokens: { manager: string; worker: string };
 }
 
+/** What an operator may change of a node; what is left out stays. */
+export type NodeChange = Partial<Pick<SwarmNode, 'role' | 'availability'>>;
+
 /** An answer of the engine that is an error. `message` is Docker's own sentence. */
 export class EngineError extends Error {
   constructor(
@@ -34,13 +37,18 @@ export interface Engine {
   initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void>;
   /** Docker tries one remote only, for 20 s, then answers with an error and goes on in the background. */
   joinSwarm(options: { remote: string; token: string; advertiseAddress: string }): Promise<void>;
-  leaveSwarm(): Promise<void>;
-  /** Managers only, as the next three. */
+  /** @throws EngineError without force, when this node is a manager: it would leave its raft member behind */
+  leaveSwarm(options: { force: boolean }): Promise<void>;
+  /** Managers only, as the next five. */
   swarm(): Promise<SwarmState>;
   /** Commits labels through raft. @throws EngineError "update out of sequence" when the version is not the present one */
   labelSwarm(version: number, labels: Record<string, string>): Promise<void>;
   nodes(): Promise<SwarmNode[]>;
   isLeader(nodeId: string): Promise<boolean>;
+  /** A change of role is carried out later, and without a word when it cannot be: the node's membership in raft tells. */
+  updateNode(nodeId: string, change: NodeChange): Promise<void>;
+  /** Refused for every member of raft, and without `force` for a node that is not down. */
+  removeNode(nodeId: string, options: { force: boolean }): Promise<void>;
   /** Calls back on every event of a node, until the signal aborts or the engine ends it. */
   watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /** The node's only two dealings with AWS that matter: reading its own commands, writing its own reports. Its policy allows nothing else. */
-import { GetItemCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { ConditionalCheckFailedException, GetItemCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
-import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../protocol/commands';
+import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, TOMBSTONE_ATTRIBUTE, type Command } from '../protocol/commands';
 import { plainAttributes } from '../protocol/items';
 import { COMMANDS_KEY, HEARTBEAT_KEY, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
 import { heartbeatCodec, reportCodec, type Heartbeat, type Report } from '../protocol/report';
@@ -13,6 +13,8 @@ export interface Inbox {
   /** Why the item was not understood. */
   refusal?: Refusal;
   publishedTokens?: string;
+  /** This instance is leaving: it begins nothing any more. */
+  leaving: boolean;
 }
 
 export class Mailbox {
@@ -24,17 +26,25 @@ export class Mailbox {
 
   async read(): Promise<Inbox> {
     const { Item } = await this.client.send(new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(COMMANDS_KEY) }));
-    if (!Item) return {};
+    if (!Item) return { leaving: false };
     const item = plainAttributes(Item);
     const published = item[PUBLISHED_TOKENS_ATTRIBUTE];
     const publishedTokens = typeof published === 'string' ? published : undefined;
-    if (item.body === undefined) return { publishedTokens };
+    const common = { publishedTokens, leaving: item[TOMBSTONE_ATTRIBUTE] !== undefined };
+    if (item.body === undefined) return common;
     const decoded = commandsCodec.decode(item);
-    return decoded.ok ? { command: decoded.value.command ?? undefined, publishedTokens } : { refusal: decoded.refusal, publishedTokens };
+    return decoded.ok ? { command: decoded.value.command ?? undefined, ...common } : { refusal: decoded.refusal, ...common };
   }
 
-  async writeReport(report: Report): Promise<void> {
-    await this.write(REPORT_KEY, reportCodec.encode(report));
+  /** False when this instance has a tombstone: nothing was written then. */
+  async writeReport(report: Report): Promise<boolean> {
+    try {
+      await this.write(REPORT_KEY, reportCodec.encode(report), { ConditionExpression: 'attribute_not_exists(#tombstone)', names: { '#tombstone': TOMBSTONE_ATTRIBUTE } });
+      return true;
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return false;
+      throw error;
+    }
   }
 
   async writeHeartbeat(heartbeat: Heartbeat): Promise<void> {
@@ -46,14 +56,15 @@ export class Mailbox {
     for (const [n, chunk] of [...chunks.entries()].reverse()) await this.write(`${SWARM_KEY_PREFIX}${n}`, { ...chunk });
   }
 
-  private async write(key: string, attributes: Record<string, string | number>): Promise<void> {
+  private async write(key: string, attributes: Record<string, string | number>, condition?: { ConditionExpression: string; names: Record<string, string> }): Promise<void> {
     const names = Object.keys(attributes);
     await this.client.send(
       new UpdateItemCommand({
         TableName: this.tables.reportTable,
         Key: this.itemKey(key),
         UpdateExpression: `SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`,
-        ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
+        ConditionExpression: condition?.ConditionExpression,
+        ExpressionAttributeNames: { ...Object.fromEntries(names.map((name) => [`#${name}`, name])), ...condition?.names },
         ExpressionAttributeValues: marshall(Object.fromEntries(names.map((name) => [`:${name}`, attributes[name]]))),
       }),
     );

@@ -5,7 +5,7 @@ import { fromInstanceMetadata } from '@smithy/credential-provider-imds';
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { isoTime, systemClock as clock } from '../protocol/clock';
-import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, BOOT_LOG_PATH } from '../protocol/environment';
+import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, AWS_ATTEMPTS, BOOT_LOG_PATH } from '../protocol/environment';
 import { mailbox } from '../protocol/keys';
 import { Agent, type AgentLog } from './agent';
 import { DockerSocket } from './docker-socket';
@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
 
-  const client = { region: config.region, credentials: fromInstanceMetadata({ maxRetries: 5 }) };
+  const client = { region: config.region, maxAttempts: AWS_ATTEMPTS, credentials: fromInstanceMetadata({ maxRetries: 5 }) };
   const agent = new Agent({
     config,
     identity,

@@ -11,6 +11,8 @@ export interface Local {
   /** Undefined while no engine answers. */
   swarm?: LocalSwarm;
   command?: Command;
+  /** Its tombstone stands: it begins nothing any more. */
+  leaving: boolean;
   /** Docker still works on our last request to init, join or leave. */
   busy: boolean;
 }
@@ -22,21 +24,24 @@ export type Step =
   | { kind: 'init'; command: CommandOf<'init'> }
   | { kind: 'join'; command: CommandOf<'join'> }
   | { kind: 'leave'; reason: string }
+  /** Ends a join that Docker goes on with. Refused by an engine that has become a manager meanwhile. */
+  | { kind: 'end-join'; reason: string }
   /** The command is not carried out; the reason goes into the report. */
   | { kind: 'refuse'; command: Command; reason: string }
   /** What the command wants is so. */
   | { kind: 'done'; command: Command };
 
-export function nextStep({ now, instanceId, volume, swarm, command, busy }: Local): Step {
+export function nextStep({ now, instanceId, volume, swarm, command, leaving, busy }: Local): Step {
+  if (leaving && !(swarm && isJoining(swarm))) return { kind: 'rest', reason: 'This instance leaves.' };
   if (volume && !volume.mounted) {
     return volume.device ? { kind: 'mount-volume', device: volume.device } : { kind: 'rest', reason: 'The volume is not attached yet.' };
   }
   if (!swarm) return { kind: 'start-engine' };
   if (busy) return { kind: 'rest', reason: 'The engine works on the last request.' };
   const expired = command !== undefined && now >= command.expiresAt;
-  // Without a node id nothing was ever joined: what is pending is a join of ours that Docker keeps trying in the background. https://github.com/moby/moby/issues/25432
-  const joinGoesOn = (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;
-  if (joinGoesOn && (command?.kind !== 'join' || expired)) return { kind: 'leave', reason: 'A join goes on in the background, and no valid command asks for it.' };
+  // An engine that makes a swarm looks the same for a moment.
+  if (isJoining(swarm) && command?.kind === 'init' && !leaving) return { kind: 'rest', reason: 'The engine makes the swarm.' };
+  if (isJoining(swarm) && (leaving || command?.kind !== 'join' || expired)) return { kind: 'end-join', reason: 'A join goes on in the background, and no valid command asks for it.' };
   if (!command) return { kind: 'rest', reason: 'No command.' };
   if (command.instanceId !== instanceId) return { kind: 'refuse', command, reason: 'It is meant for another instance.' };
   if (isSo(command, swarm)) return { kind: 'done', command };
@@ -51,6 +56,11 @@ export function nextStep({ now, instanceId, volume, swarm, command, busy }: Loca
       if (swarm.state === 'active') return { kind: 'refuse', command, reason: 'This node is a member of another swarm.' };
       return swarm.state === 'inactive' ? { kind: 'join', command } : { kind: 'rest', reason: `The engine's swarm part is ${swarm.state}.` };
   }
+}
+
+/** Without a node id nothing was ever joined: what is pending is a join of ours that Docker keeps trying in the background. https://github.com/moby/moby/issues/25432 */
+function isJoining(swarm: LocalSwarm): boolean {
+  return (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;
 }
 
 function isSo(command: Command, swarm: LocalSwarm): boolean {

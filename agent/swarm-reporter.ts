@@ -13,6 +13,11 @@ import type { Mailbox } from './mailbox';
 export const REFRESH_MS = 30_000;
 /** The same while the join tokens are not published: whoever refused or missed them may take them now. */
 const UNPUBLISHED_MS = 5_000;
+/**
+ * What a leader answers whose swarm has no key to its own certificates: its engine was killed in the middle of making the swarm, and made the rest up when it was started again (seen on Docker 20.10, 130 ms
+ * after the request). Nobody can ever join it, and no change of it is ever accepted.
+ */
+const STILLBORN = 'there must be at least one valid, reachable external CA corresponding to the current CA certificate';
 /** Between two tries to commit the fence. */
 const FENCE_PAUSE_MS = 50;
 
@@ -38,6 +43,11 @@ export class SwarmReporter {
     const report = await this.fenced();
     await this.mailbox.writeSwarmReport(encodeSwarmReport(report));
     this.written = { nodes: JSON.stringify(report.nodes), tokens: digest, at: now };
+  }
+
+  /** Whether this error says that the swarm was never finished, and nobody but this node is in it: then nothing is lost with it. */
+  async isStillborn(error: unknown): Promise<boolean> {
+    return error instanceof EngineError && error.message.includes(STILLBORN) && (await this.engine.nodes()).length === 1;
   }
 
   /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */

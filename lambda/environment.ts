@@ -2,21 +2,25 @@
 import * as v from 'valibot';
 import { environmentVariables, seatsSchema, swarmSettingsSchema, type Seats, type SwarmSettings } from '../protocol/environment';
 
-/** @throws Error naming the variable when it is missing. */
-function required(name: keyof typeof environmentVariables): string {
-  const variable = environmentVariables[name];
-  const value = process.env[variable];
-  if (!value) throw new Error(`The environment variable ${variable} is not set. It is set by the constructs; deploy the stack again.`);
-  return value;
-}
+/** Environment variables by name, as `process.env` has them. */
+export type Variables = Record<string, string | undefined>;
 
-export const environment = {
-  cluster: () => required('cluster'),
-  tokenTable: () => required('tokenTable'),
-  reportTable: () => required('reportTable'),
-  managerRoleId: () => required('managerRoleId'),
-  workerRoleId: () => required('workerRoleId'),
-  joinQueueUrl: () => required('joinQueueUrl'),
-  seats: (): Seats => v.parse(seatsSchema, JSON.parse(required('seats'))),
-  swarmSettings: (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(required('swarmSettings'))),
-};
+export class Environment {
+  constructor(private readonly variables: Variables) {}
+
+  cluster = () => this.required('cluster');
+  tokenTable = () => this.required('tokenTable');
+  reportTable = () => this.required('reportTable');
+  roleIds = () => ({ manager: this.required('managerRoleId'), worker: this.required('workerRoleId') });
+  joinQueueUrl = () => this.required('joinQueueUrl');
+  seats = (): Seats => v.parse(seatsSchema, JSON.parse(this.required('seats')));
+  swarmSettings = (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(this.required('swarmSettings')));
+
+  /** @throws Error naming the variable when it is missing. */
+  private required(name: keyof typeof environmentVariables): string {
+    const variable = environmentVariables[name];
+    const value = this.variables[variable];
+    if (!value) throw new Error(`The environment variable ${variable} is not set. It is set by the constructs; deploy the stack again.`);
+    return value;
+  }
+}

@@ -154,15 +154,18 @@ export class NodeLifecycle extends Construct {
       inlinePolicies: { Hooks: toPolicyDocument([sendMessages([this.joinQueue.queueArn, this.leaveQueue.queueArn])]) },
     });
 
+    const whereTheyMeet = {
+      [env.cluster]: this.cluster,
+      [env.tokenTable]: tokenTable.tableName,
+      [env.reportTable]: reportTable.tableName,
+      [env.managerRoleId]: this.managerRole.role.roleId,
+      [env.workerRoleId]: this.workerRole.role.roleId,
+    };
     this.join = new ClusterFunction(this, 'NodeJoin', {
       name: 'node-join',
       description: 'Brings launched instances into the swarm.',
       environment: {
-        [env.cluster]: this.cluster,
-        [env.tokenTable]: tokenTable.tableName,
-        [env.reportTable]: reportTable.tableName,
-        [env.managerRoleId]: this.managerRole.role.roleId,
-        [env.workerRoleId]: this.workerRole.role.roleId,
+        ...whereTheyMeet,
         // Seats are added after this construct is made.
         [env.seats]: Lazy.string({ produce: () => stack.toJsonString(this.seats) }),
         [env.swarmSettings]: stack.toJsonString(settings),
@@ -178,8 +181,12 @@ export class NodeLifecycle extends Construct {
     const leave = new ClusterFunction(this, 'NodeLeave', {
       name: 'node-leave',
       description: 'Takes leaving instances out of the swarm.',
-      environment: { [env.cluster]: this.cluster },
-      statements: [...nodeLeaveStatements(this.cluster, place), receiveMessages(this.leaveQueue.queueArn)],
+      environment: whereTheyMeet,
+      statements: [
+        ...nodeLeaveStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn }, this.cluster, place),
+        receiveMessages(this.leaveQueue.queueArn),
+        ...this.keyStatements,
+      ],
     });
     this.nodeJoin = this.join.function;
     this.nodeLeave = leave.function;

@@ -30,8 +30,10 @@ export const membershipSchema = v.object({
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
   /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */
   admissions: v.record(instanceIdSchema, v.object({ group: text(255) })),
+  /** Until when (milliseconds since 1970) instances that were late while no quorum reported are not given up. */
+  extensions: v.optional(v.record(instanceIdSchema, whole), {}),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, workerJoins: {}, admissions: {} };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, workerJoins: {}, admissions: {}, extensions: {} };

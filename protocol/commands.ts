@@ -51,3 +51,9 @@ export const commandsCodec = codec(commandsSchema, 8 * 1024);
  * The agent erases the tokens from its report when it sees their digest here.
  */
 export const PUBLISHED_TOKENS_ATTRIBUTE = 'publishedTokens';
+
+/**
+ * Attribute of the `commands` item, and of the `report` item: since when this instance is leaving, in milliseconds since 1970. Set by node-leave, never removed. Where it stands no command
+ * to join can be written, and no report any more.
+ */
+export const TOMBSTONE_ATTRIBUTE = 'tombstone';

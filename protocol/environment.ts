@@ -6,11 +6,11 @@ import { ipv4Schema, nodeRoleSchema, text, whole } from './body';
 export const environmentVariables = {
   /** The value of the cluster tag. All functions. */
   cluster: 'CLUSTER',
-  /** Name of the token table. leader-token, node-join. */
+  /** Name of the token table. All functions. */
   tokenTable: 'TOKEN_TABLE',
-  /** Name of the report table. leader-token, node-join. */
+  /** Name of the report table. All functions. */
   reportTable: 'REPORT_TABLE',
-  /** Unique ids (`AROA...`) of the nodes' roles. leader-token, node-join. */
+  /** Unique ids (`AROA...`) of the nodes' roles. All functions. */
   managerRoleId: 'MANAGER_ROLE_ID',
   workerRoleId: 'WORKER_ROLE_ID',
   /** JSON of {@link seatsSchema}. node-join. */
@@ -20,6 +20,12 @@ export const environmentVariables = {
   /** URL of node-join's queue: leader-token sends "look again" there. leader-token. */
   joinQueueUrl: 'JOIN_QUEUE_URL',
 } as const;
+
+/**
+ * Attempts of each request to AWS, by functions and agents alike. The SDK's own three are too few where a thousand nodes join and are throttled: what fails for good is begun again from the start, with more
+ * requests than further attempts take.
+ */
+export const AWS_ATTEMPTS = 6;
 
 /** The seats that the deployment wants, with the constants of each. */
 export const seatsSchema = v.pipe(

@@ -11,27 +11,15 @@
  */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import type { DynamoDBStreamEvent } from 'aws-lambda';
 import { systemClock } from '../../protocol/clock';
-import { PARTITION_KEY } from '../../protocol/keys';
-import { environment } from '../environment';
+import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
 import { jsonLog } from '../log';
-import { publish, type Publisher } from './publish';
+import { leaderToken } from './handler';
 
-const publisher: Publisher = {
+export const handler = leaderToken({
   clock: systemClock,
   log: jsonLog(systemClock),
-  dynamodb: new DynamoDBClient(),
-  sqs: new SQSClient(),
-  tokenTable: environment.tokenTable(),
-  reportTable: environment.reportTable(),
-  managerRoleId: environment.managerRoleId(),
-  joinQueueUrl: environment.joinQueueUrl(),
-};
-
-export async function handler(event: DynamoDBStreamEvent): Promise<void> {
-  const mailboxes = new Set(event.Records.map(({ dynamodb }) => dynamodb?.Keys?.[PARTITION_KEY]?.S ?? ''));
-  const outcomes = await Promise.allSettled([...mailboxes].map((box) => publish(publisher, box)));
-  // One that fails keeps no other from being published, but is tried again.
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-}
+  variables: process.env,
+  dynamodb: new DynamoDBClient({ maxAttempts }),
+  sqs: new SQSClient({ maxAttempts }),
+});

@@ -6,7 +6,7 @@ import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
 import { membershipCodec, type Membership } from '../../protocol/cluster';
-import { commandsCodec } from '../../protocol/commands';
+import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { LAUNCH_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import type { Log } from '../log';
@@ -25,8 +25,11 @@ export interface Actor {
   roleIds: Record<'manager' | 'worker', string>;
 }
 
-/** Writes the membership record and the mailboxes, all or nothing. False when the lease was lost: nothing was written then. */
-export async function write(by: Actor, lease: Lease, membership: Membership, commands: Plan['commands']): Promise<boolean> {
+/** Nothing was written: the lease is no longer ours (`lost`), or these instances are leaving and may not be commanded (`leaving`). */
+export type Written = 'written' | 'lost' | { leaving: string[] };
+
+/** Writes the membership record and the mailboxes, all or nothing. */
+export async function write(by: Actor, lease: Lease, membership: Membership, commands: Plan['commands']): Promise<Written> {
   try {
     const transaction = () =>
       new TransactWriteItemsCommand({
@@ -41,7 +44,9 @@ export async function write(by: Actor, lease: Lease, membership: Membership, com
                 TableName: by.tokenTable,
                 Key: marshall({ [PARTITION_KEY]: mailbox(by.roleIds[role], instanceId), [SORT_KEY]: COMMANDS_KEY }),
                 UpdateExpression: 'SET #v = :v, #body = :body',
-                ExpressionAttributeNames: { '#v': 'v', '#body': 'body' },
+                // What is erased may be erased of a leaving instance too.
+                ConditionExpression: command ? 'attribute_not_exists(#tombstone)' : undefined,
+                ExpressionAttributeNames: { '#v': 'v', '#body': 'body', ...(command && { '#tombstone': TOMBSTONE_ATTRIBUTE }) },
                 ExpressionAttributeValues: marshall({ ':v': v, ':body': body }),
               },
             };
@@ -50,10 +55,15 @@ export async function write(by: Actor, lease: Lease, membership: Membership, com
       });
     await retryConflicts(by.clock, () => by.dynamodb.send(transaction()));
     for (const { instanceId, command, reason } of commands) by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', { instanceId, commandId: command?.id, reason });
-    return true;
+    return 'written';
   } catch (error) {
-    if (error instanceof TransactionCanceledException && error.CancellationReasons?.[0]?.Code === 'ConditionalCheckFailed') return false;
-    throw error;
+    if (!(error instanceof TransactionCanceledException)) throw error;
+    const [ofLease, , ...ofCommands] = (error.CancellationReasons ?? []).map(({ Code }) => Code === 'ConditionalCheckFailed');
+    if (ofLease) return 'lost';
+    const leaving = commands.filter((_, n) => ofCommands[n]).map(({ instanceId }) => instanceId);
+    if (leaving.length === 0) throw error;
+    by.log('info', 'Instances that are leaving are not commanded any more.', { instances: leaving.join(', ').slice(0, 500) });
+    return { leaving };
   }
 }
 

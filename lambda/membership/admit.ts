@@ -5,7 +5,7 @@
  * - Seat 0 makes the swarm, once in the cluster's life: the claim names the volume, and only an instance with that very volume may repeat it.
  * - Managers join one at a time, and only while every member is reachable and every node's role equals its membership. Workers join in bounded parallel.
  * - A node is admitted when the leader's list shows it Ready, in its role, under the node id that its own mailbox reports, with its own instance id as label.
- * - Past its deadline an instance is abandoned, unless a swarm exists whose quorum does not report: it may carry that quorum.
+ * - Past its deadline an instance is abandoned, unless a swarm exists whose quorum does not report: if it ever spoke it may carry that quorum, and gets time again once one does.
  *
  * Pure: reads an observation, returns what to write and what to do.
  */
@@ -13,17 +13,18 @@ import { isIPv4 } from 'node:net';
 import type { NodeRole } from '../../protocol/body';
 import type { Command, CommandOf } from '../../protocol/commands';
 import type { Membership } from '../../protocol/cluster';
+import type { Report } from '../../protocol/report';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { Instance, Observation } from './observation';
 
 /** From the launch of an instance until it is given up, if it has not become a Ready node by then. Shorter than the hook's heartbeat timeout. */
 export const ADMISSION_DEADLINE_MS = 10 * 60_000;
+/** Until when an instance is not given up after a look that found it late, but no quorum: once the quorum reports again, it has some of this time left to become Ready. */
+export const EXTENSION_MS = 5 * 60_000;
 /** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */
 export const COMMAND_MS = 60_000;
 /** Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the membership record and a manager fit one transaction. */
 export const WORKER_JOINS = 90;
-/** How long after its expiry a manager's command may still take effect: Docker itself gives a join 20 s, and the agent then ends it. Until then no other manager changes. */
-export const COMMAND_GRACE_MS = 40_000;
 /** Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must not outgrow its bound. */
 export const OPEN_ADMISSIONS = 200;
 /** A swarm has seven managers at most; should it have more for a while, seven of them are enough to join by. */
@@ -64,6 +65,9 @@ class Admission {
   private readonly alarms: Plan['alarms'] = [];
   private readonly membership: Membership;
   private readonly waiting: Instance[];
+  /** Instances that are not on their way out, by id. */
+  private readonly present: Map<string, Instance>;
+  private readonly nodes: Map<string, SwarmNode>;
   private readonly quorumVisible: boolean;
 
   constructor(
@@ -72,6 +76,8 @@ class Admission {
   ) {
     this.membership = structuredClone(observed.membership);
     this.waiting = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
+    this.present = new Map(observed.instances.filter(({ lifecycleState }) => /^(Pending|InService)/.test(lifecycleState)).map((instance) => [instance.instanceId, instance]));
+    this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
   }
 
@@ -83,7 +89,7 @@ class Admission {
     this.admitManager();
     this.admitWorkers();
     for (const [instanceId, { group }] of Object.entries(this.membership.admissions)) {
-      const { stack } = this.observed.instances.find((one) => one.instanceId === instanceId)!.group;
+      const { stack } = this.present.get(instanceId)!.group;
       this.effects.push({ kind: 'admit', instanceId, group, ...stack, reason: 'The leader reports it Ready, in its role and under its own instance id.' });
     }
     const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
@@ -93,15 +99,13 @@ class Admission {
   /** Joins in flight that came to an end: the node is Ready, or its instance left, or its time is over. The token goes from its mailbox. */
   private settleJoins(): void {
     const { managerChange, workerJoins } = this.membership;
-    if (managerChange) {
-      const end = this.endOfJoin(managerChange.instanceId, managerChange.expiresAt + COMMAND_GRACE_MS);
-      if (end) {
-        this.membership.managerChange = null;
-        this.tell(managerChange.instanceId, 'manager', null, end);
-      }
+    const managerEnd = managerChange && this.endOfManagerChange(managerChange);
+    if (managerEnd) {
+      this.membership.managerChange = null;
+      this.tell(managerChange.instanceId, 'manager', null, managerEnd);
     }
     for (const [instanceId, { expiresAt }] of Object.entries(workerJoins)) {
-      const end = this.endOfJoin(instanceId, expiresAt);
+      const end = this.endOfWorkerJoin(instanceId, expiresAt);
       if (!end) continue;
       delete workerJoins[instanceId];
       this.tell(instanceId, 'worker', null, end);
@@ -112,18 +116,34 @@ class Admission {
     this.commands.set(instanceId, { instanceId, role, command, reason });
   }
 
-  private endOfJoin(instanceId: string, expiresAt: number): string | undefined {
-    const instance = this.observed.instances.find((one) => one.instanceId === instanceId);
-    if (!instance || !/^(Pending|InService)/.test(instance.lifecycleState)) return 'Its instance left.';
+  private endOfWorkerJoin(instanceId: string, expiresAt: number): string | undefined {
+    const instance = this.present.get(instanceId);
+    if (!instance) return 'Its instance left.';
     if (this.readyNode(instance)) return 'It has joined.';
     return this.observed.now >= expiresAt ? 'Its command expired.' : undefined;
   }
 
-  /** An instance that left before its hook was continued is not admitted any more. */
+  /**
+   * The change of a manager belongs to its seat: what an instance began, its successor goes on with, by what lies on the volume. Nor does it end by the clock: Docker goes on with a join in the
+   * background, and with its agent dead nobody ends it, however long ago the command expired. So the engine itself has to say, under that very command or behind that very volume, that it has nothing.
+   */
+  private endOfManagerChange({ seat, instanceId, commandId, expiresAt }: NonNullable<Membership['managerChange']>): string | undefined {
+    for (const holder of this.present.values()) {
+      const { report } = holder;
+      if (holder.group.seat !== seat) continue;
+      if (this.readyNode(holder)) return 'It has joined.';
+      if (report?.swarm?.state !== 'inactive') continue;
+      if (holder.instanceId !== instanceId) return 'Its instance left, and its volume holds no membership.';
+      const { lastCommand } = report;
+      if (this.observed.now >= expiresAt && lastCommand?.id === commandId && lastCommand.outcome !== 'done') return 'Its command expired.';
+    }
+    return undefined;
+  }
+
+  /** An instance that left before its hook was continued is not admitted any more, nor waited for. */
   private settleAdmissions(): void {
-    for (const instanceId of Object.keys(this.membership.admissions)) {
-      const instance = this.observed.instances.find((one) => one.instanceId === instanceId);
-      if (!instance || !/^(Pending|InService)/.test(instance.lifecycleState)) delete this.membership.admissions[instanceId];
+    for (const record of [this.membership.admissions, this.membership.extensions]) {
+      for (const instanceId of Object.keys(record)) if (!this.present.has(instanceId)) delete record[instanceId];
     }
   }
 
@@ -139,27 +159,34 @@ class Admission {
   }
 
   private consider(instance: Instance): void {
-    const { instanceId, group, report, ec2 } = instance;
+    const { instanceId, group, report } = instance;
     if (this.membership.admissions[instanceId]) return;
-    if (this.readyNode(instance)) {
-      this.membership.admissions[instanceId] = { group: group.name };
-      return;
-    }
-    if (ec2 && this.observed.now - ec2.launchedAt >= ADMISSION_DEADLINE_MS) return this.pastDeadline(instance);
     if (report?.swarm?.swarmId && this.observed.leader && report.swarm.swarmId !== this.observed.leader.swarmId) {
       this.alarms.push({ instanceId, reason: 'It is a member of another swarm than this cluster. It is not admitted.' });
+    } else if (this.readyNode(instance)) {
+      this.membership.admissions[instanceId] = { group: group.name };
+      delete this.membership.extensions[instanceId];
       return;
+    }
+    if (this.isLate(instance)) {
+      const minutes = ADMISSION_DEADLINE_MS / 60_000;
+      if (!this.observed.leader || this.quorumVisible || !this.mayCarryQuorum(instance)) {
+        this.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch.` });
+        return;
+      }
+      this.membership.extensions[instanceId] = this.observed.now + EXTENSION_MS;
+      this.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch, but no quorum reports, so nothing is thrown away.` });
     }
     if (report && group.role === 'manager') this.attachVolume(instance);
   }
 
-  private pastDeadline({ instanceId, group }: Instance): void {
-    const minutes = ADMISSION_DEADLINE_MS / 60_000;
-    if (this.observed.leader && !this.quorumVisible) {
-      this.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch, but no quorum reports, so nothing is thrown away.` });
-    } else {
-      this.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch.` });
-    }
+  /** Who has never spoken and holds no volume has no part in any quorum: its user data failed, and waiting for it could last for ever. */
+  private mayCarryQuorum({ instanceId, report }: Instance): boolean {
+    return report !== undefined || this.observed.volumes.some(({ attachedTo }) => attachedTo === instanceId);
+  }
+
+  private isLate({ instanceId, ec2 }: Instance): boolean {
+    return ec2 !== undefined && this.observed.now >= Math.max(ec2.launchedAt + ADMISSION_DEADLINE_MS, this.membership.extensions[instanceId] ?? 0);
   }
 
   private attachVolume({ instanceId, group, ec2 }: Instance): void {
@@ -251,10 +278,29 @@ class Admission {
     };
   }
 
-  /** Every member of raft is reachable, and every manager is a member. */
+  /** Every member of raft is reachable and a manager, and nobody is on the way to become one. */
   private managersSettled(): boolean {
     const { nodes } = this.observed;
-    return nodes.some(({ manager }) => manager) && nodes.every(({ role, manager }) => (role === 'manager' ? manager?.reachability === 'reachable' : !manager));
+    const members = nodes.filter(({ manager }) => manager);
+    const settled = members.length > 0 && members.every(({ role, manager }) => role === 'manager' && manager!.reachability === 'reachable');
+    const onTheWay = nodes.filter(({ role, manager }) => role === 'manager' && !manager);
+    return settled && (onTheWay.length === 0 || (onTheWay.every(neverSeen) && this.everySeatIsKnown()));
+  }
+
+  /**
+   * A manager in the list that is no member of raft and was never seen got its certificate, and no further. Either its engine goes on with it, now or when it is started again, or its engine died before the certificate was on
+   * its disk (seen on Docker 20.10): then it is nobody for ever. It is nobody when every seat's engine speaks and is either a member or has nothing.
+   * A seat without an instance hides nobody: its last change is over, so that its volume holds nothing, or a member that is not reachable now, which keeps the others waiting anyway. And its group may depend on the seat that waits here.
+   */
+  private everySeatIsKnown(): boolean {
+    return this.observed.seats.every(({ seat, volumeId }) => {
+      const holders = this.observed.instances.filter(({ group }) => group.seat === seat);
+      return holders.every(({ report }) => report?.volume?.state === 'mounted' && report.volume.id === volumeId && (report.swarm?.state === 'inactive' || this.isMember(report)));
+    });
+  }
+
+  private isMember({ swarm }: Report): boolean {
+    return swarm?.state === 'active' && swarm.nodeId !== undefined && this.nodes.get(swarm.nodeId)?.manager !== undefined;
   }
 
   private managerAddresses(): string[] {
@@ -269,13 +315,13 @@ class Admission {
     // The engine calls itself pending for half a second after the leader has found it Ready; its identity does not change any more.
     const nodeId = swarm?.state === 'active' || swarm?.state === 'pending' ? swarm.nodeId : undefined;
     if (nodeId === undefined) return undefined;
-    return this.observed.nodes.find(
-      (node) =>
-        node.id === nodeId &&
-        node.instanceId === instanceId &&
-        node.role === group.role &&
-        node.state === 'ready' &&
-        (group.role === 'worker' || node.manager?.reachability === 'reachable'),
-    );
+    const node = this.nodes.get(nodeId);
+    const ready = node?.instanceId === instanceId && node.role === group.role && node.state === 'ready' && (group.role === 'worker' || node.manager?.reachability === 'reachable');
+    return ready ? node : undefined;
   }
+}
+
+/** No engine has ever spoken to the swarm as this node. */
+function neverSeen({ hostname, state }: SwarmNode): boolean {
+  return hostname === '' && state === 'unknown';
 }

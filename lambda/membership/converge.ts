@@ -26,12 +26,15 @@ export async function converge(by: Converger): Promise<void> {
     return;
   }
   let released = false;
+  /** Found out by the tombstone in their mailbox: Auto Scaling may be slower to tell. */
+  const leaving = new Set<string>();
   try {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const observed = await by.observe();
+      observed.instances = observed.instances.filter(({ instanceId }) => !leaving.has(instanceId));
       const plan = by.plan(observed);
       for (const { instanceId, reason } of plan.alarms) by.log('error', reason, { metric: 'MembershipAlarms', instanceId });
-      const progress = await carryOutPlan(by, lease, observed, plan);
+      const progress = await carryOutPlan(by, lease, observed, plan, leaving);
       if (progress === 'lost') break;
       released = progress === 'none' && (await by.lease.release(lease));
       if (released) return;
@@ -45,10 +48,15 @@ export async function converge(by: Converger): Promise<void> {
 }
 
 /** What a plan changed: nothing, something that is worth another look, or that the lease is no longer ours. */
-async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, plan: Plan): Promise<'none' | 'some' | 'lost'> {
+async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, plan: Plan, leaving: Set<string>): Promise<'none' | 'some' | 'lost'> {
   let changed = false;
   if (plan.membership !== observed.membership || plan.commands.length > 0) {
-    if (!(await write(by, lease, plan.membership, plan.commands))) return 'lost';
+    const written = await write(by, lease, plan.membership, plan.commands);
+    if (written === 'lost') return 'lost';
+    if (written !== 'written') {
+      for (const instanceId of written.leaving) leaving.add(instanceId);
+      return 'some';
+    }
     changed = true;
   }
   // What is asked of AWS knows no condition on the lease: at least it was ours a moment ago.
@@ -62,7 +70,7 @@ async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, 
   if (admitted.length > 0) {
     const settled: Membership = structuredClone(plan.membership);
     for (const instanceId of admitted) delete settled.admissions[instanceId];
-    if (!(await write(by, lease, settled, []))) return 'lost';
+    if ((await write(by, lease, settled, [])) === 'lost') return 'lost';
   }
   return changed || admitted.length > 0 ? 'some' : 'none';
 }

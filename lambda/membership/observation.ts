@@ -24,9 +24,9 @@ export interface Instance {
   group: Group;
   /** As Auto Scaling names it: `Pending:Wait`, `InService`, ... */
   lifecycleState: string;
-  /** Absent when EC2 was not asked (instances in service) or does not know it yet. */
+  /** Absent when EC2 was not asked or does not know it yet. */
   ec2?: { state: string; address?: string; launchedAt: number };
-  /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook. */
+  /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and, while a manager does, for managers in service. */
   report?: Report;
 }
 

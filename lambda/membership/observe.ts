@@ -33,12 +33,14 @@ export async function observe(by: Observer): Promise<Observation> {
   const [records, instances] = await Promise.all([clusterRecords(by), groupMembers(by.autoScaling, by.cluster)]);
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const managersWait = waiting.some(({ group }) => group.role === 'manager');
+  // A manager is admitted by what all managers say, not by its own word alone.
+  const heard = managersWait ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (lifecycleState === 'InService' && group.role === 'manager')) : waiting;
   const [ec2, reports, volumes] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
-    readReports(by, waiting),
+    readReports(by, heard),
     managersWait ? describeVolumes(by) : [],
   ]);
-  for (const instance of waiting) {
+  for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
     instance.report = believable(by, instance, reports.get(instance.instanceId));
   }

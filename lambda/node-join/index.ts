@@ -11,47 +11,16 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { systemClock } from '../../protocol/clock';
-import { environment } from '../environment';
+import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
 import { jsonLog } from '../log';
-import { admit } from '../membership/admit';
-import { converge, type Converger } from '../membership/converge';
-import { LeaseRow } from '../membership/lease';
-import { observe } from '../membership/observe';
+import { nodeJoin } from './handler';
 
-const clock = systemClock;
-const log = jsonLog(clock);
-const dynamodb = new DynamoDBClient();
-const ec2 = new EC2Client();
-const autoScaling = new AutoScalingClient();
-const tokenTable = environment.tokenTable();
-const roleIds = { manager: environment.managerRoleId(), worker: environment.workerRoleId() };
-const observer = {
-  clock,
-  log,
-  dynamodb,
-  ec2,
-  autoScaling,
-  cluster: environment.cluster(),
-  tokenTable,
-  reportTable: environment.reportTable(),
-  roleIds,
-  seats: environment.seats(),
-  settings: environment.swarmSettings(),
-};
-const converger: Converger = {
-  clock,
-  log,
-  dynamodb,
-  ec2,
-  autoScaling,
-  cloudFormation: new CloudFormationClient(),
-  tokenTable,
-  roleIds,
-  lease: new LeaseRow(dynamodb, tokenTable, clock),
-  observe: () => observe(observer),
-  plan: (observed) => admit(observed, () => clock.uuid()),
-};
-
-export async function handler(): Promise<void> {
-  await converge(converger);
-}
+export const handler = nodeJoin({
+  clock: systemClock,
+  log: jsonLog(systemClock),
+  variables: process.env,
+  dynamodb: new DynamoDBClient({ maxAttempts }),
+  ec2: new EC2Client({ maxAttempts }),
+  autoScaling: new AutoScalingClient({ maxAttempts }),
+  cloudFormation: new CloudFormationClient({ maxAttempts }),
+});

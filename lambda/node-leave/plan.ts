@@ -1,8 +1,10 @@
 /** Which terminate hooks may be completed now. */
+import type { NodeRole } from '../../protocol/body';
 import type { Instance } from '../membership/observation';
 
 export interface Completion {
   instanceId: string;
+  role: NodeRole;
   group: string;
   reason: string;
 }
@@ -10,5 +12,5 @@ export interface Completion {
 export function plan(instances: Instance[]): Completion[] {
   return instances
     .filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait')
-    .map(({ instanceId, group }) => ({ instanceId, group: group.name, reason: `Auto Scaling terminates this ${group.role}, and its hook holds nothing back.` }));
+    .map(({ instanceId, group: { role, name } }) => ({ instanceId, role, group: name, reason: `Auto Scaling terminates this ${role}, and its hook holds nothing back.` }));
 }

@@ -77,8 +77,12 @@ export function attachVolume(seat: number, volumeId: string, place: Place): Stat
   return { sid: `AttachVolumeOfSeat${seat}`, actions: ['ec2:AttachVolume'], resources: [`arn:${place.partition}:ec2:${place.region}:${place.account}:volume/${volumeId}`] };
 }
 
-export function nodeLeaveStatements(cluster: string, place: Place): Statement[] {
-  return completeHooks(cluster, place);
+export function nodeLeaveStatements(arns: { tokenTable: string; reportTable: string }, cluster: string, place: Place): Statement[] {
+  return [
+    { sid: 'SetTombstones', actions: ['dynamodb:UpdateItem'], resources: [arns.tokenTable] },
+    { sid: 'CloseReports', actions: ['dynamodb:PutItem'], resources: [arns.reportTable] },
+    ...completeHooks(cluster, place),
+  ];
 }
 
 /**

@@ -73,13 +73,17 @@ const dockerWaitsForVolume = write(
 ConditionPathIsMountPoint=/var/lib/docker`,
 );
 
-/** KillMode: stopping the agent leaves what it started and mounted. */
+/**
+ * KillMode: stopping the agent leaves what it started and mounted. StartLimitIntervalSec: systemd would never start a unit again that ended five times within ten seconds, which an IMDS that is slow while
+ * the node boots is enough for. https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#StartLimitIntervalSec=interval
+ */
 const unit = `\
 cat > /etc/systemd/system/${AGENT_SERVICE}.service <<END_OF_FILE
 [Unit]
 Description=Agent of cdk-docker-swarm
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=$node ${AGENT_BUNDLE_PATH}

@@ -6,7 +6,7 @@ import type { Host } from '../../agent/host';
 import { Mailbox } from '../../agent/mailbox';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
 import { reportCodec, tokensDigest, type Report } from '../../protocol/report';
-import { decodeSwarmReport } from '../../protocol/swarm';
+import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
 import { DynamoDb } from '../../rehearsal/aws/dynamodb';
 import { VirtualClock } from '../../rehearsal/virtual-clock';
 
@@ -24,6 +24,10 @@ class OneNodeEngine implements Engine {
   labels: Record<string, string> = {};
   joins: string[] = [];
   joinWorks = true;
+  /** As an engine that was killed while it made the swarm. */
+  stillborn = false;
+  otherNodes: SwarmNode[] = [];
+  inits = 0;
   /** So often somebody else changes the swarm right before our own change. */
   othersChange = 0;
 
@@ -32,6 +36,7 @@ class OneNodeEngine implements Engine {
     return { version: '25.0.8', swarm: this.local };
   }
   async initSwarm() {
+    this.inits++;
     this.local = { state: 'active', nodeId, swarmId, controlAvailable: true };
   }
   async joinSwarm({ remote }: { remote: string }) {
@@ -40,23 +45,27 @@ class OneNodeEngine implements Engine {
     this.local = { state: 'active', nodeId, controlAvailable: false };
   }
   async leaveSwarm() {
+    this.stillborn = false;
     this.local = { state: 'inactive', controlAvailable: false };
   }
   async swarm() {
     return { swarmId, version: this.version, labels: this.labels, tokens };
   }
   async labelSwarm(version: number, labels: Record<string, string>) {
+    if (this.stillborn) throw new EngineError(500, 'rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA corresponding to the current CA certificate');
     if (this.othersChange-- > 0) this.version++;
     if (version !== this.version) throw new EngineError(500, 'rpc error: code = Unknown desc = update out of sequence');
     Object.assign(this.labels, labels);
     this.version++;
   }
   async nodes() {
-    return [{ id: nodeId, hostname: 'm', role: 'manager' as const, availability: 'active' as const, state: 'ready' as const, instanceId, manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' } }];
+    return [...this.otherNodes, { id: nodeId, hostname: 'm', role: 'manager' as const, availability: 'active' as const, state: 'ready' as const, instanceId, manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' } }];
   }
   async isLeader() {
     return true;
   }
+  async updateNode() {}
+  async removeNode() {}
   watchNodes(_onEvent: () => void, signal: AbortSignal) {
     return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   }
@@ -122,6 +131,37 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
 const command = { id: 'c1', instanceId, reason: 'test' };
 const initCommand = (now: number): Command => ({ ...command, kind: 'init', expiresAt: now + 60_000, volumeId: 'vol-1', advertiseAddress: '10.0.0.1', addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 });
 const joinCommand = (now: number): Command => ({ ...command, kind: 'join', role: 'worker', expiresAt: now + 60_000, token: tokens.worker, swarmId, managers: ['10.0.0.1', '10.0.1.1', '10.0.2.1'] });
+
+describe('a swarm whose engine was killed in the middle of making it', () => {
+  const born = async (prepare: (node: ReturnType<typeof start>) => Promise<void> | void, attributes = {}) => {
+    const node = start('manager');
+    node.volume.attached = true;
+    node.engine.stillborn = true;
+    await prepare(node);
+    await node.tell(initCommand(node.clock.now()), attributes);
+    await node.pass(5_000);
+    await node.end();
+    return node;
+  };
+
+  it('is left and made anew: nobody ever knew it', async () => {
+    const { engine, swarmReport } = await born(() => undefined);
+    expect(engine.inits).toBe(2);
+    expect(swarmReport().ok).toBe(true);
+  });
+
+  it('is not left when another node is in it', async () => {
+    const other: SwarmNode = { id: 'o'.repeat(25), hostname: 'w', role: 'worker', availability: 'active', state: 'down' };
+    const { engine, logged } = await born((node) => void node.engine.otherNodes.push(other));
+    expect(engine.inits).toBe(1);
+    expect(logged.join()).toContain('external CA');
+  });
+
+  it('is not left when its tokens were published', async () => {
+    const { engine } = await born(() => undefined, { publishedTokens: 'digest' });
+    expect(engine.inits).toBe(1);
+  });
+});
 
 describe('the agent of a manager', () => {
   it('speaks before its volume is there, starts the engine behind it, makes the swarm, and reports it with a fence', async () => {

@@ -27,15 +27,20 @@ describe('the next step of the agent', () => {
     ['has joined', { swarm: member, command: join }, 'done'],
     ['has joined, though the command expired meanwhile', { now: 9_000, swarm: member, command: join }, 'done'],
     ['waits while Docker goes on joining in the background', { swarm: { state: 'pending', controlAvailable: false }, command: join }, 'rest'],
-    ['ends a background join when its command expired', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, command: join }, 'leave'],
-    ['ends a background join that nobody asks for', { swarm: { state: 'error', controlAvailable: false } }, 'leave'],
+    ['ends a background join when its command expired', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, command: join }, 'end-join'],
+    ['ends a background join that nobody asks for', { swarm: { state: 'error', controlAvailable: false } }, 'end-join'],
+    ['lets an engine finish the swarm that it makes, whatever the hour', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, volume: mounted, command: init }, 'rest'],
     ['never leaves with an identity of its own, whatever state it starts in', { swarm: { ...member, state: 'pending' } }, 'rest'],
     ['never leaves with an identity of its own in an error', { now: 2_000, swarm: { ...member, state: 'error' }, command: join }, 'refuse'],
     ['refuses to join a second swarm', { swarm: { ...member, swarmId: 'o'.repeat(25) }, command: join }, 'refuse'],
     ['refuses a command for another instance', { swarm: inactive, command: { ...join, instanceId: 'i-0fedcba9876543210' } }, 'refuse'],
     ['leaves when told to', { swarm: member, command: leave }, 'leave'],
     ['has left', { swarm: inactive, command: leave }, 'done'],
+    ['begins no join once it is leaving', { swarm: inactive, command: join, leaving: true }, 'rest'],
+    ['mounts nothing once it is leaving', { volume: { id: 'vol-1', mounted: false, device: '/dev/sdf' }, leaving: true }, 'rest'],
+    ['ends a background join once it is leaving', { swarm: { state: 'pending', controlAvailable: false }, command: join, leaving: true }, 'end-join'],
+    ['stays a member while it is leaving', { swarm: member, leaving: true }, 'rest'],
   ])('%s', (_, local, kind) => {
-    expect(nextStep({ now: 1_000, instanceId, busy: false, ...local }).kind).toBe(kind);
+    expect(nextStep({ now: 1_000, instanceId, busy: false, leaving: false, ...local }).kind).toBe(kind);
   });
 });

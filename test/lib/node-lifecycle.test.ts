@@ -38,7 +38,7 @@ test('all functions are small arm64 functions on Node.js 22 with a log group of 
 test('every function has the environment that the protocol names for it', () => {
   const names = (name: string) => Object.keys(fn(name).Environment.Variables).sort();
   expect(names('NodeJoin')).toEqual(['CLUSTER', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'SEATS', 'SWARM_SETTINGS', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
-  expect(names('NodeLeave')).toEqual(['CLUSTER']);
+  expect(names('NodeLeave')).toEqual(['CLUSTER', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
   expect(names('LeaderToken')).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
   expect(fn('NodeJoin').Environment.Variables.CLUSTER).toBe('Test/Swarm');
 });
@@ -136,9 +136,11 @@ test('node-join may do exactly this', () => {
   );
 });
 
-test('node-leave may complete hooks of this cluster, and read its queue', () => {
-  const actions = permissions('NodeLeave').map(({ action }) => action);
-  expect(actions.filter((action) => !/^(logs|sqs):/.test(action))).toEqual([
+test('node-leave may set tombstones, complete hooks of this cluster, and read its queue', () => {
+  const found = permissions('NodeLeave').filter(({ action }) => !/^(logs|sqs):/.test(action));
+  const tables = found.filter(({ action }) => action.startsWith('dynamodb:'));
+  expect(tables.map(({ action, on }) => `${action} ${on.replace(/[0-9A-F]{8}/, '')}`)).toEqual(['dynamodb:UpdateItem <SwarmTablesTokens.Arn>', 'dynamodb:PutItem <SwarmTablesReports.Arn>']);
+  expect(found.slice(tables.length).map(({ action }) => action)).toEqual([
     'autoscaling:DescribeAutoScalingGroups',
     'autoscaling:CompleteLifecycleAction',
     'autoscaling:RecordLifecycleActionHeartbeat',
@@ -205,7 +207,7 @@ test('with a given key, functions and nodes use it for the tables, node-join and
     viaTables,
     { StringEquals: { 'kms:ViaService': 'ec2.<region>.amazonaws.com' }, Bool: { 'kms:GrantIsForAWSResource': 'true' } },
   ]);
-  expect(permissions('NodeLeave', synthesised).some(({ action }) => action.startsWith('kms:'))).toBe(false);
+  expect(conditions(permissions('NodeLeave', synthesised), 'kms:CreateGrant').map(plain)).toEqual([viaTables]);
   const worker = statements(named(synthesised.of('AWS::IAM::Policy'), 'WorkerPolicy')[1].Properties.PolicyDocument);
   expect(conditions(worker, 'kms:Decrypt').map(plain)).toEqual([viaTables]);
   const keyPolicy = Object.values(synthesised.of('AWS::KMS::Key'))[0]!.Properties.KeyPolicy.Statement.filter(({ Sid }: any) => Sid);

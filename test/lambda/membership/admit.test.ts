@@ -1,4 +1,4 @@
-import { ADMISSION_DEADLINE_MS, admit, COMMAND_GRACE_MS, COMMAND_MS, LEADER_STALE_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
+import { ADMISSION_DEADLINE_MS, admit, COMMAND_MS, EXTENSION_MS, LEADER_STALE_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
 import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
 import { emptyMembership, type LeaderRecord } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
@@ -282,7 +282,7 @@ describe('admission', () => {
 });
 
 describe('past its deadline an instance', () => {
-  const late = (n: number, group: Group) => waiting(n, group, null, { ec2: { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
+  const late = (n: number, group: Group, report: Partial<Report> | null = {}) => waiting(n, group, report, { ec2: { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
 
   it('is abandoned while the quorum is visible', () => {
     expect(plan({ ...formed, instances: [late(10, workers)] }).effects).toMatchObject([{ kind: 'abandon', instanceId: idOf(10) }]);
@@ -296,28 +296,105 @@ describe('past its deadline an instance', () => {
     const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
     expect(plan({ ...formed, leader: silent, instances: [late(0, seatGroup(0))] }).effects).toMatchObject([{ kind: 'extend-hook', instanceId: idOf(0) }]);
   });
+
+  it.each([
+    ['a worker', 20, workers, 'abandon'],
+    ['a seat without its volume', 20, seatGroup(1), 'abandon'],
+    ['a seat with its volume', 0, seatGroup(0), 'extend-hook'],
+  ])('is abandoned even without a quorum when it has never spoken and holds no volume: %s', (_, n, group, kind) => {
+    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+    expect(plan({ ...formed, leader: silent, instances: [late(n, group, null)] }).effects.map((effect) => effect.kind)).toEqual([kind]);
+  });
+
+  it('gets its volume all the same: the quorum may wait for it', () => {
+    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+    const speaks = waiting(0, seatGroup(0), { volume: { id: 'vol-0', state: 'waiting' }, engine: undefined, swarm: undefined }, { ec2: { state: 'running', address: '10.0.0.10', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
+    expect(plan({ ...formed, leader: silent, instances: [speaks], volumes: [{ volumeId: 'vol-0', state: 'available' }] }).effects.map(({ kind }) => kind)).toEqual(['extend-hook', 'attach-volume']);
+  });
+
+  it('is given time again once the quorum reports, and no more than that; its hook is not extended at every look', () => {
+    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+    const { membership } = plan({ ...formed, leader: silent, instances: [late(10, workers)] });
+    const later = (ms: number, quorum: boolean) =>
+      plan({ ...formed, now: NOW + ms, leader: { ...leader, updatedAt: quorum ? NOW + ms : 0 }, instances: [late(10, workers)], membership }).effects.map(({ kind }) => kind);
+    expect(later(EXTENSION_MS - 1, true)).toEqual([]);
+    expect(later(EXTENSION_MS, true)).toEqual(['abandon']);
+    expect(later(EXTENSION_MS - 1, false)).toEqual([]);
+    expect(later(EXTENSION_MS, false)).toEqual(['extend-hook']);
+  });
+});
+
+describe('a manager in the list that is no member of raft', () => {
+  const orphan: SwarmNode = { id: nodeIdOf(9), hostname: '', role: 'manager', availability: 'active', state: 'unknown' };
+  const nodes = [node(0, 'manager'), orphan];
+  const inService = (report: Partial<Report> | null) => waiting(0, seatGroup(0), report, { lifecycleState: 'InService' });
+  const next = waiting(1, seatGroup(1));
+  const third = (state: 'inactive' | 'pending') => waiting(2, seatGroup(2), { swarm: { state, controlAvailable: false } });
+
+  it('does not keep a seat waiting when every seat speaks, and each is a member or has nothing', () => {
+    expect(plan({ ...formed, nodes, instances: [inService(joined(0, 'manager')), next, third('inactive')] }).commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
+  });
+
+  it('does not keep a seat waiting for one that has no instance yet: its group depends on this one', () => {
+    expect(plan({ ...formed, nodes, instances: [inService(joined(0, 'manager')), next] }).commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
+  });
+
+  it.each<[string, Instance[]]>([
+    ['one seat is silent', [inService(joined(0, 'manager')), next, waiting(2, seatGroup(2), null)]],
+    ['the engine of one seat is on its way', [inService(joined(0, 'manager')), next, third('pending')]],
+    ['the volume of one seat is not mounted yet', [inService(joined(0, 'manager')), next, waiting(2, seatGroup(2), { volume: { id: 'vol-2', state: 'waiting' }, swarm: undefined })]],
+    ['one seat says that it is a node which the list does not show as a member', [inService(joined(0, 'manager')), next, waiting(2, seatGroup(2), joined(9, 'manager'))]],
+    ['one seat has two instances, one of which is silent', [inService(joined(0, 'manager')), next, third('inactive'), waiting(3, seatGroup(2), null, { lifecycleState: 'Terminating:Wait' })]],
+  ])('keeps managers waiting while %s: it may be on its way', (_, instances) => {
+    expect(plan({ ...formed, nodes, instances }).commands).toEqual([]);
+  });
 });
 
 describe('a join in flight', () => {
   const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW + 1_000 };
   const membership = { ...emptyMembership, managerChange };
 
-  it('keeps other managers waiting for a while after its command expired: Docker may still be joining', () => {
-    const now = managerChange.expiresAt + COMMAND_GRACE_MS - 1;
-    expect(plan({ ...formed, now, instances: [waiting(1, seatGroup(1)), waiting(2, seatGroup(2))], membership }).commands).toEqual([]);
+  const over = (n: number, lastCommand: Report['lastCommand'], state: 'inactive' | 'pending' = 'inactive') => waiting(n, seatGroup(n), { lastCommand, swarm: { state, controlAvailable: false } });
+
+  it.each([
+    ['its report is from before the command', over(1, undefined)],
+    ['its last word is of another command', over(1, { id: 'earlier', outcome: 'failed' })],
+    ['Docker goes on with it', over(1, { id: 'c', outcome: 'failed' }, 'pending')],
+  ])('keeps other managers waiting however long ago its command expired, while %s', (_, first) => {
+    const now = managerChange.expiresAt + 300_000;
+    expect(plan({ ...formed, leader: { ...leader, updatedAt: now }, now, instances: [first, waiting(2, seatGroup(2))], membership }).commands).toEqual([]);
   });
 
-  it('ends a while after its command expired, and is tried again', () => {
-    const now = managerChange.expiresAt + COMMAND_GRACE_MS;
-    const { commands } = plan({ ...formed, now, instances: [waiting(1, seatGroup(1))], membership });
+  it('keeps other managers waiting until its command expired, though its engine gave up: the agent tries again', () => {
+    const instances = [over(1, { id: 'c', outcome: 'failed' }), waiting(2, seatGroup(2))];
+    expect(plan({ ...formed, now: managerChange.expiresAt - 1, instances, membership }).commands).toEqual([]);
+  });
+
+  it('ends when its command expired and its engine has given up, and is tried again', () => {
+    const now = managerChange.expiresAt;
+    const { commands } = plan({ ...formed, now, instances: [over(1, { id: 'c', outcome: 'refused' })], membership });
     // One write for the mailbox: a transaction may not touch an item twice.
     expect(commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
   });
 
-  it('ends when its instance left, and its token is erased', () => {
-    const { commands, membership: after } = plan({ ...formed, membership });
-    expect(commands).toMatchObject([{ instanceId: idOf(1), command: null }]);
-    expect(after.managerChange).toBeNull();
+  it.each([
+    ['nobody holds its seat', []],
+    ['its successor is silent', [waiting(4, seatGroup(1), null)]],
+    ['its successor has no volume yet', [waiting(4, seatGroup(1), { volume: { id: 'vol-1', state: 'waiting' }, swarm: undefined })]],
+    ['its successor goes on with it', [waiting(4, seatGroup(1), joined(1, 'manager'))]],
+  ])('goes on when its instance left, while %s', (_, instances) => {
+    expect(plan({ ...formed, instances: [...instances, waiting(2, seatGroup(2))], membership }).commands).toEqual([]);
+  });
+
+  it('ends when its instance left and its successor finds nothing on the volume, and the token of both is seen to', () => {
+    const { commands, membership: after } = plan({ ...formed, instances: [waiting(4, seatGroup(1))], membership, volumes: [{ volumeId: 'vol-1', state: 'in-use', attachedTo: idOf(4) }] });
+    expect(commands).toMatchObject([{ instanceId: idOf(1), command: null }, { instanceId: idOf(4), command: { kind: 'join' } }]);
+    expect(after.managerChange?.instanceId).toBe(idOf(4));
+  });
+
+  it('ends when the successor of its instance is Ready: what one began, the other finished', () => {
+    const nodes = [node(0, 'manager'), node(1, 'manager', { instanceId: idOf(4) })];
+    expect(plan({ ...formed, nodes, instances: [waiting(4, seatGroup(1), joined(1, 'manager'))], membership }).membership.managerChange).toBeNull();
   });
 
   it('changes nothing while it goes on', () => {

@@ -1,0 +1,38 @@
+/** leader-token, made of what it is given: the real clients (`index.ts`) or a simulation's. */
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { SQSClient } from '@aws-sdk/client-sqs';
+import type { DynamoDBStreamEvent } from 'aws-lambda';
+import type { Clock } from '../../protocol/clock';
+import { PARTITION_KEY } from '../../protocol/keys';
+import { Environment, type Variables } from '../environment';
+import type { Log } from '../log';
+import { publish, type Publisher } from './publish';
+
+export interface LeaderTokenParts {
+  clock: Clock;
+  log: Log;
+  variables: Variables;
+  dynamodb: DynamoDBClient;
+  sqs: SQSClient;
+}
+
+/** @throws Error naming an environment variable that is missing */
+export function leaderToken({ clock, log, variables, dynamodb, sqs }: LeaderTokenParts): (event: DynamoDBStreamEvent) => Promise<void> {
+  const environment = new Environment(variables);
+  const publisher: Publisher = {
+    clock,
+    log,
+    dynamodb,
+    sqs,
+    tokenTable: environment.tokenTable(),
+    reportTable: environment.reportTable(),
+    managerRoleId: environment.roleIds().manager,
+    joinQueueUrl: environment.joinQueueUrl(),
+  };
+  return async (event) => {
+    const mailboxes = new Set(event.Records.map(({ dynamodb }) => dynamodb?.Keys?.[PARTITION_KEY]?.S ?? ''));
+    const outcomes = await Promise.allSettled([...mailboxes].map((box) => publish(publisher, box)));
+    // One that fails keeps no other from being published, but is tried again.
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  };
+}
