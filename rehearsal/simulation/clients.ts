@@ -1,0 +1,100 @@
+/**
+ * The SDK's clients without a network: the commands are the SDK's own, and so are the exceptions, but `send` is answered in this process. What the real client does between the two (attempts, idempotency
+ * tokens) is done here.
+ * Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+ */
+import { AutoScalingServiceException } from '@aws-sdk/client-auto-scaling';
+import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import { CloudFormationServiceException, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { ConditionalCheckFailedException, DynamoDBServiceException, TransactionCanceledException, TransactionConflictException, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { EC2ServiceException, type EC2Client } from '@aws-sdk/client-ec2';
+import { SQSServiceException, type SQSClient } from '@aws-sdk/client-sqs';
+import { parseRfc3339DateTimeWithOffset } from '@smithy/core/serde';
+import type { Clock } from '../../protocol/clock';
+import { AWS_ATTEMPTS } from '../../protocol/environment';
+import { AwsError } from '../aws/types';
+
+/** Answers one request, in the SDK's shapes. @throws AwsError as the service would; {@link NoAnswer} when none comes */
+export type Answer = (service: string, action: string, input: Record<string, any>) => Promise<Record<string, any>>;
+
+/** Whoever asked hears nothing: the request, or its answer, was lost. Nobody knows whether it was carried out. */
+export class NoAnswer extends Error {
+  override readonly name = 'TimeoutError';
+}
+
+const BACK_OFF_MS = 100;
+/** Source: https://github.com/smithy-lang/smithy-typescript/blob/main/packages/service-error-classification/src/constants.ts */
+const RETRYABLE = /Throttl|TooManyRequests|RequestLimitExceeded|ProvisionedThroughputExceeded|TransactionInProgress|InternalServerError|InternalFailure|ServiceUnavailable|Unavailable/;
+
+type ServiceException = new (options: { name: string; $fault: 'client' | 'server'; message: string; $metadata: object }) => Error;
+type ModeledException = new (options: { message: string; $metadata: object }) => Error;
+
+const modeled: Record<string, ModeledException> = { ConditionalCheckFailedException, TransactionCanceledException, TransactionConflictException };
+const exceptions: Record<string, ServiceException> = {
+  autoscaling: AutoScalingServiceException,
+  cloudformation: CloudFormationServiceException,
+  dynamodb: DynamoDBServiceException,
+  ec2: EC2ServiceException,
+  sqs: SQSServiceException,
+};
+
+export interface Clients {
+  autoScaling: AutoScalingClient;
+  cloudFormation: CloudFormationClient;
+  dynamodb: DynamoDBClient;
+  ec2: EC2Client;
+  sqs: SQSClient;
+}
+
+export function inProcessClients(clock: Clock, answer: Answer): Clients {
+  const client = (service: string) => ({ send: (command: { schema: unknown[]; input: Record<string, any> }) => send(clock, answer, service, command) });
+  return {
+    autoScaling: client('autoscaling') as unknown as AutoScalingClient,
+    cloudFormation: client('cloudformation') as unknown as CloudFormationClient,
+    dynamodb: client('dynamodb') as unknown as DynamoDBClient,
+    ec2: client('ec2') as unknown as EC2Client,
+    sqs: client('sqs') as unknown as SQSClient,
+  };
+}
+
+async function send(clock: Clock, answer: Answer, service: string, { schema, input }: { schema: unknown[]; input: Record<string, any> }): Promise<Record<string, any>> {
+  const action = String(schema[2]);
+  const asked = asSent(input) as Record<string, any>;
+  // The one idempotency token among what we call: the client makes it, the same for all attempts.
+  if (action === 'TransactWriteItems') asked.ClientRequestToken ??= clock.uuid();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return asReceived(await answer(service, action, asked)) as Record<string, any>;
+    } catch (error) {
+      const again = error instanceof NoAnswer || (error instanceof AwsError && (RETRYABLE.test(error.code) || error.status >= 500));
+      if (!again || attempt === AWS_ATTEMPTS) throw error instanceof AwsError ? exception(service, error) : error;
+      await clock.sleep(clock.random() * BACK_OFF_MS * 2 ** attempt);
+    }
+  }
+}
+
+/** A copy without what is undefined, as it goes over the wire. */
+function asSent(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(asSent);
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  const copy: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(value)) if (member !== undefined) copy[name] = asSent(member);
+  return copy;
+}
+
+/** A copy in which moments are of the type that the client makes of them. */
+function asReceived(value: unknown, name = ''): unknown {
+  if (Array.isArray(value)) return value.map((member) => asReceived(member));
+  if (typeof value === 'string') return name.endsWith('Time') && /^\d{4}-\d\d-\d\dT/.test(value) ? parseRfc3339DateTimeWithOffset(value) : value;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  const copy: Record<string, unknown> = {};
+  for (const key in value) copy[key] = asReceived((value as Record<string, unknown>)[key], key);
+  return copy;
+}
+
+function exception(service: string, { code, message, status, members }: AwsError): Error {
+  const $metadata = { httpStatusCode: status, attempts: 1 };
+  const Modeled = service === 'dynamodb' ? modeled[code] : undefined;
+  if (Modeled !== undefined) return new Modeled({ ...members, message, $metadata });
+  return Object.assign(new exceptions[service]!({ name: code, $fault: status < 500 ? 'client' : 'server', message, $metadata }), members);
+}

@@ -1,0 +1,82 @@
+/** A whole cluster in one process and in virtual time: the template's own resources in the emulated AWS, the functions and agents themselves, simulated Docker engines. */
+import { EmulatedRegion } from '../aws/region';
+import type { Delays } from '../aws/types';
+import { VirtualClock } from '../virtual-clock';
+import { AwsLink } from './aws-link';
+import { SimulatedDocker } from './docker/simulated-docker';
+import { Faults } from './faults';
+import { SimulatedFunctions } from './functions';
+import { SimulatedMachines } from './machines';
+import type { SimulatedNode } from './node';
+
+export interface ClusterOptions {
+  /** Decides every random number and identifier. */
+  seed: number;
+  /** The folder with the functions' bundles, `dist/lambda`. */
+  bundles: string;
+  delays: Delays;
+  faults: Faults;
+  /** Changes a request before it is carried out: how a test switches a guard off. */
+  tamper?(service: string, action: string, input: Record<string, any>): Record<string, any>;
+  /** Switches off the raft fence: the version index of a manager grows without being committed. */
+  withoutRaftFence?: boolean;
+  /** Gets every event that a function is given. */
+  onEvent?(functionName: string, event: unknown): void;
+  /** Gets every line that a node or a function logs. */
+  onLog(origin: string, line: string): void;
+  /** Before each effect of an agent. */
+  onEffect(node: SimulatedNode, effect: string, argument: unknown): void;
+  /** An instance is lost to a fault. */
+  onLost?(instanceId: string): void;
+}
+
+export class SimulatedCluster {
+  readonly clock: VirtualClock;
+  readonly docker: SimulatedDocker;
+  readonly link: AwsLink;
+  readonly machines: SimulatedMachines;
+  readonly region: EmulatedRegion;
+  /** Milliseconds by which a node's clock is ahead. */
+  readonly skews = new Map<string, number>();
+  /** Instances that do not reach AWS. */
+  readonly isolated = new Set<string>();
+
+  constructor(private readonly options: ClusterOptions) {
+    const { seed, faults, tamper, onLog } = options;
+    const clock = (this.clock = new VirtualClock(seed));
+    this.docker = new SimulatedDocker(clock, (daemon) => {
+      if (!faults.happens('kill-engine')) return;
+      for (const node of this.machines.nodes.values()) if (node.daemon === daemon) node.killEngine();
+    });
+    this.link = new AwsLink(clock, faults, ({ service, action, input, accessKeyId }) => this.region.call({ service, action, input: tamper ? tamper(service, action, input) : input, accessKeyId }));
+    this.machines = new SimulatedMachines({
+      clock,
+      faults,
+      link: this.link,
+      docker: this.docker,
+      credentials: (instanceId) => this.region.credentialsFor(instanceId),
+      skew: (instanceId) => this.skews.get(instanceId) ?? 0,
+      connected: (instanceId) => !this.isolated.has(instanceId),
+      loseInstance: (instanceId) => this.loseInstance(instanceId),
+      log: onLog,
+      onEffect: options.onEffect,
+      withoutRaftFence: options.withoutRaftFence ?? false,
+    });
+    const functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, onEvent: options.onEvent, onLog });
+    this.region = new EmulatedRegion({ clock, machines: this.machines, functions, delays: options.delays });
+  }
+
+  /** A fault: the machine is lost at once. */
+  loseInstance(instanceId: string): void {
+    this.options.onLost?.(instanceId);
+    this.machines.lose(instanceId);
+    void this.region.killInstance(instanceId);
+  }
+
+  async stop(): Promise<void> {
+    for (const instanceId of [...this.machines.nodes.keys()]) this.machines.lose(instanceId);
+    const stopped = this.region.stop();
+    stopped.catch(() => undefined);
+    await this.clock.finish(stopped, 3_600_000);
+  }
+}

@@ -1,0 +1,104 @@
+/** The agent inside every engine that is part of a swarm: it holds a session with the leader, directly or through any manager that it reaches, and begins a new one when it is broken. */
+import type { Clock } from '../../../protocol/clock';
+import type { Agenda } from './agenda';
+import type { Leadership } from './leadership';
+import { changeNode, type SwarmState } from './swarm-state';
+
+/** The first session of an engine that has just started, and the longest pause between two tries. https://github.com/moby/swarmkit/blob/master/agent/agent.go (maxSessionFailureBackoff) */
+const FIRST_MS = 100;
+const MOST_MS = 8_000;
+
+export interface AgentHost {
+  readonly address: string;
+  readonly hostname: string;
+  readonly instanceId: string | undefined;
+  /** Whoever leads, if it can be reached from here now. */
+  leadership(): Leadership | undefined;
+  onSession(state: SwarmState): void;
+  onRoleChanged(): void;
+}
+
+export class Agent {
+  private session: Leadership | undefined;
+  private cancelRetry: (() => void) | undefined;
+  private lostAt: number | undefined;
+  private ended = false;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly agenda: Agenda,
+    private readonly host: AgentHost,
+    readonly nodeId: string,
+  ) {}
+
+  get inSession(): boolean {
+    return this.session !== undefined;
+  }
+
+  /** Looks whether the leader is still, or again, in reach. */
+  settle(): void {
+    if (this.ended) return;
+    const leadership = this.host.leadership();
+    if (this.session !== undefined && this.session !== leadership) this.breakSession();
+    if (leadership === undefined) {
+      this.cancelRetry?.();
+      this.cancelRetry = undefined;
+    } else if (this.session === undefined) this.cancelRetry ??= this.agenda.after(this.pause(), () => this.begin());
+  }
+
+  /** The leader's side has ended the session. */
+  sessionEnded(): void {
+    this.session = undefined;
+    this.lostAt = this.clock.now();
+    this.settle();
+  }
+
+  /** The engine ends. */
+  end(): void {
+    this.ended = true;
+    this.cancelRetry?.();
+    const { session } = this;
+    this.session = undefined;
+    session?.dispatcher.lose(this);
+  }
+
+  roleChanged(): void {
+    this.host.onRoleChanged();
+  }
+
+  /** What the node says of itself at the start of a session. */
+  register(state: SwarmState): SwarmState | undefined {
+    if (!state.nodes.has(this.nodeId)) throw new Error('node not found');
+    const { hostname, address, instanceId } = this.host;
+    return changeNode(state, this.nodeId, { state: 'ready', hostname, address, ...(instanceId !== undefined && { instanceId }) });
+  }
+
+  private begin(): void {
+    this.cancelRetry = undefined;
+    const leadership = this.host.leadership();
+    if (leadership === undefined) return;
+    // Removed: it is refused, tries for ever, and says nothing of it. Measured.
+    if (!leadership.state.nodes.has(this.nodeId)) return;
+    leadership.dispatcher.register(this).then(
+      () => {
+        if (this.ended || this.host.leadership() !== leadership) return leadership.dispatcher.lose(this);
+        this.session = leadership;
+        this.host.onSession(leadership.state);
+      },
+      () => this.settle(),
+    );
+  }
+
+  private breakSession(): void {
+    const { session } = this;
+    this.session = undefined;
+    this.lostAt = this.clock.now();
+    session?.dispatcher.lose(this);
+  }
+
+  /** The longer the leader was away, the rarer the tries have become. */
+  private pause(): number {
+    if (this.lostAt === undefined) return FIRST_MS;
+    return FIRST_MS + this.clock.random() * Math.min(MOST_MS, this.clock.now() - this.lostAt);
+  }
+}

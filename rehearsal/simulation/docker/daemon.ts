@@ -1,0 +1,285 @@
+/**
+ * One simulated Docker engine: what the agent sees of it. As dockerd does, it first brings its part in a swarm up, for 20 s at most, and answers nobody before.
+ * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/swarm.go, cluster.go, nodes.go
+ */
+import { EngineError, type Engine, type EngineInfo, type NodeChange, type SwarmState as SwarmInfo } from '../../../agent/engine';
+import { INSTANCE_ID_LABEL } from '../../../protocol/labels';
+import type { SwarmNode } from '../../../protocol/swarm';
+import type { Disk } from './disk';
+import type { Leadership } from './leadership';
+import { NodeRunner } from './node-runner';
+import * as sentences from './sentences';
+import type { SimulatedDocker } from './simulated-docker';
+import { changeCluster, changeNode, memberOf, removeNode, type SwarmState } from './swarm-state';
+
+const VERSION = '20.10.24+dfsg1';
+/** Without a part in a swarm the engine is there this soon. Measured: 0.6 s with containerd. */
+const START_MS = 500;
+/** https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/cluster.go (swarmConnectTimeout) */
+const CONNECT_MS = 20_000;
+/** A manager needs this long to end. Measured. */
+const MANAGER_STOP_MS = 2_300;
+
+/** From the start of the process to its end. */
+interface Life {
+  /** The API answers. */
+  served: Promise<void>;
+  /** Calls under way, which fail when the engine is killed. */
+  calls: Set<(error: Error) => void>;
+  watchers: Set<() => void>;
+}
+
+export interface DaemonOptions {
+  /** The private address of its machine. */
+  address: string;
+  hostname: string;
+  disk: Disk;
+  /** As in daemon.json: read when it starts. */
+  labels: () => Record<string, string>;
+}
+
+export class SimulatedDaemon implements Engine {
+  readonly address: string;
+  readonly hostname: string;
+  readonly disk: Disk;
+  instanceId: string | undefined;
+  runner: NodeRunner | undefined;
+  private life: Life | undefined;
+  /** One request to init, join or leave at a time. */
+  private control = Promise.resolve();
+
+  constructor(
+    readonly docker: SimulatedDocker,
+    private readonly options: DaemonOptions,
+  ) {
+    ({ address: this.address, hostname: this.hostname, disk: this.disk } = options);
+  }
+
+  get running(): boolean {
+    return this.life !== undefined;
+  }
+
+  /** Starts the engine: it comes back as what its disk says. Does nothing while it runs. */
+  start(): void {
+    if (this.life) return;
+    const life: Life = { served: Promise.resolve(), calls: new Set(), watchers: new Set() };
+    this.life = life;
+    this.control = Promise.resolve();
+    this.instanceId = this.options.labels()[INSTANCE_ID_LABEL];
+    this.docker.started(this);
+    life.served = this.comeUp(life);
+  }
+
+  /** SIGKILL: everything in memory is gone. */
+  kill(): void {
+    const { life } = this;
+    if (!life) return;
+    this.life = undefined;
+    this.runner?.abandon();
+    this.runner = undefined;
+    this.docker.ended(this);
+    for (const fail of life.calls) fail(sentences.hungUp());
+  }
+
+  /** SIGTERM. The others are not told; they miss its beats as if it were killed. */
+  async stop(): Promise<void> {
+    const manager = this.runner?.peer !== undefined;
+    if (manager) await this.docker.clock.sleep(MANAGER_STOP_MS);
+    this.kill();
+  }
+
+  info(): Promise<EngineInfo> {
+    return this.call(async () => {
+      const { runner } = this;
+      if (!runner) return { version: VERSION, swarm: { state: 'inactive', controlAvailable: false } };
+      const swarmId = runner.peer && (await runner.findLeadership().then(({ state }) => state.swarmId, () => undefined));
+      return {
+        version: VERSION,
+        swarm: { state: runner.status, ...(runner.nodeId && { nodeId: runner.nodeId }), ...(swarmId && { swarmId }), controlAvailable: runner.peer !== undefined },
+      };
+    });
+  }
+
+  initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void> {
+    return this.controlCall(async () => {
+      const runner = this.newRunner();
+      runner.init(options.advertiseAddress);
+      await this.firstReady(runner);
+    });
+  }
+
+  joinSwarm(options: { remote: string; token: string; advertiseAddress: string }): Promise<void> {
+    return this.controlCall(async () => {
+      if (!/^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}$/.test(options.token)) throw new EngineError(500, 'invalid join token');
+      const runner = this.newRunner();
+      runner.join(options.remote, options.token, options.advertiseAddress);
+      const late = this.docker.clock.sleep(CONNECT_MS).then(() => 'late' as const);
+      if ((await Promise.race([runner.ready.catch(() => undefined), late])) === 'late') throw sentences.joinTimeout();
+      await this.firstReady(runner);
+    });
+  }
+
+  leaveSwarm({ force }: { force: boolean }): Promise<void> {
+    return this.controlCall(async () => {
+      const { runner } = this;
+      if (!runner) throw sentences.notInSwarm();
+      const manager = runner.peer !== undefined;
+      if (manager && !force) throw sentences.managerMayNotLeave();
+      runner.abandon();
+      if (manager) await this.docker.clock.sleep(MANAGER_STOP_MS);
+      if (this.runner !== runner) return;
+      this.runner = undefined;
+      delete this.disk.docker;
+      this.docker.stepOf(this, 'state cleared');
+    });
+  }
+
+  swarm(): Promise<SwarmInfo> {
+    return this.managerCall(async ({ state: { swarmId, version, labels, tokens } }) => ({ swarmId, version, labels: { ...labels }, tokens: { ...tokens } }));
+  }
+
+  labelSwarm(version: number, labels: Record<string, string>): Promise<void> {
+    return this.managerCall(async (leadership) => {
+      await leadership.propose((state) => {
+        if (state.version !== version) throw sentences.outOfSequence();
+        return changeCluster(state, { labels: { ...state.labels, ...labels } });
+      });
+      this.docker.step(leadership.peer, 'cluster updated');
+    });
+  }
+
+  nodes(): Promise<SwarmNode[]> {
+    return this.managerCall(async (leadership) => this.docker.listNodes(leadership));
+  }
+
+  isLeader(nodeId: string): Promise<boolean> {
+    return this.managerCall(async (leadership) => {
+      if (!leadership.state.nodes.has(nodeId)) throw sentences.nodeNotFound(nodeId);
+      return leadership.peer.nodeId === nodeId && leadership.state.members.has(leadership.peer.raftId);
+    });
+  }
+
+  updateNode(nodeId: string, change: NodeChange): Promise<void> {
+    return this.managerCall(async (leadership) => {
+      const before = leadership.state.nodes.get(nodeId);
+      if (!before) throw sentences.nodeNotFound(nodeId);
+      await leadership.propose((state) => {
+        const node = state.nodes.get(nodeId);
+        if (!node) throw sentences.nodeNotFound(nodeId);
+        if (node.desiredRole === 'manager' && change.role === 'worker') refuseDemotion(state, nodeId, leadership);
+        if (node.version !== before.version) throw sentences.outOfSequence();
+        return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability: change.availability ?? node.availability });
+      });
+      this.docker.step(leadership.peer, 'node updated');
+      leadership.reconcileRole(nodeId);
+    });
+  }
+
+  removeNode(nodeId: string, options: { force: boolean }): Promise<void> {
+    return this.managerCall(async (leadership) => {
+      await leadership.propose((state) => {
+        const node = state.nodes.get(nodeId);
+        if (!node) throw sentences.nodeNotFound(nodeId);
+        if (node.desiredRole === 'manager' && memberOf(state, nodeId)) throw sentences.memberNotRemovable(nodeId);
+        if (!options.force && node.state === 'ready') throw sentences.notDown(nodeId);
+        return removeNode(state, nodeId);
+      });
+      this.docker.tell('node-removed', leadership.state.swarmId, nodeId);
+      leadership.dispatcher.remove(nodeId);
+      this.docker.step(leadership.peer, 'node removed');
+    });
+  }
+
+  watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {
+    return this.call(
+      () =>
+        new Promise((_, reject) => {
+          const { watchers } = this.life!;
+          watchers.add(onEvent);
+          const end = () => {
+            watchers.delete(onEvent);
+            reject(new Error('The operation was aborted'));
+          };
+          if (signal.aborted) end();
+          else signal.addEventListener('abort', end, { once: true });
+        }),
+    );
+  }
+
+  /** Told by the member of raft in this engine. Watchers hear of it once its present work is done. */
+  tellNodesChanged(): void {
+    const { life } = this;
+    if (!life || life.watchers.size === 0) return;
+    void Promise.resolve().then(() => {
+      if (this.life === life) for (const watcher of [...life.watchers]) watcher();
+    });
+  }
+
+  private async comeUp(life: Life): Promise<void> {
+    await this.docker.clock.sleep(START_MS);
+    if (this.life !== life) return;
+    // A join that had no certificate yet is forgotten.
+    if (!this.disk.docker?.certificate) return void delete this.disk.docker;
+    this.runner = new NodeRunner(this);
+    this.runner.resume();
+    await Promise.race([this.runner.ready.catch(() => undefined), this.docker.clock.sleep(CONNECT_MS)]);
+  }
+
+  private newRunner(): NodeRunner {
+    if (this.runner) throw sentences.alreadyInSwarm();
+    return (this.runner = new NodeRunner(this));
+  }
+
+  /** A first try that fails leaves nothing behind. */
+  private async firstReady(runner: NodeRunner): Promise<void> {
+    try {
+      await runner.ready;
+    } catch (error) {
+      if (this.runner === runner) {
+        this.runner = undefined;
+        delete this.disk.docker;
+      }
+      throw error;
+    }
+  }
+
+  private managerCall<T>(work: (leadership: Leadership) => Promise<T>): Promise<T> {
+    return this.call(async () => {
+      const { runner } = this;
+      if (!runner?.nodeId) throw sentences.notManager();
+      if (!runner.peer) throw sentences.workerOnly();
+      return work(await runner.findLeadership());
+    });
+  }
+
+  private controlCall(work: () => Promise<void>): Promise<void> {
+    return this.call(() => {
+      const turn = this.control.then(work);
+      this.control = turn.catch(() => undefined);
+      return turn;
+    });
+  }
+
+  /** A call over the socket: refused when nobody listens, cut when the engine is killed before it answers. */
+  private call<T>(work: () => Promise<T>): Promise<T> {
+    const { life } = this;
+    if (!life) return Promise.reject(sentences.refused());
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        life.calls.delete(fail);
+        reject(error);
+      };
+      life.calls.add(fail);
+      life.served
+        .then(() => (this.life === life ? work() : Promise.reject(sentences.hungUp())))
+        .then((result) => (life.calls.delete(fail), this.life === life ? resolve(result) : reject(sentences.hungUp())), fail);
+    });
+  }
+}
+
+function refuseDemotion(state: SwarmState, nodeId: string, leadership: Leadership): void {
+  if ([...state.nodes.values()].filter(({ role }) => role === 'manager').length === 1) throw sentences.lastManager();
+  const member = memberOf(state, nodeId);
+  if (!member) throw sentences.notInMemberList();
+  if (!leadership.canRemove(member.raftId)) throw sentences.quorumGuard();
+}

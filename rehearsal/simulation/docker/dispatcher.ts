@@ -1,0 +1,94 @@
+/**
+ * The leader's dispatcher: nodes that are in session, and when it declares one Down. A beat is not simulated; a node that cannot be heard any more has sent its last one at a time that chance gives.
+ * Source: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go, nodes.go, period.go
+ */
+import type { Clock } from '../../../protocol/clock';
+import type { Agent } from './agent-session';
+import type { Agenda } from './agenda';
+import type { Leadership } from './leadership';
+import { changeNode, type SwarmState } from './swarm-state';
+
+/** A beat every 5 s +- 0.5 s; the node is Down after three of them, after six when its state was unknown (right after a change of leader). */
+const BEAT_MS = 5_000;
+const EPSILON_MS = 500;
+const GRACE = 3;
+const UNKNOWN_GRACE = 6;
+
+export class Dispatcher {
+  private readonly sessions = new Map<string, Agent>();
+  private readonly cancelDown = new Map<string, () => void>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly agenda: Agenda,
+    private readonly leadership: Leadership,
+  ) {}
+
+  /** No node has come to this leader yet. */
+  begin(): void {
+    this.leadership.commit(unknown);
+    for (const { id, state } of this.leadership.state.nodes.values()) if (state === 'unknown') this.expectBeat(id, this.period() * UNKNOWN_GRACE);
+  }
+
+  end(): void {
+    for (const cancel of this.cancelDown.values()) cancel();
+    this.cancelDown.clear();
+    for (const agent of [...this.sessions.values()]) agent.sessionEnded();
+    this.sessions.clear();
+  }
+
+  /** A node begins a session. Rejects when there is no such node. */
+  async register(agent: Agent): Promise<void> {
+    await this.leadership.propose((state) => agent.register(state));
+    this.cancelDown.get(agent.nodeId)?.();
+    this.cancelDown.delete(agent.nodeId);
+    this.sessions.set(agent.nodeId, agent);
+    this.leadership.reconcileRole(agent.nodeId);
+  }
+
+  /** The node cannot be heard any more: its last beat was up to one period ago. */
+  lose(agent: Agent): void {
+    if (this.sessions.get(agent.nodeId) !== agent) return;
+    this.sessions.delete(agent.nodeId);
+    this.expectBeat(agent.nodeId, this.period() * GRACE - this.clock.random() * BEAT_MS);
+  }
+
+  /** The node is told that its role has changed. */
+  tellRole(nodeId: string): void {
+    this.sessions.get(nodeId)?.roleChanged();
+  }
+
+  /** The node has been removed: its session ends. */
+  remove(nodeId: string): void {
+    this.cancelDown.get(nodeId)?.();
+    this.cancelDown.delete(nodeId);
+    const agent = this.sessions.get(nodeId);
+    this.sessions.delete(nodeId);
+    agent?.sessionEnded();
+  }
+
+  private expectBeat(nodeId: string, ms: number): void {
+    this.cancelDown.get(nodeId)?.();
+    this.cancelDown.set(
+      nodeId,
+      this.agenda.after(ms, () => {
+        this.cancelDown.delete(nodeId);
+        // Without a quorum the leader steps down before this is committed, and its successor begins anew.
+        this.leadership.propose((state) => changeNode(state, nodeId, { state: 'down' })).catch(() => undefined);
+      }),
+    );
+  }
+
+  private period(): number {
+    return BEAT_MS + EPSILON_MS * (2 * this.clock.random() - 1);
+  }
+}
+
+/** All at once; swarmkit writes one entry for each. */
+function unknown(state: SwarmState): SwarmState | undefined {
+  const stale = [...state.nodes.values()].filter((node) => node.state !== 'down' && node.state !== 'unknown');
+  if (stale.length === 0) return undefined;
+  const nodes = new Map(state.nodes);
+  for (const node of stale) nodes.set(node.id, { ...node, state: 'unknown', version: state.index + 1 });
+  return { ...state, index: state.index + 1, nodes };
+}

@@ -1,0 +1,127 @@
+/** What runs on a swarm's leader and ends with its term: proposals that wait for a majority, and the role manager. The dispatcher has a file of its own. */
+import type { Clock } from '../../../protocol/clock';
+import { Dispatcher } from './dispatcher';
+import type { Peer, RaftGroup } from './raft';
+import { deadline, lostLeadership } from './sentences';
+import { canRemoveMember, changeNode, memberOf, removeMember, type Change, type SwarmState } from './swarm-state';
+
+/** Source: https://github.com/moby/swarmkit/blob/master/manager/role_manager.go (roleReconcileInterval) */
+const RECONCILE_MS = 5_000;
+/** How long a caller waits for its change to be committed. */
+const REQUEST_MS = 20_000;
+
+interface Proposal {
+  change: Change;
+  resolve(state: SwarmState): void;
+  reject(error: Error): void;
+}
+
+export class Leadership {
+  readonly dispatcher: Dispatcher;
+  private readonly pending: Proposal[] = [];
+  private cancelReconcile: (() => void) | undefined;
+  private over = false;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly group: RaftGroup,
+    readonly peer: Peer,
+  ) {
+    this.dispatcher = new Dispatcher(clock, group.agenda, this);
+  }
+
+  get state(): SwarmState {
+    return this.peer.state;
+  }
+
+  /** The new leader takes up its work. */
+  begin(): void {
+    this.dispatcher.begin();
+    this.reconcileRoles();
+  }
+
+  end(): void {
+    this.over = true;
+    this.cancelReconcile?.();
+    this.dispatcher.end();
+    for (const { reject } of this.pending.splice(0)) reject(lostLeadership());
+  }
+
+  /**
+   * Commits a change, or waits until a majority is there to commit it.
+   *
+   * @returns the state with the change in it
+   * @throws whatever the change throws to refuse; EngineError when this leader steps down first, or the caller's time is over. In the latter case the change may still be committed.
+   */
+  async propose(change: Change): Promise<SwarmState> {
+    if (this.over) throw lostLeadership();
+    if (this.group.hasQuorum(this.peer)) return this.commit(change);
+    return new Promise((resolve, reject) => {
+      const cancel = this.clock.after(REQUEST_MS, () => reject(deadline()));
+      // One entry at a time: the store is locked until it is committed.
+      if (this.pending.length === 0) this.append(change);
+      this.pending.push({
+        change,
+        resolve: (state) => (cancel(), resolve(state)),
+        reject: (error) => (cancel(), reject(error)),
+      });
+    });
+  }
+
+  /** A majority is in reach: what waited for it is committed. */
+  resume(): void {
+    for (const { change, resolve, reject } of this.pending.splice(0)) {
+      try {
+        resolve(this.commit(change));
+      } catch (error) {
+        reject(error as Error);
+      }
+    }
+  }
+
+  commit(change: Change): SwarmState {
+    const state = change(this.peer.state);
+    this.peer.log = undefined;
+    if (state !== undefined) {
+      this.peer.state = { ...state, term: this.peer.term };
+      this.group.replicate(this.peer);
+    }
+    return this.peer.state;
+  }
+
+  private append(change: Change): void {
+    const log = change(this.state);
+    if (!log) return;
+    this.peer.log = { ...log, term: this.peer.term };
+    this.peer.host.onAppended(this.peer.log);
+  }
+
+  canRemove(raftId: number): boolean {
+    return canRemoveMember(this.state, raftId, (member) => this.group.reachesMember(this.peer, member));
+  }
+
+  /**
+   * Makes a node's role what is wanted of it. A demoted manager leaves raft at once, but becomes a worker only at the next look (measured); a demotion that would cost the quorum is tried again later, and nobody is told.
+   */
+  reconcileRole(id: string): void {
+    const node = this.state.nodes.get(id);
+    if (this.over || !node || node.role === node.desiredRole) return;
+    if (!this.group.hasQuorum(this.peer)) return this.reconcileLater();
+    const member = memberOf(this.state, id);
+    if (node.desiredRole === 'worker' && member) {
+      if (this.canRemove(member.raftId)) this.commit((state) => removeMember(state, member.raftId));
+      return this.reconcileLater();
+    }
+    this.commit((state) => changeNode(state, id, { role: node.desiredRole }));
+    this.group.around.onRole(id, node.desiredRole);
+    this.dispatcher.tellRole(id);
+  }
+
+  private reconcileRoles(): void {
+    for (const id of [...this.state.nodes.keys()]) this.reconcileRole(id);
+  }
+
+  private reconcileLater(): void {
+    if (!this.over) this.cancelReconcile ??= this.clock.after(RECONCILE_MS, () => ((this.cancelReconcile = undefined), this.reconcileRoles()));
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * An engine's part in a swarm while it runs: how it makes one, joins one, comes back from its disk, changes its role and ends. Between any two effects that outlive it the universe may kill the engine.
+ * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/noderunner.go, https://github.com/moby/swarmkit/blob/master/node/node.go
+ */
+import type { SwarmNode } from '../../../protocol/swarm';
+import { Agent, type AgentHost } from './agent-session';
+import type { SimulatedDaemon } from './daemon';
+import type { DockerState } from './disk';
+import type { Leadership } from './leadership';
+import { Peer, type PeerHost } from './raft';
+import { connectionRefused, noLeader, wrongToken } from './sentences';
+import type { SwarmGroup } from './simulated-docker';
+import { addMember, addNode, memberOf, newId, newRaftId, newSwarm, type SwarmState } from './swarm-state';
+
+/** How long each part of it takes on a machine with nothing else to do. Measured. */
+const INIT_MS = 530;
+const CERTIFICATE_MS = 30;
+const MANAGER_START_MS = 50;
+const RENEW_MS = 50;
+/** Between two tries to get a certificate from a manager that does not answer. */
+const RETRY_MS = 2_000;
+const TRIES = 5;
+/** So long a remote may be silent. Measured. */
+const SILENCE_MS = 35_000;
+/** How long a manager that has been removed from raft waits to become a worker, twice. https://github.com/moby/swarmkit/blob/master/node/node.go (roleChangeTimeout) */
+const ROLE_CHANGE_MS = 16_000;
+/** The leader must reach a new member's address in this time. */
+const DIAL_MS = 5_000;
+/** A new member that finds no manager gives up within this time. Measured. */
+const NOBODY_MS = 20_000;
+
+/** The engine was killed, or left the swarm, in the middle of it. */
+class Ended extends Error {}
+
+export class NodeRunner implements PeerHost, AgentHost {
+  status: 'pending' | 'active' | 'error' = 'pending';
+  /** Known once the node has its certificate. */
+  nodeId: string | undefined;
+  peer: Peer | undefined;
+  group: SwarmGroup | undefined;
+  /** Resolves when the node is a working part of the swarm, rejects when its part ends with an error before that. */
+  readonly ready: Promise<void>;
+  private agent: Agent | undefined;
+  private ended = false;
+  private settleReady!: { resolve(): void; reject(error: Error): void };
+
+  constructor(private readonly daemon: SimulatedDaemon) {
+    this.ready = new Promise((resolve, reject) => (this.settleReady = { resolve, reject }));
+    this.ready.catch(() => undefined);
+  }
+
+  get address(): string {
+    return this.daemon.address;
+  }
+
+  get hostname(): string {
+    return this.daemon.hostname;
+  }
+
+  get instanceId(): string | undefined {
+    return this.daemon.instanceId;
+  }
+
+  private get docker() {
+    return this.daemon.docker;
+  }
+
+  private get disk(): DockerState {
+    return this.daemon.disk.docker!;
+  }
+
+  /** Makes a swarm. */
+  init(advertiseAddress: string): void {
+    this.write({ local: { advertiseAddress, joinInProgress: false }, managers: [] });
+    this.go(async () => {
+      await this.pause(INIT_MS);
+      this.write({ ...this.disk, certificate: { nodeId: newId(this.docker.clock), swarmId: newId(this.docker.clock), role: 'manager' } });
+      await this.run();
+    });
+  }
+
+  /** Joins a swarm. */
+  join(remote: string, token: string, advertiseAddress: string): void {
+    this.write({ local: { advertiseAddress, remote, joinInProgress: true }, managers: [remote] });
+    this.go(async () => {
+      await this.requestCertificate(remote, token);
+      await this.run();
+    });
+  }
+
+  /** Comes back as what the disk says. */
+  resume(): void {
+    this.go(() => this.run());
+  }
+
+  /** Ends without a word: nothing of it is written, nobody is told. */
+  abandon(): void {
+    this.ended = true;
+    this.agent?.end();
+    this.group?.agents.delete(this.agent!);
+    if (this.peer) this.group?.raft.remove(this.peer);
+    this.peer = undefined;
+  }
+
+  /** The leader that the control API of this manager ends at. */
+  findLeadership(): Promise<Leadership> {
+    return this.group!.raft.findLeadership(this.peer!);
+  }
+
+  leadership(): Leadership | undefined {
+    const own = this.peer && this.group!.raft.leadershipSeenBy(this.peer);
+    return own ?? (this.group && this.docker.leadershipInReach(this.group, this.address, this.disk.managers));
+  }
+
+  settleAgent(): void {
+    this.agent?.settle();
+  }
+
+  onState(state: SwarmState): void {
+    const before = this.disk.raft!;
+    this.daemon.disk.docker = { ...this.disk, raft: { raftId: before.raftId, term: this.peer?.term ?? before.term, state } };
+    if (before.state.nodes !== state.nodes) this.daemon.tellNodesChanged();
+  }
+
+  onAppended(log: SwarmState): void {
+    this.daemon.disk.docker = { ...this.disk, raft: { ...this.disk.raft!, log } };
+  }
+
+  onRemoved(): void {
+    this.go(async () => {
+      this.stopPeer();
+      await this.pause(2 * ROLE_CHANGE_MS);
+      // Still no worker, so it must have been promoted again.
+      if (this.disk.certificate!.role === 'manager' && !this.peer) await this.becomeMember(this.disk.managers);
+    });
+  }
+
+  onSession(state: SwarmState): void {
+    this.guard(() => {
+      this.write({ ...this.disk, managers: [...state.members.values()].map(({ address }) => address) });
+      if (this.disk.certificate!.role !== state.nodes.get(this.nodeId!)?.role) this.onRoleChanged();
+      if (this.status === 'active' || this.waitsForPeer()) return;
+      this.becomeActive();
+    });
+  }
+
+  onRoleChanged(): void {
+    this.go(async () => {
+      await this.pause(RENEW_MS);
+      const role = this.group!.raft.committed.nodes.get(this.nodeId!)?.role;
+      if (role === undefined || role === this.disk.certificate!.role) return;
+      this.write({ ...this.disk, certificate: { ...this.disk.certificate!, role } });
+      if (role === 'worker') this.stopPeer();
+      else await this.becomeMember(this.disk.managers);
+    });
+  }
+
+
+  /**
+   * Asks the remote for a certificate, five times where it refuses; a remote that does not answer at all is given 35 s.
+   * https://github.com/moby/swarmkit/blob/master/ca/certificates.go (RequestAndSaveNewCertificates)
+   */
+  private async requestCertificate(remote: string, token: string): Promise<void> {
+    const end = this.docker.clock.now() + SILENCE_MS;
+    for (let tries = 1; ; ) {
+      if (!this.docker.network.connected(this.address, remote)) {
+        if (this.docker.clock.now() >= end) throw new Error('context deadline exceeded');
+        await this.pause(RETRY_MS);
+        continue;
+      }
+      try {
+        return await this.requestOnce(remote, token);
+      } catch (error) {
+        if (error instanceof Ended) throw error;
+        await this.pause(RETRY_MS);
+        if (tries++ === TRIES) throw error;
+      }
+    }
+  }
+
+  private async requestOnce(remote: string, token: string): Promise<void> {
+    const manager = this.docker.managerAt(this.address, remote);
+    if (!manager) throw connectionRefused(remote);
+    const leadership = manager.group!.raft.leadershipSeenBy(manager.peer!);
+    if (!leadership) throw noLeader();
+    const role = roleOf(leadership.state, token);
+    if (!role) throw wrongToken();
+    const nodeId = newId(this.docker.clock);
+    await this.alive(leadership.propose((state) => addNode(state, nodeId, role)));
+    this.docker.tell('node-created', leadership.state.swarmId, nodeId, this.address);
+    this.docker.step(leadership.peer, 'node object created');
+    await this.pause(CERTIFICATE_MS);
+    this.write({ ...this.disk, certificate: { nodeId, swarmId: leadership.state.swarmId, role } });
+  }
+
+  /** Runs the node that the certificate says this is. */
+  private async run(): Promise<void> {
+    const { certificate, local, managers, raft } = this.disk;
+    if (certificate!.role === 'manager' && !raft && !local.joinInProgress && managers.length === 0) this.bootstrap();
+    this.group = this.docker.group(certificate!.swarmId);
+    this.nodeId = certificate!.nodeId;
+    this.startAgent();
+    if (certificate!.role === 'worker') return;
+    if (!raft && this.disk.raft) return this.startPeer();
+    if (raft && !local.joinInProgress) {
+      await this.pause(this.group!.raft.redialAfter(this.nodeId!));
+      this.startPeer();
+    } else await this.becomeMember(local.joinInProgress ? [local.remote!] : managers);
+  }
+
+  /** The first member of raft: it knows of no other manager, and was not told to join any. */
+  private bootstrap(): void {
+    const { certificate, local } = this.disk;
+    const { hostname, instanceId } = this;
+    const first = { swarmId: certificate!.swarmId, nodeId: certificate!.nodeId, raftId: newRaftId(this.docker.clock), address: local.advertiseAddress, hostname, ...(instanceId !== undefined && { instanceId }) };
+    // A swarm is made by its root certificate. Killed before raft's first write, its engine goes on making that very swarm.
+    const state = this.docker.bootstrap(this.daemon, newSwarm(this.docker.clock, first));
+    const [member] = state.members.values();
+    this.write({ ...this.disk, raft: { raftId: member!.raftId, term: 1, state } });
+  }
+
+  private startAgent(): void {
+    this.agent = new Agent(this.docker.clock, this.docker.agenda, this, this.nodeId!);
+    this.group!.agents.set(this.agent, this);
+    this.agent.settle();
+  }
+
+  /** Asks the leader, through the first manager that answers, to take this node into raft; a member already gets the number that it had. */
+  private async becomeMember(remotes: readonly string[]): Promise<void> {
+    const manager = remotes.map((remote) => this.docker.managerAt(this.address, remote)).find(Boolean);
+    if (!manager) throw await this.late(`failed to join the cluster: no manager answers at ${remotes.join(', ')}`, NOBODY_MS);
+    await this.pause(MANAGER_START_MS);
+    const leadership = await this.alive(manager.findLeadership());
+    const { advertiseAddress } = this.disk.local;
+    if (!this.docker.network.connected(leadership.peer.host.address, advertiseAddress) || advertiseAddress !== this.address) throw await this.late('could not connect to prospective new cluster member using its advertised address', DIAL_MS);
+    if (leadership.state.removed.has(this.nodeId!)) throw new Error('certificate was blacklisted');
+    const known = memberOf(leadership.state, this.nodeId!);
+    // The others believe that this member has entries which it has lost: raft ends the whole engine. Measured.
+    if (known && !this.disk.raft && this.group!.raft.hasRun(known.raftId)) return this.daemon.kill();
+    const raftId = known?.raftId ?? newRaftId(this.docker.clock);
+    if (!known || known.address !== advertiseAddress) {
+      await this.alive(leadership.propose((state) => addMember(state, { raftId, nodeId: this.nodeId!, address: advertiseAddress })));
+      this.docker.step(leadership.peer, 'raft member added');
+    }
+    this.write({ ...this.disk, raft: { raftId, term: leadership.peer.term, state: leadership.state } });
+    this.startPeer();
+  }
+
+  private startPeer(): void {
+    const { raftId, term, state, log } = this.disk.raft!;
+    this.peer = new Peer(this, this.nodeId!, raftId, state, log, term, this.docker.clock.now());
+    this.group!.raft.add(this.peer);
+    this.agent?.settle();
+    if (this.agent?.inSession && this.status === 'pending') this.becomeActive();
+  }
+
+  private stopPeer(): void {
+    const { peer } = this;
+    if (!peer) return;
+    this.peer = undefined;
+    this.group!.raft.remove(peer);
+    this.write({ ...this.disk, raft: undefined });
+    this.agent?.settle();
+  }
+
+  private waitsForPeer(): boolean {
+    return this.disk.certificate!.role === 'manager' && !this.peer;
+  }
+
+  private becomeActive(): void {
+    this.write({ ...this.disk, local: { ...this.disk.local, joinInProgress: false } });
+    this.status = 'active';
+    this.settleReady.resolve();
+  }
+
+  /** The swarm part ends; the engine goes on without. */
+  private fail(error: Error): void {
+    if (this.ended) return;
+    this.abandon();
+    this.nodeId = undefined;
+    this.status = 'error';
+    this.settleReady.reject(error);
+  }
+
+  /** Writes to the disk, and may be killed right after. */
+  private write(state: DockerState): void {
+    if (this.ended) throw new Ended();
+    this.daemon.disk.docker = state;
+    this.docker.stepOf(this.daemon, Object.keys(state).join(' '));
+    if (this.ended) throw new Ended();
+  }
+
+  private go(work: () => Promise<void>): void {
+    work().catch((error: Error) => {
+      if (!(error instanceof Ended)) this.fail(error);
+    });
+  }
+
+  private guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof Ended)) throw error;
+    }
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await this.alive(this.docker.clock.sleep(ms));
+  }
+
+  private async late(sentence: string, ms: number): Promise<Error> {
+    await this.pause(ms);
+    return new Error(sentence);
+  }
+
+  /** Waits for another; whoever was killed meanwhile does not go on. */
+  private async alive<T>(work: Promise<T>): Promise<T> {
+    const result = await work;
+    if (this.ended) throw new Ended();
+    return result;
+  }
+}
+
+function roleOf(state: SwarmState, token: string): SwarmNode['role'] | undefined {
+  if (token === state.tokens.manager) return 'manager';
+  return token === state.tokens.worker ? 'worker' : undefined;
+}

@@ -1,0 +1,162 @@
+/**
+ * What raft has committed, as an immutable value: every change makes a new one that shares all else with the old. A manager that is cut off keeps the one it had. Pure, but for chance, which it is given.
+ */
+import type { Clock } from '../../../protocol/clock';
+import type { SwarmNode } from '../../../protocol/swarm';
+
+/** A member of raft. */
+export interface Member {
+  raftId: number;
+  nodeId: string;
+  address: string;
+}
+
+/** A node object: what an operator wants of it, and what is known of it. */
+export interface NodeObject {
+  id: string;
+  version: number;
+  /** What is wanted; `role` is what its next certificate will say. https://github.com/moby/swarmkit/blob/master/manager/role_manager.go */
+  desiredRole: SwarmNode['role'];
+  role: SwarmNode['role'];
+  availability: SwarmNode['availability'];
+  state: SwarmNode['state'];
+  /** Empty until the node's agent has come once. */
+  hostname: string;
+  address?: string;
+  instanceId?: string;
+}
+
+export interface SwarmState {
+  readonly swarmId: string;
+  /** Term and index of the last entry; of two logs, the one with the later term, then the greater index, is the later. */
+  readonly term: number;
+  readonly index: number;
+  /** `Cluster.Version.Index`. */
+  readonly version: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly tokens: { readonly manager: string; readonly worker: string };
+  readonly members: ReadonlyMap<number, Member>;
+  readonly nodes: ReadonlyMap<string, NodeObject>;
+  /** Nodes whose certificates are refused for ever. */
+  readonly removed: ReadonlySet<string>;
+}
+
+/** How many entries Docker has written when it has made a swarm: the first version that callers see. Measured. */
+const FIRST_INDEX = 10;
+
+export function newSwarm(clock: Clock, first: { swarmId: string; nodeId: string; raftId: number; address: string; hostname: string; instanceId?: string }): SwarmState {
+  const digest = base36(clock, 50);
+  const node: NodeObject = {
+    id: first.nodeId,
+    version: FIRST_INDEX,
+    desiredRole: 'manager',
+    role: 'manager',
+    availability: 'active',
+    state: 'ready',
+    hostname: first.hostname,
+    address: first.address,
+    ...(first.instanceId !== undefined && { instanceId: first.instanceId }),
+  };
+  return {
+    swarmId: first.swarmId,
+    term: 1,
+    index: FIRST_INDEX,
+    version: FIRST_INDEX,
+    labels: {},
+    tokens: { manager: `SWMTKN-1-${digest}-${base36(clock, 25)}`, worker: `SWMTKN-1-${digest}-${base36(clock, 25)}` },
+    members: new Map([[first.raftId, { raftId: first.raftId, nodeId: first.nodeId, address: first.address }]]),
+    nodes: new Map([[node.id, node]]),
+    removed: new Set(),
+  };
+}
+
+/** What a change makes of a state; undefined when there is nothing to write. It throws to refuse. */
+export type Change = (state: SwarmState) => SwarmState | undefined;
+
+const next = (state: SwarmState, what: Partial<SwarmState>): SwarmState => ({ ...state, index: state.index + 1, ...what });
+
+/** An entry without content: what a new leader commits first. */
+export const nothing: Change = (state) => next(state, {});
+
+/** Any write of the cluster object moves its version. */
+export function changeCluster(state: SwarmState, what: { labels?: Record<string, string>; removed?: ReadonlySet<string> }): SwarmState {
+  return next(state, { ...what, version: state.index + 1 });
+}
+
+/** Writes a node object; undefined when it says so already, or is gone. */
+export function changeNode(state: SwarmState, id: string, what: Partial<NodeObject>): SwarmState | undefined {
+  const node = state.nodes.get(id);
+  if (!node || Object.entries(what).every(([key, value]) => node[key as keyof NodeObject] === value)) return undefined;
+  return next(state, { nodes: new Map(state.nodes).set(id, { ...node, ...what, version: state.index + 1 }) });
+}
+
+export function addNode(state: SwarmState, id: string, role: SwarmNode['role']): SwarmState {
+  const node: NodeObject = { id, version: state.index + 1, desiredRole: role, role, availability: 'active', state: 'unknown', hostname: '' };
+  return next(state, { nodes: new Map(state.nodes).set(id, node) });
+}
+
+/** The node's certificate is refused from then on. Two entries: the node's and the cluster's. */
+export function removeNode(state: SwarmState, id: string): SwarmState {
+  const nodes = new Map(state.nodes);
+  nodes.delete(id);
+  return { ...changeCluster(state, { removed: new Set(state.removed).add(id) }), nodes };
+}
+
+export function addMember(state: SwarmState, member: Member): SwarmState {
+  return next(state, { members: new Map(state.members).set(member.raftId, member) });
+}
+
+export function removeMember(state: SwarmState, raftId: number): SwarmState {
+  const members = new Map(state.members);
+  members.delete(raftId);
+  return next(state, { members });
+}
+
+export function memberOf(state: SwarmState, nodeId: string): Member | undefined {
+  for (const member of state.members.values()) if (member.nodeId === nodeId) return member;
+  return undefined;
+}
+
+/** Whether a log has all that another one has. */
+export const isUpToDate = (log: SwarmState, other: SwarmState): boolean => log.term > other.term || (log.term === other.term && log.index >= other.index);
+
+export const quorumOf = (members: number): number => Math.floor(members / 2) + 1;
+
+/**
+ * The list of nodes as its leader gives it.
+ *
+ * @param isReachable whether the leader reaches a member's address
+ */
+export function listNodes(state: SwarmState, leader: string | undefined, isReachable: (member: Member) => boolean): SwarmNode[] {
+  const members = new Map([...state.members.values()].map((member) => [member.nodeId, member]));
+  const nodes = [...state.nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return nodes.map(({ id, desiredRole, availability, hostname, address, instanceId, state: status }) => {
+    const member = members.get(id);
+    return {
+      id,
+      hostname,
+      role: desiredRole,
+      availability,
+      state: status,
+      ...(instanceId !== undefined && { instanceId }),
+      ...(address !== undefined && { address }),
+      ...(member && { manager: { leader: id === leader, reachability: isReachable(member) ? ('reachable' as const) : ('unreachable' as const), address: `${member.address}:2377` } }),
+    };
+  });
+}
+
+/** Whether the reachable members left would be a majority of those left. Permits 3 -> 2 -> 1. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (CanRemoveMember) */
+export function canRemoveMember(state: SwarmState, raftId: number, isReachable: (member: Member) => boolean): boolean {
+  const left = [...state.members.values()].filter((member) => member.raftId !== raftId);
+  return left.filter(isReachable).length >= quorumOf(left.length);
+}
+
+/** 25 characters of base 36: https://github.com/moby/swarmkit/blob/master/identity/randomid.go */
+export const newId = (clock: Clock): string => base36(clock, 25);
+
+/** 63 bits in swarmkit; here 52, which a number holds exactly. */
+export const newRaftId = (clock: Clock): number => 1 + Math.floor(clock.random() * 2 ** 52);
+
+function base36(clock: Clock, length: number): string {
+  return Array.from({ length }, () => Math.floor(clock.random() * 36).toString(36)).join('');
+}

@@ -1,0 +1,136 @@
+/**
+ * What goes wrong in a simulation, and when. Every kind of fault has a stream of random numbers of its own, so that leaving one kind out changes no decision of the others: that is how a failing
+ * seed is made smaller.
+ */
+
+export const FAULT_KINDS = [
+  'kill-instance',
+  'kill-engine',
+  'kill-agent',
+  'kill-function',
+  'terminate-instance',
+  'slow-answer',
+  'stale-answer',
+  'throttled',
+  'conflict',
+  'lost-request',
+  'lost-answer',
+  'lost-event',
+  'doubled-event',
+  'late-event',
+  'partition',
+  'isolation',
+  'outage',
+  'clock-step',
+  'forged-report',
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the minute. */
+const CHANCE: Partial<Record<FaultKind, number>> = {
+  'kill-instance': 0.002,
+  'kill-engine': 0.01,
+  'kill-agent': 0.01,
+  'kill-function': 0.02,
+  'slow-answer': 0.02,
+  'stale-answer': 0.1,
+  throttled: 0.03,
+  conflict: 0.05,
+  'lost-request': 0.02,
+  'lost-answer': 0.03,
+  'lost-event': 0.2,
+  'doubled-event': 0.3,
+  'late-event': 0.3,
+};
+
+/** How often the others come, on average, in milliseconds. */
+export const INTERVAL_MS: Partial<Record<FaultKind, number>> = {
+  'kill-instance': 120_000,
+  'terminate-instance': 150_000,
+  partition: 45_000,
+  isolation: 60_000,
+  outage: 240_000,
+  'clock-step': 60_000,
+  'forged-report': 60_000,
+};
+
+export class Faults {
+  /** How often each kind was injected. */
+  readonly injected = new Map<FaultKind, number>();
+  private readonly streams = new Map<FaultKind, number>();
+  private readonly kinds: ReadonlySet<FaultKind>;
+  private over = false;
+
+  /**
+   * @param kinds those that may happen
+   * @param limits the most of each kind; without an entry there is no limit
+   * @param chances how likely a kind is where it could happen, for kinds that are to be more or less likely than they are here
+   */
+  constructor(
+    private readonly seed: number,
+    kinds: Iterable<FaultKind>,
+    private readonly limits: Partial<Record<FaultKind, number>> = {},
+    private readonly chances: Partial<Record<FaultKind, number>> = {},
+    private readonly intervalsMs: Partial<Record<FaultKind, number>> = {},
+  ) {
+    this.kinds = new Set(kinds);
+  }
+
+  /** From now on nothing goes wrong any more. */
+  stop(): void {
+    this.over = true;
+  }
+
+  get stopped(): boolean {
+    return this.over;
+  }
+
+  /** Whether the fault may still happen at all. */
+  mayHappen(kind: FaultKind): boolean {
+    return !this.over && this.kinds.has(kind);
+  }
+
+  /** Whether the fault happens here and now. If so, it is counted. */
+  happens(kind: FaultKind): boolean {
+    if (!this.mayHappen(kind)) return false;
+    if (this.random(kind) >= (this.chances[kind] ?? CHANCE[kind] ?? 0)) return false;
+    return this.count(kind);
+  }
+
+  /** The pause until the next fault of a kind that comes by the minute, or undefined when it does not come. */
+  pause(kind: FaultKind): number | undefined {
+    const interval = this.intervalsMs[kind] ?? INTERVAL_MS[kind];
+    if (this.over || interval === undefined || !this.kinds.has(kind)) return undefined;
+    return -Math.log(1 - this.random(kind)) * interval;
+  }
+
+  /** Counts a fault that comes by the minute; false when it must not happen any more. */
+  count(kind: FaultKind): boolean {
+    const so = this.injected.get(kind) ?? 0;
+    if (this.over || so >= (this.limits[kind] ?? Number.POSITIVE_INFINITY)) return false;
+    this.injected.set(kind, so + 1);
+    return true;
+  }
+
+  /** A number in [0, 1) of the kind's own stream. */
+  random(kind: FaultKind): number {
+    const drawn = (this.streams.get(kind) ?? 0) + 1;
+    this.streams.set(kind, drawn);
+    return hash(this.seed, FAULT_KINDS.indexOf(kind) + 1, drawn);
+  }
+
+  pick<T>(kind: FaultKind, from: readonly T[]): T | undefined {
+    return from[Math.floor(this.random(kind) * from.length)];
+  }
+}
+
+/** A number in [0, 1) that depends on its arguments and nothing else (the finaliser of MurmurHash3 over each). */
+export function hash(...numbers: number[]): number {
+  let state = 0x9e3779b9;
+  for (const number of numbers) {
+    state = Math.imul(state ^ number, 0x85ebca6b);
+    state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+    state ^= state >>> 16;
+  }
+  return (state >>> 0) / 0x1_0000_0000;
+}

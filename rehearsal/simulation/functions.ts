@@ -1,0 +1,113 @@
+/**
+ * The functions of the template in this process: the handlers that the bundles are made of, with the environment, role and time limit of the template. Each invocation is a program of its own and may be
+ * killed at any point; events may be lost, come twice at once, or late.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../../protocol/clock';
+import { leaderToken } from '../../lambda/leader-token/handler';
+import { jsonLog } from '../../lambda/log';
+import { nodeJoin } from '../../lambda/node-join/handler';
+import { nodeLeave } from '../../lambda/node-leave/handler';
+import type { FunctionRunner, FunctionSpec } from '../aws/types';
+import type { AwsLink } from './aws-link';
+import { inProcessClients, type Clients } from './clients';
+import { hash, type Faults } from './faults';
+import { SimulatedProcess } from './process';
+
+interface Parts extends Clients {
+  clock: Clock;
+  log: ReturnType<typeof jsonLog>;
+  variables: Record<string, string>;
+}
+
+/** By the folder of the bundle: what its `index.ts` wires. */
+const HANDLERS: Record<string, (parts: Parts) => (event: any) => Promise<void>> = {
+  'leader-token': leaderToken,
+  'node-join': nodeJoin,
+  'node-leave': nodeLeave,
+};
+
+/** By folder of code: which function it is. What lies in a cloud assembly does not change. */
+const NAMES = new Map<string, string>();
+
+/** A late event comes within this time, in milliseconds. */
+const LATE_MS = 90_000;
+/** Lambda's clocks are kept well, though not to the millisecond. */
+const SKEW_MS = 1_000;
+/** A new environment takes this long before its handler runs. */
+const COLD_START_MS = 300;
+
+export interface SimulatedFunctionsProps {
+  clock: Clock;
+  faults: Faults;
+  link: AwsLink;
+  /** The folder with the built bundles: by it a function of a template is recognised as one of ours. */
+  bundles: string;
+  /** Gets every event that a function is given. */
+  onEvent?(functionName: string, event: unknown): void;
+  /** Gets every line that a function logs. */
+  onLog(functionName: string, line: string): void;
+}
+
+export class SimulatedFunctions implements FunctionRunner {
+  private invocations = 0;
+
+  constructor(private readonly props: SimulatedFunctionsProps) {}
+
+  async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
+    const { clock, faults } = this.props;
+    if (faults.happens('lost-event')) return undefined;
+    if (faults.happens('late-event')) await clock.sleep(faults.random('late-event') * LATE_MS);
+    if (faults.happens('doubled-event')) void this.run(fn, event).catch(() => undefined);
+    return this.run(fn, event);
+  }
+
+  private run(fn: FunctionSpec, event: unknown): Promise<unknown> {
+    const { clock, faults, link, onLog } = this.props;
+    const name = this.nameOf(fn);
+    this.props.onEvent?.(fn.logicalId, event);
+    this.invocations += 1;
+    const skew = Math.round((hash(this.invocations) - 0.5) * 2 * SKEW_MS);
+    const process = new SimulatedProcess(clock, () => skew);
+    return new Promise((resolve, reject) => {
+      const end = (error: Error) => {
+        process.kill();
+        reject(error);
+      };
+      const cancel = clock.after(fn.timeoutMs, () => end(new Error(`${fn.logicalId}: Task timed out after ${(fn.timeoutMs / 1000).toFixed(2)} seconds`)));
+      process.onKilled(cancel);
+      const mayDie = () => {
+        if (!process.killed && faults.happens('kill-function')) end(new Error(`${fn.logicalId}: Runtime exited with error: signal: killed`));
+      };
+      const caller = { process, accessKeyId: fn.credentials.accessKeyId, connected: () => true, mayDie };
+      const clients = inProcessClients(process.clock, link.answerTo(caller));
+      const work = async () => {
+        await process.clock.sleep(clock.random() * COLD_START_MS);
+        return HANDLERS[name]!({ ...clients, clock: process.clock, log: jsonLog(process.clock, (line) => onLog(fn.logicalId, line)), variables: fn.environment })(event);
+      };
+      process.whileAlive(work()).then(
+        (result) => {
+          cancel();
+          resolve(result);
+        },
+        (error: unknown) => {
+          cancel();
+          // Lambda writes it to the function's log.
+          onLog(fn.logicalId, error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+          reject(error);
+        },
+      );
+    });
+  }
+
+  private nameOf({ codePath, logicalId }: FunctionSpec): string {
+    const known = NAMES.get(codePath);
+    if (known !== undefined) return known;
+    const code = readFileSync(join(codePath, 'index.js'), 'utf8');
+    const name = readdirSync(this.props.bundles).find((folder) => readFileSync(join(this.props.bundles, folder, 'index.js'), 'utf8') === code);
+    if (name === undefined || HANDLERS[name] === undefined) throw new Error(`The function ${logicalId} is none of this library's: it cannot be simulated. Is the assembly of another version? Synthesise it anew.`);
+    NAMES.set(codePath, name);
+    return name;
+  }
+}

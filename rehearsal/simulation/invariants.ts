@@ -1,0 +1,207 @@
+/**
+ * What must never happen (DESIGN.md, "What never changes"), judged by what the emulated AWS and the engines know, never by our own records. Each breach is one sentence that begins with the number of
+ * the invariant.
+ */
+import type { AwsEvent } from '../aws/types';
+import { commandsCodec } from '../../protocol/commands';
+import { leaderCodec } from '../../protocol/cluster';
+import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
+import { plainAttributes } from '../../protocol/items';
+import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, LEASE_KEY, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
+import type { Call } from './aws-link';
+import type { SimulatedCluster } from './cluster';
+import type { SimulatedNode } from './node';
+
+type Item = Record<string, { S?: string; N?: string }>;
+
+/** A join token, whole or cut. */
+const TOKEN = /SWMTKN-\d/;
+/** How long the swarm may be without a leader that anybody could hear of before it counts as lost: an election takes 20 s, a report 30 s. */
+const QUORUM_UNHEARD_MS = 90_000;
+/** A node that was Ready when somebody saw it may have gone since: so long ago it was seen. */
+const SEEN_MS = 60_000;
+
+export class Invariants {
+  readonly breaches: string[] = [];
+  private readonly epochs = new Map<string, number>();
+  /** When the terminate hooks of instances were completed. */
+  private readonly leavingSince = new Map<string, number>();
+  private readonly readyAt = new Map<string, number>();
+  private lastQuorum: number | undefined;
+  private readonly completed = new Set<string>();
+  /** Managers that are being taken in: from the join of their engine until it is a member or has given up. */
+  private readonly joining = new Set<SimulatedNode>();
+
+  constructor(private readonly truth: SimulatedCluster) {
+    truth.docker.onEvent(({ what, swarmId, nodeId }) => {
+      if (what === 'raft-member-added') this.afterMemberAdded(nodeId);
+      if (what === 'bootstrapped' && truth.docker.swarms().length > 1) this.breach(1, `A second swarm, ${swarmId}, was made.`);
+      this.watchQuorum();
+    });
+    truth.region.onEvent((event) => this.onAwsEvent(event));
+  }
+
+  /** After every step. */
+  check(): void {
+    this.watchQuorum();
+    this.checkManagers();
+    this.checkVolumes();
+  }
+
+  /** After each request that AWS carried out. */
+  onCall({ service, action, input }: Call): void {
+    if (service === 'sqs' && action === 'SendMessage' && TOKEN.test(String(input.MessageBody))) this.breach(7, 'A join token was sent through a queue.');
+    if (service !== 'dynamodb' || !/^(Put|Update|Delete|TransactWrite)/.test(action)) return;
+    const operator = this.truth.region.operator.accessKeyId;
+    for (const { table, key } of writtenKeys(action, input)) {
+      void this.truth.region
+        .call({ service: 'dynamodb', action: 'GetItem', input: { TableName: table, Key: key, ConsistentRead: true }, accessKeyId: operator })
+        .then(({ Item }) => Item && this.onItem(Item as Item));
+    }
+  }
+
+  /** Before each effect of an agent. */
+  onEffect(node: SimulatedNode, effect: string): void {
+    const { instanceId } = node.identity;
+    if (effect === 'leaveSwarm') this.beforeLeave(node);
+    if (effect !== 'joinSwarm' && effect !== 'initSwarm') return;
+    // Its agent's last look was before: one look takes some calls, each of which may be slow.
+    const since = this.truth.clock.now() - (this.leavingSince.get(instanceId) ?? Number.POSITIVE_INFINITY);
+    if (since > 120_000) this.breach(5, `${instanceId} begins ${effect} ${Math.round(since / 1000)} s after its terminate hook was completed.`);
+    if (effect === 'joinSwarm' && node.role === 'manager') this.joining.add(node);
+  }
+
+  /** An event that a function is given: from a queue or a stream. */
+  onEvent(functionName: string, event: unknown): void {
+    if (TOKEN.test(JSON.stringify(event))) this.breach(7, `A join token is in an event of ${functionName}.`);
+  }
+
+  /** A line that goes to CloudWatch Logs. */
+  onLog(origin: string, line: string): void {
+    if (TOKEN.test(line)) this.breach(7, `A join token is in the log of ${origin}.`);
+  }
+
+  private breach(invariant: number, sentence: string): void {
+    this.breaches.push(`${invariant}: ${sentence}`);
+  }
+
+  private onAwsEvent({ source, what, subject, detail }: AwsEvent): void {
+    if (source === 'iam' && what === 'denied') this.breach(0, `${detail.principal} was denied ${detail.action} on ${detail.resource}.`);
+    if (source !== 'autoscaling' || what !== 'hook-completed') return;
+    const { hook, result } = detail as { hook: string; result: string };
+    const once = `${subject} ${hook}`;
+    if (this.completed.has(once)) this.breach(8, `The ${hook} hook of ${subject} was completed twice.`);
+    this.completed.add(once);
+    if (hook === TERMINATE_HOOK) this.leavingSince.set(subject, this.truth.clock.now());
+    if (hook === LAUNCH_HOOK && result === 'CONTINUE') this.afterContinue(subject);
+    if (hook === LAUNCH_HOOK && result === 'ABANDON') this.afterAbandon(subject);
+  }
+
+  private afterContinue(instanceId: string): void {
+    this.watchQuorum();
+    const seen = this.readyAt.get(instanceId);
+    if (seen === undefined || this.truth.clock.now() - seen > SEEN_MS) this.breach(8, `The launch of ${instanceId} was continued, but it was no Ready node of the swarm.`);
+  }
+
+  private afterAbandon(instanceId: string): void {
+    const node = this.truth.machines.nodes.get(instanceId);
+    const swarm = this.truth.docker.swarms()[0];
+    if (swarm === undefined || node?.role !== 'manager') return;
+    const lost = this.lastQuorum !== undefined && this.truth.clock.now() - this.lastQuorum > QUORUM_UNHEARD_MS;
+    const identity = node.attachedVolume === undefined ? undefined : this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
+    // What counts is who it is, by its volume: a successor that never got that far has the address, and nothing else.
+    if (lost && swarm.members.some(({ nodeId }) => nodeId === identity)) this.breach(8, `${instanceId}, a member of raft, was abandoned while the swarm had no quorum.`);
+  }
+
+  /** A member whose identity is on no volume any more is dead for good. */
+  private afterMemberAdded(added: string | undefined): void {
+    const identities = new Set([...this.truth.machines.volumes.values()].map(({ docker }) => docker?.certificate?.nodeId));
+    for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
+      if (nodeId !== added && !identities.has(nodeId)) this.breach(3, `A manager was added while ${nodeId}, which is dead for good, is still a member of raft.`);
+    }
+  }
+
+  private beforeLeave(node: SimulatedNode): void {
+    const swarm = this.truth.docker.swarms()[0];
+    const member = swarm?.members.find(({ address }) => address === node.identity.address);
+    if (swarm === undefined || member === undefined || !node.daemon.running) return;
+    const reachable = swarm.members.filter((one) => one.alive).length;
+    const quorum = Math.floor(swarm.members.length / 2) + 1;
+    if (member.alive && reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${node.identity.instanceId}, one of ${reachable} reachable of ${swarm.members.length} managers, leaves the swarm.`);
+  }
+
+  private watchQuorum(): void {
+    const swarm = this.truth.docker.swarms()[0];
+    if (swarm === undefined) return;
+    if (swarm.hasQuorum) this.lastQuorum = this.truth.clock.now();
+    for (const { state, instanceId } of swarm.nodes) if (state === 'ready' && instanceId !== undefined) this.readyAt.set(instanceId, this.truth.clock.now());
+  }
+
+  /** At most one manager is being taken in. */
+  private checkManagers(): void {
+    const members = new Set(this.truth.docker.swarms().flatMap((swarm) => swarm.members.map(({ address }) => address)));
+    for (const node of this.joining) {
+      if (!node.on || !node.daemon.running || members.has(node.identity.address) || node.daemon.runner?.status !== 'pending') this.joining.delete(node);
+    }
+    if (this.joining.size > 1) this.breach(3, `Managers at ${[...this.joining].map(({ identity }) => identity.address).join(' and ')} join at the same time.`);
+    const addresses = this.truth.docker.swarms()[0]?.members.map(({ address }) => address) ?? [];
+    if (new Set(addresses).size < addresses.length) this.breach(3, `Raft has two members at one address: ${addresses.join(', ')}.`);
+  }
+
+  private checkVolumes(): void {
+    const holders = new Map<string, string>();
+    for (const [instanceId, { attachedVolume }] of this.truth.machines.nodes) {
+      if (attachedVolume === undefined) continue;
+      const other = holders.get(attachedVolume);
+      if (other !== undefined) this.breach(12, `${attachedVolume} is attached to ${other} and ${instanceId}.`);
+      holders.set(attachedVolume, instanceId);
+    }
+  }
+
+  /** An item as it lies in a table after a write. */
+  private onItem(item: Item): void {
+    const plain = plainAttributes(item);
+    const [partition, sort] = [String(plain[PARTITION_KEY]), String(plain[SORT_KEY])];
+    if (partition === CLUSTER_PARTITION && (sort === LEADER_KEY || sort === LEASE_KEY)) this.checkEpoch(sort, Number(plain.epoch));
+    if (sort === LEADER_KEY) this.checkLeader(plain);
+    if (sort === COMMANDS_KEY) this.checkCommand(plain, partition);
+    const mayHoldTokens = (partition === CLUSTER_PARTITION && sort === LEADER_KEY) || sort === COMMANDS_KEY || sort === REPORT_KEY;
+    if (!mayHoldTokens && TOKEN.test(JSON.stringify(item))) this.breach(7, `A join token lies in ${partition} / ${sort}.`);
+  }
+
+  private checkEpoch(record: string, epoch: number): void {
+    const before = this.epochs.get(record);
+    if (before !== undefined && epoch < before) this.breach(6, `The epoch of ${record} went from ${before} to ${epoch}.`);
+    this.epochs.set(record, epoch);
+  }
+
+  private checkLeader(plain: Record<string, unknown>): void {
+    const leader = leaderCodec.decode(plain);
+    if (!leader.ok) return this.breach(6, `The leader record cannot be read (${leader.refusal}).`);
+    const swarm = this.truth.docker.swarms().find(({ swarmId }) => swarmId === leader.value.swarmId);
+    if (swarm === undefined) return this.breach(1, `The leader record names the swarm ${leader.value.swarmId}, which was never made.`);
+    if (leader.value.epoch > swarm.version) this.breach(6, `The leader record has epoch ${leader.value.epoch}, but raft committed only ${swarm.version}.`);
+  }
+
+  private checkCommand(plain: Record<string, unknown>, box: string): void {
+    const commands = commandsCodec.decode(plain);
+    if (!commands.ok || commands.value.command === null) return;
+    const { instanceId, kind } = commands.value.command;
+    if (parseMailbox(box)?.instanceId !== instanceId) this.breach(5, `A command for ${instanceId} lies in ${box}.`);
+    if (kind !== 'leave' && this.leavingSince.has(instanceId)) this.breach(5, `${instanceId} is told to ${kind} after its terminate hook was completed.`);
+    const worker = this.truth.machines.nodes.get(instanceId)?.role === 'worker';
+    if (worker && commands.value.command.kind === 'join' && commands.value.command.role === 'manager') this.breach(7, `A worker, ${instanceId}, was given the managers' token.`);
+  }
+}
+
+/** Where a write went. */
+function writtenKeys(action: string, input: Record<string, any>): { table: string; key: Item }[] {
+  const keyOf = (item: Item): Item => ({ [PARTITION_KEY]: item[PARTITION_KEY]!, [SORT_KEY]: item[SORT_KEY]! });
+  if (action === 'PutItem') return [{ table: input.TableName, key: keyOf(input.Item) }];
+  if (action !== 'TransactWriteItems') return [{ table: input.TableName, key: input.Key }];
+  return (input.TransactItems as Record<string, any>[]).flatMap(({ Put, Update, Delete }) => {
+    if (Put) return [{ table: Put.TableName, key: keyOf(Put.Item) }];
+    const other = Update ?? Delete;
+    return other ? [{ table: other.TableName, key: other.Key }] : [];
+  });
+}

@@ -1,0 +1,163 @@
+/**
+ * `npm run simulate -- --seeds N`: N clusters form while things go wrong, in virtual time, on all processors. `--seed S` runs one, and with `--trace` shows every line of it. A failing seed is made
+ * smaller and printed with the command that replays it.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { systemClock } from '../../protocol/clock';
+import { FAULT_KINDS, type FaultKind } from './faults';
+import { Assemblies, setupOf, type Assembly } from './setup';
+import { failed, replayCommand, runOf, shrink, type Run } from './shrink';
+import { simulate, type SimulationResult } from './simulation';
+import { Tally } from './tally';
+
+const ROOT = resolve(__dirname, '../..');
+const BUNDLES = join(ROOT, 'dist/lambda');
+/** How many failing seeds are made smaller: each takes some dozens of runs. */
+const SHRUNK = 3;
+
+interface Job {
+  run: Run;
+  assembly: Assembly;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '200' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      managers: { type: 'string' },
+      workers: { type: 'string' },
+      unchained: { type: 'boolean' },
+      faults: { type: 'string' },
+      limits: { type: 'string' },
+      'faults-end': { type: 'string' },
+      trace: { type: 'boolean', default: false },
+      jobs: { type: 'string', default: String(availableParallelism()) },
+    },
+  });
+  const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-simulation-'));
+  const assemblies = new Assemblies(ROOT, temporary);
+  try {
+    if (values.seed !== undefined) return await one(overridden(values), assemblies, values.trace);
+    const from = whole('from', values.from);
+    return await many(from, whole('seeds', values.seeds), whole('jobs', values.jobs), assemblies);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** The run of a seed, with what the command line says otherwise. */
+function overridden(values: Record<string, string | boolean | undefined>): Run {
+  const text = (name: string) => values[name] as string | undefined;
+  const seed = whole('seed', text('seed')!);
+  const own = setupOf(seed);
+  const setup = {
+    managers: text('managers') === undefined ? own.managers : whole('managers', text('managers')!),
+    workers: text('workers') === undefined ? own.workers : whole('workers', text('workers')!),
+    chained: text('managers') === undefined && values.unchained === undefined ? own.chained : !values.unchained,
+  };
+  const run = runOf(seed, setup);
+  if (text('faults') !== undefined) run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);
+  for (const limit of text('limits')?.split(',') ?? []) {
+    const [kind, most] = limit.split('=');
+    run.limits[kindOf(kind!)] = whole('limits', most ?? '');
+  }
+  if (text('faults-end') !== undefined) run.faultsEndMs = whole('faults-end', text('faults-end')!);
+  return run;
+}
+
+function kindOf(name: string): FaultKind {
+  const kind = FAULT_KINDS.find((known) => known === name);
+  if (kind === undefined) throw new Error(`There is no fault "${name}". There are ${FAULT_KINDS.join(', ')}.`);
+  return kind;
+}
+
+function whole(name: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} must be a whole number, not "${text}".`);
+  return Number(text);
+}
+
+function optionsOf({ seed, faults, limits, faultsEndMs }: Run, assembly: Assembly) {
+  return { seed, assembly, bundles: BUNDLES, faults, limits, faultsEndMs };
+}
+
+async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<number> {
+  const assembly = await assemblies.of(run.setup);
+  const result = await simulate({ ...optionsOf(run, assembly), ...(trace && { trace: (line: string) => console.log(line) }) });
+  console.log(JSON.stringify({ run, result }, null, 1));
+  return failed(result) ? 1 : 0;
+}
+
+async function many(from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
+  const started = systemClock.now();
+  const tally = new Tally();
+  const failures: { run: Run; result: SimulationResult }[] = [];
+  let next = from;
+  const workers = Array.from({ length: Math.max(1, Math.min(jobs, count)) }, () => fork(__filename, ['--worker']));
+  try {
+    await Promise.all(
+      workers.map(async (worker) => {
+        while (next < from + count) {
+          const seed = next++;
+          const run = runOf(seed, setupOf(seed));
+          const result = await ask(worker, { run, assembly: await assemblies.of(run.setup) });
+          tally.add(result);
+          if (failed(result)) {
+            failures.push({ run, result });
+            console.log(`seed ${seed} FAILED: ${[...result.breaches, ...result.unfinished].slice(0, 3).join(' | ')}\n  ${replayCommand(run)}`);
+          }
+        }
+      }),
+    );
+    for (const { run } of failures.slice(0, SHRUNK)) {
+      const smaller = await shrink(run, async (attempt) => ask(workers[0]!, { run: attempt, assembly: await assemblies.of(attempt.setup) }));
+      console.log(`seed ${run.seed}, made smaller: ${[...smaller.result.breaches, ...smaller.result.unfinished].slice(0, 3).join(' | ')}\n  ${replayCommand(smaller.run)}`);
+    }
+  } finally {
+    for (const worker of workers) worker.kill();
+  }
+  console.log(tally.render((systemClock.now() - started) / 1000, workers.length).join('\n'));
+  // A fault that never came, or an action never taken, was not tried: with few seeds that may be so.
+  const missing = tally.missing();
+  if (missing.length > 0) console.log(`NEVER HAPPENED: ${missing.join(', ')}`);
+  return failures.length > 0 || missing.length > 0 ? 1 : 0;
+}
+
+function ask(worker: ChildProcess, job: Job): Promise<SimulationResult> {
+  return new Promise((done, fail) => {
+    const onExit = () => fail(new Error(`The simulation of seed ${job.run.seed} ended its process: ${replayCommand(job.run)}`));
+    worker.once('exit', onExit);
+    worker.once('message', (answer: SimulationResult | { error: string }) => {
+      worker.off('exit', onExit);
+      if ('error' in answer) fail(new Error(`The simulation of seed ${job.run.seed} failed itself: ${answer.error}\n  ${replayCommand(job.run)}`));
+      else done(answer);
+    });
+    worker.send(job);
+  });
+}
+
+function work(): void {
+  process.on('message', ({ run, assembly }: Job) => {
+    simulate(optionsOf(run, assembly)).then(
+      (result) => process.send!(result),
+      (error: Error) => process.send!({ error: error.stack ?? error.message }),
+    );
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+if (process.argv.includes('--worker')) work();
+else {
+  main().then(
+    (code) => process.exit(code),
+    (error: Error) => {
+      console.error(error.message);
+      process.exit(1);
+    },
+  );
+}

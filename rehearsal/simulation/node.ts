@@ -1,0 +1,228 @@
+/**
+ * One simulated instance: its disks, its Docker engine, and the real agent, both kept up as systemd keeps them. Any of them may be killed between two effects of the agent.
+ */
+import { Agent, type AgentLog } from '../../agent/agent';
+import type { Engine } from '../../agent/engine';
+import type { Host } from '../../agent/host';
+import type { Identity } from '../../agent/identity';
+import { Mailbox } from '../../agent/mailbox';
+import type { Clock } from '../../protocol/clock';
+import type { AgentConfig } from '../../protocol/environment';
+import { mailbox } from '../../protocol/keys';
+import type { AwsLink } from './aws-link';
+import { inProcessClients } from './clients';
+import type { SimulatedDaemon } from './docker/daemon';
+import type { Disk } from './docker/disk';
+import type { SimulatedDocker } from './docker/simulated-docker';
+import type { Faults } from './faults';
+import { SimulatedProcess } from './process';
+
+/** `RestartSec` of the units of the agent (user data) and of Docker (its package). */
+const AGENT_RESTART_MS = 1_000;
+const ENGINE_RESTART_MS = 2_000;
+const ENGINE_START_MS = { least: 300, most: 2_000 };
+const MOUNT_MS = 200;
+
+export interface SimulatedNodeProps {
+  clock: Clock;
+  faults: Faults;
+  link: AwsLink;
+  docker: SimulatedDocker;
+  config: AgentConfig;
+  identity: Identity;
+  hostname: string;
+  accessKeyId: string;
+  /** Milliseconds that this node's clock is ahead. */
+  skew(): number;
+  /** Whether AWS can be reached. */
+  connected(): boolean;
+  /** The machine itself is to be lost, now. */
+  loseInstance(): void;
+  log: AgentLog;
+  /** See `ClusterOptions`. */
+  withoutRaftFence: boolean;
+  /** Before each effect of the agent: what it is about to do. */
+  onEffect(effect: keyof Engine | keyof Host, argument: unknown): void;
+}
+
+export class SimulatedNode {
+  readonly daemon: SimulatedDaemon;
+  private readonly root: Disk = {};
+  private readonly power = new AbortController();
+  private attached: { volumeId: string; volume: Disk } | undefined;
+  private mounted = false;
+  private engineWanted = false;
+  private daemonConfig = '';
+  private agent: SimulatedProcess | undefined;
+
+  constructor(private readonly props: SimulatedNodeProps) {
+    const { docker, identity, hostname } = props;
+    // The engine's folder is what is mounted there now.
+    const disk = new Proxy<Disk>({}, {
+      get: (_, name: keyof Disk) => this.disk()[name],
+      set: (_, name: keyof Disk, value) => Reflect.set(this.disk(), name, value),
+      deleteProperty: (_, name: keyof Disk) => delete this.disk()[name],
+    });
+    this.daemon = docker.daemon({ address: identity.address, hostname, disk, labels: () => labelsOf(this.daemonConfig) });
+  }
+
+  get role() {
+    return this.props.config.role;
+  }
+
+  get seat(): number | undefined {
+    return this.props.config.seat?.number;
+  }
+
+  /** Its mailbox: the partition of both tables that is its own. */
+  get mailbox(): string {
+    return mailbox(this.props.config.roleId, this.props.identity.instanceId);
+  }
+
+  get reportTable(): string {
+    return this.props.config.reportTable;
+  }
+
+  get identity() {
+    return this.props.identity;
+  }
+
+  get attachedVolume(): string | undefined {
+    return this.attached?.volumeId;
+  }
+
+  get on(): boolean {
+    return !this.power.signal.aborted;
+  }
+
+  /** User data has ended: systemd starts the agent. */
+  startAgent(): void {
+    if (!this.on) return;
+    const { clock, link, config, identity, accessKeyId, connected, log } = this.props;
+    const process = new SimulatedProcess(clock, this.props.skew);
+    this.agent = process;
+    const caller = { process, accessKeyId, connected, mayDie: () => this.mayDie() };
+    const agent = new Agent({
+      config,
+      identity,
+      clock: process.clock,
+      log,
+      engine: this.as<Engine>(this.props.withoutRaftFence ? unfenced(this.daemon) : this.daemon, process),
+      host: this.as<Host>(this.host(), process),
+      mailbox: new Mailbox(inProcessClients(process.clock, link.answerTo(caller)).dynamodb, config, this.mailbox),
+    });
+    void agent.run(this.power.signal);
+  }
+
+  killAgent(): void {
+    this.agent?.kill();
+    this.later(AGENT_RESTART_MS, () => this.startAgent());
+  }
+
+  killEngine(): void {
+    if (!this.daemon.running) return;
+    this.daemon.kill();
+    this.later(ENGINE_RESTART_MS, () => this.bootEngine());
+  }
+
+  attach(volumeId: string, volume: Disk): void {
+    this.attached = { volumeId, volume };
+  }
+
+  detach(): void {
+    this.attached = undefined;
+    this.mounted = false;
+  }
+
+  /** The power goes: at once, or after the engine was stopped. */
+  async switchOff(orderly: boolean): Promise<void> {
+    if (!this.on) return;
+    this.agent?.kill();
+    if (orderly && this.daemon.running) await this.daemon.stop();
+    this.power.abort();
+    if (this.daemon.running) this.daemon.kill();
+    this.detach();
+  }
+
+  private disk(): Disk {
+    return this.mounted ? this.attached!.volume : this.root;
+  }
+
+  private later(ms: number, work: () => void): void {
+    this.props.clock.after(ms, () => {
+      if (this.on) work();
+    });
+  }
+
+  /** `ConditionPathIsMountPoint`: without its volume a manager's engine does not start, and systemd calls that no failure. */
+  private bootEngine(): void {
+    if (!this.engineWanted || this.daemon.running || (this.role === 'manager' && !this.mounted)) return;
+    this.daemon.start();
+  }
+
+  private mayDie(): void {
+    const { faults, loseInstance } = this.props;
+    if (!this.on) return;
+    if (faults.happens('kill-instance')) return loseInstance();
+    if (faults.happens('kill-engine')) this.killEngine();
+    if (faults.happens('kill-agent')) this.killAgent();
+  }
+
+  /** What the agent calls, with a death possible before and after each call. A dead agent calls nothing any more. */
+  private as<T extends Engine | Host>(target: T, process: SimulatedProcess): T {
+    return new Proxy(target, {
+      get: (_, name: string) => (argument: unknown, ...rest: unknown[]) => {
+        this.mayDie();
+        if (process.killed) return new Promise(() => undefined);
+        this.props.onEffect(name as keyof Engine | keyof Host, argument);
+        const call = Promise.resolve((target as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(argument, ...rest));
+        return process.whileAlive(call.finally(() => this.mayDie()));
+      },
+    });
+  }
+
+  private host(): Host {
+    const { clock } = this.props;
+    return {
+      findDevice: async (volumeId) => (this.attached?.volumeId === volumeId ? '/dev/sdf' : undefined),
+      isMounted: async () => this.mounted,
+      mountVolume: async () => {
+        await clock.sleep(MOUNT_MS);
+        if (this.attached === undefined) throw new Error('mount: /var/lib/docker: special device does not exist.');
+        this.mounted = true;
+      },
+      configureEngine: async (config) => {
+        const text = JSON.stringify(config);
+        const changed = text !== this.daemonConfig;
+        this.daemonConfig = text;
+        return changed;
+      },
+      stopEngine: async () => {
+        this.engineWanted = false;
+        if (this.daemon.running) await this.daemon.stop();
+      },
+      startEngine: async () => {
+        this.engineWanted = true;
+        await clock.sleep(ENGINE_START_MS.least + clock.random() * (ENGINE_START_MS.most - ENGINE_START_MS.least));
+        if (this.on) this.bootEngine();
+      },
+    };
+  }
+}
+
+/** An engine that takes a label without asking the others, and counts for itself. */
+function unfenced(daemon: SimulatedDaemon): Engine {
+  let ahead = 0;
+  return new Proxy<Engine>(daemon, {
+    get: (_, name: keyof Engine) => {
+      if (name === 'labelSwarm') return async () => void ahead++;
+      if (name === 'swarm') return async () => daemon.swarm().then((swarm) => ({ ...swarm, version: swarm.version + ahead }));
+      return (daemon[name] as (...args: unknown[]) => unknown).bind(daemon);
+    },
+  });
+}
+
+function labelsOf(daemonConfig: string): Record<string, string> {
+  const { labels = [] } = JSON.parse(daemonConfig || '{}') as { labels?: string[] };
+  return Object.fromEntries(labels.map((label) => [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)]));
+}

@@ -1,0 +1,74 @@
+/** The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which CloudFormation does not hold the seats apart. */
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SEAT_TAG } from '../../protocol/tags';
+import { readStack, synthesise, type Template } from '../synth';
+import { hash } from './faults';
+
+export interface Setup {
+  managers: number;
+  workers: number;
+  /** As the template has it: each seat waits for the one before. Otherwise all of them launch at once, and nothing but the functions keeps them apart. */
+  chained: boolean;
+}
+
+export interface Assembly {
+  folder: string;
+  stackName: string;
+}
+
+const SIZES = [
+  { managers: 3, workers: 2 },
+  { managers: 1, workers: 1 },
+  { managers: 3, workers: 1 },
+  { managers: 5, workers: 1 },
+  { managers: 3, workers: 4 },
+];
+
+export function setupOf(seed: number): Setup {
+  return { ...SIZES[Math.floor(hash(seed, 201) * SIZES.length)]!, chained: hash(seed, 202) < 0.5 };
+}
+
+export class Assemblies {
+  private readonly known = new Map<string, Promise<Assembly>>();
+
+  /**
+   * @param app the folder with `cdk.json`; the app must read the context values `managers` and `workers`
+   * @param folder an empty one
+   */
+  constructor(
+    private readonly app: string,
+    private readonly folder: string,
+  ) {}
+
+  of(setup: Setup): Promise<Assembly> {
+    const key = `${setup.managers}-${setup.workers}${setup.chained ? '' : '-unchained'}`;
+    if (!this.known.has(key)) this.known.set(key, setup.chained ? this.synthesised(key, setup) : this.unchained(key, setup));
+    return this.known.get(key)!;
+  }
+
+  private async synthesised(key: string, { managers, workers }: Setup): Promise<Assembly> {
+    const out = join(this.folder, key);
+    mkdirSync(out, { recursive: true });
+    await synthesise(this.app, out, { managers, workers }, [], () => undefined);
+    return { folder: out, stackName: readStack(out).name };
+  }
+
+  private async unchained(key: string, setup: Setup): Promise<Assembly> {
+    const { folder, stackName } = await this.of({ ...setup, chained: true });
+    const out = join(this.folder, key);
+    cpSync(folder, out, { recursive: true });
+    const file = join(out, `${stackName}.template.json`);
+    writeFileSync(file, JSON.stringify(unchain(JSON.parse(readFileSync(file, 'utf8')) as Template)));
+    return { folder: out, stackName };
+  }
+}
+
+/** No seat waits for another. */
+function unchain(template: Template): Template {
+  const isSeat = (id: string) => (template.Resources[id]?.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG) && template.Resources[id]?.Type === 'AWS::AutoScaling::AutoScalingGroup';
+  for (const [id, resource] of Object.entries(template.Resources)) {
+    if (isSeat(id)) resource.DependsOn = [resource.DependsOn ?? []].flat().filter((other) => !isSeat(other));
+  }
+  return template;
+}

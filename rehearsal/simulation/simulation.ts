@@ -1,0 +1,281 @@
+/**
+ * A cluster forms, from a seed: for a while things go wrong; then they stop, and it has to become whole within a bound. What must never happen is checked after every step.
+ */
+import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
+import { encodeSwarmReport } from '../../protocol/swarm';
+import type { Delays } from '../aws/types';
+import type { Call } from './aws-link';
+import { SimulatedCluster, type ClusterOptions } from './cluster';
+import { FAULT_KINDS, Faults, hash, type FaultKind } from './faults';
+import { Invariants } from './invariants';
+import { unfinished } from './whole';
+
+/** Liveness: from the end of the faults until the cluster is whole. */
+export const CONVERGENCE_MS = 15 * 60_000;
+/** How long it has to stay so. */
+const STAYS_MS = 60_000;
+/** How often it is looked whether it is whole. */
+const STEP_MS = 1_000;
+
+export interface SimulationOptions extends Pick<ClusterOptions, 'seed' | 'bundles' | 'tamper' | 'withoutRaftFence'> {
+  /** A cloud assembly and the stack in it that is created. */
+  assembly: { folder: string; stackName: string };
+  /** @default - some of all kinds, by the seed */
+  faults?: readonly FaultKind[];
+  /** The most of each kind. */
+  limits?: Partial<Record<FaultKind, number>>;
+  /** Other chances than the usual, for faults that happen at a call or an event. */
+  chances?: Partial<Record<FaultKind, number>>;
+  /** Other intervals than the usual, for faults that come by the minute: their average, in milliseconds. */
+  intervalsMs?: Partial<Record<FaultKind, number>>;
+  /**
+   * Milliseconds from the start until faults stop.
+   * @default - from half a minute to a few minutes, by the seed
+   */
+  faultsEndMs?: number;
+  /** Gets every line: what AWS did, what engines did, what agents and functions logged. */
+  trace?(line: string): void;
+}
+
+export interface SimulationResult {
+  /** Breaches of invariants; the run ends at the first. */
+  breaches: string[];
+  /** What kept the cluster from being whole in time; empty when it became so. */
+  unfinished: string[];
+  /** Whether the stack was created, and not rolled back. */
+  formed: boolean;
+  /** Virtual milliseconds: from the start to whole, and from the end of the faults to whole. */
+  formedMs: number;
+  convergedMs: number;
+  virtualMs: number;
+  faults: Partial<Record<FaultKind, number>>;
+  /** How often functions and agents did what: AWS actions, and effects of agents. */
+  actions: Record<string, number>;
+}
+
+/** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
+const OUTAGE_MS = 14 * 60_000;
+
+/** What functions did, by what they log. */
+const LOGGED: [string, string][] = [
+  ['function: attach-volume', '"Done: attach-volume.'],
+  ['function: admit', '"Done: admit.'],
+  ['function: abandon', '"Done: abandon.'],
+  ['function: extend-hook', '"Done: extend-hook.'],
+  ['function: told to init', '"Told to init.'],
+  ['function: told to join', '"Told to join.'],
+  ['function: command erased', '"Its command was erased.'],
+  ['function: published', '"Published.'],
+  ['function: refused', '"Refused.'],
+  ['function: terminate hook completed', '"Terminate hook completed.'],
+];
+
+/** What may go wrong by this seed. */
+export function faultsOf(seed: number): { kinds: FaultKind[]; endMs: number } {
+  // A run in which everything goes wrong at once hides what two faults alone would show.
+  const share = 0.15 + 0.6 * hash(seed, 101);
+  const kinds = FAULT_KINDS.filter((kind, n) => hash(seed, 102, n) < (kind === 'outage' ? 0.05 : share));
+  // Only a long time of faults holds an outage that outlasts what an instance is given to become Ready.
+  const minutes = kinds.includes('outage') ? 20 : 4;
+  return { kinds, endMs: Math.round(30_000 + hash(seed, 103) * minutes * 60_000) };
+}
+
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  return new Simulation(options).run();
+}
+
+class Simulation {
+  private readonly faults: Faults;
+  private readonly endMs: number;
+  private readonly cluster: SimulatedCluster;
+  private readonly invariants: Invariants;
+  private readonly actions = new Map<string, number>();
+  private readonly started: number;
+  private stack: 'creating' | 'created' | Error = 'creating';
+
+  constructor(private readonly options: SimulationOptions) {
+    const { seed } = options;
+    const chosen = faultsOf(seed);
+    this.endMs = options.faultsEndMs ?? chosen.endMs;
+    this.faults = new Faults(seed, options.faults ?? chosen.kinds, options.limits, options.chances, options.intervalsMs);
+    this.cluster = new SimulatedCluster({
+      ...options,
+      faults: this.faults,
+      delays: delaysOf(seed),
+      onEvent: (name, event) => this.invariants.onEvent(name, event),
+      onLog: (origin, line) => this.onLog(origin, line),
+      onLost: (instanceId) => this.trace(`FAULT lost ${instanceId}`),
+      onEffect: (node, effect, argument) => {
+        // The others only look.
+        if (/^(configure|init|join|leave|start|mount|label|stop)/.test(effect)) {
+          this.count(`agent: ${effect}`);
+          this.trace(`${node.identity.instanceId} ${effect} ${argument === undefined ? '' : JSON.stringify(argument)}`);
+        }
+        this.invariants.onEffect(node, effect);
+      },
+    });
+    const { region, docker, link, clock } = this.cluster;
+    this.started = clock.now();
+    this.invariants = new Invariants(this.cluster);
+    link.onCall((call) => this.onCall(call));
+    region.onEvent(({ source, what, subject, detail }) => this.trace(`${source} ${what} ${subject} ${JSON.stringify(detail)}`));
+    docker.onEvent(({ what, nodeId, address }) => this.trace(`docker ${what} ${nodeId ?? ''} ${address ?? ''}`));
+  }
+
+  async run(): Promise<SimulationResult> {
+    const { folder, stackName } = this.options.assembly;
+    this.cluster.region.createStack(folder, stackName).then(
+      () => (this.stack = 'created'),
+      (error: Error) => (this.stack = error),
+    );
+    this.scheduleFaults();
+    while (this.elapsed() < this.endMs && !this.broken()) await this.step(Math.min(STEP_MS, this.endMs - this.elapsed()));
+    this.stopFaults();
+    const { left, wholeMs } = await this.converge();
+    if (this.stack instanceof Error) this.trace(`The stack: ${this.stack.message}`);
+    const virtualMs = this.elapsed();
+    await this.cluster.stop();
+    return {
+      breaches: this.invariants.breaches,
+      unfinished: this.broken() ? [] : left,
+      formed: this.stack === 'created',
+      formedMs: wholeMs,
+      convergedMs: Math.max(0, wholeMs - this.endMs),
+      virtualMs,
+      faults: Object.fromEntries(this.faults.injected),
+      actions: Object.fromEntries([...this.actions, ...this.cluster.link.calls]),
+    };
+  }
+
+  /** Until the cluster is whole and stays so, or the bound is reached. */
+  private async converge(): Promise<{ left: string[]; wholeMs: number }> {
+    const end = this.elapsed() + CONVERGENCE_MS;
+    let wholeMs: number | undefined;
+    for (;;) {
+      const left = unfinished({ stack: this.stack, ...this.cluster });
+      if (left.length > 0) wholeMs = undefined;
+      else wholeMs ??= this.elapsed();
+      const stayed = wholeMs !== undefined && this.elapsed() - wholeMs >= STAYS_MS;
+      if (stayed || this.elapsed() >= end || this.broken()) return { left, wholeMs: wholeMs ?? this.elapsed() };
+      await this.step(STEP_MS);
+    }
+  }
+
+  private async step(ms: number): Promise<void> {
+    await this.cluster.clock.advance(ms);
+    this.invariants.check();
+  }
+
+  private elapsed(): number {
+    return this.cluster.clock.now() - this.started;
+  }
+
+  private broken(): boolean {
+    return this.invariants.breaches.length > 0;
+  }
+
+  // What goes wrong by the minute
+
+  private scheduleFaults(): void {
+    const { skews } = this.cluster;
+    const every = (kind: FaultKind, work: (instanceId: string) => void) => {
+      const pause = this.faults.pause(kind);
+      if (pause === undefined) return;
+      this.cluster.clock.after(pause, () => {
+        this.strike(kind, work);
+        every(kind, work);
+      });
+    };
+    every('kill-instance', (instanceId) => this.cluster.loseInstance(instanceId));
+    every('terminate-instance', (instanceId) => this.terminateInstance(instanceId));
+    every('isolation', (instanceId) => this.isolate('isolation', [instanceId], 60_000));
+    every('outage', () => this.isolate('outage', [...this.cluster.machines.nodes.keys()], OUTAGE_MS));
+    every('clock-step', (instanceId) => skews.set(instanceId, (this.faults.random('clock-step') - 0.5) * 600_000));
+    every('partition', (instanceId) => this.cutOff(instanceId));
+    every('forged-report', (instanceId) => this.forge(instanceId));
+  }
+
+  private strike(kind: FaultKind, work: (instanceId: string) => void): void {
+    if (this.faults.stopped) return;
+    const instanceId = this.faults.pick(kind, [...this.cluster.machines.nodes.keys()]);
+    if (instanceId === undefined || !this.faults.count(kind)) return;
+    this.trace(`FAULT ${kind} ${instanceId}`);
+    work(instanceId);
+  }
+
+  private isolate(kind: FaultKind, instanceIds: string[], most: number): void {
+    const { isolated, clock } = this.cluster;
+    for (const instanceId of instanceIds) isolated.add(instanceId);
+    clock.after(this.faults.random(kind) * most, () => instanceIds.forEach((instanceId) => isolated.delete(instanceId)));
+  }
+
+  /** One node from all others, or from one of them. */
+  private cutOff(instanceId: string): void {
+    const { machines, docker, clock } = this.cluster;
+    const address = machines.nodes.get(instanceId)!.identity.address;
+    const others = [...machines.nodes.values()].map(({ identity }) => identity.address).filter((other) => other !== address);
+    const from = this.faults.random('partition') < 0.5 ? others : others.slice(0, 1);
+    for (const other of from) docker.network.cut(address, other);
+    clock.after(this.faults.random('partition') * 60_000, () => from.forEach((other) => docker.network.heal(address, other)));
+  }
+
+  /** A node that was taken over says, in its own mailbox, that the swarm is another one, and that this is the newest news of it. */
+  private forge(instanceId: string): void {
+    const { machines, region } = this.cluster;
+    const node = machines.nodes.get(instanceId)!;
+    const id = 'f'.repeat(25);
+    const manager = { leader: true, reachability: 'reachable' as const, address: `${node.identity.address}:2377` };
+    const [chunk] = encodeSwarmReport({ swarmId: id, epoch: 999_999, nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }] });
+    const values = Object.entries({ ...chunk }).map(([name, value]) => [`:${name}`, typeof value === 'number' ? { N: String(value) } : { S: value }]);
+    const input = {
+      TableName: node.reportTable,
+      Key: { [PARTITION_KEY]: { S: node.mailbox }, [SORT_KEY]: { S: `${SWARM_KEY_PREFIX}0` } },
+      UpdateExpression: 'SET #v = :v, #epoch = :epoch, #chunks = :chunks, #body = :body',
+      ExpressionAttributeNames: { '#v': 'v', '#epoch': 'epoch', '#chunks': 'chunks', '#body': 'body' },
+      ExpressionAttributeValues: Object.fromEntries(values),
+    };
+    void region.call({ service: 'dynamodb', action: 'UpdateItem', input, accessKeyId: region.credentialsFor(instanceId)!.accessKeyId });
+  }
+
+  private terminateInstance(instanceId: string): void {
+    const { region } = this.cluster;
+    const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
+    // It may be leaving already.
+    region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input, accessKeyId: region.operator.accessKeyId }).catch(() => undefined);
+  }
+
+  private stopFaults(): void {
+    this.trace('Faults stop.');
+    this.faults.stop();
+    this.cluster.isolated.clear();
+    this.cluster.skews.clear();
+    this.cluster.docker.network.healAll();
+  }
+
+  // What is watched
+
+  private onCall(call: Call): void {
+    if (!/^(Get|Query|Describe|BatchGet)/.test(call.action)) this.trace(`${call.service} ${call.action} ${JSON.stringify(call.input).slice(0, 300)}`);
+    this.invariants.onCall(call);
+  }
+
+  private onLog(origin: string, line: string): void {
+    this.trace(`${origin}: ${line}`);
+    this.invariants.onLog(origin, line);
+    for (const [action, pattern] of LOGGED) if (line.includes(pattern)) this.count(action);
+  }
+
+  private count(what: string): void {
+    this.actions.set(what, (this.actions.get(what) ?? 0) + 1);
+  }
+
+  private trace(line: string): void {
+    this.options.trace?.(`${((this.cluster.clock.now() - this.started) / 1000).toFixed(3).padStart(9)} ${line}`);
+  }
+}
+
+/** How long AWS takes, by the seed. */
+function delaysOf(seed: number): Delays {
+  const vary = (n: number, most: number) => Math.round(hash(seed, 104, n) * most);
+  return { launch: 2_000 + vary(1, 15_000), terminate: 1_000 + vary(2, 30_000), attachVolume: vary(3, 5_000), detachVolume: vary(4, 5_000), queue: vary(5, 2_000), stream: vary(6, 2_000) };
+}

@@ -1,0 +1,74 @@
+/** Adds up what happened in many simulations, and says what never did. */
+import { FAULT_KINDS } from './faults';
+import type { SimulationResult } from './simulation';
+
+/** What functions and agents can do while a cluster forms. One of these that never happens was never tried. */
+const ACTIONS = [
+  'agent: configureEngine',
+  'agent: mountVolume',
+  'agent: startEngine',
+  'agent: initSwarm',
+  'agent: joinSwarm',
+  'agent: leaveSwarm',
+  'agent: labelSwarm',
+  'function: attach-volume',
+  'function: admit',
+  'function: abandon',
+  'function: extend-hook',
+  'function: told to init',
+  'function: told to join',
+  'function: command erased',
+  'function: published',
+  'function: refused',
+  'function: terminate hook completed',
+  'GetItem',
+  'Query',
+  'BatchGetItem',
+  'PutItem',
+  'UpdateItem',
+  'TransactWriteItems',
+  'SendMessage',
+  'DescribeAutoScalingGroups',
+  'DescribeInstances',
+  'DescribeVolumes',
+  'AttachVolume',
+  'CompleteLifecycleAction',
+  'RecordLifecycleActionHeartbeat',
+  'SignalResource',
+];
+
+export class Tally {
+  private seeds = 0;
+  private breaches = 0;
+  private unfinished = 0;
+  private formed = 0;
+  private virtualMs = 0;
+  private slowestMs = 0;
+  private readonly faults = new Map<string, number>();
+  private readonly actions = new Map<string, number>();
+
+  add({ breaches, unfinished, formed, virtualMs, convergedMs, faults, actions }: SimulationResult): void {
+    this.seeds += 1;
+    this.breaches += breaches.length > 0 ? 1 : 0;
+    this.unfinished += unfinished.length > 0 ? 1 : 0;
+    this.formed += formed ? 1 : 0;
+    this.virtualMs += virtualMs;
+    this.slowestMs = Math.max(this.slowestMs, convergedMs);
+    for (const [kind, count] of Object.entries(faults)) this.faults.set(kind, (this.faults.get(kind) ?? 0) + count);
+    for (const [action, count] of Object.entries(actions)) this.actions.set(action, (this.actions.get(action) ?? 0) + count);
+  }
+
+  missing(): string[] {
+    return [...FAULT_KINDS.filter((kind) => !this.faults.get(kind)), ...ACTIONS.filter((action) => !this.actions.get(action))];
+  }
+
+  render(seconds: number, processes: number): string[] {
+    const counts = (names: readonly string[], of: Map<string, number>) => names.map((name) => `${name} ${of.get(name) ?? 0}`).join(', ');
+    return [
+      `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
+      `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last fault (the slowest took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} did not: CloudFormation rolled them back.`,
+      `Faults: ${counts(FAULT_KINDS, this.faults)}`,
+      `Actions: ${counts(ACTIONS, this.actions)}`,
+    ];
+  }
+}

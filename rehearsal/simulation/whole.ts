@@ -1,0 +1,55 @@
+/** Whether the cluster is whole, by the ground truth of the emulated AWS and the engines. */
+import { ROLE_TAG } from '../../protocol/tags';
+import { LEADER_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
+import type { EmulatedRegion } from '../aws/region';
+import type { SimulatedDocker } from './docker/simulated-docker';
+import type { SimulatedMachines } from './machines';
+
+export interface Cluster {
+  stack: 'creating' | 'created' | Error;
+  region: EmulatedRegion;
+  docker: SimulatedDocker;
+  machines: SimulatedMachines;
+}
+
+/** What is still missing, in sentences; nothing when the cluster is whole, or wholly gone again. */
+export function unfinished({ stack, region, docker }: Cluster): string[] {
+  const missing: string[] = [];
+  if (stack === 'creating') missing.push('The stack is not created yet.');
+  const groups = region.groups();
+  for (const group of groups) {
+    if (group.suspended.length > 0) missing.push(`${group.name} has suspended processes: ${group.suspended.join(', ')}.`);
+    if (group.instances.length !== group.desired) missing.push(`${group.name} has ${group.instances.length} instances, and wants ${group.desired}.`);
+    for (const { instanceId, state, openHooks } of group.instances) {
+      if (state !== 'InService' || openHooks.length > 0) missing.push(`${instanceId} of ${group.name} is ${state}, with open hooks: ${openHooks.join(', ') || 'none'}.`);
+    }
+  }
+  if (stack instanceof Error) return missing;
+  const [swarm] = docker.swarms();
+  if (swarm === undefined) return [...missing, 'There is no swarm.'];
+  if (!swarm.hasQuorum) missing.push('The swarm has no quorum.');
+  const ready = new Map<string, number>();
+  for (const { instanceId, role, state } of swarm.nodes) {
+    if (state === 'ready') ready.set(`${instanceId} ${role}`, (ready.get(`${instanceId} ${role}`) ?? 0) + 1);
+  }
+  for (const group of groups) {
+    for (const { instanceId } of group.instances) {
+      const nodes = ready.get(`${instanceId} ${group.tags[ROLE_TAG]}`) ?? 0;
+      if (nodes !== 1) missing.push(`${instanceId} is ${nodes} Ready nodes of the swarm.`);
+    }
+  }
+  const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
+  const reachable = swarm.members.filter((member) => member.alive).length;
+  if (swarm.members.length !== managers || reachable !== managers) missing.push(`Raft has ${swarm.members.length} members, ${reachable} of them reachable, for ${managers} seats.`);
+  return missing.length > 0 ? missing : leftTokens(region);
+}
+
+/** Join tokens belong in the leader record alone once everybody has joined. */
+function leftTokens(region: EmulatedRegion): string[] {
+  return region.tableItems().flatMap(({ table, item }) => {
+    if (!JSON.stringify(item).includes('SWMTKN-')) return [];
+    if (item[SORT_KEY]?.S === LEADER_KEY) return [];
+    return [`A join token is left in ${table}, ${item[PARTITION_KEY]?.S} / ${item[SORT_KEY]?.S}.`];
+  });
+}
+

@@ -1,0 +1,113 @@
+/**
+ * Every IAM statement of the reference template is needed: taken out, one after the other, a cluster that forms, loses a worker and is asked without TLS fails, naming action, principal and resource.
+ */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Template } from '../../../rehearsal/synth';
+import { assemblies, MINUTE, Scenario } from './support';
+
+jest.setTimeout(300_000);
+
+const SETUP = { managers: 3, workers: 1, chained: true };
+
+/** Those that nothing here can miss, and why. */
+const UNEXERCISED: Record<string, string> = {
+  'SwarmLifecycleManagerPolicy OpenSessions': 'Session Manager is for people; the agent of Systems Manager is not part of the rehearsal.',
+  'SwarmLifecycleWorkerPolicy OpenSessions': 'The same, for workers.',
+};
+
+interface Statement {
+  /** Logical id without its hash, and the Sid or, without one, what the statement is for. */
+  name: string;
+  resource: string;
+  /** From the resource's properties to the list of statements. */
+  path: (string | number)[];
+  index: number;
+  effect: 'Allow' | 'Deny';
+}
+
+/** Everything in the template that has a list of statements. */
+function statementsOf(template: Template): Statement[] {
+  const found: Statement[] = [];
+  const visit = (resource: string, value: unknown, path: (string | number)[]): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, member] of Object.entries(value)) {
+      if (key !== 'Statement') visit(resource, member, [...path, Array.isArray(value) ? Number(key) : key]);
+      else for (const [index, { Sid, Effect }] of [member as { Sid?: string; Effect: 'Allow' | 'Deny' }[]].flat().entries()) found.push({ name: `${resource.replace(/[0-9A-F]{8}$/, '')} ${Sid ?? `${path.at(-1)} ${index}`}`, resource, path: [...path, key], index, effect: Effect });
+    }
+  };
+  for (const [id, { Properties }] of Object.entries(template.Resources)) visit(id, Properties, []);
+  return found;
+}
+
+/** On-demand instances get no spot notice. */
+function withSpotWorkers(template: Template): Template {
+  for (const { Type, Properties } of Object.values(template.Resources)) {
+    if (Type !== 'AWS::AutoScaling::AutoScalingGroup' || !Properties?.VPCZoneIdentifier) continue;
+    const { LaunchTemplate: LaunchTemplateSpecification, ...rest } = Properties;
+    const InstancesDistribution = { OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 };
+    Object.assign(Properties, rest, { MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution } });
+    delete Properties.LaunchTemplate;
+  }
+  return template;
+}
+
+function without(template: Template, { resource, path, index }: Statement): Template {
+  const copy = structuredClone(template);
+  let list: any = copy.Resources[resource]!.Properties;
+  for (const part of path) list = list[part];
+  list.splice(index, 1);
+  return copy;
+}
+
+/** The assembly with another template. */
+function variant(folder: string, stackName: string, template: Template): string {
+  const out = mkdtempSync(join(tmpdir(), 'statements-'));
+  mkdirSync(out, { recursive: true });
+  for (const name of readdirSync(folder)) if (name !== `${stackName}.template.json`) symlinkSync(join(folder, name), join(out, name));
+  writeFileSync(join(out, `${stackName}.template.json`), JSON.stringify(template));
+  return out;
+}
+
+/** A cluster forms, a worker is replaced, and every queue is asked without TLS. What was wrong, in sentences. */
+async function rehearse(assembly: { folder: string; stackName: string }): Promise<string[]> {
+  const scenario = Scenario.of(assembly);
+  const broken = () => scenario.invariants.breaches.length > 0 || scenario.stack instanceof Error;
+  await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
+  if (!broken()) {
+    // Notice, two minutes, gone; its group launches another.
+    scenario.cluster.region.interruptSpot(scenario.workers()[0]!.identity.instanceId);
+    await scenario.pass(3 * MINUTE);
+    await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
+  }
+  return [...scenario.invariants.breaches, ...(scenario.stack instanceof Error ? [scenario.stack.message] : []), ...(await queuesOpenToPlainHttp(scenario))];
+}
+
+async function queuesOpenToPlainHttp({ cluster: { region } }: Scenario): Promise<string[]> {
+  const open: string[] = [];
+  for (const { name } of region.queues()) {
+    const url = `https://sqs.${region.region}.amazonaws.com/${region.accountId}/${name}`;
+    const asked = region.call({ service: 'sqs', action: 'GetQueueAttributes', input: { QueueUrl: url, AttributeNames: ['All'] }, accessKeyId: region.operator.accessKeyId, transport: 'plain' });
+    const denied = await asked.then(() => false, (error: { code?: string }) => error.code === 'AccessDenied');
+    if (!denied) open.push(`operator was allowed sqs:GetQueueAttributes on ${name} without TLS.`);
+  }
+  return open;
+}
+
+it('the template as it is passes, and each statement taken out of it fails with action, principal and resource; those that nothing misses are listed with the reason', async () => {
+  const { folder, stackName } = await assemblies.of(SETUP);
+  const template = withSpotWorkers(JSON.parse(readFileSync(join(folder, `${stackName}.template.json`), 'utf8')) as Template);
+  expect(await rehearse({ folder: variant(folder, stackName, template), stackName })).toEqual([]);
+
+  const statements = statementsOf(template);
+  expect(statements.length).toBeGreaterThan(40);
+  const missedByNobody: string[] = [];
+  for (const statement of statements) {
+    const wrong = await rehearse({ folder: variant(folder, stackName, without(template, statement)), stackName });
+    const named = statement.effect === 'Deny' ? wrong.some((line) => /was allowed \S+:\S+ on \S+/.test(line)) : wrong.some((line) => /\S+ was denied \S+:\S+ on \S+/.test(line));
+    if (!named) missedByNobody.push(wrong.length === 0 ? statement.name : `${statement.name}: fails without naming it: ${wrong[0]}`);
+  }
+  expect(missedByNobody.sort()).toEqual(Object.keys(UNEXERCISED).sort());
+  expect(Object.keys(UNEXERCISED).length).toBeLessThanOrEqual(5);
+});

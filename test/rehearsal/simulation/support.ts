@@ -1,0 +1,125 @@
+/** The reference app as simulated clusters, for tests that let one certain thing go wrong at one certain moment. */
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { AwsEvent, Delays } from '../../../rehearsal/aws/types';
+import type { Call } from '../../../rehearsal/simulation/aws-link';
+import { SimulatedCluster, type ClusterOptions } from '../../../rehearsal/simulation/cluster';
+import { Faults } from '../../../rehearsal/simulation/faults';
+import { Invariants } from '../../../rehearsal/simulation/invariants';
+import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import { Assemblies, type Assembly, type Setup } from '../../../rehearsal/simulation/setup';
+import { unfinished } from '../../../rehearsal/simulation/whole';
+
+export const PROJECT = resolve(__dirname, '../../..');
+export const BUNDLES = join(PROJECT, 'dist/lambda');
+if (!existsSync(BUNDLES)) throw new Error('The functions are not bundled. Run: npm run build');
+
+export const assemblies = new Assemblies(PROJECT, mkdtempSync(join(tmpdir(), 'simulated-assemblies-')));
+
+const DELAYS: Delays = { launch: 5_000, terminate: 5_000, attachVolume: 1_000, detachVolume: 1_000, queue: 100, stream: 100 };
+export const MINUTE = 60_000;
+
+const scenarios: Scenario[] = [];
+afterEach(async () => {
+  for (const scenario of scenarios.splice(0)) await scenario.cluster.stop();
+});
+
+export class Scenario {
+  readonly cluster: SimulatedCluster;
+  readonly invariants: Invariants;
+  readonly events: AwsEvent[] = [];
+  readonly calls: Call[] = [];
+  readonly logs: string[] = [];
+  stack: 'creating' | 'created' | Error = 'creating';
+  /** Called before each effect of an agent. */
+  onEffect: (node: SimulatedNode, effect: string, argument: any) => void = () => undefined;
+  /** Called after each request that AWS carried out. */
+  onCall: (call: Call) => void = () => undefined;
+
+  private constructor(options: Partial<Pick<ClusterOptions, 'tamper' | 'seed'>>) {
+    this.cluster = new SimulatedCluster({
+      seed: 1,
+      bundles: BUNDLES,
+      delays: DELAYS,
+      faults: new Faults(1, []),
+      onEvent: (name, event) => this.invariants.onEvent(name, event),
+      onLog: (origin, line) => {
+        this.logs.push(`${origin}: ${line}`);
+        this.invariants.onLog(origin, line);
+      },
+      onEffect: (node, effect, argument) => {
+        this.invariants.onEffect(node, effect);
+        this.onEffect(node, effect, argument);
+      },
+      ...options,
+    });
+    this.invariants = new Invariants(this.cluster);
+    this.cluster.region.onEvent((event) => this.events.push(event));
+    this.cluster.link.onCall((call) => {
+      this.calls.push(call);
+      this.invariants.onCall(call);
+      this.onCall(call);
+    });
+    scenarios.push(this);
+  }
+
+  /** A stack that is being created. */
+  static of({ folder, stackName }: Assembly, options: Partial<Pick<ClusterOptions, 'tamper' | 'seed'>> = {}): Scenario {
+    const scenario = new Scenario(options);
+    scenario.cluster.region.createStack(folder, stackName).then(
+      () => (scenario.stack = 'created'),
+      (error: Error) => (scenario.stack = error),
+    );
+    return scenario;
+  }
+
+  static async begin(setup: Setup, options: Partial<Pick<ClusterOptions, 'tamper' | 'seed'>> = {}): Promise<Scenario> {
+    return Scenario.of(await assemblies.of(setup), options);
+  }
+
+  /** As an operator does it: through the group, which then launches another. */
+  terminate({ identity: { instanceId } }: SimulatedNode): void {
+    const { region } = this.cluster;
+    const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
+    void region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input, accessKeyId: region.operator.accessKeyId });
+  }
+
+  /** Lets time pass until the condition holds. */
+  async until(condition: () => boolean, limit = 15 * MINUTE): Promise<void> {
+    const { clock } = this.cluster;
+    for (const end = clock.now() + limit; !condition(); ) {
+      if (clock.now() >= end) throw new Error(`Not within ${limit / 1000} virtual seconds: ${condition}\nmissing: ${this.missing().join(' ')}\n${this.logs.slice(-10).join('\n')}`);
+      await this.pass(250);
+    }
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.cluster.clock.advance(ms);
+    this.invariants.check();
+  }
+
+  missing(): string[] {
+    return unfinished({ stack: this.stack, ...this.cluster });
+  }
+
+  /** Until the cluster is whole; nothing that must never happen may have happened. */
+  async whole(limit = 15 * MINUTE): Promise<void> {
+    await this.until(() => this.missing().length === 0 || this.invariants.breaches.length > 0, limit);
+    expect(this.invariants.breaches).toEqual([]);
+  }
+
+  /** The instance that holds a seat now. */
+  seat(number: number): SimulatedNode | undefined {
+    return [...this.cluster.machines.nodes.values()].find((node) => node.seat === number);
+  }
+
+  workers(): SimulatedNode[] {
+    return [...this.cluster.machines.nodes.values()].filter(({ role }) => role === 'worker');
+  }
+
+  /** One item of a table, in the service's own form. */
+  item(table: 'token' | 'report', partition: string, key: string): Record<string, any> | undefined {
+    return this.cluster.region.tableItems().find(({ table: name, item }) => name.toLowerCase().includes(table) && item.pk?.S === partition && item.sk?.S === key)?.item;
+  }
+}
