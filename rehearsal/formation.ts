@@ -5,9 +5,10 @@
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { systemClock as clock } from '../protocol/clock';
+import { leaderCodec } from '../protocol/cluster';
 import { commandsCodec } from '../protocol/commands';
 import { environmentVariables } from '../protocol/environment';
-import { COMMANDS_KEY, mailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
+import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, mailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
 import { plainAttributes } from '../protocol/items';
 import { reportCodec } from '../protocol/report';
 import { decodeSwarmReport } from '../protocol/swarm';
@@ -17,21 +18,30 @@ import { imdsHandler, type InstanceMetadata } from './aws/imds';
 import { EmulatedRegion } from './aws/region';
 import type { AwsEvent, MachineSpec } from './aws/types';
 import { FunctionProcesses } from './function-processes';
-import type { Deleted, Formed, FormationOrder, Logs, Message, SwarmListEntry } from './messages';
+import { Kills } from './kills';
+import type { Deleted, Evidence, Formed, FormationOrder, Logs, Message, SwarmListEntry } from './messages';
 import { METADATA_ADDRESS } from './nodes/network';
 import { RealMachines } from './nodes/real-machines';
 import { run } from './nodes/shell';
-import { Timeline } from './timeline';
+import { Timeline, type NodeTimeline } from './timeline';
 
 /** The region's network is its own: any port is free. */
 const ENDPOINT_PORT = 8000;
 const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
-/** After that the run has failed, whatever still goes on. */
+/** After that the run has failed, whatever still goes on, unless its order says otherwise. */
 const DEADLINE_MS = 10 * 60_000;
 /** How often tables and engines are looked at: the resolution of the timeline. */
 const POLL_MS = 50;
+/** How long the nodes' mailboxes may hold join tokens when all have joined: the sweep bounds what a lost event costs to a minute. */
+const TOKENS_MS = 90_000;
 
 type Item = Record<string, { S?: string; N?: string }>;
+
+interface Tables {
+  token: string;
+  report: string;
+  roleIds: Record<string, string | undefined>;
+}
 
 export class Formation {
   private readonly timeline: Timeline;
@@ -40,6 +50,9 @@ export class Formation {
   private machines!: RealMachines;
   private functions!: FunctionProcesses;
   private region!: EmulatedRegion;
+  private kills!: Kills;
+  /** Of the swarm that leader-token published; more, should it ever change its mind. */
+  private readonly published = new Set<string>();
   private readonly events: string[] = [];
   private readonly userData = new Map<string, string>();
   private workers = 0;
@@ -48,17 +61,21 @@ export class Formation {
     private readonly order: FormationOrder,
     private readonly tell: (message: Message) => void,
   ) {
-    this.timeline = new Timeline(clock.now, (node, milestone) => tell({ kind: 'milestone', node, milestone, rows: this.timeline.rows(), atMs: clock.now() - this.timeline.started }));
+    this.timeline = new Timeline(clock.now, (node, milestone) => {
+      this.kills.reached(node, milestone);
+      tell({ kind: 'milestone', node, milestone, rows: this.timeline.rows(), atMs: this.elapsed() });
+    });
     this.aborted = new Promise((_, reject) => (this.abort = reject));
     this.aborted.catch(() => undefined);
   }
 
   async run(): Promise<void> {
-    const minutes = DEADLINE_MS / 60_000;
-    const cancel = clock.after(DEADLINE_MS, () => this.abort(new Error(`The swarm was not formed and deleted again within ${minutes} minutes.`)));
+    const deadlineMs = this.order.deadlineMs ?? DEADLINE_MS;
+    const cancel = clock.after(deadlineMs, () => this.abort(new Error(`The swarm was not formed and deleted again within ${deadlineMs / 1000} s.`)));
     try {
       await this.prepare();
-      this.tell({ kind: 'formed', formed: await this.form() });
+      const formed = await this.form();
+      this.tell({ kind: 'formed', formed, evidence: await Promise.race([this.evidence(), this.aborted]) });
       this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));
@@ -95,7 +112,9 @@ export class Formation {
     this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays });
     this.region.endpoint = ENDPOINT;
     this.region.onEvent(({ at, source, what, subject, detail }) => this.events.push(JSON.stringify({ atMs: at - this.timeline.started, source, what, subject, ...detail })));
-    await serveAws(this.region, { host: '0.0.0.0', port: ENDPOINT_PORT });
+    const { machines, functions } = this;
+    this.kills = new Kills(order.kills ?? [], { clock, machines, functions, elapsed: () => this.elapsed(), failed: (error) => this.abort(error) });
+    await serveAws(this.kills.around(this.region), { host: '0.0.0.0', port: ENDPOINT_PORT });
     const metadata = createServer(imdsHandler((address) => this.metadata(address)));
     await new Promise<void>((resolve) => metadata.listen(80, METADATA_ADDRESS, resolve));
   }
@@ -105,9 +124,9 @@ export class Formation {
     const done = new AbortController();
     const watching = this.watchTables(done.signal);
     try {
-      const formed = this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm());
+      const formed = this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm()).then((swarm) => this.wholeAfterKills(swarm));
       const swarm = await Promise.race([formed, this.aborted, watching.then(() => this.aborted)]);
-      const formationMs = clock.now() - this.timeline.started;
+      const formationMs = this.elapsed();
       return { nodes: this.timeline.rows(), swarm, formationMs, delayedMs: this.region.delayed() };
     } finally {
       unsubscribe();
@@ -152,18 +171,29 @@ export class Formation {
   /** Not every write to a table is an event: they are looked at, as the account's operator would. */
   private async watchTables(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const variables = Object.assign({}, ...this.region.functions().map(({ environment }) => environment)) as Record<string, string | undefined>;
-      const { [environmentVariables.tokenTable]: tokenTable, [environmentVariables.reportTable]: reportTable } = variables;
-      const roleIds = { manager: variables[environmentVariables.managerRoleId], worker: variables[environmentVariables.workerRoleId] };
-      for (const { instanceId, role, milestones } of this.timeline.rows()) {
-        const roleId = role === 'manager' ? roleIds.manager : roleIds.worker;
-        if (tokenTable === undefined || reportTable === undefined || roleId === undefined) break;
-        if (milestones.command === undefined) this.readCommands(await this.items(tokenTable, mailbox(roleId, instanceId)));
-        // A manager may lead the swarm, and tell of others, long after it is complete itself.
-        if (role === 'manager' || milestones.joined === undefined) this.readReports(instanceId, await this.items(reportTable, mailbox(roleId, instanceId)));
+      const tables = this.tables();
+      if (tables !== undefined) {
+        for (const row of this.timeline.rows()) await this.watchNode(tables, row);
+        this.readLeader(await this.items(tables.token, CLUSTER_PARTITION));
       }
       await clock.sleep(POLL_MS, signal);
     }
+  }
+
+  /** The tables and roles as the functions know them; undefined while these are not there. */
+  private tables(): Tables | undefined {
+    const variables = Object.assign({}, ...this.region.functions().map(({ environment }) => environment)) as Record<string, string | undefined>;
+    const { [environmentVariables.tokenTable]: token, [environmentVariables.reportTable]: report } = variables;
+    if (token === undefined || report === undefined) return undefined;
+    return { token, report, roleIds: { manager: variables[environmentVariables.managerRoleId], worker: variables[environmentVariables.workerRoleId] } };
+  }
+
+  private async watchNode({ token, report, roleIds }: Tables, { instanceId, role, milestones }: NodeTimeline): Promise<void> {
+    const roleId = roleIds[role];
+    if (roleId === undefined) return;
+    if (milestones.command === undefined) this.readCommands(await this.items(token, mailbox(roleId, instanceId)));
+    // A manager may lead the swarm, and tell of others, long after it is complete itself.
+    if (role === 'manager' || milestones.joined === undefined) this.readReports(instanceId, await this.items(report, mailbox(roleId, instanceId)));
   }
 
   private async items(table: string, partition: string): Promise<Item[]> {
@@ -178,6 +208,12 @@ export class Formation {
       const commands = commandsCodec.decode(plainAttributes(item));
       if (commands.ok && commands.value.command !== null) this.timeline.reach(commands.value.command.instanceId, 'command');
     }
+  }
+
+  private readLeader(items: Item[]): void {
+    const item = items.find(({ [SORT_KEY]: key }) => key?.S === LEADER_KEY);
+    const leader = item && leaderCodec.decode(plainAttributes(item));
+    if (leader?.ok) this.published.add(leader.value.swarmId);
   }
 
   private readReports(instanceId: string, items: Item[]): void {
@@ -207,11 +243,71 @@ export class Formation {
     }
   }
 
+  /** Whole again after the kills: the last of them may have come when everything was whole already, and a list of nodes shows a dead engine as ready for a while. */
+  private async wholeAfterKills(swarm: SwarmListEntry[]): Promise<SwarmListEntry[]> {
+    await this.kills.settled();
+    if (this.kills.done.length === 0) return swarm;
+    for (const instanceId of this.machines.running()) while ((await this.engineState(instanceId)) !== 'active') await clock.sleep(POLL_MS);
+    return this.wholeSwarm();
+  }
+
+  /** What an engine says of its own part in the swarm. */
+  private async engineState(instanceId: string): Promise<string | undefined> {
+    const info = (await this.machines.engine(instanceId, '/info').catch(() => undefined)) as { Swarm?: { LocalNodeState?: string } } | undefined;
+    return info?.Swarm?.LocalNodeState;
+  }
+
+  private async evidence(): Promise<Evidence> {
+    await this.tokensErased();
+    const joined = new Set<string>();
+    for (const { role, instanceId } of this.timeline.rows()) {
+      if (role === 'manager' && this.machines.running().includes(instanceId)) joined.add(await this.swarmId(instanceId));
+    }
+    return { published: [...this.published], joined: [...joined], kills: this.kills.done };
+  }
+
+  /** As a manager's engine says it: a manager that has just become one needs a moment until it does. */
+  private async swarmId(instanceId: string): Promise<string> {
+    for (;;) {
+      const swarm = (await this.machines.engine(instanceId, '/swarm').catch(() => undefined)) as { ID: string } | undefined;
+      if (swarm !== undefined) return swarm.ID;
+      await clock.sleep(POLL_MS);
+    }
+  }
+
+  /** Resolves when no mailbox of a node holds a join token any more. */
+  private async tokensErased(): Promise<void> {
+    const deadline = clock.now() + TOKENS_MS;
+    for (;;) {
+      const holders = await this.tokenHolders();
+      if (holders.length === 0) return;
+      if (clock.now() > deadline) throw new Error(`All nodes have joined, but join tokens still lie in: ${holders.join(', ')}`);
+      await clock.sleep(POLL_MS);
+    }
+  }
+
+  private async tokenHolders(): Promise<string[]> {
+    const { token, report, roleIds } = this.tables()!;
+    const holders: string[] = [];
+    for (const { instanceId, name, role } of this.timeline.rows()) {
+      for (const table of [token, report]) {
+        const items = await this.items(table, mailbox(roleIds[role]!, instanceId));
+        for (const item of items) if (JSON.stringify(item).includes('SWMTKN')) holders.push(`${item[SORT_KEY]?.S} of ${name}`);
+      }
+    }
+    return holders;
+  }
+
+  private elapsed(): number {
+    return clock.now() - this.timeline.started;
+  }
+
   private async nodeList(managers: string[]): Promise<SwarmListEntry[]> {
     const [first] = managers;
     if (first === undefined) return [];
     const nodes = (await this.machines.engine(first, '/nodes').catch(() => [])) as Record<string, any>[];
     return nodes
+      .filter((node) => !isNobody(node))
       .map(({ ID, Description, Spec, Status, ManagerStatus }) => ({
         id: ID,
         hostname: Description.Hostname,
@@ -231,6 +327,14 @@ export class Formation {
     for (const name of this.functions?.names() ?? []) logs[name] = this.functions.log(name).join('\n');
     return logs;
   }
+}
+
+/**
+ * A node that was never seen: its engine died after the swarm had made its certificate and before it was on the engine's disk, and came back as another node. Nobody is behind it, ever, and nobody removes it from
+ * the swarm's list yet. (A node on its way looks the same for a moment; who waits for the whole swarm waits for its instance.)
+ */
+function isNobody({ Description, Status, ManagerStatus }: Record<string, any>): boolean {
+  return Status.State === 'unknown' && !Description?.Hostname && !ManagerStatus;
 }
 
 /** The inner part of the command: never returns. */

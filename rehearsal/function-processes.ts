@@ -23,7 +23,7 @@ export interface FunctionProcessesProps {
 }
 
 interface Sandbox {
-  name: string;
+  fn: FunctionSpec;
   process: ChildProcess;
   /** What it is handling. */
   pending?: { id: string; settle(outcome: Outcome | Error): void };
@@ -77,7 +77,7 @@ export class FunctionProcesses implements FunctionRunner {
   private async take(fn: FunctionSpec): Promise<Sandbox> {
     const idle = this.idleOf(fn.name).pop();
     if (idle) return idle;
-    if (![...this.all].some(({ name }) => name === fn.name)) return this.start(fn);
+    if (![...this.all].some((sandbox) => sandbox.fn.name === fn.name)) return this.start(fn);
     return new Promise((resolve) => {
       const waiting = this.waiting.get(fn.name) ?? [];
       this.waiting.set(fn.name, waiting);
@@ -97,6 +97,17 @@ export class FunctionProcesses implements FunctionRunner {
     const next = this.waiting.get(name)?.shift();
     if (next) next(sandbox);
     else this.idleOf(name).push(sandbox);
+  }
+
+  /** Logical id of the function that calls with this access key; undefined when none of ours does. */
+  caller(accessKeyId: string): string | undefined {
+    return [...this.all].find(({ fn }) => fn.credentials.accessKeyId === accessKeyId)?.fn.logicalId;
+  }
+
+  /** A fault: whatever handles an event of the function is gone, without a word, as with the machine below it. @returns how many processes that were */
+  kill(logicalId: string): number {
+    const busy = [...this.all].filter(({ fn, pending }) => fn.logicalId === logicalId && pending !== undefined);
+    return busy.filter((sandbox) => sandbox.process.kill('SIGKILL')).length;
   }
 
   /** The last lines that a function wrote. */
@@ -144,7 +155,7 @@ export class FunctionProcesses implements FunctionRunner {
         AWS_SESSION_TOKEN: sessionToken,
       },
     });
-    const sandbox: Sandbox = { name: fn.name, process: child };
+    const sandbox: Sandbox = { fn, process: child };
     this.all.add(sandbox);
     for (const stream of [child.stdout!, child.stderr!]) this.collect(fn.name, stream);
     child.on('message', (outcome: Outcome) => {

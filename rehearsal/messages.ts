@@ -1,4 +1,5 @@
 /** What the part of the command that runs inside the region tells the part that owns the terminal. JSON over the IPC channel. */
+import type { Kill, KillDone } from './kills';
 import type { Milestone, NodeTimeline } from './timeline';
 
 /** Given to the inner part on its command line. */
@@ -13,6 +14,10 @@ export interface FormationOrder {
   dockerd: string;
   lambdaRuntime: string;
   awsStandIn: string;
+  /** What is to die while the swarm forms. For tests. @default nothing */
+  kills?: Kill[];
+  /** By then the swarm is formed and deleted again, or the run has failed, in milliseconds. @default 10 minutes */
+  deadlineMs?: number;
 }
 
 export interface SwarmListEntry {
@@ -36,6 +41,15 @@ export interface Formed {
   delayedMs: number;
 }
 
+/** What must hold however the formation went. */
+export interface Evidence {
+  /** Every id of a swarm that the functions' record of the leader ever gave. A swarm that was never published may have been left again, and made anew: nobody knew it. */
+  published: string[];
+  /** The ids of the swarms that the managers' engines are in, in the end. */
+  joined: string[];
+  kills: KillDone[];
+}
+
 export interface Deleted {
   deletionMs: number;
   /** What the template keeps when its stack is deleted (and the command then removes). */
@@ -47,6 +61,6 @@ export type Logs = Record<string, string>;
 
 export type Message =
   | { kind: 'milestone'; node: NodeTimeline; milestone: Milestone | 'launched'; rows: NodeTimeline[]; atMs: number }
-  | { kind: 'formed'; formed: Formed }
+  | { kind: 'formed'; formed: Formed; evidence: Evidence }
   | { kind: 'deleted'; deleted: Deleted; logs: Logs }
   | { kind: 'failed'; error: string; rows: NodeTimeline[]; logs: Logs };

@@ -39,7 +39,8 @@ export async function plug(processId: number, port: string, address: string, sub
 /** Takes a port away at once; the kernel would do it some time after the node's last process has ended, and its successor may have the same addresses. */
 export async function unplug(port: string): Promise<void> {
   await run('ip', ['link', 'delete', port]).catch((error: Error) => {
-    if (!error.message.includes('Cannot find device')) throw error;
+    // `ip` does not find it any more, or the kernel has taken it in the moment after.
+    if (!/Cannot find device|No such device/.test(error.message)) throw error;
   });
 }
 

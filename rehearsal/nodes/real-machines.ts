@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../protocol/clock';
 import type { MachineSpec, Machines } from '../aws/types';
 import { configureHost, installStandIns, STAND_INS } from '../stand-ins/install';
+import { SYSTEMD_STATE } from '../stand-ins/systemctl';
 import { hierarchies, inGroups, makeGroups, removeGroups, type Hierarchy } from './cgroups';
 import { buildScript, environmentOf, INIT } from './init';
 import { makeNetwork, plug, routerOf, unplug } from './network';
@@ -38,6 +39,13 @@ export interface RealMachinesProps {
   onLaunch?(spec: MachineSpec): void;
   /** Told when user data has ended, with its exit status. */
   onUserData?(instanceId: string, status: number): void;
+}
+
+/** The main process of a service, in the instance's own numbers. */
+export interface ServiceProcess {
+  id: string;
+  /** As systemd sees it: the engine answers. */
+  ready: boolean;
 }
 
 interface Node {
@@ -77,7 +85,10 @@ export class RealMachines implements Machines {
   }
 
   async launch(spec: MachineSpec): Promise<void> {
-    if (!this.nodes.has(spec.instanceId)) this.nodes.set(spec.instanceId, this.boot(spec));
+    if (!this.nodes.has(spec.instanceId)) {
+      this.nodes.set(spec.instanceId, this.boot(spec));
+      this.props.onLaunch?.(spec);
+    }
     await this.nodes.get(spec.instanceId);
   }
 
@@ -135,10 +146,32 @@ export class RealMachines implements Machines {
     return run(program!, args);
   }
 
+  /** Undefined while the service does not run. */
+  async serviceProcess(instanceId: string, unit: string): Promise<ServiceProcess | undefined> {
+    const id = (await this.readFile(instanceId, `${SYSTEMD_STATE}/${unit}/main`))?.trim();
+    return id ? { id, ready: existsSync(join(await this.root(instanceId), SYSTEMD_STATE, unit, 'ready')) } : undefined;
+  }
+
+  /** A fault: one process of an instance ends without a word. What it has started goes on, or ends with it, as on any machine. False when it had ended before. */
+  async killProcess(instanceId: string, processId: string): Promise<boolean> {
+    return this.exec(instanceId, ['kill', '-KILL', processId]).then(
+      () => true,
+      (error: Error) => {
+        if (!error.message.includes('No such process')) throw error;
+        return false;
+      },
+    );
+  }
+
   /** A file of an instance, or undefined when it has none of that name. */
   async readFile(instanceId: string, path: string): Promise<string | undefined> {
     const file = join(await this.root(instanceId), path);
-    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
   }
 
   /** What lies in `/var/log` of every instance that was ever launched here: of one that is gone, as it was when it went. By instance id and file name. */
@@ -183,7 +216,6 @@ export class RealMachines implements Machines {
   }
 
   private async boot(spec: MachineSpec): Promise<Node> {
-    this.props.onLaunch?.(spec);
     const folder = join(this.props.folder, 'nodes', spec.instanceId);
     for (const name of ['upper', 'work', 'root', 'var-lib']) mkdirSync(join(folder, name), { recursive: true });
     const name = hostName(spec.privateIpAddress);

@@ -6,14 +6,20 @@
  * A shell script rather than a Node.js program because every node runs it several times while it boots.
  */
 
-/** State of a unit lies in /run/systemd/stand-in/UNIT: `supervisor` and `main` (process ids), `ready`, `exited`, `stopping`. */
+/** Where the state of units lies: a folder UNIT with `supervisor`, `main` and `listener` (process ids), `ready`, `failed` (the last run ended before it was ready), `stopping`; and UNIT.starts. */
+export const SYSTEMD_STATE = '/run/systemd/stand-in';
+
 export const SYSTEMCTL = `#!/bin/bash
-base=/run/systemd/stand-in
+base=${SYSTEMD_STATE}
 fail() { echo "systemctl stand-in: $*" >&2; exit 64; }
 
-# What the unit of Amazon Linux's package comes down to. Type=notify: starting it takes until the engine answers.
+# Waits a moment without a process of its own: nothing is ever written there.
+exec {never}<> <(:)
+pause() { ! read -r -t 0.02 -u "$never"; }
+
+# What the unit of Amazon Linux's package comes down to. Type=notify: starting it takes until the engine answers. Its socket unit is left out: nobody may connect to an engine that does not run.
 docker_unit() {
-  printf '%s\\n' '[Unit]' 'After=network-online.target' '[Service]' 'Type=notify' 'ExecStart=/usr/bin/dockerd' \\
+  printf '%s\\n' '[Unit]' 'After=network-online.target' 'StartLimitIntervalSec=60' 'StartLimitBurst=3' '[Service]' 'Type=notify' 'ExecStart=/usr/bin/dockerd' \\
     'Restart=always' 'RestartSec=2' 'KillMode=process' '[Install]' 'WantedBy=multi-user.target'
 }
 
@@ -21,7 +27,7 @@ declare -A value
 load() {
   unit=$1 state=$base/$1 environment=() conditions=()
   local file=/etc/systemd/system/$unit.service section= line key
-  value=([Type]=simple [Restart]=no [RestartSec]=0.1 [KillMode]=control-group [TimeoutStopSec]=90 [StandardOutput]="append:/var/log/$unit.log" [StandardError]=inherit [WorkingDirectory]=/)
+  value=([StartLimitIntervalSec]=10 [StartLimitBurst]=5 [Type]=simple [Restart]=no [RestartSec]=0.1 [KillMode]=control-group [TimeoutStopSec]=90 [StandardOutput]="append:/var/log/$unit.log" [StandardError]=inherit [WorkingDirectory]=/)
   [ -f "$file" ] || [ "$unit-$(type -P dockerd)" = docker-/usr/bin/dockerd ] || { echo "Unit $unit.service could not be found." >&2; exit 5; }
   while IFS= read -r line || [ -n "$line" ]; do
     key=\${line%%=*}
@@ -31,10 +37,10 @@ load() {
       '['*) fail "unknown section $line of unit $unit" ;;
       *'\\') fail "continued lines are not known: $line (unit $unit)" ;;
       *) case "$section$key" in
-          '[Unit]Description' | '[Unit]Documentation' | '[Unit]After' | '[Unit]Before' | '[Unit]Wants' | '[Unit]StartLimitIntervalSec' | '[Install]WantedBy') ;;
+          '[Unit]Description' | '[Unit]Documentation' | '[Unit]After' | '[Unit]Before' | '[Unit]Wants' | '[Install]WantedBy') ;;
           '[Unit]ConditionPathIsMountPoint' | '[Unit]ConditionPathExists') conditions+=("$line") ;;
           '[Service]Environment') add_environment "\${line#*=}" ;;
-          '[Service]Type' | '[Service]ExecStart' | '[Service]Restart' | '[Service]RestartSec' | '[Service]KillMode' | '[Service]TimeoutStopSec' | '[Service]StandardOutput' | '[Service]StandardError' | '[Service]WorkingDirectory')
+          '[Unit]StartLimitIntervalSec' | '[Unit]StartLimitBurst' | '[Service]Type' | '[Service]ExecStart' | '[Service]Restart' | '[Service]RestartSec' | '[Service]KillMode' | '[Service]TimeoutStopSec' | '[Service]StandardOutput' | '[Service]StandardError' | '[Service]WorkingDirectory')
             value[$key]=\${line#*=} ;;
           *) fail "unknown directive $key in section $section of unit $unit" ;;
         esac ;;
@@ -47,9 +53,9 @@ load() {
   case "\${value[KillMode]}" in control-group | mixed | process) ;; *) fail "unknown KillMode=\${value[KillMode]} of unit $unit" ;; esac
   case "\${value[StandardOutput]}" in append:/*) ;; *) fail "unknown StandardOutput=\${value[StandardOutput]} of unit $unit" ;; esac
   case "\${value[StandardError]}" in inherit | "\${value[StandardOutput]}") ;; *) fail "unknown StandardError=\${value[StandardError]} of unit $unit" ;; esac
-  value[RestartSec]=\${value[RestartSec]%s} value[TimeoutStopSec]=\${value[TimeoutStopSec]%s}
+  value[RestartSec]=\${value[RestartSec]%s} value[TimeoutStopSec]=\${value[TimeoutStopSec]%s} value[StartLimitIntervalSec]=\${value[StartLimitIntervalSec]%s}
   [[ \${value[RestartSec]} =~ ^[0-9]+(\\.[0-9]+)?$ ]] || fail "unknown RestartSec=\${value[RestartSec]} of unit $unit"
-  [[ \${value[TimeoutStopSec]} =~ ^[0-9]+$ ]] || fail "unknown TimeoutStopSec=\${value[TimeoutStopSec]} of unit $unit"
+  for key in TimeoutStopSec StartLimitIntervalSec StartLimitBurst; do [[ \${value[$key]} =~ ^[0-9]+$ ]] || fail "unknown $key=\${value[$key]} of unit $unit"; done
   [[ \${value[ExecStart]} =~ ^/[^\\"\\'\\$%\\;]*$ ]] || fail "unknown ExecStart=\${value[ExecStart]} of unit $unit: it must begin with a path and have no quotes, specifiers or variables"
 }
 
@@ -73,33 +79,49 @@ conditions_met() {
   done
 }
 
-alive() { [ -s "$1" ] && kill -0 "$(< "$1")" 2> /dev/null; }
+# A unit that is started too often is not started any more, whoever asks, until the interval is over. Unmet conditions count too: they are looked at afterwards.
+within_start_limit() {
+  local now begin=0 starts=0
+  [ "\${value[StartLimitIntervalSec]}" -gt 0 ] || return 0
+  read -r now _ < /proc/uptime; now=$((10#\${now/.})) # hundredths of a second
+  [ ! -f "$state.starts" ] || read -r begin starts < "$state.starts"
+  [ $starts -gt 0 ] && [ $((now - begin)) -le $((100 * value[StartLimitIntervalSec])) ] || { begin=$now; starts=0; }
+  [ $starts -lt "\${value[StartLimitBurst]}" ] || return 1
+  echo "$begin $((starts + 1))" > "$state.starts"
+}
+
+# An unmet condition is no error: the unit just does not start.
+skipped() { conditions_met && return 1; echo "$unit.service was skipped because of an unmet condition check." >> "/var/log/$unit.log"; }
+
+alive() { local process; { read -r process < "$1"; } 2> /dev/null && kill -0 "$process" 2> /dev/null; }
 
 start() {
   load "$1"
-  alive "$state/supervisor" && return
-  # An unmet condition is no error: the unit just does not start.
-  conditions_met || { echo "$unit.service was skipped because of an unmet condition check." >> "/var/log/$unit.log"; return 0; }
-  rm -rf "$state"; mkdir -p "$state"
-  if [ "\${value[Type]}" = notify ]; then
-    # The other end of sd_notify: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
-    coproc notified { exec perl -MSocket -e '
-      socket(NOTIFY, AF_UNIX, SOCK_DGRAM, 0) && bind(NOTIFY, pack_sockaddr_un($ARGV[0])) or die "$!"; $| = 1; print "bound\\n";
-      while (defined recv(NOTIFY, $message, 4096, 0)) { if ($message =~ /^READY=1$/m) { print "ready\\n"; exit } }' "$state/notify"; }
-    local listener=$notified_PID word
-    read -r word <&"\${notified[0]}" || fail "perl cannot listen on $state/notify"
+  if alive "$state/supervisor"; then
+    # Where it waits to be restarted, a start waits with it.
+    while [ -e "$state/failed" ] && alive "$state/supervisor"; do pause; done
+  else
+    within_start_limit || { echo "Job for $unit.service failed: start request repeated too quickly." >&2; exit 1; }
+    ! skipped || return 0
+    rm -rf "$state"; mkdir -p "$state"
+    setsid "$0" --supervise "$unit" < /dev/null > /dev/null 2>> "/var/log/$unit.log" &
+    echo $! > "$state/supervisor"
   fi
-  setsid "$0" --supervise "$unit" < /dev/null > /dev/null 2>> "/var/log/$unit.log" &
-  echo $! > "$state/supervisor"
-  if [ "\${value[Type]}" = notify ]; then
-    until read -r -t 0.1 word <&"\${notified[0]}"; do
-      [ -e "$state/exited" ] || continue
-      kill "$listener" 2> /dev/null
-      echo "Job for $unit.service failed because the control process exited with error code; see /var/log/$unit.log." >&2
-      exit 1
-    done
-  fi
-  : > "$state/ready"
+  until [ -e "$state/ready" ]; do
+    [ ! -e "$state/failed" ] || { echo "Job for $unit.service failed because the control process exited with error code; see /var/log/$unit.log." >&2; exit 1; }
+    alive "$state/supervisor" || return 0
+    pause
+  done
+}
+
+# The other end of sd_notify: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+listen() {
+  rm -f "$state/notify"
+  perl -MSocket -e '
+    socket(NOTIFY, AF_UNIX, SOCK_DGRAM, 0) && bind(NOTIFY, pack_sockaddr_un($ARGV[0])) or die "$!";
+    while (defined recv(NOTIFY, $message, 4096, 0)) { if ($message =~ /^READY=1$/m) { open(READY, ">", $ARGV[1]); exit } }' "$state/notify" "$state/ready" &
+  echo $! > "$state/listener"
+  until [ -S "$state/notify" ]; do alive "$state/listener" || fail "perl cannot listen on $state/notify"; pause; done
 }
 
 supervise() {
@@ -110,14 +132,21 @@ supervise() {
   cd "\${value[WorkingDirectory]}" || exit 1
   [ "\${value[Type]}" = notify ] && environment+=("NOTIFY_SOCKET=$state/notify")
   while :; do
-    env -i PATH="$PATH" LANG=C.UTF-8 AWS_ENDPOINT_URL="$AWS_ENDPOINT_URL" "\${environment[@]}" "\${command[@]}" < /dev/null >> "\${value[StandardOutput]#append:}" 2>&1 &
-    echo $! > "$state/main"
-    wait $!; code=$?
-    : > "$state/exited"; rm -f "$state/main"
+    rm -f "$state/failed"
+    [ "\${value[Type]}" != notify ] || listen
+    env -i PATH="$PATH" LANG=C.UTF-8 AWS_ENDPOINT_URL="$AWS_ENDPOINT_URL" "\${environment[@]}" "\${command[@]}" < /dev/null >> "\${value[StandardOutput]#append:}" 2>&1 {never}>&- &
+    main=$!
+    echo $main > "$state/main"
+    [ "\${value[Type]}" = notify ] || : > "$state/ready"
+    wait $main; code=$?
     [ -e "$state/stopping" ] && exit
+    alive "$state/listener" && kill "$(< "$state/listener")"
+    [ -e "$state/ready" ] || : > "$state/failed"
+    rm -f "$state/main" "$state/ready"
     case "\${value[Restart]}-$code" in always-* | on-failure-[1-9]*) ;; *) exit ;; esac
     sleep "\${value[RestartSec]}"
-    conditions_met || exit
+    within_start_limit || { echo "$unit.service: start request repeated too quickly." >&2; : > "$state/failed"; exit; }
+    ! skipped || { rm -f "$state/failed"; exit; }
   done
 }
 
@@ -134,7 +163,7 @@ stop() {
     timeout "\${value[TimeoutStopSec]}" tail --pid="$main" -s 0.02 -f /dev/null || kill -KILL "$main" 2> /dev/null
     [ "\${value[KillMode]}" = process ] || kill -KILL -- "-$main" 2> /dev/null
   fi
-  kill -KILL "$(< "$state/supervisor")" 2> /dev/null
+  for process in supervisor listener; do alive "$state/$process" && kill -KILL "$(< "$state/$process")" 2> /dev/null; done
   rm -rf "$state"
 }
 

@@ -5,8 +5,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../protocol/clock';
+import type { Kill } from '../../rehearsal/kills';
+import type { Deleted, Evidence, Formed, FormationOrder, Message } from '../../rehearsal/messages';
 import { hierarchies } from '../../rehearsal/nodes/cgroups';
-import { searchPath } from '../../rehearsal/preflight';
+import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
+import { findProgram, searchPath } from '../../rehearsal/preflight';
+import { readStack, synthesise, type Stack } from '../../rehearsal/synth';
+import { renderTimeline } from '../../rehearsal/timeline';
 
 export const PROJECT = resolve(__dirname, '../..');
 process.env.PATH = searchPath(process.env);
@@ -120,6 +125,71 @@ export function startCommandIn(cwd: string, ...args: string[]): Command {
     // Others are the app's: tsx keeps a cache there.
     temporaryFiles: () => readdirSync(temporary).filter((name) => name.startsWith('cdk-docker-swarm-')),
   };
+}
+
+const referenceApps = new Map<string, Promise<Stack>>();
+
+/** The reference app of this size, synthesised once for all tests of a file. */
+function referenceApp(managers: number, workers: number): Promise<Stack> {
+  const size = `${managers}-${workers}`;
+  if (!referenceApps.has(size)) {
+    const out = join(temporaryFolder(), 'cdk.out');
+    referenceApps.set(size, synthesise(PROJECT, out, { managers, workers }, [], () => undefined).then(() => readStack(out)));
+  }
+  return referenceApps.get(size)!;
+}
+
+export interface Formation {
+  formed: Formed;
+  evidence: Evidence;
+  deleted: Deleted;
+}
+
+/** By then a swarm has formed and is deleted again, on a busy machine and with a wait for the sweep in it. */
+const FORMATION_MS = 150_000;
+
+/** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
+export async function formSwarm(managers: number, workers: number, kills: Kill[]): Promise<Formation> {
+  const stack = await referenceApp(managers, workers);
+  const run = `test-${systemClock.uuid().slice(0, 8)}`;
+  const temporary = temporaryFolder();
+  const order: FormationOrder = {
+    run,
+    assembly: stack.assembly,
+    stackName: stack.name,
+    folder: join(temporary, 'region'),
+    node: process.execPath,
+    dockerd: findProgram('dockerd', process.env.PATH ?? '')!,
+    lambdaRuntime: join(PROJECT, 'dist/rehearsal/lambda-runtime.js'),
+    awsStandIn: join(PROJECT, 'dist/rehearsal/stand-ins/aws.js'),
+    kills,
+    deadlineMs: FORMATION_MS,
+  };
+  const groups = makeRunGroups(run);
+  const janitor = new Janitor(run, temporary, groups);
+  const region = startRegion(groups, [process.execPath, join(PROJECT, 'dist/bin/cdk-docker-swarm.js'), 'region', JSON.stringify(order)], ['ignore', 'inherit', 'inherit', 'ipc'], { ...process.env, TMPDIR: temporary });
+  const messages: Message[] = [];
+  region.on('message', (message: Message) => messages.push(message));
+  await new Promise((done) => region.once('close', done));
+  await janitor.clean();
+  expect(traces(run)).toEqual([]);
+  const failed = messages.find((message) => message.kind === 'failed');
+  if (failed !== undefined) throw new Error(describeFailure(failed));
+  const formed = messages.find((message) => message.kind === 'formed');
+  const deleted = messages.find((message) => message.kind === 'deleted');
+  if (formed === undefined || deleted === undefined) throw new Error('The region ended before its time.');
+  return { formed: formed.formed, evidence: formed.evidence, deleted: deleted.deleted };
+}
+
+/** How many lines of each log a failed formation shows. */
+const SHOWN_LINES = 40;
+
+/** Shows what the functions and the emulated AWS said, and those nodes that can have held the formation up: any manager, and the workers that are not complete. */
+function describeFailure({ error, rows, logs }: Extract<Message, { kind: 'failed' }>): string {
+  const complete = rows.filter(({ role, milestones }) => role === 'worker' && milestones.hook !== undefined).map(({ instanceId }) => `${instanceId}/`);
+  const shown = Object.entries(logs).filter(([name]) => !complete.some((node) => name.startsWith(node)));
+  const last = shown.map(([name, text]) => `\n${name}:\n${text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n')}`);
+  return [error, ...renderTimeline(rows), ...last].join('\n');
 }
 
 /** Bundles a program of these tests, to be run inside a region. */

@@ -70,6 +70,22 @@ test('a function that takes longer than its timeout is killed, and the next even
   expect((await invoke({}, { name: 'slow' })).pid).not.toBe(pid);
 });
 
+test('a function that is killed at work fails its event; one that rests is left alone, and the next event gets a new process', async () => {
+  const resting = await invoke({}, { logicalId: 'Resting', name: 'resting', credentials: { accessKeyId: 'ASIA2', secretAccessKey: 'secret', sessionToken: 'session' } });
+  expect(functions.caller('ASIA2')).toBe('Resting');
+  expect(functions.caller('ASIA3')).toBeUndefined();
+  expect(functions.kill('Resting')).toBe(0);
+  expect((await invoke({}, { logicalId: 'Resting', name: 'resting' })).pid).toBe(resting.pid);
+  const working = invoke({ hang: true }, { logicalId: 'Working', name: 'working' });
+  const failure = expect(working).rejects.toThrow("Working: the function's process ended (SIGKILL)");
+  const deadline = systemClock.now() + 5_000;
+  let killed = 0;
+  while ((killed = functions.kill('Working')) === 0 && systemClock.now() < deadline) await systemClock.sleep(5);
+  expect(killed).toBe(1);
+  await failure;
+  expect(await invoke({}, { logicalId: 'Working', name: 'working' })).toMatchObject({ count: 1 });
+});
+
 test('a process that dies fails its event and says how it ended', async () => {
   await expect(invoke({ exit: true })).rejects.toThrow("Join: the function's process ended (exit code 3)");
 });

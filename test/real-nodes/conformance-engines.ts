@@ -1,0 +1,108 @@
+/** Real engines for the conformance suite: a region whose first process (conformance-region.ts) starts and ends them; they are asked through their own sockets. */
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { DockerSocket } from '../../agent/docker-socket';
+import { systemClock as clock } from '../../protocol/clock';
+import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
+import { findProgram } from '../../rehearsal/preflight';
+import type { Engines } from '../rehearsal/simulation/docker/conformance';
+import type { Answer, Order } from './conformance-region';
+
+export class RealEngines implements Engines {
+  private orders = 0;
+  private readonly waiting = new Map<number, (answer: Answer) => void>();
+  private readonly sockets = new Map<number, DockerSocket>();
+  private readonly addresses = new Map<number, string>();
+
+  private constructor(
+    private readonly region: ChildProcess,
+    private readonly janitor: Janitor,
+  ) {
+    region.on('message', (answer: Answer) => {
+      this.waiting.get(answer.id)?.(answer);
+      this.waiting.delete(answer.id);
+    });
+  }
+
+  /**
+   * @param run an id that no other run has
+   * @param temporary a folder of the run
+   * @param program conformance-region.ts, bundled
+   */
+  static async make(run: string, temporary: string, program: string, awsStandIn: string): Promise<RealEngines> {
+    const groups = makeRunGroups(run);
+    const janitor = new Janitor(run, temporary, groups);
+    const dockerd = findProgram('dockerd', process.env.PATH ?? '')!;
+    const region = startRegion(groups, [process.execPath, program, run, dockerd, awsStandIn], ['ignore', 'inherit', 'inherit', 'ipc'], { ...process.env, TMPDIR: temporary });
+    const engines = new RealEngines(region, janitor);
+    const ready = engines.answerTo(0);
+    await Promise.race([ready, new Promise((_, reject) => region.once('exit', () => reject(new Error('The region did not start.'))))]);
+    return engines;
+  }
+
+  engine(number: number): DockerSocket {
+    if (!this.sockets.has(number)) {
+      const { pid } = this.region;
+      const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+      this.sockets.set(number, new DockerSocket(`/proc/${first}/root/run/region/nodes/i-${String(number).padStart(17, '0')}/var-lib/docker.sock`));
+    }
+    return this.sockets.get(number)!;
+  }
+
+  address(number: number): string {
+    return this.addresses.get(number) ?? `10.0.0.${10 + number}`;
+  }
+
+  now(): number {
+    return clock.now();
+  }
+
+  sleep(ms: number): Promise<void> {
+    return clock.sleep(ms);
+  }
+
+  async start(number: number): Promise<void> {
+    await this.order('start', number, this.address(number));
+  }
+
+  async kill(number: number): Promise<void> {
+    await this.order('kill', number);
+  }
+
+  async stop(number: number): Promise<void> {
+    await this.order('stop', number);
+  }
+
+  async cut(a: number, b: number): Promise<void> {
+    await this.order('cut', a, this.address(b));
+  }
+
+  async heal(a: number, b: number): Promise<void> {
+    await this.order('heal', a, this.address(b));
+  }
+
+  async changeAddress(number: number, address: string): Promise<void> {
+    await this.order('changeAddress', number, this.address(number), address);
+    this.addresses.set(number, address);
+  }
+
+  async end(): Promise<void> {
+    const ended = new Promise((resolve) => this.region.once('exit', resolve));
+    this.region.disconnect();
+    await ended;
+    await this.janitor.clean();
+  }
+
+  private async order(verb: Order['verb'], ...args: unknown[]): Promise<unknown> {
+    const id = ++this.orders;
+    const answer = this.answerTo(id);
+    this.region.send({ id, verb, args } satisfies Order);
+    const { result, error } = await answer;
+    if (error !== undefined) throw new Error(error);
+    return result;
+  }
+
+  private answerTo(id: number): Promise<Answer> {
+    return new Promise((resolve) => this.waiting.set(id, resolve));
+  }
+}
