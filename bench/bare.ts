@@ -8,14 +8,11 @@ import type { MachineSpec } from '../rehearsal/aws/types';
 import { RealMachines } from '../rehearsal/nodes/real-machines';
 import { run } from '../rehearsal/nodes/shell';
 import { STAND_INS } from '../rehearsal/stand-ins/install';
+import type { RegionOrder } from './region';
 
-interface Order {
-  run: string;
+interface Order extends RegionOrder {
   managers: number;
   workers: number;
-  node: string;
-  dockerd: string;
-  awsStandIn: string;
 }
 
 const DEADLINE_MS = 120_000;

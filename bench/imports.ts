@@ -1,13 +1,16 @@
-/** How long each function's bundle takes to import, beside the same function with the SDK left outside as it is installed: in a process of its own each time, alternating. */
+/**
+ * What each bundle costs at a start: its size, and the time until it is loaded beside a program with nothing in it, and beside the same function with the SDK left outside as it is installed. In a
+ * process of its own each time, alternating. The time counts from the start of the process.
+ */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { environmentVariables } from '../protocol/environment';
+import { AGENT_CONFIG_PATH, environmentVariables } from '../protocol/environment';
+import { ROOT } from './region';
 import { median } from './statistics';
 
-const RUNS = 5;
-const ROOT = join(__dirname, '..');
+const RUNS = 9;
 
 /** Enough for every function to load. */
 const ENVIRONMENT: Record<string, string> = {
@@ -15,32 +18,65 @@ const ENVIRONMENT: Record<string, string> = {
   [environmentVariables.seats]: JSON.stringify([{ seat: 0, volumeId: 'vol-1', networkInterfaceId: 'eni-1', address: '10.0.0.10' }]),
   [environmentVariables.swarmSettings]: JSON.stringify({ addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }),
   AWS_REGION: 'us-east-1',
+  // The SDK warns of an old Node.js.
+  NODE_NO_WARNINGS: '1',
 };
+
+/** Each tells the milliseconds since its process started: https://nodejs.org/api/perf_hooks.html#performancenow */
+const UNTIL_HANDLER = `
+if (typeof require(process.argv[1]).handler !== 'function') throw new Error('It has no handler.');
+console.log(performance.now());`;
+const UNTIL_FIRST_OUTPUT = `
+process.stdout.write = () => { require('node:fs').writeSync(1, String(performance.now())); process.exit(0); };
+require(process.argv[1]);`;
 
 export async function benchImports(): Promise<void> {
   // Inside the repository, so that the SDK outside is found.
   const folder = mkdtempSync(join(ROOT, 'dist/imports-'));
   try {
-    for (const name of readdirSync(join(ROOT, 'lambda')).filter((entry) => existsSync(join(ROOT, 'lambda', entry, 'index.ts')))) {
-      const bundled = join(ROOT, 'dist/lambda', name, 'index.js');
-      const outside = join(folder, `${name}.js`);
-      await build({ entryPoints: [join(ROOT, 'lambda', name, 'index.ts')], outfile: outside, bundle: true, platform: 'node', format: 'cjs', minify: true, target: 'node22', external: ['@aws-sdk/*'], logLevel: 'error' });
-      const times: Record<'bundled' | 'outside', number[]> = { bundled: [], outside: [] };
-      for (let n = 0; n < RUNS; n++) {
-        times.bundled.push(importTime(bundled));
-        times.outside.push(importTime(outside));
-      }
-      const [inside, installed] = [median(times.bundled), median(times.outside)];
-      const kilobytes = Math.round(statSync(bundled).size / 1024);
-      console.log(`import of ${name} (${kilobytes} KB), median of ${RUNS}: SDK bundled ${inside} ms, SDK as installed ${installed} ms, ratio ${(inside / installed).toFixed(2)}`);
-    }
+    await importsOfFunctions(folder);
+    importOfAgent(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function importTime(file: string): number {
-  const program = 'const begin = process.hrtime.bigint(); require(process.argv[1]); console.log(Number(process.hrtime.bigint() - begin) / 1e6)';
+async function importsOfFunctions(folder: string): Promise<void> {
+  const empty = join(folder, 'empty.js');
+  writeFileSync(empty, 'exports.handler = async () => undefined;\n');
+  for (const name of readdirSync(join(ROOT, 'lambda')).filter((entry) => existsSync(join(ROOT, 'lambda', entry, 'index.ts')))) {
+    const bundled = join(ROOT, 'dist/lambda', name, 'index.js');
+    const outside = join(folder, `${name}.js`);
+    await build({ entryPoints: [join(ROOT, 'lambda', name, 'index.ts')], outfile: outside, bundle: true, platform: 'node', format: 'cjs', minify: true, target: 'node22', external: ['@aws-sdk/*'], logLevel: 'error' });
+    const [none, ours, installed] = alternating(UNTIL_HANDLER, [empty, bundled, outside]) as [number, number, number];
+    console.log(
+      `start of ${name} (${kilobytes(bundled)} KB), median of ${RUNS}: empty handler ${none.toFixed(0)} ms, ours ${ours.toFixed(0)} ms (ratio ${(ours / none).toFixed(2)}), ` +
+        `SDK as installed ${installed.toFixed(0)} ms (ratio ${(installed / none).toFixed(2)}); its import alone, SDK bundled to installed: ratio ${((ours - none) / (installed - none)).toFixed(2)}`,
+    );
+  }
+}
+
+/** The agent runs as soon as it is loaded. Its first line of log comes when everything is loaded and it has found no configuration. */
+function importOfAgent(folder: string): void {
+  const bundle = join(ROOT, 'dist/agent/agent.cjs');
+  if (existsSync(AGENT_CONFIG_PATH)) throw new Error(`This machine is a node of a swarm: with ${AGENT_CONFIG_PATH} the agent would do its work here.`);
+  const empty = join(folder, 'empty-program.cjs');
+  writeFileSync(empty, "process.stdout.write('\\n');\n");
+  const [none, ours] = alternating(UNTIL_FIRST_OUTPUT, [empty, bundle]) as [number, number];
+  console.log(`start of the agent (${kilobytes(bundle)} KB), until its first line of log, median of ${RUNS}: empty program ${none.toFixed(0)} ms, ours ${ours.toFixed(0)} ms (ratio ${(ours / none).toFixed(2)})`);
+}
+
+/** The median of each file's own times. */
+function alternating(program: string, files: string[]): number[] {
+  const rounds = Array.from({ length: RUNS }, () => files.map((file) => startTime(program, file)));
+  return files.map((_, n) => median(rounds.map((times) => times[n]!)));
+}
+
+function startTime(program: string, file: string): number {
   const node = process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath;
-  return Math.round(Number(execFileSync(node, ['-e', program, file], { env: { ...process.env, ...ENVIRONMENT }, encoding: 'utf8' })));
+  return Number(execFileSync(node, ['-e', program, file], { env: { ...process.env, ...ENVIRONMENT }, encoding: 'utf8' }));
+}
+
+function kilobytes(file: string): number {
+  return Math.round(statSync(file).size / 1024);
 }

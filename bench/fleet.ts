@@ -1,0 +1,144 @@
+/**
+ * A fleet in the simulation: 1,000 workers that join at once, and clusters at rest. In virtual time, on simulated engines and without faults; what AWS is asked, and what it charges, is that of the
+ * functions and agents themselves. What they compute takes no virtual time: `npm run bench -- planning` measures that.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../protocol/clock';
+import { ROLE_TAG } from '../protocol/tags';
+import type { AwsEvent, Delays } from '../rehearsal/aws/types';
+import { SimulatedCluster } from '../rehearsal/simulation/cluster';
+import { Faults } from '../rehearsal/simulation/faults';
+import { Assemblies, type Setup } from '../rehearsal/simulation/setup';
+import { unfinished } from '../rehearsal/simulation/whole';
+import { costsAtRest, fewestTokens, Meter, peak, tableCosts, type Usage } from './meter';
+import { ROOT } from './region';
+
+const WORKERS = 1_000;
+const SMALL: Setup = { managers: 3, workers: 10, chained: true };
+const LARGE: Setup = { managers: 3, workers: WORKERS, chained: true };
+const PLAIN: Setup = { managers: 3, workers: 2, chained: true };
+/** USD a month (DESIGN.md). */
+const GOALS = { small: 5, large: 60 };
+
+/** How long AWS takes: of the order that is seen. */
+const DELAYS: Delays = { launch: 15_000, terminate: 30_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250 };
+const STEP_MS = 1_000;
+const LIMIT_MS = 30 * 60_000;
+/** Until the last command is erased and the last report read. */
+const SETTLE_MS = 2 * 60_000;
+/** A multiple of every period at rest. */
+const REST_MS = 10 * 60_000;
+const DAY_MS = 24 * 3_600_000;
+const MONTH_MS = 30.4 * DAY_MS;
+
+/**
+ * Of each Describe action that is paged and filtered, for a whole account. Of Auto Scaling it is only published that all its actions share one bucket.
+ * Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html and https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
+ */
+const DESCRIBE_BUCKET = { size: 100, refill: 20 };
+
+interface Fleet {
+  cluster: SimulatedCluster;
+  meter: Meter;
+  /** Virtual milliseconds: until the cluster was whole, and from the launch of the first worker until the last was in service. */
+  formedMs: number;
+  workersMs: number;
+  /** Of this machine. */
+  wallMs: number;
+}
+
+export async function benchFleet(): Promise<void> {
+  const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-fleet-'));
+  const assemblies = new Assemblies(ROOT, temporary);
+  try {
+    await withFleet(assemblies, PLAIN, async (fleet) => printSpeed(PLAIN, fleet));
+    await withFleet(assemblies, SMALL, (fleet) => rest(SMALL, fleet, GOALS.small));
+    await withFleet(assemblies, LARGE, async (fleet) => {
+      printJoin(fleet);
+      printSpeed(LARGE, fleet);
+      await rest(LARGE, fleet, GOALS.large);
+    });
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+async function withFleet(assemblies: Assemblies, setup: Setup, work: (fleet: Fleet) => Promise<void>): Promise<void> {
+  const { folder, stackName } = await assemblies.of(setup);
+  const cluster = new SimulatedCluster({ seed: 1, bundles: join(ROOT, 'dist/lambda'), delays: DELAYS, faults: new Faults(1, []), onLog: () => undefined, onEffect: () => undefined });
+  try {
+    await work(await form(cluster, folder, stackName));
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function form(cluster: SimulatedCluster, folder: string, stackName: string): Promise<Fleet> {
+  const { clock, region } = cluster;
+  const [wall, began] = [systemClock.now(), clock.now()];
+  const meter = new Meter(cluster);
+  const workers = watchWorkers(cluster);
+  await clock.finish(region.createStack(folder, stackName), LIMIT_MS);
+  for (let missing: string[]; (missing = unfinished({ stack: 'created', ...cluster })).length > 0; await clock.advance(STEP_MS)) {
+    if (clock.now() - began > LIMIT_MS) throw new Error(`The cluster is not whole after ${LIMIT_MS / 60_000} virtual minutes. ${missing.slice(0, 5).join(' ')}`);
+  }
+  return { cluster, meter, formedMs: clock.now() - began, workersMs: workers.servedAt - workers.launchedAt, wallMs: systemClock.now() - wall };
+}
+
+/** When the first worker was launched, and when the last came into service. */
+function watchWorkers({ clock, region }: SimulatedCluster): { launchedAt: number; servedAt: number } {
+  const seen = { launchedAt: Number.POSITIVE_INFINITY, servedAt: 0 };
+  region.onEvent(({ source, what, detail }: AwsEvent) => {
+    if (source !== 'autoscaling' || (what !== 'launching' && what !== 'in-service')) return;
+    if (region.groups().find(({ name }) => name === detail.group)?.tags[ROLE_TAG] !== 'worker') return;
+    if (what === 'launching') seen.launchedAt = Math.min(seen.launchedAt, clock.now());
+    else seen.servedAt = clock.now();
+  });
+  return seen;
+}
+
+function printJoin({ workersMs, formedMs, meter }: Fleet): void {
+  const usage = meter.take();
+  console.log(`${WORKERS} workers at once: all in service and Ready ${seconds(workersMs)} after the launch of the first; the whole cluster with its 3 managers after ${seconds(formedMs)} (virtual)`);
+  printCalls('calls until then', usage);
+  for (const [name, { times, furtherPages }] of usage.calls) {
+    if (/^(ec2|autoscaling):/.test(name)) {
+      const bucket = /^ec2:Describe/.test(name) ? `, fewest tokens left of ${DESCRIBE_BUCKET.size} (${DESCRIBE_BUCKET.refill}/s) ${fewestTokens(times, DESCRIBE_BUCKET)}` : '';
+      console.log(`  ${name}: ${times.length} requests, ${furtherPages} of them for a further page, peak ${peak(times)} in one second${bucket}`);
+    }
+  }
+  const shared = [...usage.calls].filter(([name]) => name.startsWith('autoscaling:')).flatMap(([, { times }]) => times);
+  console.log(`  all of Auto Scaling, which share one bucket of unpublished size: peak ${peak(shared.sort((a, b) => a - b))} in one second`);
+  console.log(`  DynamoDB: ${Math.round(usage.units.reads)} read and ${Math.round(usage.units.writes)} write request units, ${tableCosts(usage).toFixed(3)} USD`);
+}
+
+function printSpeed({ managers, workers }: Setup, { formedMs, wallMs }: Fleet): void {
+  console.log(`formation of ${managers} managers and ${workers} workers: ${(formedMs / wallMs).toFixed(1)} simulated seconds per second (${seconds(formedMs)} in ${seconds(wallMs)})`);
+}
+
+/** What a cluster at rest costs a month, without its nodes, volumes, gateways and logs. */
+async function rest({ managers, workers }: Setup, { cluster, meter }: Fleet, goal: number): Promise<void> {
+  await cluster.clock.advance(SETTLE_MS);
+  meter.take();
+  await cluster.clock.advance(REST_MS);
+  const usage = meter.take();
+  // Their queues are polled all the time. Those for dead letters are not.
+  const queues = cluster.region.queues().filter(({ name }) => !/DeadLetters/.test(name)).length;
+  const costs = costsAtRest(usage, queues, MONTH_MS);
+  const sum = Object.values(costs).reduce((total, cost) => total + cost, 0);
+  printCalls(`${managers} managers and ${workers} workers at rest, calls a day`, usage, DAY_MS / REST_MS);
+  const parts = Object.entries(costs).map(([service, cost]) => `${service} ${cost.toFixed(2)}`);
+  console.log(`  USD a month: ${parts.join(', ')}; together ${sum.toFixed(2)} (goal < ${goal}). EventBridge and streams: free. Invocations as long as their round trips, 100 ms at least`);
+}
+
+function printCalls(title: string, { calls, invocations }: Usage, times = 1): void {
+  const asked = [...calls].map(([name, one]) => `${name} ${Math.round(one.times.length * times)}`);
+  const invoked = [...invocations].map(([logicalId, count]) => `${logicalId.replace(/^Swarm(Lifecycle)?|Function[0-9A-F]*$/g, '')} ${Math.round(count * times)}`);
+  console.log(`${title}: ${asked.sort().join(', ')}; invocations: ${invoked.sort().join(', ')}`);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

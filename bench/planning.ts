@@ -1,0 +1,107 @@
+/** How long the pure plan of rule `admit` takes for a cluster of 1,000 workers, beside a structured clone of the same observation. */
+import { admit, ADMISSION_DEADLINE_MS, COMMAND_MS, LEADER_STALE_MS, WORKER_JOINS } from '../lambda/membership/admit';
+import type { Group, Instance, Observation } from '../lambda/membership/observation';
+import { systemClock } from '../protocol/clock';
+import { emptyMembership, type LeaderRecord, type Membership } from '../protocol/cluster';
+import type { Report } from '../protocol/report';
+import type { SwarmNode } from '../protocol/swarm';
+import { median } from './statistics';
+
+const WORKERS = 1_000;
+const GOAL_MS = 100;
+const RUNS = 9;
+/** One run repeats its work for this long: the clock knows whole milliseconds only. */
+const RUN_MS = 100;
+
+const NOW = systemClock.now();
+const LAUNCHED_AT = NOW - 30_000;
+const swarmId = 's'.repeat(25);
+const joinToken = (secret: string) => `SWMTKN-1-${'a'.repeat(50)}-${secret.repeat(25)}`;
+const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
+const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
+const stack = { stackId: 'arn:aws:cloudformation:us-east-1:123456789012:stack/DockerSwarm/1', logicalId: 'Workers' };
+const workers: Group = { name: 'workers', role: 'worker', stack };
+const seats = [0, 1, 2].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
+const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: idOf(0), tokens: { manager: joinToken('m'), worker: joinToken('w') }, updatedAt: NOW - 1_000 };
+const membership: Membership = { ...emptyMembership, bootstrap: { seat: 0, instanceId: idOf(0), volumeId: 'vol-0', commandId: 'first' } };
+const inService = { lifecycleState: 'InService' };
+
+/** Three managers, and numbers of workers from there on. */
+const workerNumbers = Array.from({ length: WORKERS }, (_, n) => n + seats.length);
+const managers = seats.map(({ seat, address }): Instance => ({ instanceId: idOf(seat), group: { name: `seat-${seat}`, role: 'manager', seat, stack }, ...inService, ec2: { state: 'running', address, launchedAt: LAUNCHED_AT } }));
+const managerNodes = seats.map(({ seat, address }) => node(seat, { role: 'manager', manager: { leader: seat === 0, reachability: 'reachable', address: `${address}:2377` } }));
+const workerNodes = workerNumbers.map((n) => node(n, {}));
+
+function node(n: number, change: Partial<SwarmNode>): SwarmNode {
+  return { id: nodeIdOf(n), hostname: `node-${n}`, role: 'worker', availability: 'active', state: 'ready', instanceId: idOf(n), address: addressOf(n), ...change };
+}
+
+function addressOf(n: number): string {
+  return `10.0.${10 + Math.floor(n / 250)}.${n % 250}`;
+}
+
+function worker(n: number, change: Partial<Instance>): Instance {
+  return { instanceId: idOf(n), group: workers, lifecycleState: 'Pending:Wait', ec2: { state: 'running', address: addressOf(n), launchedAt: LAUNCHED_AT }, ...change };
+}
+
+function report(n: number, swarm: Report['swarm']): Report {
+  return { instanceId: idOf(n), role: 'worker', address: addressOf(n), engine: { version: '25.0.8' }, swarm };
+}
+
+const inactive = (n: number) => report(n, { state: 'inactive', controlAvailable: false });
+
+function observed(workerInstances: Instance[], change: Partial<Observation> = {}): Observation {
+  return {
+    now: NOW,
+    seats,
+    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
+    leader,
+    nodes: managerNodes,
+    membership,
+    instances: [...managers, ...workerInstances],
+    volumes: seats.map(({ seat, volumeId }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
+    ...change,
+  };
+}
+
+/** As many joins in flight as there may be. */
+const workerJoins = Object.fromEntries(workerNumbers.slice(0, WORKER_JOINS).map((n) => [idOf(n), { commandId: `command-${n}`, expiresAt: NOW + COMMAND_MS }]));
+const late = { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS };
+
+const cases: Record<string, Observation> = {
+  'at rest': observed(workerNumbers.map((n) => worker(n, inService)), { nodes: [...managerNodes, ...workerNodes] }),
+  'all wait to join': observed(workerNumbers.map((n) => worker(n, { report: inactive(n) }))),
+  'all wait to be admitted': observed(workerNumbers.map((n) => worker(n, { report: report(n, { state: 'active', nodeId: nodeIdOf(n), swarmId, controlAvailable: false }) })), {
+    nodes: [...managerNodes, ...workerNodes],
+    membership: { ...membership, workerJoins },
+  }),
+  'all past their deadline, no quorum': observed(workerNumbers.map((n) => worker(n, { ec2: late, report: inactive(n) })), { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }),
+};
+
+export async function benchPlanning(): Promise<void> {
+  for (const [name, observation] of Object.entries(cases)) {
+    const plan = () => admit(observation, systemClock.uuid);
+    const times: Record<'plan' | 'clone', number[]> = { plan: [], clone: [] };
+    for (let n = 0; n < RUNS; n++) {
+      times.plan.push(milliseconds(plan));
+      times.clone.push(milliseconds(() => structuredClone(observation)));
+    }
+    const [planned, cloned] = [median(times.plan), median(times.clone)];
+    const { commands, effects } = plan();
+    console.log(
+      `plan for ${WORKERS} workers, ${name} (${commands.length} commands, ${effects.length} effects), median of ${RUNS}: ${planned.toFixed(2)} ms (goal < ${GOAL_MS}), clone of the observation ${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`,
+    );
+  }
+}
+
+/** What one call takes, of as many as fit into a run. */
+function milliseconds(work: () => unknown): number {
+  const begin = systemClock.now();
+  let calls = 0;
+  for (;;) {
+    work();
+    calls++;
+    const passed = systemClock.now() - begin;
+    if (passed >= RUN_MS) return passed / calls;
+  }
+}
