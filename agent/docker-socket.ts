@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import type { SwarmNode } from '../protocol/swarm';
 import { INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
-import { EngineError, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
+import { EngineError, isOutOfSequence, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
 
 /** Longer than the 20 s that Docker itself gives to a join. */
 const TIMEOUT_MS = 30_000;
@@ -71,9 +71,15 @@ export class DockerSocket implements Engine {
     return node.ManagerStatus?.Leader === true;
   }
 
-  async updateNode(nodeId: string, change: NodeChange): Promise<void> {
+  /** Docker itself changes a node whenever its state, its certificate or its membership does: then the change is made again to what the node is now. */
+  async updateNode(nodeId: string, change: NodeChange, attempts = 5): Promise<void> {
     const { Spec, Version } = await this.json('GET', `/nodes/${nodeId}`);
-    await this.json('POST', `/nodes/${nodeId}/update?version=${Version.Index}`, { ...Spec, Role: change.role ?? Spec.Role, Availability: change.availability ?? Spec.Availability });
+    try {
+      await this.json('POST', `/nodes/${nodeId}/update?version=${Version.Index}`, { ...Spec, Role: change.role ?? Spec.Role, Availability: change.availability ?? Spec.Availability });
+    } catch (error) {
+      if (attempts === 1 || !isOutOfSequence(error)) throw error;
+      await this.updateNode(nodeId, change, attempts - 1);
+    }
   }
 
   async removeNode(nodeId: string, options: { force: boolean }): Promise<void> {

@@ -31,6 +31,11 @@ export class EngineError extends Error {
   }
 }
 
+/** Somebody else changed what was to be changed: what it is now has to be read anew. */
+export function isOutOfSequence(error: unknown): boolean {
+  return error instanceof EngineError && error.message.includes('update out of sequence');
+}
+
 export interface Engine {
   /** @throws Error when no engine answers */
   info(): Promise<EngineInfo>;

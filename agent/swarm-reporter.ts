@@ -6,7 +6,7 @@ import type { Clock } from '../protocol/clock';
 import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../protocol/labels';
 import { tokensDigest, type JoinTokens } from '../protocol/report';
 import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
-import { EngineError, type Engine } from './engine';
+import { EngineError, isOutOfSequence, type Engine } from './engine';
 import type { Mailbox } from './mailbox';
 
 /** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
@@ -64,7 +64,7 @@ export class SwarmReporter {
     try {
       await this.engine.labelSwarm(version, { [FENCE_COUNTER_LABEL]: String(counter), [FENCE_COMMAND_LABEL]: 'report' });
     } catch (error) {
-      if (attempts === 1 || !(error instanceof EngineError) || !error.message.includes('update out of sequence')) throw error;
+      if (attempts === 1 || !isOutOfSequence(error)) throw error;
       await this.clock.sleep(FENCE_PAUSE_MS);
       await this.commitFence(attempts - 1);
     }

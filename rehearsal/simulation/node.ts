@@ -1,6 +1,7 @@
 /**
  * One simulated instance: its disks, its Docker engine, and the real agent, both kept up as systemd keeps them. Any of them may be killed between two effects of the agent.
  */
+import { setMaxListeners } from 'node:events';
 import { Agent, type AgentLog } from '../../agent/agent';
 import type { Engine } from '../../agent/engine';
 import type { Host } from '../../agent/host';
@@ -57,6 +58,8 @@ export class SimulatedNode {
 
   constructor(private readonly props: SimulatedNodeProps) {
     const { docker, identity, hostname } = props;
+    // A program that was killed takes down nothing that it set up: each agent leaves its listeners behind.
+    setMaxListeners(0, this.power.signal);
     // The engine's folder is what is mounted there now.
     const disk = new Proxy<Disk>({}, {
       get: (_, name: keyof Disk) => this.disk()[name],
