@@ -321,7 +321,7 @@ class Admission {
   }
 }
 
-/** No engine has ever spoken to the swarm as this node. */
+/** No engine has ever spoken to the swarm as this node: the first word of each is its host's name. A later leader lists such a node as down. */
 function neverSeen({ hostname, state }: SwarmNode): boolean {
-  return hostname === '' && state === 'unknown';
+  return hostname === '' && state !== 'ready';
 }

@@ -86,7 +86,7 @@ export class Invariants {
   }
 
   private onAwsEvent({ source, what, subject, detail }: AwsEvent): void {
-    if (source === 'iam' && what === 'denied') this.breach(0, `${detail.principal} was denied ${detail.action} on ${detail.resource}.`);
+    if (source === 'iam' && what === 'denied' && !this.cameTooLate(detail)) this.breach(0, `${detail.principal} was denied ${detail.action} on ${detail.resource}.`);
     if (source !== 'autoscaling' || what !== 'hook-completed') return;
     const { hook, result } = detail as { hook: string; result: string };
     const once = `${subject} ${hook}`;
@@ -95,6 +95,14 @@ export class Invariants {
     if (hook === TERMINATE_HOOK) this.leavingSince.set(subject, this.truth.clock.now());
     if (hook === LAUNCH_HOOK && result === 'CONTINUE') this.afterContinue(subject);
     if (hook === LAUNCH_HOOK && result === 'ABANDON') this.afterAbandon(subject);
+  }
+
+  /** A request that was under way when its sender was terminated, or the group that it is about was deleted: their policies and tags went with them. */
+  private cameTooLate(denied: Record<string, unknown>): boolean {
+    const session = String(denied.principalArn).split('/').at(-1)!;
+    const [, group] = /:autoScalingGroupName\/(.+)$/.exec(String(denied.resource)) ?? [];
+    const { machines, region } = this.truth;
+    return (session.startsWith('i-') && !machines.nodes.has(session)) || (group !== undefined && !region.groups().some(({ name }) => name === group));
   }
 
   private afterContinue(instanceId: string): void {

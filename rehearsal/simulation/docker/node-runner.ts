@@ -237,11 +237,15 @@ export class NodeRunner implements PeerHost, AgentHost {
     const known = memberOf(leadership.state, this.nodeId!);
     // The others believe that this member has entries which it has lost: raft ends the whole engine. Measured.
     if (known && !this.disk.raft && this.group!.raft.hasRun(known.raftId)) return this.daemon.kill();
-    const raftId = known?.raftId ?? newRaftId(this.docker.clock);
-    if (!known || known.address !== advertiseAddress) {
-      await this.alive(leadership.propose((state) => addMember(state, { raftId, nodeId: this.nodeId!, address: advertiseAddress })));
+    let member = known;
+    if (known?.address !== advertiseAddress) {
+      const wanted = { raftId: known?.raftId ?? newRaftId(this.docker.clock), nodeId: this.nodeId!, address: advertiseAddress };
+      // Joins are one at a time: who waited here meets a request of its own, from before its engine died, that was carried out meanwhile. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (membershipLock)
+      const state = await this.alive(leadership.propose((now) => (memberOf(now, wanted.nodeId)?.address === wanted.address ? undefined : addMember(now, wanted))));
+      member = memberOf(state, wanted.nodeId)!;
       this.docker.step(leadership.peer, 'raft member added');
     }
+    const { raftId } = member!;
     this.write({ ...this.disk, raft: { raftId, term: leadership.peer.term, state: leadership.state } });
     this.startPeer();
   }

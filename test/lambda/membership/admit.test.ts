@@ -335,6 +335,16 @@ describe('a manager in the list that is no member of raft', () => {
     expect(plan({ ...formed, nodes, instances: [inService(joined(0, 'manager')), next, third('inactive')] }).commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
   });
 
+  it('does not keep a seat waiting either once another leader lists it as down: seed 3598', () => {
+    const down: SwarmNode = { ...orphan, state: 'down' };
+    expect(plan({ ...formed, nodes: [node(0, 'manager'), down], instances: [inService(joined(0, 'manager')), next, third('inactive')] }).commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
+  });
+
+  it('keeps a seat waiting when it was seen and went down: its engine may come back', () => {
+    const seen: SwarmNode = { ...orphan, hostname: 'ip-10-0-1-12', state: 'down' };
+    expect(plan({ ...formed, nodes: [node(0, 'manager'), seen], instances: [inService(joined(0, 'manager')), next, third('inactive')] }).commands).toEqual([]);
+  });
+
   it('does not keep a seat waiting for one that has no instance yet: its group depends on this one', () => {
     expect(plan({ ...formed, nodes, instances: [inService(joined(0, 'manager')), next] }).commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
   });

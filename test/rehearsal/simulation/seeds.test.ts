@@ -10,6 +10,10 @@ it.each([
   [274, 'an instance whose user data failed in an outage was waited for without end, since no quorum reported'],
   [485, 'an engine that made the swarm was taken for a join that nobody asked for, and the swarm was left'],
   [511, 'a successor that never had its volume was taken for the raft member whose address it has, by the invariants themselves'],
+  [3598, 'a node that nobody ever was kept a seat waiting without end once a later leader listed it as down'],
+  [5036, 'a simulated engine was taken into raft twice: by the request that it made before it was killed, and by the next one'],
+  [5789, 'a hook of a group that was deleted while its completion was under way was taken for a missing permission, by the invariants'],
+  [6096, 'so was the last request of an instance that was terminated while it was under way'],
 ])('seed %i: %s', async (seed) => {
   const setup = setupOf(seed);
   const { faults, faultsEndMs } = runOf(seed, setup);
