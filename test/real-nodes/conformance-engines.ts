@@ -9,6 +9,8 @@ import type { Engines } from '../rehearsal/simulation/docker/conformance';
 import type { Answer, Order } from './conformance-region';
 
 export class RealEngines implements Engines {
+  /** Thirty engines on two processors, which may have other work too. */
+  readonly patience = 2;
   private orders = 0;
   private readonly waiting = new Map<number, (answer: Answer) => void>();
   private readonly sockets = new Map<number, DockerSocket>();

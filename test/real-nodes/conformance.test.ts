@@ -8,6 +8,9 @@ import { bundle, machineState, PROJECT, temporaryFolder, testOnRealNodes, traces
 const AWS_STAND_IN = join(PROJECT, 'dist/rehearsal/stand-ins/aws.js');
 const run = `test-${clock.uuid().slice(0, 8)}`;
 let before: string;
+
+/** All scenes begin at once, and a sentence waits for those before it in its scene. */
+jest.setTimeout(10 * 60_000);
 let engines: RealEngines | undefined;
 
 describeEngine('Docker', {

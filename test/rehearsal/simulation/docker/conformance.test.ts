@@ -6,6 +6,7 @@ import { VirtualClock } from '../../../../rehearsal/virtual-clock';
 import { describeEngine, type Engines, type Harness } from './conformance';
 
 class SimulatedEngines implements Engines {
+  readonly patience = 1;
   private readonly docker: SimulatedDocker;
   private readonly daemons = new Map<number, SimulatedDaemon>();
   private readonly disks = new Map<number, Disk>();
