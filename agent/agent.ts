@@ -11,7 +11,7 @@ import type { Engine, EngineInfo } from './engine';
 import type { Host } from './host';
 import type { Identity } from './identity';
 import type { Inbox, Mailbox } from './mailbox';
-import { nextStep, type Step } from './plan';
+import { nextStep, saysNothingOfItself, type Step } from './plan';
 import { SwarmReporter } from './swarm-reporter';
 
 export type AgentLog = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, string | number | undefined>) => void;
@@ -37,6 +37,8 @@ const MANAGER_HEARTBEAT_MS = 15_000;
 const WORKER_HEARTBEAT_MS = 60_000;
 /** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
 const UNASKED_MS = 5_000;
+/** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
+const FAILED_MS = 20_000;
 /** After a command that failed, and after an error, so that a broken part is not hammered. */
 const RETRY_MS = 1_000;
 const ERROR_PAUSE_MS = 2_000;
@@ -63,7 +65,8 @@ export class Agent {
   private reported: string | undefined;
   private heartbeatAt = Number.NEGATIVE_INFINITY;
   private busy = false;
-  private unaskedSince: number | undefined;
+  /** A step that is taken only once it has been the next one for some time. */
+  private lasting: { kind: Step['kind']; since: number } | undefined;
   private wake = new AbortController();
   private watching = false;
   private settled = false;
@@ -104,9 +107,10 @@ export class Agent {
     // A request that ends while the engine is being asked has changed what it said.
     const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
+    const certified = info !== undefined && saysNothingOfItself(info.swarm) && (await this.parts.host.isCertified());
     const now = this.parts.clock.now();
     const { instanceId } = this.parts.identity;
-    const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, command: this.inbox.command, leaving: this.inbox.leaving, busy: wasBusy || this.busy });
+    const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, certified, command: this.inbox.command, leaving: this.inbox.leaving, busy: wasBusy || this.busy });
     if (await this.take(step, info)) {
       this.engine = undefined;
       return 0;
@@ -161,8 +165,8 @@ export class Agent {
 
   /** True when the step changed something, so that another look is due at once. */
   private async take(step: Step, info: EngineInfo | undefined): Promise<boolean> {
-    const { host, engine, identity, log, clock } = this.parts;
-    if (step.kind !== 'end-join') this.unaskedSince = undefined;
+    const { host, engine, identity, log } = this.parts;
+    if (step.kind !== this.lasting?.kind) this.lasting = undefined;
     switch (step.kind) {
       case 'rest':
         return false;
@@ -181,14 +185,19 @@ export class Agent {
       case 'start-engine':
         await host.startEngine();
         return true;
+      case 'restart-engine':
+        if (!this.lasts(step.kind, FAILED_MS)) return false;
+        log('warn', 'Restarting the engine.', { reason: step.reason });
+        // The next step starts it.
+        await host.stopEngine();
+        return true;
       case 'leave':
         log('info', 'Leaving the swarm.', { reason: step.reason });
         await engine.leaveSwarm({ force: true });
         return true;
       case 'end-join':
         // What the mailbox shows may be a second old: the command that asks for it may have been written already.
-        this.unaskedSince ??= clock.now();
-        if (clock.now() - this.unaskedSince < UNASKED_MS) return false;
+        if (!this.lasts(step.kind, UNASKED_MS)) return false;
         log('info', 'Ending the join.', { reason: step.reason });
         await engine.leaveSwarm({ force: false });
         return true;
@@ -205,6 +214,12 @@ export class Agent {
         return false;
       }
     }
+  }
+
+  private lasts(kind: Step['kind'], ms: number): boolean {
+    const now = this.parts.clock.now();
+    this.lasting ??= { kind, since: now };
+    return now - this.lasting.since >= ms;
   }
 
   /** An engine that ran before it was configured (an image that starts Docker at boot) is stopped: it knows neither its labels nor, on a manager, where its state belongs. */

@@ -1,6 +1,6 @@
 /** What the agent does to its own machine: the state volume and the engine's service. The only file that runs programs. */
 import { execFile } from 'node:child_process';
-import { mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -8,6 +8,7 @@ const run = promisify(execFile);
 
 /** Where Docker keeps its state, and where a seat's volume is mounted. */
 export const DOCKER_ROOT = '/var/lib/docker';
+export const NODE_CERTIFICATE = `${DOCKER_ROOT}/swarm/certificates/swarm-node.crt`;
 const DAEMON_CONFIG = '/etc/docker/daemon.json';
 /** Programs of the operating system that hang are given up. Formatting 16 TiB takes a few seconds, since ext4 initialises lazily. */
 const TIMEOUT_MS = 120_000;
@@ -27,6 +28,8 @@ export interface Host {
   stopEngine(): Promise<void>;
   /** Resolves when the engine answers. */
   startEngine(): Promise<void>;
+  /** Whether the engine has the certificate of a node of a swarm. */
+  isCertified(): Promise<boolean>;
 }
 
 export const linuxHost: Host = {
@@ -66,6 +69,14 @@ export const linuxHost: Host = {
 
   async startEngine() {
     await run('systemctl', ['start', 'docker'], { timeout: TIMEOUT_MS });
+  },
+
+  async isCertified() {
+    // Written when the swarm has issued it, and deleted when the node leaves. https://github.com/moby/swarmkit/blob/master/ca/config.go (NewConfigPaths)
+    return access(NODE_CERTIFICATE).then(
+      () => true,
+      () => false,
+    );
   },
 };
 

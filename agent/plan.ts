@@ -10,6 +10,8 @@ export interface Local {
   volume?: { id: string; mounted: boolean; device?: string };
   /** Undefined while no engine answers. */
   swarm?: LocalSwarm;
+  /** The engine's disk holds the certificate of a node: it is somebody in a swarm, and perhaps a member of its raft, whatever the engine says of itself. */
+  certified: boolean;
   command?: Command;
   /** Its tombstone stands: it begins nothing any more. */
   leaving: boolean;
@@ -21,6 +23,8 @@ export type Step =
   | { kind: 'rest'; reason: string }
   | { kind: 'mount-volume'; device: string }
   | { kind: 'start-engine' }
+  /** Docker tries once, when it starts, to be the node that it was (20 s), then never again. */
+  | { kind: 'restart-engine'; reason: string }
   | { kind: 'init'; command: CommandOf<'init'> }
   | { kind: 'join'; command: CommandOf<'join'> }
   | { kind: 'leave'; reason: string }
@@ -31,17 +35,19 @@ export type Step =
   /** What the command wants is so. */
   | { kind: 'done'; command: Command };
 
-export function nextStep({ now, instanceId, volume, swarm, command, leaving, busy }: Local): Step {
-  if (leaving && !(swarm && isJoining(swarm))) return { kind: 'rest', reason: 'This instance leaves.' };
+export function nextStep({ now, instanceId, volume, swarm, certified, command, leaving, busy }: Local): Step {
+  const joining = swarm !== undefined && saysNothingOfItself(swarm) && !certified;
+  if (leaving && !joining) return { kind: 'rest', reason: 'This instance leaves.' };
   if (volume && !volume.mounted) {
     return volume.device ? { kind: 'mount-volume', device: volume.device } : { kind: 'rest', reason: 'The volume is not attached yet.' };
   }
   if (!swarm) return { kind: 'start-engine' };
   if (busy) return { kind: 'rest', reason: 'The engine works on the last request.' };
   const expired = command !== undefined && now >= command.expiresAt;
+  if (certified && swarm.state === 'error') return { kind: 'restart-engine', reason: 'It has the certificate of a node, and failed to be that node.' };
   // An engine that makes a swarm looks the same for a moment.
-  if (isJoining(swarm) && command?.kind === 'init' && !leaving) return { kind: 'rest', reason: 'The engine makes the swarm.' };
-  if (isJoining(swarm) && (leaving || command?.kind !== 'join' || expired)) return { kind: 'end-join', reason: 'A join goes on in the background, and no valid command asks for it.' };
+  if (joining && command?.kind === 'init' && !leaving) return { kind: 'rest', reason: 'The engine makes the swarm.' };
+  if (joining && (leaving || command?.kind !== 'join' || expired)) return { kind: 'end-join', reason: 'A join goes on in the background, and no valid command asks for it.' };
   if (!command) return { kind: 'rest', reason: 'No command.' };
   if (command.instanceId !== instanceId) return { kind: 'refuse', command, reason: 'It is meant for another instance.' };
   if (isSo(command, swarm)) return { kind: 'done', command };
@@ -58,8 +64,11 @@ export function nextStep({ now, instanceId, volume, swarm, command, leaving, bus
   }
 }
 
-/** Without a node id nothing was ever joined: what is pending is a join of ours that Docker keeps trying in the background. https://github.com/moby/moby/issues/25432 */
-function isJoining(swarm: LocalSwarm): boolean {
+/**
+ * Pending or in an error, and no word of which node it is. Without a certificate nothing was ever joined: it is a join of ours that Docker keeps trying in the background (https://github.com/moby/moby/issues/25432).
+ * With one, it is a node that could not start: to leave would be to throw away an identity, and a manager's member of raft would stay behind for ever.
+ */
+export function saysNothingOfItself(swarm: LocalSwarm): boolean {
   return (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;
 }
 

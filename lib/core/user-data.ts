@@ -29,11 +29,12 @@ export function renderUserData(input: UserDataInput): string {
     '#!/bin/bash',
     'set -euo pipefail',
     sendBootLogOnFailure(input),
+    tryAgain,
     install,
     write('/etc/sysctl.d/90-cdk-docker-swarm.conf', KEEPALIVE),
     `sysctl -q -w ${KEEPALIVE}`,
     `mkdir -p ${folderOf(AGENT_BUNDLE_PATH)}`,
-    `aws s3 cp s3://${input.agentBucket}/${input.agentKey} ${AGENT_BUNDLE_PATH} --region ${input.region} --only-show-errors`,
+    `again aws s3 cp s3://${input.agentBucket}/${input.agentKey} ${AGENT_BUNDLE_PATH} --region ${input.region} --only-show-errors`,
     write(AGENT_CONFIG_PATH, input.agentConfig),
     ...(input.role === 'manager' ? [dockerWaitsForVolume] : []),
     unit,
@@ -60,9 +61,20 @@ send_boot_log() {
 }
 trap send_boot_log EXIT`;
 
+/** What needs the network is tried for three minutes and more: an instance that gave up at once would be replaced only at the end of the ten that each is given. */
+const tryAgain = `\
+again() {
+  local attempt
+  for attempt in {1..36}; do
+    if "$@"; then return; fi
+    sleep 5
+  done
+  "$@"
+}`;
+
 const install = `\
 find_node() { command -v node-22 || command -v node; }
-if ! command -v dockerd > /dev/null || ! find_node > /dev/null; then dnf install -y docker nodejs22; fi
+if ! command -v dockerd > /dev/null || ! find_node > /dev/null; then again dnf install -y docker nodejs22; fi
 node=$(find_node)`;
 
 /** A manager's engine must never start on an empty disk beside its own state. */

@@ -1,7 +1,6 @@
 /** Instances and volumes of the emulated EC2 as simulated nodes: they boot, read their user data, and start the real agent. */
 import type { Credentials, MachineSpec, Machines } from '../aws/types';
 import { readUserData, type BootInstructions } from './agent-config';
-import { NoAnswer } from './clients';
 import type { Disk } from './docker/disk';
 import { SimulatedNode, type SimulatedNodeProps } from './node';
 
@@ -82,19 +81,19 @@ export class SimulatedMachines implements Machines {
     this.volumes.delete(volumeId);
   }
 
-  /** `set -e`: where the agent cannot be fetched, it is never started. The AWS command line tries again what is worth it. */
-  private async runUserData(node: SimulatedNode, { config, bucket, key }: BootInstructions): Promise<void> {
+  /** `set -e`: where the agent cannot be fetched, however often it is tried, it is never started. */
+  private async runUserData(node: SimulatedNode, { config, bucket, key, retries, pauseSeconds }: BootInstructions): Promise<void> {
     if (!node.on) return;
     const { clock, link, credentials, connected } = this.around;
     const { instanceId } = node.identity;
     const caller = { accessKeyId: credentials(instanceId)!.accessKeyId, connected: () => connected(instanceId) };
-    for (let attempt = 1; node.on; attempt++) {
+    for (let attempt = 0; node.on; attempt++) {
       try {
         await link.ask(caller, 's3', 'GetObject', { Bucket: bucket, Key: key });
         break;
       } catch (error) {
-        if (!(error instanceof NoAnswer) || attempt === 3) return this.around.log(instanceId, `User data failed: ${error instanceof Error ? error.message : String(error)}`);
-        await clock.sleep(1_000);
+        if (attempt === retries) return this.around.log(instanceId, `User data failed: ${error instanceof Error ? error.message : String(error)}`);
+        await clock.sleep(pauseSeconds * 1_000);
       }
     }
     node.startAgent();

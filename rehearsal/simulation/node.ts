@@ -209,6 +209,7 @@ export class SimulatedNode {
         await clock.sleep(ENGINE_START_MS.least + clock.random() * (ENGINE_START_MS.most - ENGINE_START_MS.least));
         if (this.on) this.bootEngine();
       },
+      isCertified: async () => this.disk().docker?.certificate !== undefined,
     };
   }
 }

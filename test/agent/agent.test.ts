@@ -28,6 +28,10 @@ class OneNodeEngine implements Engine {
   stillborn = false;
   otherNodes: SwarmNode[] = [];
   inits = 0;
+  /** What its disk says that it is, and how often it still fails to be that when it starts. */
+  certified = false;
+  failingStarts = 0;
+  left = 0;
   /** So often somebody else changes the swarm right before our own change. */
   othersChange = 0;
 
@@ -44,7 +48,12 @@ class OneNodeEngine implements Engine {
     if (!this.joinWorks) throw new EngineError(503, `rpc error: code = Unavailable desc = connection error, ${tokens.worker}`);
     this.local = { state: 'active', nodeId, controlAvailable: false };
   }
+  start() {
+    this.running = true;
+    if (this.certified) this.local = this.failingStarts-- > 0 ? { state: 'error', controlAvailable: false } : { state: 'active', nodeId, swarmId, controlAvailable: true };
+  }
   async leaveSwarm() {
+    this.left++;
     this.stillborn = false;
     this.local = { state: 'inactive', controlAvailable: false };
   }
@@ -93,8 +102,9 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     stopEngine: async () => void (engine.running = false),
     startEngine: async () => {
       if (role === 'manager' && !volume.mounted) throw new Error('The condition ConditionPathIsMountPoint was not met.');
-      engine.running = true;
+      engine.start();
     },
+    isCertified: async () => engine.certified,
   };
   const logged: string[] = [];
   const agent = new Agent({
@@ -131,6 +141,23 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
 const command = { id: 'c1', instanceId, reason: 'test' };
 const initCommand = (now: number): Command => ({ ...command, kind: 'init', expiresAt: now + 60_000, volumeId: 'vol-1', advertiseAddress: '10.0.0.1', addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 });
 const joinCommand = (now: number): Command => ({ ...command, kind: 'join', role: 'worker', expiresAt: now + 60_000, token: tokens.worker, swarmId, managers: ['10.0.0.1', '10.0.1.1', '10.0.2.1'] });
+
+describe('an engine that cannot be the node that it was', () => {
+  it.each(['no command', 'a command to join', 'an expired command'])('is restarted until it can, and never leaves, with %s', async (what) => {
+    const { engine, volume, clock, logged, tell, pass, end } = start('manager');
+    engine.certified = true;
+    engine.failingStarts = 2;
+    volume.attached = true;
+    if (what !== 'no command') await tell(joinCommand(clock.now() - (what === 'an expired command' ? 120_000 : 0)));
+    await pass(19_000);
+    expect(engine.failingStarts).toBe(1);
+    await pass(60_000);
+    await end();
+    expect(engine.local.state).toBe('active');
+    expect(engine.left).toBe(0);
+    expect(logged.filter((line) => line.includes('Restarting the engine.'))).toHaveLength(2);
+  });
+});
 
 describe('a swarm whose engine was killed in the middle of making it', () => {
   const born = async (prepare: (node: ReturnType<typeof start>) => Promise<void> | void, attributes = {}) => {

@@ -29,6 +29,10 @@ describe('the next step of the agent', () => {
     ['waits while Docker goes on joining in the background', { swarm: { state: 'pending', controlAvailable: false }, command: join }, 'rest'],
     ['ends a background join when its command expired', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, command: join }, 'end-join'],
     ['ends a background join that nobody asks for', { swarm: { state: 'error', controlAvailable: false } }, 'end-join'],
+    ['restarts an engine that has a certificate and failed to be that node, and never leaves', { swarm: { state: 'error', controlAvailable: false }, certified: true }, 'restart-engine'],
+    ['does so though a command asks for a join', { swarm: { state: 'error', controlAvailable: false }, certified: true, command: join }, 'restart-engine'],
+    ['waits for an engine that has a certificate and is on its way', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, certified: true }, 'rest'],
+    ['does not restart an engine once it is leaving', { swarm: { state: 'error', controlAvailable: false }, certified: true, leaving: true }, 'rest'],
     ['lets an engine finish the swarm that it makes, whatever the hour', { now: 2_000, swarm: { state: 'pending', controlAvailable: false }, volume: mounted, command: init }, 'rest'],
     ['never leaves with an identity of its own, whatever state it starts in', { swarm: { ...member, state: 'pending' } }, 'rest'],
     ['never leaves with an identity of its own in an error', { now: 2_000, swarm: { ...member, state: 'error' }, command: join }, 'refuse'],
@@ -41,6 +45,6 @@ describe('the next step of the agent', () => {
     ['ends a background join once it is leaving', { swarm: { state: 'pending', controlAvailable: false }, command: join, leaving: true }, 'end-join'],
     ['stays a member while it is leaving', { swarm: member, leaving: true }, 'rest'],
   ])('%s', (_, local, kind) => {
-    expect(nextStep({ now: 1_000, instanceId, busy: false, leaving: false, ...local }).kind).toBe(kind);
+    expect(nextStep({ now: 1_000, instanceId, certified: false, busy: false, leaving: false, ...local }).kind).toBe(kind);
   });
 });

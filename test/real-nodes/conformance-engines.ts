@@ -1,7 +1,9 @@
 /** Real engines for the conformance suite: a region whose first process (conformance-region.ts) starts and ends them; they are asked through their own sockets. */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { DockerSocket } from '../../agent/docker-socket';
+import { NODE_CERTIFICATE } from '../../agent/host';
 import { systemClock as clock } from '../../protocol/clock';
 import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
 import { findProgram } from '../../rehearsal/preflight';
@@ -43,12 +45,19 @@ export class RealEngines implements Engines {
   }
 
   engine(number: number): DockerSocket {
-    if (!this.sockets.has(number)) {
-      const { pid } = this.region;
-      const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
-      this.sockets.set(number, new DockerSocket(`/proc/${first}/root/run/region/nodes/i-${String(number).padStart(17, '0')}/var-lib/docker.sock`));
-    }
+    if (!this.sockets.has(number)) this.sockets.set(number, new DockerSocket(this.varLib(number, 'docker.sock')));
     return this.sockets.get(number)!;
+  }
+
+  async isCertified(number: number): Promise<boolean> {
+    return existsSync(this.varLib(number, relative('/var/lib', NODE_CERTIFICATE)));
+  }
+
+  /** A path below `/var/lib` of a node, as it is seen from here. */
+  private varLib(number: number, path: string): string {
+    const { pid } = this.region;
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+    return `/proc/${first}/root/run/region/nodes/i-${String(number).padStart(17, '0')}/var-lib/${path}`;
   }
 
   address(number: number): string {

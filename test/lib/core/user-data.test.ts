@@ -21,11 +21,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-/** @param present programs that the image already has; @param failing a program that exits with 7 */
-function run(script: string, present: string[], failing = '') {
+/** @param present programs that the image already has; @param failing a program that exits with 7, always or so many times */
+function run(script: string, present: string[], failing = '', times = 1_000) {
   const bin = join(root, 'bin');
   mkdirSync(bin);
-  for (const tool of ['bash', 'cat', 'mkdir', 'tail', 'tr', 'sed', 'date']) symlinkSync(spawnSync('bash', ['--norc', '-c', `type -P ${tool}`], { encoding: 'utf8' }).stdout.trim(), join(bin, tool));
+  for (const tool of ['bash', 'cat', 'mkdir', 'tail', 'tr', 'sed', 'date', 'grep']) symlinkSync(spawnSync('bash', ['--norc', '-c', `type -P ${tool}`], { encoding: 'utf8' }).stdout.trim(), join(bin, tool));
   const install = (name: string, body: string) => {
     writeFileSync(join(bin, name), `#!/bin/bash\n${body}\n`);
     chmodSync(join(bin, name), 0o755);
@@ -34,8 +34,9 @@ function run(script: string, present: string[], failing = '') {
   writeFileSync(calls, '');
   for (const name of ['dnf', 'aws', 'systemctl', 'sysctl']) {
     const installs = name === 'dnf' ? `for program in dockerd node-22; do echo '#!/bin/bash' > ${bin}/$program; /bin/chmod +x ${bin}/$program; done` : '';
-    install(name, `echo "${name} $*" >> ${calls}\n${installs}\n${name === failing ? 'exit 7' : ''}`);
+    install(name, `echo "${name} $*" >> ${calls}\n${installs}\n${name === failing ? `[ "$(grep -c "^${name} " ${calls})" -gt ${times} ] || exit 7` : ''}`);
   }
+  install('sleep', '');
   install('curl', 'case "$*" in *api/token) echo TOKEN;; *TOKEN*instance-id) echo i-0123456789abcdef0;; *) exit 22;; esac');
   for (const name of present) install(name, '');
   for (const folder of ['var/log', 'run']) mkdirSync(join(root, folder), { recursive: true });
@@ -108,6 +109,19 @@ test.each([
   const { status, calls } = run(renderUserData({ ...input, extraLines }), []);
   expect(status).toBe(0);
   expect(calls.slice(3)).toEqual(['systemctl mask one', 'systemctl daemon-reload', 'systemctl enable --now cdk-docker-swarm-agent']);
+});
+
+test.each(['dnf', 'aws'])('%s, which needs the network, is tried again', (failing) => {
+  const { status, calls } = run(renderUserData(input), [], failing, 3);
+  expect(status).toBe(0);
+  expect(calls.filter((call) => call.startsWith(failing))).toHaveLength(4);
+  expect(calls.at(-1)).toBe('systemctl enable --now cdk-docker-swarm-agent');
+});
+
+test('but not for ever', () => {
+  const { status, calls } = run(renderUserData(input), [], 'dnf');
+  expect(status).toBe(7);
+  expect(calls.filter((call) => call.startsWith('dnf'))).toHaveLength(37);
 });
 
 test("the user's lines reach their bash as they are", () => {

@@ -13,6 +13,8 @@ it.each([
   [3598, 'a node that nobody ever was kept a seat waiting without end once a later leader listed it as down'],
   [5036, 'a simulated engine was taken into raft twice: by the request that it made before it was killed, and by the next one'],
   [5789, 'a hook of a group that was deleted while its completion was under way was taken for a missing permission, by the invariants'],
+  [11010, 'a member of raft whose engine could not reach the others when it started was taken for a join that nobody asked for, and left: its member stayed behind'],
+  [14739, 'an instance without a network while it booted gave up at once, and was replaced only ten minutes after its launch'],
   [6096, 'so was the last request of an instance that was terminated while it was under way'],
 ])('seed %i: %s', async (seed) => {
   const setup = setupOf(seed);

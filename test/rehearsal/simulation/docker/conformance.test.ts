@@ -21,6 +21,10 @@ class SimulatedEngines implements Engines {
     return this.daemons.get(number)!;
   }
 
+  async isCertified(number: number): Promise<boolean> {
+    return this.disks.get(number)?.docker?.certificate !== undefined;
+  }
+
   address(number: number): string {
     return this.addresses.get(number) ?? `10.0.0.${10 + number}`;
   }

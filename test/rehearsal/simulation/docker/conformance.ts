@@ -12,6 +12,8 @@ export interface Engines {
   readonly patience: number;
   /** Engines are numbered from 1; two of one number are the same. */
   engine(number: number): Engine;
+  /** Whether its disk holds the certificate of a node. */
+  isCertified(number: number): Promise<boolean>;
   address(number: number): string;
   /** Resolves once the engine answers. */
   start(number: number): Promise<void>;
@@ -74,6 +76,10 @@ class Stage {
 
   address(number: number): string {
     return this.all().address(this.offset + number);
+  }
+
+  isCertified(number: number): Promise<boolean> {
+    return this.all().isCertified(this.offset + number);
   }
 
   start(...numbers: number[]): Promise<unknown> {
@@ -198,6 +204,7 @@ const sentences: Scene = (on) => [
       expect(await on.refusal(on.engine(1).swarm())).toEqual([503, NO_MANAGER]);
       expect(await on.refusal(on.engine(1).nodes())).toEqual([503, NO_MANAGER]);
       expect(await on.refusal(on.engine(1).leaveSwarm({ force: true }))).toEqual([503, 'This node is not part of a swarm']);
+      expect(await on.isCertified(1)).toBe(false);
     },
   ],
   [
@@ -207,6 +214,7 @@ const sentences: Scene = (on) => [
       const { swarm } = await on.engine(1).info();
       const state = await on.engine(1).swarm();
       on.tokens = state.tokens;
+      expect(await on.isCertified(1)).toBe(true);
       expect(swarm).toEqual({ state: 'active', nodeId: expect.any(String), swarmId: state.swarmId, controlAvailable: true });
       for (const id of [swarm.nodeId, swarm.swarmId]) expect(v.is(swarmIdSchema, id)).toBe(true);
       for (const token of Object.values(state.tokens)) expect(v.is(joinTokenSchema, token)).toBe(true);
@@ -333,6 +341,7 @@ const sentences: Scene = (on) => [
       expect(await on.node(1, on.ids.get(4)!)).toBeUndefined();
       await on.engine(4).leaveSwarm({ force: false });
       expect(await on.state(4)).toBe('inactive');
+      expect(await on.isCertified(4)).toBe(false);
       await on.join(4, 3, on.tokens.worker);
       expect(await on.id(4)).not.toBe(on.ids.get(4));
     },
@@ -375,6 +384,7 @@ const failedJoins: Scene = (on) => [
       expect(ms).toBeGreaterThan(19_000);
       expect(ms).toBeLessThan(on.most(23_000));
       expect((await on.engine(3).info()).swarm).toEqual({ state: 'pending', controlAvailable: false });
+      expect(await on.isCertified(3)).toBe(false);
       expect(await on.refusal(on.join(3, 1, on.tokens.worker))).toEqual([503, ALREADY]);
     },
   ],
@@ -398,6 +408,7 @@ const failedJoins: Scene = (on) => [
       await on.heal(4, 1);
       await on.sleep(5_000);
       expect((await on.engine(4).info()).swarm).toEqual({ state: 'error', controlAvailable: false });
+      expect(await on.isCertified(4)).toBe(false);
       expect(await on.refusal(on.join(4, 1, on.tokens.worker))).toEqual([503, ALREADY]);
       await on.engine(4).leaveSwarm({ force: false });
       await on.join(4, 1, on.tokens.worker);
@@ -660,6 +671,8 @@ const forsaken: Scene = (on) => [
       await on.sleep(10_000);
       expect((await on.engine(3).info()).swarm).toEqual({ state: 'error', controlAvailable: false });
       expect(await on.refusal(on.join(3, 1, on.tokens.manager))).toEqual([503, ALREADY]);
+      // It looks like a join that never got anywhere, and is not one.
+      expect(await on.isCertified(3)).toBe(true);
       await on.kill(3);
       await on.start(3);
       await on.until('it is a manager', async () => (await on.node(1, swarm.nodeId!))?.manager?.reachability === 'reachable' && (await on.state(3)) === 'active', 30_000);
