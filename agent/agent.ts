@@ -2,7 +2,7 @@
  * The program on every node: looks at the volume, the engine and its mailbox, takes the next step, and reports what changed. Everything is decided from what
  * is there (`plan.ts`), so it may be killed at any line and started again.
  */
-import type { Clock } from '../protocol/clock';
+import { isRecent, type Clock } from '../protocol/clock';
 import type { Command } from '../protocol/commands';
 import type { AgentConfig } from '../protocol/environment';
 import { tokensDigest, type Report } from '../protocol/report';
@@ -144,7 +144,7 @@ export class Agent {
 
   private async lookAtEngine(): Promise<EngineInfo | undefined> {
     const now = this.parts.clock.now();
-    if (this.engine && !this.inbox.command && !this.busy && now - this.engine.at < ENGINE_MS) return this.engine.info;
+    if (this.engine && !this.inbox.command && !this.busy && isRecent(this.engine.at, now, ENGINE_MS)) return this.engine.info;
     const info = await this.askEngine();
     this.engine = info && { info, at: now };
     return info;
@@ -157,7 +157,7 @@ export class Agent {
 
   private async readMailbox(): Promise<void> {
     const now = this.parts.clock.now();
-    if (this.settled && !this.manager && now - this.inboxReadAt < WORKER_MAILBOX_MS) return;
+    if (this.settled && !this.manager && isRecent(this.inboxReadAt, now, WORKER_MAILBOX_MS)) return;
     this.inbox = await this.parts.mailbox.read();
     this.inboxReadAt = now;
     if (this.inbox.refusal) this.parts.log('warn', 'A command was ignored.', { refusal: this.inbox.refusal });
@@ -184,7 +184,8 @@ export class Agent {
         return true;
       case 'start-engine':
         await host.startEngine();
-        return true;
+        // One that does not answer all the same is told of, and not started again at once.
+        return (await this.askEngine()) !== undefined;
       case 'restart-engine':
         if (!this.lasts(step.kind, FAILED_MS)) return false;
         log('warn', 'Restarting the engine.', { reason: step.reason });
@@ -308,7 +309,7 @@ export class Agent {
 
   private async heartbeat(engine: boolean): Promise<void> {
     const now = this.parts.clock.now();
-    if (now - this.heartbeatAt < (this.manager ? MANAGER_HEARTBEAT_MS : WORKER_HEARTBEAT_MS)) return;
+    if (isRecent(this.heartbeatAt, now, this.manager ? MANAGER_HEARTBEAT_MS : WORKER_HEARTBEAT_MS)) return;
     await this.parts.mailbox.writeHeartbeat({ at: now, engine });
     this.heartbeatAt = now;
   }

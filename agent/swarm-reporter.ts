@@ -2,7 +2,7 @@
  * The leader's view of the swarm, behind its raft fence: before each report a counter is committed to a label of the swarm. Only a leader with a quorum can
  * commit, so a report with the new version index cannot come from a leader that was deposed.
  */
-import type { Clock } from '../protocol/clock';
+import { isRecent, type Clock } from '../protocol/clock';
 import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../protocol/labels';
 import { tokensDigest, type JoinTokens } from '../protocol/report';
 import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
@@ -39,7 +39,7 @@ export class SwarmReporter {
     const now = this.clock.now();
     const digest = tokens && tokensDigest(tokens);
     const changed = this.written?.nodes !== nodes || (digest !== undefined && this.written.tokens !== digest);
-    if (!changed && this.written && now - this.written.at < (tokens ? UNPUBLISHED_MS : REFRESH_MS)) return;
+    if (!changed && this.written && isRecent(this.written.at, now, tokens ? UNPUBLISHED_MS : REFRESH_MS)) return;
     const report = await this.fenced();
     await this.mailbox.writeSwarmReport(encodeSwarmReport(report));
     this.written = { nodes: JSON.stringify(report.nodes), tokens: digest, at: now };

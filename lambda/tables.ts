@@ -5,8 +5,11 @@ import type { Codec } from '../protocol/body';
 import { plainAttributes } from '../protocol/items';
 import { PARTITION_KEY, SORT_KEY } from '../protocol/keys';
 
-/** A partition's items, in the order of their sort keys, `name#10` behind `name#9`. */
-export async function queryPartition(client: DynamoDBClient, table: string, partition: string): Promise<Record<string, unknown>[]> {
+/**
+ * A partition's items, in the order of their sort keys, `name#10` behind `name#9`.
+ * @param most no more than these, in the table's own order: for a partition that a node fills
+ */
+export async function queryPartition(client: DynamoDBClient, table: string, partition: string, most = Number.POSITIVE_INFINITY): Promise<Record<string, unknown>[]> {
   const items: Record<string, unknown>[] = [];
   let start: QueryCommandOutput['LastEvaluatedKey'];
   do {
@@ -18,11 +21,12 @@ export async function queryPartition(client: DynamoDBClient, table: string, part
         ExpressionAttributeValues: marshall({ ':pk': partition }),
         ConsistentRead: true,
         ExclusiveStartKey: start,
+        ...(Number.isFinite(most) && { Limit: most - items.length }),
       }),
     );
     items.push(...(page.Items ?? []).map((item) => plainAttributes(item)));
     start = page.LastEvaluatedKey;
-  } while (start);
+  } while (start && items.length < most);
   const order = new Intl.Collator('en', { numeric: true });
   return items.sort((a, b) => order.compare(String(a[SORT_KEY]), String(b[SORT_KEY])));
 }

@@ -42,7 +42,8 @@ export function codec<const S extends v.GenericSchema>(schema: S, maxBytes: numb
       } catch {
         return { ok: false, refusal: 'syntax' };
       }
-      const result = v.safeParse(schema, parsed);
+      // The first flaw is enough: the list of all of them could be far larger than the record.
+      const result = v.safeParse(schema, parsed, { abortEarly: true });
       return result.success ? { ok: true, value: result.output } : { ok: false, refusal: 'schema' };
     },
   };

@@ -39,6 +39,11 @@ export const systemClock: Clock = {
   uuid: () => randomUUID(),
 };
 
+/** Whether a moment lies less than so many milliseconds back. One that lies ahead does not: the clock was set back since. */
+export function isRecent(moment: number, now: number, ms: number): boolean {
+  return moment <= now && now - moment < ms;
+}
+
 /** An ISO 8601 text for a moment, for logs and items that people read. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();

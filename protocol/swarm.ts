@@ -30,8 +30,8 @@ export type SwarmReport = v.InferOutput<typeof swarmReportSchema>;
 
 /** The most characters of one chunk's body, and the most bytes a whole report may inflate to. */
 export const CHUNK_CHARACTERS = 256 * 1024;
-const INFLATED_BYTES = 16 * 1024 * 1024;
-const MAX_CHUNKS = 64;
+const INFLATED_BYTES = 8 * 1024 * 1024;
+export const MAX_CHUNKS = 64;
 
 /** One table item's attributes. `epoch` and `chunks` tell which items make up one report. */
 export interface SwarmChunk {
@@ -73,7 +73,7 @@ export function decodeSwarmReport(items: Record<string, unknown>[]): Decoded<Swa
   } catch {
     return { ok: false, refusal: 'syntax' };
   }
-  const result = v.safeParse(swarmReportSchema, parsed);
+  const result = v.safeParse(swarmReportSchema, parsed, { abortEarly: true });
   if (!result.success || result.output.epoch !== first.epoch) return { ok: false, refusal: 'schema' };
   return { ok: true, value: result.output };
 }

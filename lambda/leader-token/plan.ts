@@ -20,11 +20,15 @@ export type Decision =
   | { kind: 'ignore'; reason: string }
   | { kind: 'refuse'; reason: string };
 
+/** Three years of ten commits a second. A greater epoch is an invention that would keep every true report from being published. */
+const MOST_COMMITS = 1_000_000_000;
+
 export function plan({ now, instanceId, report, swarm, leader, membership }: Observed): Decision {
   if (report.instanceId !== instanceId || report.role !== 'manager') return { kind: 'refuse', reason: 'The report is not of the manager whose mailbox it lies in.' };
   if (leader && swarm.swarmId !== leader.swarmId) return { kind: 'refuse', reason: 'It is the report of another swarm than this cluster has.' };
   if (!leader && membership.bootstrap?.instanceId !== instanceId) return { kind: 'refuse', reason: 'No swarm was made here yet, and this instance was not told to make one.' };
   if (leader && swarm.epoch <= leader.epoch) return { kind: 'ignore', reason: `Its epoch ${swarm.epoch} is not above ${leader.epoch}, which is published.` };
+  if (leader && swarm.epoch - leader.epoch > MOST_COMMITS) return { kind: 'refuse', reason: `No swarm commits ${swarm.epoch - leader.epoch} changes between two reports.` };
   // By the node id that its own mailbox reports: a label alone can be forged by any worker.
   const self = swarm.nodes.find((node) => node.id === report.swarm?.nodeId && node.instanceId === instanceId);
   if (!self?.manager?.leader) return { kind: 'refuse', reason: 'By its own node list it does not lead the swarm.' };

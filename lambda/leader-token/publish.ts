@@ -7,7 +7,7 @@ import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cl
 import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../protocol/commands';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_PREFIX, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { reportCodec } from '../../protocol/report';
-import { decodeSwarmReport, encodeSwarmReport, type SwarmReport } from '../../protocol/swarm';
+import { decodeSwarmReport, encodeSwarmReport, MAX_CHUNKS, type SwarmReport } from '../../protocol/swarm';
 import type { Log } from '../log';
 import { retryConflicts } from '../retry';
 import { decodeOwn, queryPartition } from '../tables';
@@ -24,6 +24,9 @@ export interface Publisher {
   joinQueueUrl: string;
 }
 
+/** Of one mailbox: heartbeat, report, and the chunks of a swarm report. Whatever else lies there is of no use, and must not fill a function's memory. */
+const MAX_ITEMS = MAX_CHUNKS + 2;
+
 type Items = Record<string, unknown>[];
 
 /** @param box the mailbox that a swarm report was written to: a key of the stream, untrusted */
@@ -31,7 +34,7 @@ export async function publish(by: Publisher, box: string): Promise<void> {
   const sender = parseMailbox(box);
   if (sender?.roleId !== by.managerRoleId) return by.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', { metric: 'ReportsIgnored' });
   const { instanceId } = sender;
-  const [reported, records] = await Promise.all([queryPartition(by.dynamodb, by.reportTable, box), queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION)]);
+  const [reported, records] = await Promise.all([queryPartition(by.dynamodb, by.reportTable, box, MAX_ITEMS), queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION)]);
   const report = reportCodec.decode(withKey(reported, REPORT_KEY));
   const swarm = decodeSwarmReport(withPrefix(reported, SWARM_KEY_PREFIX));
   if (!report.ok || !swarm.ok) {

@@ -9,7 +9,6 @@
  *
  * Pure: reads an observation, returns what to write and what to do.
  */
-import { isIPv4 } from 'node:net';
 import type { NodeRole } from '../../protocol/body';
 import type { Command, CommandOf } from '../../protocol/commands';
 import type { Membership } from '../../protocol/cluster';
@@ -27,8 +26,6 @@ export const COMMAND_MS = 60_000;
 export const WORKER_JOINS = 90;
 /** Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must not outgrow its bound. */
 export const OPEN_ADMISSIONS = 200;
-/** A swarm has seven managers at most; should it have more for a while, seven of them are enough to join by. */
-const MAX_MANAGERS = 7;
 /** Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record. */
 export const MAX_COMMANDS = 98;
 /** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
@@ -128,6 +125,8 @@ class Admission {
    * background, and with its agent dead nobody ends it, however long ago the command expired. So the engine itself has to say, under that very command or behind that very volume, that it has nothing.
    */
   private endOfManagerChange({ seat, instanceId, commandId, expiresAt }: NonNullable<Membership['managerChange']>): string | undefined {
+    // Nobody is left to end it: who became a member before that keeps the others waiting as any member does that is not reachable.
+    if (!this.observed.seats.some((one) => one.seat === seat)) return 'Its seat is no longer configured.';
     for (const holder of this.present.values()) {
       const { report } = holder;
       if (holder.group.seat !== seat) continue;
@@ -169,15 +168,31 @@ class Admission {
       return;
     }
     if (this.isLate(instance)) {
-      const minutes = ADMISSION_DEADLINE_MS / 60_000;
-      if (!this.observed.leader || this.quorumVisible || !this.mayCarryQuorum(instance)) {
-        this.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch.` });
+      const late = `Not Ready ${ADMISSION_DEADLINE_MS / 60_000} minutes after its launch`;
+      const why = this.whyToKeep(instance);
+      if (why === undefined) {
+        this.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `${late}.` });
         return;
       }
       this.membership.extensions[instanceId] = this.observed.now + EXTENSION_MS;
-      this.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `Not Ready ${minutes} minutes after its launch, but no quorum reports, so nothing is thrown away.` });
+      this.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `${late}, but ${why}` });
     }
     if (report && group.role === 'manager') this.attachVolume(instance);
+  }
+
+  /** Why a late instance is not given up yet. */
+  private whyToKeep(instance: Instance): string | undefined {
+    if (!this.observed.leader) return undefined;
+    if (!this.quorumVisible) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
+    return this.holdsQuorum(instance) ? 'the leader reaches it as a member of raft, and without it the others would be no quorum. Its agent is silent.' : undefined;
+  }
+
+  /** By its address, which is its seat's: its own word may not get through. */
+  private holdsQuorum({ group }: Instance): boolean {
+    const address = this.observed.seats.find(({ seat }) => seat === group.seat)?.address;
+    const members = this.observed.nodes.flatMap(({ manager }) => manager ?? []);
+    const reachable = members.filter(({ reachability }) => reachability === 'reachable');
+    return reachable.some((member) => addressOf(member) === address) && reachable.length - 1 < Math.floor(members.length / 2) + 1;
   }
 
   /** Who has never spoken and holds no volume has no part in any quorum: its user data failed, and waiting for it could last for ever. */
@@ -304,9 +319,10 @@ class Admission {
   }
 
   private managerAddresses(): string[] {
-    const members = this.observed.nodes.filter(({ manager }) => manager?.reachability === 'reachable');
-    members.sort((a, b) => Number(b.manager!.leader) - Number(a.manager!.leader));
-    return members.map(({ manager }) => manager!.address.replace(/:\d+$/, '')).filter(isIPv4).slice(0, MAX_MANAGERS);
+    const members = this.observed.nodes.flatMap(({ manager }) => manager ?? []).filter(({ reachability }) => reachability === 'reachable');
+    members.sort((a, b) => Number(b.leader) - Number(a.leader));
+    // What a manager reports is not proven: only constants of the deployment are handed on.
+    return members.map(addressOf).filter((address) => this.observed.seats.some((seat) => seat.address === address));
   }
 
   /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */
@@ -319,6 +335,10 @@ class Admission {
     const ready = node?.instanceId === instanceId && node.role === group.role && node.state === 'ready' && (group.role === 'worker' || node.manager?.reachability === 'reachable');
     return ready ? node : undefined;
   }
+}
+
+function addressOf({ address }: NonNullable<SwarmNode['manager']>): string {
+  return address.replace(/:\d+$/, '');
 }
 
 /** No engine has ever spoken to the swarm as this node: the first word of each is its host's name. A later leader lists such a node as down. */

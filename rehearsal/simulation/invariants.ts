@@ -10,6 +10,7 @@ import { plainAttributes } from '../../protocol/items';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, LEASE_KEY, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
+import type { SwarmTruth } from './docker/simulated-docker';
 import type { SimulatedNode } from './node';
 
 type Item = Record<string, { S?: string; N?: string }>;
@@ -28,6 +29,8 @@ export class Invariants {
   private readonly leavingSince = new Map<string, number>();
   private readonly readyAt = new Map<string, number>();
   private lastQuorum: number | undefined;
+  /** When members of raft ran last. */
+  private readonly aliveAt = new Map<number, number>();
   private readonly completed = new Set<string>();
   /** Managers that are being taken in: from the join of their engine until it is a member or has given up. */
   private readonly joining = new Set<SimulatedNode>();
@@ -115,10 +118,20 @@ export class Invariants {
     const node = this.truth.machines.nodes.get(instanceId);
     const swarm = this.truth.docker.swarms()[0];
     if (swarm === undefined || node?.role !== 'manager') return;
+    this.checkQuorumWithout(node, swarm);
     const lost = this.lastQuorum !== undefined && this.truth.clock.now() - this.lastQuorum > QUORUM_UNHEARD_MS;
     const identity = node.attachedVolume === undefined ? undefined : this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
     // What counts is who it is, by its volume: a successor that never got that far has the address, and nothing else.
     if (lost && swarm.members.some(({ nodeId }) => nodeId === identity)) this.breach(8, `${instanceId}, a member of raft, was abandoned while the swarm had no quorum.`);
+  }
+
+  /** Who decided knew the swarm as it was some time ago: a member that was lost since counts as there. */
+  private checkQuorumWithout({ identity }: SimulatedNode, { members }: SwarmTruth): void {
+    const now = this.truth.clock.now();
+    if (!members.some(({ address, alive }) => alive && address === identity.address)) return;
+    const reachable = members.filter(({ raftId, alive }) => alive || now - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS).length;
+    const quorum = Math.floor(members.length / 2) + 1;
+    if (reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${identity.instanceId}, one of ${reachable} reachable of ${members.length} managers, was abandoned.`);
   }
 
   /** A member whose identity is on no volume any more is dead for good. */
@@ -142,6 +155,7 @@ export class Invariants {
     const swarm = this.truth.docker.swarms()[0];
     if (swarm === undefined) return;
     if (swarm.hasQuorum) this.lastQuorum = this.truth.clock.now();
+    for (const { raftId, alive } of swarm.members) if (alive) this.aliveAt.set(raftId, this.truth.clock.now());
     for (const { state, instanceId } of swarm.nodes) if (state === 'ready' && instanceId !== undefined) this.readyAt.set(instanceId, this.truth.clock.now());
   }
 
@@ -198,7 +212,8 @@ export class Invariants {
     if (parseMailbox(box)?.instanceId !== instanceId) this.breach(5, `A command for ${instanceId} lies in ${box}.`);
     if (kind !== 'leave' && this.leavingSince.has(instanceId)) this.breach(5, `${instanceId} is told to ${kind} after its terminate hook was completed.`);
     const worker = this.truth.machines.nodes.get(instanceId)?.role === 'worker';
-    if (worker && commands.value.command.kind === 'join' && commands.value.command.role === 'manager') this.breach(7, `A worker, ${instanceId}, was given the managers' token.`);
+    const { command } = commands.value;
+    if (worker && command.kind === 'join' && this.truth.docker.swarms().some(({ managerToken }) => command.token === managerToken)) this.breach(7, `A worker, ${instanceId}, was given the managers' token.`);
   }
 }
 

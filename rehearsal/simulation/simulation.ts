@@ -56,6 +56,9 @@ export interface SimulationResult {
 /** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
 const OUTAGE_MS = 14 * 60_000;
 
+/** In a simulation whose faults last longer than this, those of one node's way to AWS may last as long. */
+const LONG_MS = 10 * 60_000;
+
 /** What functions did, by what they log. */
 const LOGGED: [string, string][] = [
   ['function: attach-volume', '"Done: attach-volume.'],
@@ -188,7 +191,7 @@ class Simulation {
     };
     every('kill-instance', (instanceId) => this.cluster.loseInstance(instanceId));
     every('terminate-instance', (instanceId) => this.terminateInstance(instanceId));
-    every('isolation', (instanceId) => this.isolate('isolation', [instanceId], 60_000));
+    every('isolation', (instanceId) => this.isolate('isolation', [instanceId], this.endMs > LONG_MS ? OUTAGE_MS : 60_000));
     every('outage', () => this.isolate('outage', [...this.cluster.machines.nodes.keys()], OUTAGE_MS));
     every('clock-step', (instanceId) => skews.set(instanceId, (this.faults.random('clock-step') - 0.5) * 600_000));
     every('partition', (instanceId) => this.cutOff(instanceId));
@@ -219,13 +222,15 @@ class Simulation {
     clock.after(this.faults.random('partition') * 60_000, () => from.forEach((other) => docker.network.heal(address, other)));
   }
 
-  /** A node that was taken over says, in its own mailbox, that the swarm is another one, and that this is the newest news of it. */
+  /** A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of this very swarm, a manager (which has every right to lead this one) of another. */
   private forge(instanceId: string): void {
-    const { machines, region } = this.cluster;
+    const { machines, region, docker } = this.cluster;
     const node = machines.nodes.get(instanceId)!;
-    const id = 'f'.repeat(25);
+    const nobody = 'f'.repeat(25);
+    const swarm = node.role === 'worker' ? docker.swarms()[0] : undefined;
+    const id = (swarm && node.daemon.runner?.nodeId) ?? nobody;
     const manager = { leader: true, reachability: 'reachable' as const, address: `${node.identity.address}:2377` };
-    const [chunk] = encodeSwarmReport({ swarmId: id, epoch: 999_999, nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }] });
+    const [chunk] = encodeSwarmReport({ swarmId: swarm?.swarmId ?? nobody, epoch: 999_999, nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }] });
     const values = Object.entries({ ...chunk }).map(([name, value]) => [`:${name}`, typeof value === 'number' ? { N: String(value) } : { S: value }]);
     const input = {
       TableName: node.reportTable,

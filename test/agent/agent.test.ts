@@ -159,6 +159,32 @@ describe('an engine that cannot be the node that it was', () => {
   });
 });
 
+test('an engine that starts and answers nothing is told of, and not started over and over', async () => {
+  const { engine, pass, report, end } = start('worker');
+  let starts = 0;
+  engine.start = () => void starts++;
+  await pass(60_000);
+  await end();
+  expect(report()).toMatchObject({ instanceId, role: 'worker' });
+  expect(starts).toBeLessThan(200);
+  expect(starts).toBeGreaterThan(10);
+});
+
+test('a leader whose clock is set back goes on reporting', async () => {
+  const { engine, volume, clock, tell, pass, swarmReport, end } = start('manager');
+  volume.attached = true;
+  await tell(initCommand(clock.now()));
+  await pass(60_000);
+  const epoch = () => { const decoded = swarmReport(); return decoded.ok ? decoded.value.epoch : 0; };
+  const before = epoch();
+  const now = clock.now.bind(clock);
+  clock.now = () => now() - 600_000;
+  await pass(60_000);
+  await end();
+  expect(engine.local.state).toBe('active');
+  expect(epoch()).toBeGreaterThan(before);
+});
+
 describe('a swarm whose engine was killed in the middle of making it', () => {
   const born = async (prepare: (node: ReturnType<typeof start>) => Promise<void> | void, attributes = {}) => {
     const node = start('manager');

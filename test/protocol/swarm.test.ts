@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { CHUNK_CHARACTERS, decodeSwarmReport, encodeSwarmReport, type SwarmNode, type SwarmReport } from '../../protocol/swarm';
 
@@ -43,6 +45,16 @@ describe('the swarm report', () => {
     expect(decodeSwarmReport(chunks.slice(0, 1) as never)).toEqual({ ok: false, refusal: 'missing' });
     const mixed = [chunks[0], { ...chunks[1], epoch: 41 }, ...chunks.slice(2)];
     expect(decodeSwarmReport(mixed as never)).toEqual({ ok: false, refusal: 'missing' });
+  });
+
+  it('of a few kilobytes that inflates to millions of entries is refused within the memory of a function', () => {
+    const script = `
+      const { decodeSwarmReport } = require('./protocol/swarm');
+      const list = '{"swarmId":"' + 'a'.repeat(25) + '","epoch":1,"nodes":[' + '0,'.repeat(3_900_000) + '0]}';
+      const body = require('node:zlib').deflateRawSync(list).toString('base64');
+      console.log(body.length < 20_000, decodeSwarmReport([{ v: 1, epoch: 1, chunks: 1, body }]).refusal);`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--max-old-space-size=160', '--import', 'tsx', '-e', script], { cwd: resolve(__dirname, '../..'), encoding: 'utf8' });
+    expect({ stdout: stdout.trim(), stderr }).toEqual({ stdout: 'true schema', stderr: '' });
   });
 
   it.each([

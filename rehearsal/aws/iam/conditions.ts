@@ -42,7 +42,15 @@ const KEYS: Record<string, 'one' | 'many'> = {
   'kms:viaservice': 'one',
 };
 
-/** @throws Error for an operator or a key that the emulation does not know */
+/** @throws Error when a variable stands for a key that the emulation does not know: AWS may have a value where it has none */
+export function requireKnownVariables(variables: string[], where: string): void {
+  for (const variable of variables) if (!isKnown(variable)) throw new Error(`The emulation does not know the policy variable \${${variable}} in ${where}. It knows ${Object.keys(KEYS).join(', ')}.`);
+}
+
+const kindOf = (key: string) => KEYS[key.replace(/\/.*$/, '/')];
+const isKnown = (key: string) => kindOf(key) !== undefined;
+
+/** @throws Error for an operator, a key or a variable that the emulation does not know, and for a list without values */
 export function compileConditions(block: Record<string, Record<string, unknown>>, variables: boolean): Condition[] {
   return Object.entries(block).flatMap(([operator, keys]) => Object.entries(keys).map(([key, values]) => compile(operator, key, values, variables)));
 }
@@ -52,10 +60,12 @@ function compile(name: string, givenKey: string, given: unknown, variables: bool
   const operator = OPERATORS[operatorName];
   if (!operator) throw new Error(`The emulation does not know the condition operator '${name}'. It knows ${Object.keys(OPERATORS).join(', ')}, with IfExists, ForAllValues: and ForAnyValue:.`);
   const key = givenKey.toLowerCase();
-  const kind = KEYS[key.replace(/\/.*$/, '/')];
+  const kind = kindOf(key);
   if (!kind) throw new Error(`The emulation does not know the condition key '${givenKey}'. It knows ${Object.keys(KEYS).join(', ')}.`);
   if (kind === 'many' && quantifier === undefined) throw new Error(`The condition key '${givenKey}' has many values: say whether ForAllValues:${name} or ForAnyValue:${name} is meant.`);
   const comparisons = [given].flat().map((value) => operator.value(String(value), variables));
+  if (comparisons.length === 0) throw new Error(`The condition ${name} of '${givenKey}' has no values.`);
+  requireKnownVariables(comparisons.flatMap((comparison) => comparison.variables), `the condition ${name} of '${givenKey}'`);
   const holdsFor = (value: string, keys: Keys) => comparisons.some((comparison) => comparison.matches(value, keys)) !== operator.negated;
   return {
     keys: [key, ...comparisons.flatMap((comparison) => comparison.variables)],

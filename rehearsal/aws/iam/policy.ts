@@ -3,7 +3,7 @@
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
  */
 import { AwsError } from '../types';
-import { compileConditions, type Condition } from './conditions';
+import { compileConditions, requireKnownVariables, type Condition } from './conditions';
 import { ArnGlob, Glob, type Keys } from './glob';
 
 export interface PolicyDocument {
@@ -79,6 +79,7 @@ function compileStatement(given: Record<string, any>, index: number, kind: Polic
   const resources = kind === 'trust' ? { negated: false, values: ['*'] } : oneOf(given, 'Resource', 'NotResource', refuse);
   const actionGlobs = actions.values.map((action) => actionGlob(action, refuse));
   const resourceGlobs = resources.values.map((resource) => resourceGlob(resource, variables, refuse));
+  for (const { text, variables: used } of resourceGlobs) requireKnownVariables(used, `the resource ${text}`);
   const conditions: Condition[] = compileConditions(given.Condition ?? {}, variables);
   return {
     sid: given.Sid,
@@ -119,7 +120,9 @@ function principalsOf(given: unknown, refuse: Refuse): NamedPrincipal[] {
     [values].flat().map((value): NamedPrincipal => {
       if (kind === 'Service') return { type: 'service', value };
       if (kind !== 'AWS') throw new Error(`The emulation does not know principals of the kind '${kind}'. It knows AWS, Service and "*".`);
-      return value === '*' ? { type: 'everybody' } : { type: 'aws', value };
+      if (value === '*') return { type: 'everybody' };
+      if (!/^(arn:|\d{12}$)/.test(value)) throw new Error(`The emulation knows principals by ARN or account, not '${value}'.`);
+      return { type: 'aws', value };
     }),
   );
 }

@@ -37,6 +37,7 @@ export interface SwarmTruth {
   /** As committed. */
   nodes: SwarmNode[];
   version: number;
+  managerToken: string;
 }
 
 export class SimulatedDocker {
@@ -77,6 +78,7 @@ export class SimulatedDocker {
         hasQuorum: [...peers.values()].some((peer) => committed.members.has(peer.raftId) && group.raft.hasQuorum(peer)),
         nodes: listNodes(committed, leader?.nodeId, ({ nodeId }) => peers.has(nodeId)),
         version: committed.version,
+        managerToken: committed.tokens.manager,
       };
     });
   }

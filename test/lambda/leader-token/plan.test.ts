@@ -38,6 +38,7 @@ describe('what leader-token makes of a swarm report', () => {
 
   it.each<[string, Partial<Observed>, string]>([
     ['a second swarm: no swarm yet, and another instance was told to make it', { membership: { ...emptyMembership, bootstrap: { seat: 0, instanceId: other, volumeId: 'vol-1', commandId: 'c1' } } }, 'refuse'],
+    ['an epoch that no swarm reaches, which would keep every true one out', { leader, swarm: { ...first.swarm, epoch: Number.MAX_SAFE_INTEGER } }, 'refuse'],
     ['a swarm nobody was told to make', { membership: emptyMembership }, 'refuse'],
     ['another swarm than is published', { leader: { ...leader, swarmId: 'o'.repeat(25) } }, 'refuse'],
     ['a report that names another instance than its mailbox', { report: { ...first.report, instanceId: other } }, 'refuse'],

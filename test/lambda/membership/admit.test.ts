@@ -169,11 +169,11 @@ describe('managers', () => {
     expect(commands[0]!.command).toMatchObject({ managers: ['10.0.0.10', '10.0.1.10'] });
   });
 
-  it('are offered no more than seven addresses, and none that is no address', () => {
+  it('are offered addresses of seats only, whatever a manager reports', () => {
     const nodes = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) => node(n, 'manager'));
     nodes[0] = node(0, 'manager', { manager: { leader: true, reachability: 'reachable', address: 'example.org:2377' } });
     const { commands } = plan({ leader, nodes, instances: [waiting(10, workers)] });
-    expect(commands[0]!.command).toMatchObject({ managers: [1, 2, 3, 4, 5, 6, 7].map((n) => `10.0.${n}.10`) });
+    expect(commands[0]!.command).toMatchObject({ managers: ['10.0.1.10', '10.0.2.10'] });
     expect(plan({ leader, nodes: [nodes[0]!], instances: [waiting(10, workers), waiting(1, seatGroup(1))] }).commands).toEqual([]);
   });
 
@@ -405,6 +405,13 @@ describe('a join in flight', () => {
   it('ends when the successor of its instance is Ready: what one began, the other finished', () => {
     const nodes = [node(0, 'manager'), node(1, 'manager', { instanceId: idOf(4) })];
     expect(plan({ ...formed, nodes, instances: [waiting(4, seatGroup(1), joined(1, 'manager'))], membership }).membership.managerChange).toBeNull();
+  });
+
+  it('ends when its seat is no longer configured: nobody is left to end it', () => {
+    expect(plan({ ...formed, seats: observed(formed).seats.filter(({ seat }) => seat !== 1), instances: [waiting(2, seatGroup(2))], membership }).commands).toMatchObject([
+      { instanceId: idOf(1), command: null },
+      { instanceId: idOf(2), command: { kind: 'join' } },
+    ]);
   });
 
   it('changes nothing while it goes on', () => {

@@ -130,6 +130,14 @@ describe('a join', () => {
 });
 
 describe('a report', () => {
+  /** Its own agent, which would put its report right again, does not reach AWS: whoever writes in its name has taken its credentials. */
+  async function silencedWorker(scenario: Scenario): Promise<SimulatedNode> {
+    await scenario.until(() => scenario.workers().length > 0 && scenario.item('report', scenario.workers()[0]!.mailbox, REPORT_KEY) !== undefined);
+    const [worker] = scenario.workers();
+    scenario.cluster.isolated.add(worker!.identity.instanceId);
+    return worker!;
+  }
+
   it('with another swarm id is refused and alarmed, and its node not admitted, until it speaks the truth', async () => {
     const foreign = 'z'.repeat(25);
     let lying = true;
@@ -176,24 +184,24 @@ describe('a report', () => {
 
   it('that is one item beyond what DynamoDB holds is refused by it, and the largest one that fits is ignored for its size', async () => {
     const scenario = await Scenario.begin(THREE);
-    await scenario.until(() => scenario.workers().length > 0 && scenario.item('report', scenario.workers()[0]!.mailbox, REPORT_KEY) !== undefined);
-    const worker = scenario.workers()[0]!;
+    const worker = await silencedWorker(scenario);
     await expect(writeReport(scenario, worker, REPORT_KEY, { v: { N: '1' }, body: { S: 'A'.repeat(10 * 1024 * 1024) } })).rejects.toThrow(/size/i);
     await writeReport(scenario, worker, REPORT_KEY, { v: { N: '1' }, body: { S: 'A'.repeat(390 * 1024) } });
     await scenario.until(() => scenario.logs.some((line) => line.includes('A report was ignored.') && line.includes('"refusal":"size"')));
+    scenario.cluster.isolated.clear();
     worker.killAgent();
     await scenario.whole();
   });
 
   it('of another role is ignored: a worker is no manager because it says so, and leads no swarm', async () => {
     const scenario = await Scenario.begin(THREE);
-    await scenario.until(() => scenario.workers().length > 0 && scenario.item('report', scenario.workers()[0]!.mailbox, REPORT_KEY) !== undefined);
-    const worker = scenario.workers()[0]!;
+    const worker = await silencedWorker(scenario);
     const { instanceId, address } = worker.identity;
     const { v, body } = reportCodec.encode({ instanceId, role: 'manager', seat: 2, address });
     await writeReport(scenario, worker, REPORT_KEY, { v: { N: String(v) }, body: { S: body } });
     await writeReport(scenario, worker, `${SWARM_KEY_PREFIX}0`, { v: { N: '1' }, epoch: { N: '999999' }, chunks: { N: '1' }, body: { S: 'x' } });
     await scenario.until(() => ['contradicts what AWS says', 'it lies in no mailbox of a manager'].every((refusal) => scenario.logs.some((line) => line.includes(refusal))));
+    scenario.cluster.isolated.clear();
     worker.killAgent();
     await scenario.whole();
     expect(leader(scenario).epoch).toBeLessThan(999_999);
@@ -228,6 +236,23 @@ describe('a launch hook past its deadline', () => {
     scenario.cluster.docker.network.healAll();
     await scenario.until(() => waitingAt(scenario, worker).length > 0, 5 * MINUTE);
     expect(waitingAt(scenario, worker)[0]!.detail).toMatchObject({ result: 'CONTINUE' });
+  });
+});
+
+describe('a member of raft whose agent is silent past its deadline', () => {
+  it('is kept while the others would be no quorum without it, and admitted once it is heard', async () => {
+    const scenario = await Scenario.begin(THREE);
+    const { docker, isolated } = scenario.cluster;
+    docker.onEvent(({ what, address }) => what === 'raft-member-added' && address === scenario.seat(1)?.identity.address && isolated.add(scenario.seat(1)!.identity.instanceId));
+    await scenario.until(() => isolated.size > 0);
+    const silent = scenario.seat(1)!;
+    await scenario.until(() => scenario.logs.some((line) => line.includes('Done: extend-hook.') && line.includes(silent.identity.instanceId)), 14 * MINUTE);
+    expect(swarms(scenario)[0]!.hasQuorum).toBe(true);
+    await scenario.pass(2 * MINUTE);
+    expect(scenario.events.some(({ what, subject }) => what === 'hook-completed' && subject === silent.identity.instanceId)).toBe(false);
+    isolated.clear();
+    await scenario.until(() => scenario.events.some(({ what, subject, detail }) => what === 'hook-completed' && subject === silent.identity.instanceId && detail.result === 'CONTINUE'));
+    expect(scenario.invariants.breaches).toEqual([]);
   });
 });
 
