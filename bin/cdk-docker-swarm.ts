@@ -10,7 +10,7 @@ const USAGE = `Usage: cdk-docker-swarm start [--managers N] [--workers N] [--jso
 
 Synthesises the app that ./cdk.json names and forms its swarm on this machine: the template's own user data, agent and
 functions, on real Docker engines in namespaces, against an emulated AWS. Then deletes it again. Needs Linux, root and
-Docker; without them it says so, checks the template and prints in which order the nodes would form.
+Docker; without them it says so, checks the template and forms the same swarm on simulated engines, in virtual time.
 
   --managers N         context value "managers" for the app: an odd number from 1 to 7
   --workers N          context value "workers" for the app: 0 to 50
@@ -20,7 +20,7 @@ Docker; without them it says so, checks the template and prints in which order t
 
 The environment variable CDK_DOCKER_SWARM_NODE names the Node.js binary that nodes and functions run on, by default this one.
 
-Exit codes: 0 formed (or checked, where no nodes can be made), 1 failed, 2 wrong arguments, 130 stopped.`;
+Exit codes: 0 formed, 1 failed, 2 wrong arguments, 130 stopped.`;
 
 class UsageError extends Error {}
 

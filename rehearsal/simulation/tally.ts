@@ -7,6 +7,7 @@ const ACTIONS = [
   'agent: configureEngine',
   'agent: mountVolume',
   'agent: startEngine',
+  'agent: stopEngine',
   'agent: initSwarm',
   'agent: joinSwarm',
   'agent: leaveSwarm',
