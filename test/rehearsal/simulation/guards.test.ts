@@ -52,7 +52,7 @@ interface Guard extends Pick<SimulationOptions, 'tamper' | 'withoutRaftFence'> {
   against: Pick<SimulationOptions, 'faults' | 'chances' | 'intervalsMs'>;
 }
 
-const SEEDS = 60;
+const SEEDS = 300;
 /** Programs so slow, and so often two at once, that they meet. */
 const meetings = { 'slow-answer': 0.3, 'doubled-event': 0.9 };
 const leaving = { 'terminate-instance': 20_000 };
