@@ -59,6 +59,8 @@ class Admission {
   /** One for each mailbox: a later one takes the place of an earlier one. */
   private readonly commands = new Map<string, Plan['commands'][number]>();
   private readonly effects: Effect[] = [];
+  /** Instances that this plan abandons. */
+  private readonly givenUp = new Set<string>();
   private readonly alarms: Plan['alarms'] = [];
   private readonly membership: Membership;
   private readonly waiting: Instance[];
@@ -171,6 +173,7 @@ class Admission {
       const late = `Not Ready ${ADMISSION_DEADLINE_MS / 60_000} minutes after its launch`;
       const why = this.whyToKeep(instance);
       if (why === undefined) {
+        this.givenUp.add(instanceId);
         this.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `${late}.` });
         return;
       }
@@ -182,6 +185,8 @@ class Admission {
 
   /** Why a late instance is not given up yet. */
   private whyToKeep(instance: Instance): string | undefined {
+    const { managerChange } = this.membership;
+    if (managerChange && managerChange.seat === instance.group.seat && this.observed.now < managerChange.expiresAt + LEADER_STALE_MS) return 'it was told so late that raft may count it already, before the leader has said so.';
     if (!this.observed.leader) return undefined;
     if (!this.quorumVisible) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
     return this.holdsQuorum(instance) ? 'the leader reaches it as a member of raft, and without it the others would be no quorum. Its agent is silent.' : undefined;
@@ -267,9 +272,9 @@ class Admission {
     }
   }
 
-  /** Its engine answers and belongs to no swarm. */
+  /** Its engine answers and belongs to no swarm, and it is not given up in this very plan. */
   private mayBeCommanded({ instanceId, report }: Instance): boolean {
-    return report?.swarm?.state === 'inactive' && !this.membership.admissions[instanceId];
+    return report?.swarm?.state === 'inactive' && !this.membership.admissions[instanceId] && !this.givenUp.has(instanceId);
   }
 
   /** Both EC2 and the agent say that the seat's own volume is where the engine keeps its state. */

@@ -128,7 +128,8 @@ export class Invariants {
   /** Who decided knew the swarm as it was some time ago: a member that was lost since counts as there. */
   private checkQuorumWithout({ identity }: SimulatedNode, { members }: SwarmTruth): void {
     const now = this.truth.clock.now();
-    if (!members.some(({ address, alive }) => alive && address === identity.address)) return;
+    // Before anybody was told of a swarm, it has one manager, and its volume goes to the successor.
+    if (!this.epochs.has(LEADER_KEY) || !members.some(({ address, alive }) => alive && address === identity.address)) return;
     const reachable = members.filter(({ raftId, alive }) => alive || now - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS).length;
     const quorum = Math.floor(members.length / 2) + 1;
     if (reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${identity.instanceId}, one of ${reachable} reachable of ${members.length} managers, was abandoned.`);

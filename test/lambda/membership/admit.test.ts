@@ -360,6 +360,23 @@ describe('a manager in the list that is no member of raft', () => {
   });
 });
 
+describe('an instance past its deadline', () => {
+  const late = (n: number, group: typeof workers, more: Partial<Instance> = {}) => waiting(n, group, {}, { ec2: { state: 'running', address: `10.0.${n}.10`, launchedAt: NOW - ADMISSION_DEADLINE_MS }, ...more });
+
+  it.each<[string, number, typeof workers]>([['worker', 10, workers], ['manager', 1, seatGroup(1)]])('is not told to join by the plan that gives it up: %s', (_, n, group) => {
+    const { commands, effects } = plan({ ...formed, instances: [late(n, group)] });
+    expect(effects.map(({ kind }) => kind)).toEqual(['abandon']);
+    expect(commands).toEqual([]);
+  });
+
+  it('is kept while raft may count it already: its join is in flight', () => {
+    const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW - LEADER_STALE_MS + 1 };
+    const kinds = (now: number) => plan({ ...formed, now, leader: { ...leader, updatedAt: now }, instances: [waiting(1, seatGroup(1), joined(1, 'manager'), { ec2: { state: 'running', address: '10.0.1.10', launchedAt: 0 } })], membership: { ...emptyMembership, managerChange } }).effects.map(({ kind }) => kind);
+    expect(kinds(NOW)).toEqual(['extend-hook']);
+    expect(kinds(NOW + 1)).toEqual(['abandon']);
+  });
+});
+
 describe('a join in flight', () => {
   const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW + 1_000 };
   const membership = { ...emptyMembership, managerChange };
