@@ -35,6 +35,11 @@ const WORKER_MAILBOX_MS = 20_000;
 /** Heartbeats are writes, five times the price of a read. */
 const MANAGER_HEARTBEAT_MS = 15_000;
 const WORKER_HEARTBEAT_MS = 60_000;
+/**
+ * A manager's report, which may hold join tokens, is written again this often though nothing changed: an earlier one may have come later, from an agent that died while its request was on its way. A write that
+ * changes nothing wakes nobody: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+ */
+const MANAGER_REPORT_MS = 300_000;
 /** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
 const UNASKED_MS = 5_000;
 /** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
@@ -63,6 +68,7 @@ export class Agent {
   private configured = false;
   private engine: { info: EngineInfo; at: number } | undefined;
   private reported: string | undefined;
+  private reportedAt = Number.NEGATIVE_INFINITY;
   private heartbeatAt = Number.NEGATIVE_INFINITY;
   private busy = false;
   /** A step that is taken only once it has been the next one for some time. */
@@ -302,9 +308,11 @@ export class Agent {
       ...(tokens && { tokens }),
     };
     const text = JSON.stringify(report);
-    if (text === this.reported) return;
+    const now = this.parts.clock.now();
+    if (text === this.reported && (!this.manager || isRecent(this.reportedAt, now, MANAGER_REPORT_MS))) return;
     await mailbox.writeReport(report);
     this.reported = text;
+    this.reportedAt = now;
   }
 
   private async heartbeat(engine: boolean): Promise<void> {

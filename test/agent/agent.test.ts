@@ -126,6 +126,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
       return decoded.ok ? decoded.value : undefined;
     },
     swarmReport: () => decodeSwarmReport([item('reports', 'swarm#0')].filter((one) => one !== undefined)),
+    overwriteReport: (old: Report) => dynamodb.call('PutItem', { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) }, principal),
     tell: (command: Command | null, attributes: object = {}) =>
       dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
     /** Lets virtual time pass. */
@@ -168,6 +169,22 @@ test('an engine that starts and answers nothing is told of, and not started over
   expect(report()).toMatchObject({ instanceId, role: 'worker' });
   expect(starts).toBeLessThan(200);
   expect(starts).toBeGreaterThan(10);
+});
+
+test('a manager whose report was overtaken by an older one, with tokens, puts it right', async () => {
+  const { volume, clock, tell, pass, report, overwriteReport, end } = start('manager');
+  volume.attached = true;
+  await tell(initCommand(clock.now()));
+  await pass(5_000);
+  const old = report()!;
+  expect(old.tokens).toEqual(tokens);
+  await tell(null, { publishedTokens: tokensDigest(tokens) });
+  await pass(10_000);
+  expect(report()!.tokens).toBeUndefined();
+  await overwriteReport(old);
+  await pass(310_000);
+  await end();
+  expect(report()!.tokens).toBeUndefined();
 });
 
 test('a leader whose clock is set back goes on reporting', async () => {

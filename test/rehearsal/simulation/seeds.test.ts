@@ -15,6 +15,7 @@ it.each([
   [5789, 'a hook of a group that was deleted while its completion was under way was taken for a missing permission, by the invariants'],
   [11010, 'a member of raft whose engine could not reach the others when it started was taken for a join that nobody asked for, and left: its member stayed behind'],
   [14739, 'an instance without a network while it booted gave up at once, and was replaced only ten minutes after its launch'],
+  [6426, 'a report with join tokens, on its way when its agent died, came after the next agent had erased them, and stayed'],
   [1746, 'one plan told a manager to join and gave it up: it had joined raft before it was abandoned, and the quorum went with it'],
   [6096, 'so was the last request of an instance that was terminated while it was under way'],
 ])('seed %i: %s', async (seed) => {
