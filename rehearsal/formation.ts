@@ -334,7 +334,7 @@ export class Formation {
  * the swarm's list yet. (A node on its way looks the same for a moment; who waits for the whole swarm waits for its instance.)
  */
 function isNobody({ Description, Status, ManagerStatus }: Record<string, any>): boolean {
-  return Status.State === 'unknown' && !Description?.Hostname && !ManagerStatus;
+  return Status.State !== 'ready' && !Description?.Hostname && !ManagerStatus;
 }
 
 /** The inner part of the command: never returns. */

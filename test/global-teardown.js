@@ -10,5 +10,6 @@ module.exports = () => {
   for (const [program, install] of Object.entries(OPTIONAL)) {
     if (spawnSync(program, ['--help'], { stdio: 'ignore' }).error) console.warn(`SKIPPED: what needs ${program}. Get it with: ${install}`);
   }
+  if (process.platform !== 'linux') console.warn('SKIPPED: the stand-in for systemd of rehearsed nodes. It runs on Linux.');
   console.warn('NOT PART OF THIS: the suite on real Docker engines. Run it with: npm run test:real-nodes (Linux, root, docker.io)');
 };

@@ -25,7 +25,7 @@ export const COMMAND_MS = 60_000;
 /** Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the membership record and a manager fit one transaction. */
 export const WORKER_JOINS = 90;
 /** Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must not outgrow its bound. */
-export const OPEN_ADMISSIONS = 200;
+const OPEN_ADMISSIONS = 200;
 /** Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record. */
 export const MAX_COMMANDS = 98;
 /** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */

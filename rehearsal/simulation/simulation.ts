@@ -11,7 +11,7 @@ import { Invariants } from './invariants';
 import { unfinished } from './whole';
 
 /** Liveness: from the end of the faults until the cluster is whole. */
-export const CONVERGENCE_MS = 15 * 60_000;
+const CONVERGENCE_MS = 15 * 60_000;
 /** How long it has to stay so. */
 const STAYS_MS = 60_000;
 /** How often it is looked whether it is whole. */

@@ -11,7 +11,7 @@ import { deadline, noLeader } from './sentences';
 import { isUpToDate, nothing, quorumOf, type Member, type SwarmState } from './swarm-state';
 
 /** 10 ticks of 1 s; a member campaigns 10 to 20 ticks after it heard its leader last. */
-export const ELECTION_MS = 10_000;
+const ELECTION_MS = 10_000;
 /** How long the engine waits for an answer of its swarm part. https://github.com/moby/moby/blob/master/daemon/cluster/cluster.go (swarmRequestTimeout) */
 const REQUEST_MS = 20_000;
 

@@ -44,6 +44,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 const NOTIFY = `perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); send(S, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET}))'`;
+// test/global-teardown.js says loudly where it is not.
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
 onLinux('a service that is killed runs again after RestartSec, and until then it is activating', async () => {
