@@ -3,7 +3,7 @@
  * is there (`plan.ts`), so it may be killed at any line and started again.
  */
 import { isRecent, type Clock } from '../protocol/clock';
-import type { Command } from '../protocol/commands';
+import type { Command, CommandOf } from '../protocol/commands';
 import type { AgentConfig } from '../protocol/environment';
 import { tokensDigest, type Report } from '../protocol/report';
 import { daemonConfig } from './daemon-config';
@@ -12,6 +12,7 @@ import type { Host } from './host';
 import type { Identity } from './identity';
 import type { Inbox, Mailbox } from './mailbox';
 import { nextStep, saysNothingOfItself, type Step } from './plan';
+import { Removal } from './removal';
 import { SwarmReporter } from './swarm-reporter';
 
 export type AgentLog = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, string | number | undefined>) => void;
@@ -74,6 +75,8 @@ export class Agent {
   /** A step that is taken only once it has been the next one for some time. */
   private lasting: { kind: Step['kind']; since: number } | undefined;
   private wake = new AbortController();
+  /** The removal that this node, as leader, was told to carry out. */
+  private removal: { id: string; work: Removal } | undefined;
   private watching = false;
   private settled = false;
   /** What the last look saw, and since when it has been so. */
@@ -177,8 +180,7 @@ export class Agent {
       case 'rest':
         return false;
       case 'refuse':
-        if (this.lastCommand?.id !== step.command.id) log('warn', `Refused to ${step.command.kind}.`, { commandId: step.command.id, reason: step.reason });
-        this.lastCommand = { id: step.command.id, outcome: 'refused', error: step.reason };
+        this.refuse(step.command, step.reason);
         return false;
       case 'done':
         this.joinAttempts = 0;
@@ -208,6 +210,13 @@ export class Agent {
         log('info', 'Ending the join.', { reason: step.reason });
         await engine.leaveSwarm({ force: false });
         return true;
+      case 'recover': {
+        this.obey(step.command, info, engine.recoverSwarm({ advertiseAddress: step.command.advertiseAddress }));
+        return false;
+      }
+      case 'remove':
+        await this.remove(step.command);
+        return false;
       case 'init': {
         const { advertiseAddress, addressPools, addressPoolPrefixLength } = step.command;
         this.obey(step.command, info, engine.initSwarm({ advertiseAddress, addressPools, addressPoolPrefixLength }));
@@ -215,12 +224,32 @@ export class Agent {
       }
       case 'join': {
         // Docker itself uses the first address only: another one at each try.
-        const { managers, token } = step.command;
+        const { managers, token, id } = step.command;
         const remote = managers[this.joinAttempts++ % managers.length]!;
+        // A manager's join that fails may succeed later, when nobody is behind it any more: whether it is tried again is for those to say who see the list.
+        if (this.manager && !(await host.begin(id))) {
+          if (this.lastCommand?.id !== id) this.lastCommand = { id, outcome: 'failed', error: 'It was tried once.' };
+          return false;
+        }
         this.obey(step.command, info, engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
         return false;
       }
     }
+  }
+
+  private refuse({ id, kind }: Command, reason: string): void {
+    if (this.lastCommand?.id !== id) this.parts.log('warn', `Refused to ${kind}.`, { commandId: id, reason });
+    this.lastCommand = { id, outcome: 'refused', error: reason };
+  }
+
+  /** One step towards it, as long as this node leads. What is refused or done is looked at again all the same: it costs one list. */
+  private async remove(command: CommandOf<'remove'>): Promise<void> {
+    if (!(await this.leads((await this.askEngine()) ?? undefined))) return this.refuse(command, 'This node does not lead.');
+    if (this.removal?.id !== command.id) this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command.id, command.nodeId) };
+    const step = await this.removal.work.next();
+    if (step.kind === 'refuse') this.refuse(command, step.reason);
+    else if (step.kind === 'gone') this.lastCommand = { id: command.id, outcome: 'done' };
+    else if (step.kind !== 'wait') this.parts.log('info', `Did: ${step.kind}.`, { commandId: command.id, nodeId: command.nodeId, reason: command.reason });
   }
 
   private lasts(kind: Step['kind'], ms: number): boolean {

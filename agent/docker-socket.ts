@@ -42,6 +42,10 @@ export class DockerSocket implements Engine {
     });
   }
 
+  async recoverSwarm(options: { advertiseAddress: string }): Promise<void> {
+    await this.json('POST', '/swarm/init', { ListenAddr: `0.0.0.0:${SWARM_PORT}`, AdvertiseAddr: options.advertiseAddress, ForceNewCluster: true });
+  }
+
   async leaveSwarm({ force }: { force: boolean }): Promise<void> {
     await this.json('POST', `/swarm/leave?force=${force}`);
   }

@@ -42,6 +42,8 @@ export interface Engine {
   initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void>;
   /** Docker tries one remote only, for 20 s, then answers with an error and goes on in the background. */
   joinSwarm(options: { remote: string; token: string; advertiseAddress: string }): Promise<void>;
+  /** A manager without a quorum goes on as the only member of the same swarm, with all that it has; the others are managers in the list, and no members any more. */
+  recoverSwarm(options: { advertiseAddress: string }): Promise<void>;
   /** @throws EngineError without force, when this node is a manager: it would leave its raft member behind */
   leaveSwarm(options: { force: boolean }): Promise<void>;
   /** Managers only, as the next five. */

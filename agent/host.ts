@@ -9,6 +9,8 @@ const run = promisify(execFile);
 /** Where Docker keeps its state, and where a seat's volume is mounted. */
 export const DOCKER_ROOT = '/var/lib/docker';
 export const NODE_CERTIFICATE = `${DOCKER_ROOT}/swarm/certificates/swarm-node.crt`;
+/** On the instance's own disk: what is begun here is over when the instance is. */
+const BEGUN = '/var/lib/cdk-docker-swarm/begun';
 const DAEMON_CONFIG = '/etc/docker/daemon.json';
 /** Programs of the operating system that hang are given up. Formatting 16 TiB takes a few seconds, since ext4 initialises lazily. */
 const TIMEOUT_MS = 120_000;
@@ -28,6 +30,8 @@ export interface Host {
   stopEngine(): Promise<void>;
   /** Resolves when the engine answers. */
   startEngine(): Promise<void>;
+  /** Writes down that the work of this name is begun; false when it was begun before, by an agent that died. */
+  begin(name: string): Promise<boolean>;
   /** Whether the engine has the certificate of a node of a swarm. */
   isCertified(): Promise<boolean>;
 }
@@ -69,6 +73,17 @@ export const linuxHost: Host = {
 
   async startEngine() {
     await run('systemctl', ['start', 'docker'], { timeout: TIMEOUT_MS });
+  },
+
+  async begin(name) {
+    await mkdir(BEGUN, { recursive: true });
+    try {
+      await (await open(`${BEGUN}/${name}`, 'wx')).close();
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
   },
 
   async isCertified() {

@@ -27,6 +27,8 @@ export type Step =
   | { kind: 'restart-engine'; reason: string }
   | { kind: 'init'; command: CommandOf<'init'> }
   | { kind: 'join'; command: CommandOf<'join'> }
+  | { kind: 'remove'; command: CommandOf<'remove'> }
+  | { kind: 'recover'; command: CommandOf<'recover'> }
   | { kind: 'leave'; reason: string }
   /** Ends a join that Docker goes on with. Refused by an engine that has become a manager meanwhile. */
   | { kind: 'end-join'; reason: string }
@@ -44,7 +46,9 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
   if (!swarm) return { kind: 'start-engine' };
   if (busy) return { kind: 'rest', reason: 'The engine works on the last request.' };
   const expired = command !== undefined && now >= command.expiresAt;
-  if (certified && swarm.state === 'error') return { kind: 'restart-engine', reason: 'It has the certificate of a node, and failed to be that node.' };
+  // Whoever told it knows that nobody needs this identity any more.
+  const forgets = command?.kind === 'leave' && command.instanceId === instanceId && !expired && !leaving;
+  if (certified && swarm.state === 'error' && !forgets) return { kind: 'restart-engine', reason: 'It has the certificate of a node, and failed to be that node.' };
   // An engine that makes a swarm looks the same for a moment.
   if (joining && command?.kind === 'init' && !leaving) return { kind: 'rest', reason: 'The engine makes the swarm.' };
   if (joining && (leaving || command?.kind !== 'join' || expired)) return { kind: 'end-join', reason: 'A join goes on in the background, and no valid command asks for it.' };
@@ -54,7 +58,12 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
   if (expired) return { kind: 'refuse', command, reason: 'It expired.' };
   switch (command.kind) {
     case 'leave':
-      return { kind: 'leave', reason: command.reason };
+      return swarm.swarmId === undefined ? { kind: 'leave', reason: command.reason } : { kind: 'refuse', command, reason: 'It is a working manager: it sees a leader.' };
+    case 'remove':
+      return swarm.controlAvailable ? { kind: 'remove', command } : { kind: 'refuse', command, reason: 'It is no manager.' };
+    case 'recover':
+      if (!swarm.controlAvailable || swarm.nodeId !== command.nodeId) return { kind: 'refuse', command, reason: 'It is not the manager that is to go on.' };
+      return { kind: 'recover', command };
     case 'init':
       if (volume?.id !== command.volumeId) return { kind: 'refuse', command, reason: 'The swarm is to be made on another volume than this node has.' };
       return swarm.state === 'inactive' ? { kind: 'init', command } : { kind: 'rest', reason: `The engine's swarm part is ${swarm.state}.` };
@@ -81,5 +90,10 @@ function isSo(command: Command, swarm: LocalSwarm): boolean {
       return swarm.state === 'active' && (swarm.swarmId === undefined || swarm.swarmId === command.swarmId);
     case 'leave':
       return swarm.state === 'inactive';
+    case 'recover':
+      // Managers name their swarm only while they see its leader.
+      return swarm.swarmId !== undefined;
+    case 'remove':
+      return false;
   }
 }

@@ -1,12 +1,11 @@
 /**
- * The leader's view of the swarm, behind its raft fence: before each report a counter is committed to a label of the swarm. Only a leader with a quorum can
- * commit, so a report with the new version index cannot come from a leader that was deposed.
+ * The leader's view of the swarm, behind the raft fence: a report with the version index that the fence has made cannot come from a leader that was deposed.
  */
 import { isRecent, type Clock } from '../protocol/clock';
-import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../protocol/labels';
 import { tokensDigest, type JoinTokens } from '../protocol/report';
 import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
-import { EngineError, isOutOfSequence, type Engine } from './engine';
+import { EngineError, type Engine } from './engine';
+import { commitFence } from './fence';
 import type { Mailbox } from './mailbox';
 
 /** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
@@ -18,8 +17,6 @@ const UNPUBLISHED_MS = 5_000;
  * after the request). Nobody can ever join it, and no change of it is ever accepted.
  */
 const STILLBORN = 'there must be at least one valid, reachable external CA corresponding to the current CA certificate';
-/** Between two tries to commit the fence. */
-const FENCE_PAUSE_MS = 50;
 
 export class SwarmReporter {
   private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
@@ -52,21 +49,8 @@ export class SwarmReporter {
 
   /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */
   private async fenced(): Promise<SwarmReport> {
-    await this.commitFence();
+    await commitFence(this.engine, this.clock, 'report');
     const [{ swarmId, version: epoch }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
     return { swarmId, epoch, nodes };
-  }
-
-  /** Whoever else changes the swarm at the same moment (Docker itself does while a swarm is made) comes first; then the version is read anew. */
-  private async commitFence(attempts = 5): Promise<void> {
-    const { version, labels } = await this.engine.swarm();
-    const counter = Number(labels[FENCE_COUNTER_LABEL] ?? 0) + 1;
-    try {
-      await this.engine.labelSwarm(version, { [FENCE_COUNTER_LABEL]: String(counter), [FENCE_COMMAND_LABEL]: 'report' });
-    } catch (error) {
-      if (attempts === 1 || !isOutOfSequence(error)) throw error;
-      await this.clock.sleep(FENCE_PAUSE_MS);
-      await this.commitFence(attempts - 1);
-    }
   }
 }

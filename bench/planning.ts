@@ -1,6 +1,9 @@
-/** How long the pure plan of rule `admit` takes for a cluster of 1,000 workers, beside a structured clone of the same observation. */
-import { admit, ADMISSION_DEADLINE_MS, COMMAND_MS, LEADER_STALE_MS, WORKER_JOINS } from '../lambda/membership/admit';
+/** How long the pure plan of all rules takes for a cluster of 1,000 workers, beside a structured clone of the same observation. */
+import { ADMISSION_DEADLINE_MS, WORKER_JOINS } from '../lambda/membership/admit';
+import { COMMAND_MS } from '../lambda/membership/draft';
+import { LEADER_STALE_MS } from '../lambda/membership/facts';
 import type { Group, Instance, Observation } from '../lambda/membership/observation';
+import { plan } from '../lambda/membership/plan';
 import { systemClock } from '../protocol/clock';
 import { emptyMembership, type LeaderRecord, type Membership } from '../protocol/cluster';
 import type { Report } from '../protocol/report';
@@ -80,14 +83,14 @@ const cases: Record<string, Observation> = {
 
 export async function benchPlanning(): Promise<void> {
   for (const [name, observation] of Object.entries(cases)) {
-    const plan = () => admit(observation, systemClock.uuid);
+    const work = () => plan(observation, systemClock.uuid);
     const times: Record<'plan' | 'clone', number[]> = { plan: [], clone: [] };
     for (let n = 0; n < RUNS; n++) {
-      times.plan.push(milliseconds(plan));
+      times.plan.push(milliseconds(work));
       times.clone.push(milliseconds(() => structuredClone(observation)));
     }
     const [planned, cloned] = [median(times.plan), median(times.clone)];
-    const { commands, effects } = plan();
+    const { commands, effects } = work();
     console.log(
       `plan for ${WORKERS} workers, ${name} (${commands.length} commands, ${effects.length} effects), median of ${RUNS}: ${planned.toFixed(2)} ms (goal < ${GOAL_MS}), clone of the observation ${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`,
     );

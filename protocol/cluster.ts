@@ -24,8 +24,13 @@ export const leaderCodec = codec(leaderSchema, 4 * 1024);
 export const membershipSchema = v.object({
   /** Who was told to make the swarm. Never erased: at most one swarm is ever made. Only an instance with the very same volume may take it over. */
   bootstrap: v.nullable(v.object({ seat: whole, instanceId: instanceIdSchema, volumeId: text(64), commandId: text(64) })),
-  /** The one change of managers in flight, or null. */
-  managerChange: v.nullable(v.object({ kind: v.picklist(['init', 'join']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole })),
+  /**
+   * The one change of managers in flight, or null: of which seat, and who was told what. `remove` and `recover` are told to another than the seat's own instance. `overAtEpoch`: a join was found to have come to nothing
+   * when the leader's list had this epoch.
+   */
+  managerChange: v.nullable(
+    v.object({ kind: v.picklist(['init', 'join', 'remove', 'leave', 'recover']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, nodeId: v.optional(swarmIdSchema), overAtEpoch: v.optional(whole) }),
+  ),
   /** Workers that were told to join and are not yet Ready. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
   /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */

@@ -1,11 +1,11 @@
 /** What functions tell one node, in its own `commands` item. Only the node itself can read it; a join token is erased once the node has joined. */
 import * as v from 'valibot';
-import { codec, instanceIdSchema, ipv4Schema, joinTokenSchema, nodeRoleSchema, text, whole } from './body';
+import { codec, instanceIdSchema, ipv4Schema, joinTokenSchema, nodeRoleSchema, swarmIdSchema, text, whole } from './body';
 
 /** What every command carries. An agent refuses a command for another instance, and one past its expiry. */
 const common = {
   /** Unique: an agent reports how it fared under this id. */
-  id: text(64),
+  id: v.pipe(v.string(), v.regex(/^[\w-]{1,64}$/)),
   instanceId: instanceIdSchema,
   /** Milliseconds since 1970. */
   expiresAt: whole,
@@ -34,7 +34,12 @@ export const commandSchema = v.variant('kind', [
     /** Private addresses of all managers, the leader's first. */
     managers: v.pipe(v.array(ipv4Schema), v.minLength(1), v.maxLength(7)),
   }),
+  /** The leader is to take a manager that it cannot reach out of raft, and its node out of the swarm: it never returns. */
+  v.object({ ...common, kind: v.literal('remove'), nodeId: swarmIdSchema }),
+  /** A node that no leader reaches is to forget whom it was. Nothing is lost with it: it is no part of the swarm any more, or never was. */
   v.object({ ...common, kind: v.literal('leave') }),
+  /** The only manager that there ever was, left without a quorum by a second one that never got that far, is to go on alone, with all that it has. */
+  v.object({ ...common, kind: v.literal('recover'), nodeId: swarmIdSchema, advertiseAddress: ipv4Schema }),
 ]);
 export type Command = v.InferOutput<typeof commandSchema>;
 export type CommandOf<K extends Command['kind']> = Extract<Command, { kind: K }>;

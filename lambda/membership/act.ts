@@ -11,7 +11,7 @@ import { LAUNCH_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import type { Log } from '../log';
 import { retryConflicts } from '../retry';
-import type { Effect, Plan } from './admit';
+import type { Effect, Plan } from './draft';
 import { leaseCondition, type Lease } from './lease';
 
 export interface Actor {

@@ -4,7 +4,7 @@
  */
 import type { Membership } from '../../protocol/cluster';
 import { carryOut, write, type Actor } from './act';
-import type { Plan } from './admit';
+import type { Plan } from './draft';
 import type { Lease, LeaseRow } from './lease';
 import type { Observation } from './observation';
 

@@ -6,10 +6,10 @@ import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { Clock } from '../../protocol/clock';
 import { Environment, type Variables } from '../environment';
 import type { Log } from '../log';
-import { admit } from '../membership/admit';
 import { converge, type Converger } from '../membership/converge';
 import { LeaseRow } from '../membership/lease';
 import { observe } from '../membership/observe';
+import { plan } from '../membership/plan';
 
 export interface NodeJoinParts {
   clock: Clock;
@@ -30,7 +30,7 @@ export function nodeJoin({ variables, ...parts }: NodeJoinParts): () => Promise<
     ...shared,
     lease: new LeaseRow(parts.dynamodb, shared.tokenTable, parts.clock),
     observe: () => observe(observer),
-    plan: (observed) => admit(observed, () => parts.clock.uuid()),
+    plan: (observed) => plan(observed, () => parts.clock.uuid()),
   };
   return () => converge(converger);
 }

@@ -67,6 +67,7 @@ export class Invariants {
   onEffect(node: SimulatedNode, effect: string): void {
     const { instanceId } = node.identity;
     if (effect === 'leaveSwarm') this.beforeLeave(node);
+    if (effect === 'recoverSwarm') this.beforeRecovery(node);
     if (effect !== 'joinSwarm' && effect !== 'initSwarm') return;
     // Its agent's last look was before: one look takes some calls, each of which may be slow.
     const since = this.truth.clock.now() - (this.leavingSince.get(instanceId) ?? Number.POSITIVE_INFINITY);
@@ -137,7 +138,7 @@ export class Invariants {
 
   /** A member whose identity is on no volume any more is dead for good. */
   private afterMemberAdded(added: string | undefined): void {
-    const identities = new Set([...this.truth.machines.volumes.values()].map(({ docker }) => docker?.certificate?.nodeId));
+    const identities = this.identities();
     for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
       if (nodeId !== added && !identities.has(nodeId)) this.breach(3, `A manager was added while ${nodeId}, which is dead for good, is still a member of raft.`);
     }
@@ -147,9 +148,24 @@ export class Invariants {
     const swarm = this.truth.docker.swarms()[0];
     const member = swarm?.members.find(({ address }) => address === node.identity.address);
     if (swarm === undefined || member === undefined || !node.daemon.running) return;
+    // Of two that do not hear each other, the second is to leave: the first has all that there is.
+    if (swarm.members.length === 2 && !swarm.hasQuorum) return;
     const reachable = swarm.members.filter((one) => one.alive).length;
     const quorum = Math.floor(swarm.members.length / 2) + 1;
     if (member.alive && reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${node.identity.instanceId}, one of ${reachable} reachable of ${swarm.members.length} managers, leaves the swarm.`);
+  }
+
+  /** Whoever still has the swarm's state could make a second swarm of it. */
+  private beforeRecovery(node: SimulatedNode): void {
+    const own = node.daemon.runner?.nodeId;
+    for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
+      if (nodeId !== own && this.identities().has(nodeId)) this.breach(1, `${node.identity.instanceId} is to go on alone, but ${nodeId} still has the swarm's state.`);
+    }
+  }
+
+  /** Who is still there on some volume. */
+  private identities(): Set<string | undefined> {
+    return new Set([...this.truth.machines.volumes.values()].map(({ docker }) => docker?.certificate?.nodeId));
   }
 
   private watchQuorum(): void {

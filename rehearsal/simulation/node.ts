@@ -54,6 +54,8 @@ export class SimulatedNode {
   private mounted = false;
   private engineWanted = false;
   private daemonConfig = '';
+  /** On the root disk. */
+  private readonly begun = new Set<string>();
   private agent: SimulatedProcess | undefined;
 
   constructor(private readonly props: SimulatedNodeProps) {
@@ -209,6 +211,7 @@ export class SimulatedNode {
         await clock.sleep(ENGINE_START_MS.least + clock.random() * (ENGINE_START_MS.most - ENGINE_START_MS.least));
         if (this.on) this.bootEngine();
       },
+      begin: async (name) => !this.begun.has(name) && this.begun.add(name).size > 0,
       isCertified: async () => this.disk().docker?.certificate !== undefined,
     };
   }

@@ -67,6 +67,9 @@ const LOGGED: [string, string][] = [
   ['function: extend-hook', '"Done: extend-hook.'],
   ['function: told to init', '"Told to init.'],
   ['function: told to join', '"Told to join.'],
+  ['function: told to remove', '"Told to remove.'],
+  ['function: told to leave', '"Told to leave.'],
+  ['function: told to recover', '"Told to recover.'],
   ['function: command erased', '"Its command was erased.'],
   ['function: published', '"Published.'],
   ['function: refused', '"Refused.'],
@@ -110,7 +113,7 @@ class Simulation {
       onLost: (instanceId) => this.trace(`FAULT lost ${instanceId}`),
       onEffect: (node, effect, argument) => {
         // The others only look.
-        if (/^(configure|init|join|leave|start|mount|label|stop)/.test(effect)) {
+        if (/^(configure|init|join|leave|start|mount|label|stop|recover|update|remove)/.test(effect)) {
           this.count(`agent: ${effect}`);
           this.trace(`${node.identity.instanceId} ${effect} ${argument === undefined ? '' : JSON.stringify(argument)}`);
         }

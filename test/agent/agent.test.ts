@@ -52,6 +52,7 @@ class OneNodeEngine implements Engine {
     this.running = true;
     if (this.certified) this.local = this.failingStarts-- > 0 ? { state: 'error', controlAvailable: false } : { state: 'active', nodeId, swarmId, controlAvailable: true };
   }
+  async recoverSwarm() {}
   async leaveSwarm() {
     this.left++;
     this.stillborn = false;
@@ -90,6 +91,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
   engine.running = startedAtBoot;
   const volume = { attached: false, mounted: false };
   let daemonConfig = '';
+  const begun = new Set<string>();
   const host: Host = {
     findDevice: async () => (volume.attached ? '/dev/nvme1n1' : undefined),
     isMounted: async () => volume.mounted,
@@ -104,6 +106,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
       if (role === 'manager' && !volume.mounted) throw new Error('The condition ConditionPathIsMountPoint was not met.');
       engine.start();
     },
+    begin: async (name) => !begun.has(name) && begun.add(name).size > 0,
     isCertified: async () => engine.certified,
   };
   const logged: string[] = [];

@@ -119,6 +119,14 @@ export class SimulatedDaemon implements Engine {
     });
   }
 
+  recoverSwarm(_: { advertiseAddress: string }): Promise<void> {
+    return this.controlCall(async () => {
+      // Docker itself would make a swarm where there is none; no such call is ever to be made.
+      if (!this.runner?.peer) throw sentences.notManager();
+      await this.runner.recover();
+    });
+  }
+
   leaveSwarm({ force }: { force: boolean }): Promise<void> {
     return this.controlCall(async () => {
       const { runner } = this;

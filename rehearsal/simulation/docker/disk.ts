@@ -21,5 +21,12 @@ export interface DockerState {
   /** `state.json`: addresses of the managers, as far as this node was told. */
   managers: readonly string[];
   /** `raft/`: what this member has. */
-  raft?: { raftId: number; term: number; state: SwarmState; log?: SwarmState };
+  raft?: {
+    raftId: number;
+    term: number;
+    state: SwarmState;
+    log?: SwarmState;
+    /** Nothing of the leader's is written down yet: who dies now comes back without knowing the other members. */
+    unheard?: true;
+  };
 }

@@ -97,7 +97,7 @@ export class Leadership {
   }
 
   canRemove(raftId: number): boolean {
-    return canRemoveMember(this.state, raftId, (member) => this.group.reachesMember(this.peer, member));
+    return canRemoveMember(this.state, raftId, (member) => this.group.callsReachable(this.peer, member));
   }
 
   /**

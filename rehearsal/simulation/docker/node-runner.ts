@@ -10,12 +10,17 @@ import type { Leadership } from './leadership';
 import { Peer, type PeerHost } from './raft';
 import { connectionRefused, noLeader, wrongToken } from './sentences';
 import type { SwarmGroup } from './simulated-docker';
-import { addMember, addNode, memberOf, newId, newRaftId, newSwarm, type SwarmState } from './swarm-state';
+import { addMember, addNode, loneMember, memberOf, newId, newRaftId, newSwarm, type SwarmState } from './swarm-state';
 
 /** How long each part of it takes on a machine with nothing else to do. Measured. */
 const INIT_MS = 530;
 const CERTIFICATE_MS = 30;
 const MANAGER_START_MS = 50;
+/** The same on a machine with much to do: the agent may have its session before. */
+const MOST_MANAGER_START_MS = 400;
+/** From the moment that raft counts a new member until it has written down the leader's first entries, at most. Measured. */
+const UNHEARD_MS = 750;
+const RECOVER_MS = 500;
 const RENEW_MS = 50;
 /** Between two tries to get a certificate from a manager that does not answer. */
 const RETRY_MS = 2_000;
@@ -93,6 +98,16 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.go(() => this.run());
   }
 
+  /** Goes on as the only member of the same swarm, with all that it has. */
+  async recover(): Promise<void> {
+    const { raftId, term, state, log } = this.disk.raft!;
+    this.group!.raft.remove(this.peer!);
+    this.peer = undefined;
+    await this.pause(RECOVER_MS);
+    this.write({ ...this.disk, raft: { raftId, term, state: loneMember(log ?? state, raftId) } });
+    this.startPeer();
+  }
+
   /** Ends without a word: nothing of it is written, nobody is told. */
   abandon(): void {
     this.ended = true;
@@ -108,6 +123,8 @@ export class NodeRunner implements PeerHost, AgentHost {
   }
 
   leadership(): Leadership | undefined {
+    // It asks its own manager first, which asks nobody else. Measured: it has no session.
+    if (this.peer?.deaf) return undefined;
     const own = this.peer && this.group!.raft.leadershipSeenBy(this.peer);
     return own ?? (this.group && this.docker.leadershipInReach(this.group, this.address, this.disk.managers));
   }
@@ -204,7 +221,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     if (!raft && this.disk.raft) return this.startPeer();
     if (raft && !local.joinInProgress) {
       await this.pause(this.group!.raft.redialAfter(this.nodeId!));
-      this.startPeer();
+      this.startPeer(raft.unheard);
     } else await this.becomeMember(local.joinInProgress ? [local.remote!] : managers);
   }
 
@@ -229,7 +246,7 @@ export class NodeRunner implements PeerHost, AgentHost {
   private async becomeMember(remotes: readonly string[]): Promise<void> {
     const manager = remotes.map((remote) => this.docker.managerAt(this.address, remote)).find(Boolean);
     if (!manager) throw await this.late(`failed to join the cluster: no manager answers at ${remotes.join(', ')}`, NOBODY_MS);
-    await this.pause(MANAGER_START_MS);
+    await this.pause(MANAGER_START_MS + this.docker.clock.random() ** 2 * (MOST_MANAGER_START_MS - MANAGER_START_MS));
     const leadership = await this.alive(manager.findLeadership());
     const { advertiseAddress } = this.disk.local;
     if (!this.docker.network.connected(leadership.peer.host.address, advertiseAddress) || advertiseAddress !== this.address) throw await this.late('could not connect to prospective new cluster member using its advertised address', DIAL_MS);
@@ -246,13 +263,17 @@ export class NodeRunner implements PeerHost, AgentHost {
       this.docker.step(leadership.peer, 'raft member added');
     }
     const { raftId } = member!;
-    this.write({ ...this.disk, raft: { raftId, term: leadership.peer.term, state: leadership.state } });
+    this.write({ ...this.disk, raft: { raftId, term: leadership.peer.term, state: leadership.state, unheard: true } });
     this.startPeer();
+    this.go(async () => {
+      await this.pause(this.docker.clock.random() * UNHEARD_MS);
+      if (this.peer && this.disk.raft?.unheard) this.onState(this.peer.state);
+    });
   }
 
-  private startPeer(): void {
+  private startPeer(deaf = false): void {
     const { raftId, term, state, log } = this.disk.raft!;
-    this.peer = new Peer(this, this.nodeId!, raftId, state, log, term, this.docker.clock.now());
+    this.peer = new Peer(this, this.nodeId!, raftId, state, log, term, this.docker.clock.now(), deaf);
     this.group!.raft.add(this.peer);
     this.agent?.settle();
     if (this.agent?.inSession && this.status === 'pending') this.becomeActive();

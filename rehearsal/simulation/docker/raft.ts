@@ -50,6 +50,8 @@ export class Peer {
     public log: SwarmState | undefined,
     public term: number,
     now: number,
+    /** It came back without knowing the other members: it hears them, and can answer nobody. Measured. */
+    readonly deaf = false,
   ) {
     this.leaderlessSince = now;
   }
@@ -125,7 +127,18 @@ export class RaftGroup {
   }
 
   reaches(from: Peer, to: Peer): boolean {
+    return from === to || (!from.deaf && !to.deaf && this.takes(from, to));
+  }
+
+  /** Whether a member takes what it is sent; the leader calls it reachable then, though it may be deaf. Measured. */
+  private takes(from: Peer, to: Peer): boolean {
     return from === to || (this.peers.get(to.nodeId) === to && from.isWhereItSays && to.isWhereItSays && this.around.carries(from.host.address, to.host.address));
+  }
+
+  /** As the list of nodes and the guard of demotions have it. */
+  callsReachable(from: Peer, member: Member): boolean {
+    const to = this.peers.get(member.nodeId);
+    return to !== undefined && this.takes(from, to);
   }
 
   /** Whether a member that the peer knows of runs, and answers it. */
@@ -178,7 +191,10 @@ export class RaftGroup {
     this.committed = leader.state;
     this.around.onCommitted(before, leader.state);
     leader.host.onState(leader.state);
-    for (const peer of [...this.peers.values()]) if (peer !== leader && peer.lead === leader && this.reaches(leader, peer)) this.adopt(peer, leader.state);
+    for (const peer of [...this.peers.values()]) {
+      if (peer !== leader && peer.lead === leader && this.reaches(leader, peer)) this.adopt(peer, leader.state);
+      else if (peer.deaf && !leader.state.members.has(peer.raftId)) peer.host.onRemoved();
+    }
   }
 
   private adopt(peer: Peer, state: SwarmState): void {

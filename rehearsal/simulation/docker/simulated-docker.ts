@@ -73,7 +73,7 @@ export class SimulatedDocker {
       const leader = [...peers.values()].find((peer) => peer.leadership && group.raft.hasQuorum(peer));
       return {
         swarmId: committed.swarmId,
-        members: [...committed.members.values()].map((member) => ({ ...member, alive: peers.has(member.nodeId) })),
+        members: [...committed.members.values()].map((member) => ({ ...member, alive: peers.get(member.nodeId)?.deaf === false })),
         leader: leader?.nodeId,
         hasQuorum: [...peers.values()].some((peer) => committed.members.has(peer.raftId) && group.raft.hasQuorum(peer)),
         nodes: listNodes(committed, leader?.nodeId, ({ nodeId }) => peers.has(nodeId)),
@@ -141,10 +141,10 @@ export class SimulatedDocker {
   /** The leader's list. While nothing has changed, the same one. */
   listNodes({ peer, state }: Leadership): SwarmNode[] {
     const { raft } = this.group(state.swarmId);
-    const key = [...state.members.values()].map((member) => (raft.reachesMember(peer, member) ? '+' : '-')).join('') + peer.nodeId;
+    const key = [...state.members.values()].map((member) => (raft.callsReachable(peer, member) ? '+' : '-')).join('') + peer.nodeId;
     const known = this.lists.get(state);
     if (known?.key === key) return known.nodes;
-    const nodes = listNodes(state, peer.nodeId, (member) => raft.reachesMember(peer, member));
+    const nodes = listNodes(state, peer.nodeId, (member) => raft.callsReachable(peer, member));
     this.lists.set(state, { key, nodes });
     return nodes;
   }

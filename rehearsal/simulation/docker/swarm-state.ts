@@ -112,6 +112,11 @@ export function removeMember(state: SwarmState, raftId: number): SwarmState {
   return next(state, { members });
 }
 
+/** What `--force-new-cluster` makes of it: one member, whom nobody else has to hear. */
+export function loneMember(state: SwarmState, raftId: number): SwarmState {
+  return next(state, { members: new Map([[raftId, state.members.get(raftId)!]]) });
+}
+
 export function memberOf(state: SwarmState, nodeId: string): Member | undefined {
   for (const member of state.members.values()) if (member.nodeId === nodeId) return member;
   return undefined;

@@ -1,5 +1,8 @@
-import { ADMISSION_DEADLINE_MS, admit, COMMAND_MS, EXTENSION_MS, LEADER_STALE_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
+import { ADMISSION_DEADLINE_MS, EXTENSION_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
+import { COMMAND_MS } from '../../../lambda/membership/draft';
+import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
+import { plan as planFor } from '../../../lambda/membership/plan';
 import { emptyMembership, type LeaderRecord } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -59,7 +62,7 @@ function observed(change: Partial<Observation>): Observation {
 }
 
 let counter = 0;
-const plan = (change: Partial<Observation>) => admit(observed(change), () => `command-${++counter}`);
+const plan = (change: Partial<Observation>) => planFor(observed(change), () => `command-${++counter}`);
 const formed = { leader, nodes: [node(0, 'manager')] };
 
 describe('a seat', () => {
@@ -392,16 +395,21 @@ describe('a join in flight', () => {
     expect(plan({ ...formed, leader: { ...leader, updatedAt: now }, now, instances: [first, waiting(2, seatGroup(2))], membership }).commands).toEqual([]);
   });
 
-  it('keeps other managers waiting until its command expired, though its engine gave up: the agent tries again', () => {
-    const instances = [over(1, { id: 'c', outcome: 'failed' }), waiting(2, seatGroup(2))];
-    expect(plan({ ...formed, now: managerChange.expiresAt - 1, instances, membership }).commands).toEqual([]);
-  });
-
-  it('ends when its command expired and its engine has given up, and is tried again', () => {
-    const now = managerChange.expiresAt;
-    const { commands } = plan({ ...formed, now, instances: [over(1, { id: 'c', outcome: 'refused' })], membership });
+  it.each(['failed', 'refused'] as const)('keeps other managers waiting when it %s, until the leader has given a newer list, and then is tried again', (outcome) => {
+    const instances = [over(1, { id: 'c', outcome }), waiting(2, seatGroup(2))];
+    const seen = plan({ ...formed, instances, membership });
+    expect(seen.commands).toEqual([]);
+    expect(seen.membership.managerChange).toEqual({ ...managerChange, overAtEpoch: leader.epoch });
+    expect(plan({ ...formed, instances, membership: seen.membership }).commands).toEqual([]);
+    const { commands } = plan({ ...formed, leader: { ...leader, epoch: leader.epoch + 1 }, instances: instances.slice(0, 1), membership: seen.membership });
     // One write for the mailbox: a transaction may not touch an item twice.
     expect(commands).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
+  });
+
+  it('lets a manager that was never told go before one that failed', () => {
+    const instances = [over(1, { id: 'c', outcome: 'failed' }), waiting(2, seatGroup(2))];
+    const { commands } = plan({ ...formed, leader: { ...leader, epoch: leader.epoch + 1 }, instances, membership: { ...emptyMembership, managerChange: { ...managerChange, overAtEpoch: leader.epoch } }, volumes: [1, 2].map((n) => ({ volumeId: `vol-${n}`, state: 'in-use', attachedTo: idOf(n) })) });
+    expect(commands).toMatchObject([{ instanceId: idOf(1), command: null }, { instanceId: idOf(2), command: { kind: 'join' } }]);
   });
 
   it.each([
@@ -414,7 +422,7 @@ describe('a join in flight', () => {
   });
 
   it('ends when its instance left and its successor finds nothing on the volume, and the token of both is seen to', () => {
-    const { commands, membership: after } = plan({ ...formed, instances: [waiting(4, seatGroup(1))], membership, volumes: [{ volumeId: 'vol-1', state: 'in-use', attachedTo: idOf(4) }] });
+    const { commands, membership: after } = plan({ ...formed, instances: [waiting(4, seatGroup(1))], membership: { ...emptyMembership, managerChange: { ...managerChange, overAtEpoch: leader.epoch - 1 } }, volumes: [{ volumeId: 'vol-1', state: 'in-use', attachedTo: idOf(4) }] });
     expect(commands).toMatchObject([{ instanceId: idOf(1), command: null }, { instanceId: idOf(4), command: { kind: 'join' } }]);
     expect(after.managerChange?.instanceId).toBe(idOf(4));
   });
@@ -433,7 +441,7 @@ describe('a join in flight', () => {
 
   it('changes nothing while it goes on', () => {
     const observation = observed({ ...formed, instances: [waiting(1, seatGroup(1))], membership });
-    const result = admit(observation, () => 'unused');
+    const result = planFor(observation, () => 'unused');
     expect(result).toEqual({ membership: observation.membership, commands: [], effects: [], alarms: [] });
     expect(result.membership).toBe(observation.membership);
   });

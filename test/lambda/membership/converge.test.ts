@@ -3,7 +3,7 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
-import { admit } from '../../../lambda/membership/admit';
+import { plan } from '../../../lambda/membership/plan';
 import { converge, type Converger } from '../../../lambda/membership/converge';
 import { LEASE_MS, LeaseRow } from '../../../lambda/membership/lease';
 import type { Observation } from '../../../lambda/membership/observation';
@@ -44,7 +44,7 @@ beforeEach(async () => {
     cloudFormation: new CloudFormationClient(endpoint.clientOptions),
     lease: new LeaseRow(endpoint.client, TOKEN_TABLE, clock),
     observe: () => Promise.resolve(observation),
-    plan: (observed) => admit(observed, () => 'command'),
+    plan: (observed) => plan(observed, () => 'command'),
   };
 });
 afterEach(() => endpoint.close());

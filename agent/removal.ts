@@ -1,0 +1,69 @@
+/**
+ * How the leader takes a manager that is lost out of the swarm: demote it, wait until raft counts it no more, remove its node. One step a look, each decided from the list as it is then and done behind the raft fence.
+ * A demotion is carried out later, and without a word when it cannot be, so that only the list tells.
+ */
+import type { Clock } from '../protocol/clock';
+import type { SwarmNode } from '../protocol/swarm';
+import type { Engine } from './engine';
+import { commitFence } from './fence';
+
+export type RemovalStep =
+  | { kind: 'gone' }
+  | { kind: 'demote' }
+  /** It is to leave raft, and does so when Docker's role manager looks the next time, every 5 s. */
+  | { kind: 'wait' }
+  | { kind: 'remove' }
+  | { kind: 'refuse'; reason: string };
+
+/** A demoted node that came back into raft unasked leaves it only when it is promoted and demoted again (seen on Docker 20.10): so long it is waited for. */
+const DEMOTED_MS = 20_000;
+
+/** Pure. */
+export function removalStep(nodes: readonly SwarmNode[], nodeId: string): RemovalStep {
+  const node = nodes.find(({ id }) => id === nodeId);
+  if (!node) return { kind: 'gone' };
+  if (node.role === 'worker') return { kind: node.manager ? 'wait' : 'remove' };
+  // Who has no host name was never heard of: an engine that died while it joined.
+  if (node.state !== 'down' && node.manager?.reachability !== 'unreachable' && node.hostname !== '') return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
+  if (!node.manager) return { kind: 'remove' };
+  // The leader counts a member that is deaf among those that it reaches: only those with a session count here.
+  const others = nodes.filter(({ id, manager }) => manager && id !== nodeId);
+  const working = others.filter(({ state, manager }) => state === 'ready' && manager!.reachability === 'reachable');
+  if (working.length < Math.floor(others.length / 2) + 1) return { kind: 'refuse', reason: `Without it, ${working.length} of ${others.length} managers would work: that is no quorum.` };
+  return { kind: 'demote' };
+}
+
+export class Removal {
+  private waitingSince: number | undefined;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly clock: Clock,
+    private readonly commandId: string,
+    private readonly nodeId: string,
+  ) {}
+
+  /** Takes the next step. Nothing more is to be done after `gone` and `refuse`. */
+  async next(): Promise<RemovalStep> {
+    const step = removalStep(await this.engine.nodes(), this.nodeId);
+    if (step.kind !== 'wait') this.waitingSince = undefined;
+    switch (step.kind) {
+      case 'demote':
+        await this.fenced(() => this.engine.updateNode(this.nodeId, { role: 'worker' }));
+        break;
+      case 'remove':
+        await this.fenced(() => this.engine.removeNode(this.nodeId, { force: true }));
+        break;
+      case 'wait':
+        this.waitingSince ??= this.clock.now();
+        if (this.clock.now() - this.waitingSince > DEMOTED_MS) await this.fenced(() => this.engine.updateNode(this.nodeId, { role: 'manager' }));
+        break;
+    }
+    return step;
+  }
+
+  private async fenced(work: () => Promise<void>): Promise<void> {
+    await commitFence(this.engine, this.clock, this.commandId);
+    await work();
+  }
+}

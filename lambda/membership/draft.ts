@@ -1,0 +1,77 @@
+/** A plan in the making. The rules add to it in turn; each sees what those before it have set in motion. */
+import type { NodeRole } from '../../protocol/body';
+import type { Membership } from '../../protocol/cluster';
+import type { Command } from '../../protocol/commands';
+import type { Observation } from './observation';
+
+/** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */
+export const COMMAND_MS = 60_000;
+
+export type Effect = { instanceId: string; reason: string } & (
+  | { kind: 'attach-volume'; volumeId: string; device: string }
+  /** Continue the launch hook, then tell the stack. */
+  | { kind: 'admit'; group: string; stackId?: string; logicalId?: string }
+  | { kind: 'abandon'; group: string }
+  | { kind: 'extend-hook'; group: string }
+);
+
+export interface Plan {
+  /** The membership record as it is to be; the very object observed when nothing changes. */
+  membership: Membership;
+  /** What to write into mailboxes: a command, or null to erase one. */
+  commands: { instanceId: string; role: NodeRole; command: Command | null; reason: string }[];
+  effects: Effect[];
+  /** Nothing to do about it here, but somebody should know. */
+  alarms: { instanceId: string; reason: string }[];
+}
+
+type CommandOfManagers = Extract<Command, { kind: NonNullable<Membership['managerChange']>['kind'] }>;
+
+export class Draft {
+  readonly membership: Membership;
+  readonly effects: Effect[] = [];
+  readonly alarms: Plan['alarms'] = [];
+  /** One for each mailbox: a later one takes the place of an earlier one. */
+  private readonly commands = new Map<string, Plan['commands'][number]>();
+
+  constructor(
+    readonly observed: Observation,
+    readonly newId: () => string,
+  ) {
+    this.membership = structuredClone(observed.membership);
+  }
+
+  get commandCount(): number {
+    return this.commands.size;
+  }
+
+  tell(instanceId: string, role: NodeRole, command: Command | null, reason: string): void {
+    this.commands.set(instanceId, { instanceId, role, command, reason });
+  }
+
+  /** What every command begins with. */
+  commandFor(instanceId: string, reason: string) {
+    return { id: this.newId(), instanceId, expiresAt: this.observed.now + COMMAND_MS, reason };
+  }
+
+  /** The one change of managers in flight from now on: of this seat. */
+  changeManagers(seat: number, command: CommandOfManagers): void {
+    const { kind, id: commandId, instanceId, expiresAt } = command;
+    this.endManagerChange('Another command takes its place.');
+    this.membership.managerChange = { kind, seat, instanceId, commandId, expiresAt, ...('nodeId' in command && { nodeId: command.nodeId }) };
+    this.tell(instanceId, 'manager', command, command.reason);
+  }
+
+  /** No change of managers is in flight any more. What its command says, a token perhaps, goes from the mailbox. */
+  endManagerChange(reason: string): void {
+    const { managerChange } = this.membership;
+    if (!managerChange) return;
+    this.membership.managerChange = null;
+    this.tell(managerChange.instanceId, 'manager', null, reason);
+  }
+
+  plan(): Plan {
+    const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
+    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], effects: this.effects, alarms: this.alarms };
+  }
+}

@@ -1,0 +1,93 @@
+/** What follows from an observation by itself, whatever is to be done about it: who is there, who is who, and whether the swarm has a quorum. */
+import type { Report } from '../../protocol/report';
+import type { SwarmNode } from '../../protocol/swarm';
+import type { Instance, Observation } from './observation';
+
+/** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
+export const LEADER_STALE_MS = 90_000;
+
+export class Facts {
+  readonly waiting: Instance[];
+  /** Instances that are not on their way out, by id. */
+  readonly present: ReadonlyMap<string, Instance>;
+  readonly quorumVisible: boolean;
+  private readonly nodes: ReadonlyMap<string, SwarmNode>;
+
+  constructor(private readonly observed: Observation) {
+    this.waiting = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
+    this.present = new Map(observed.instances.filter(({ lifecycleState }) => /^(Pending|InService)/.test(lifecycleState)).map((instance) => [instance.instanceId, instance]));
+    this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
+    this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
+  }
+
+  isConfigured(seat: number): boolean {
+    return this.observed.seats.some((one) => one.seat === seat);
+  }
+
+  addressOf(seat: number | undefined): string | undefined {
+    return this.observed.seats.find((one) => one.seat === seat)?.address;
+  }
+
+  /** Instances of a seat that are not on their way out. */
+  holders(seat: number): Instance[] {
+    return [...this.present.values()].filter(({ group }) => group.seat === seat);
+  }
+
+  /** Both EC2 and the agent say that the seat's own volume is where the engine keeps its state. */
+  hasItsVolume({ instanceId, group, report }: Instance): boolean {
+    const seat = this.observed.seats.find((one) => one.seat === group.seat);
+    if (!seat || report?.volume?.state !== 'mounted' || report.volume.id !== seat.volumeId) return false;
+    return this.observed.volumes.some((volume) => volume.volumeId === seat.volumeId && volume.attachedTo === instanceId);
+  }
+
+  /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */
+  readyNode({ instanceId, group, report }: Instance): SwarmNode | undefined {
+    const swarm = report?.swarm;
+    // The engine calls itself pending for half a second after the leader has found it Ready; its identity does not change any more.
+    const nodeId = swarm?.state === 'active' || swarm?.state === 'pending' ? swarm.nodeId : undefined;
+    if (nodeId === undefined) return undefined;
+    const node = this.nodes.get(nodeId);
+    const ready = node?.instanceId === instanceId && node.role === group.role && node.state === 'ready' && (group.role === 'worker' || node.manager?.reachability === 'reachable');
+    return ready ? node : undefined;
+  }
+
+  /** Members of raft, by the leader's list. */
+  get members(): SwarmNode[] {
+    return this.observed.nodes.filter(({ manager }) => manager);
+  }
+
+  /** Managers in the list that are no members of raft: on the way to become one, or nobody any more. */
+  get managersWithoutMembership(): SwarmNode[] {
+    return this.observed.nodes.filter(({ role, manager }) => role === 'manager' && !manager);
+  }
+
+  /**
+   * Whether every seat's engine speaks, and is either a member or has nothing. A manager in the list that is no member is nobody then.
+   * A seat without an instance hides nobody: its last change is over, so that its volume holds nothing, or a member that is not reachable now, which keeps the others waiting anyway. And its group may depend on the seat that waits here.
+   */
+  everySeatIsKnown(): boolean {
+    return this.observed.seats.every(({ seat, volumeId }) => {
+      const holders = this.observed.instances.filter(({ group }) => group.seat === seat);
+      return holders.every(({ report }) => report?.volume?.state === 'mounted' && report.volume.id === volumeId && (report.swarm?.state === 'inactive' || this.isMember(report)));
+    });
+  }
+
+  private isMember({ swarm }: Report): boolean {
+    return swarm?.state === 'active' && swarm.nodeId !== undefined && this.nodes.get(swarm.nodeId)?.manager !== undefined;
+  }
+}
+
+/** The address of a member of raft, without its port. */
+export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): string {
+  return address.replace(/:\d+$/, '');
+}
+
+/** No engine has ever spoken to the swarm as this node: the first word of each is its host's name. A later leader lists such a node as down. */
+export function neverSeen({ hostname, state }: SwarmNode): boolean {
+  return hostname === '' && state !== 'ready';
+}
+
+/** A manager that the leader reaches, and that has a session with it. */
+export function isWorking({ role, state, manager }: SwarmNode): boolean {
+  return role === 'manager' && state === 'ready' && manager?.reachability === 'reachable';
+}

@@ -1,0 +1,14 @@
+/** What to do about an observation: all rules in turn. Pure. */
+import { admit } from './admit';
+import { Draft, type Plan } from './draft';
+import { Facts } from './facts';
+import type { Observation } from './observation';
+import { returnSeat } from './return-seat';
+
+export function plan(observed: Observation, newId: () => string): Plan {
+  const draft = new Draft(observed, newId);
+  const facts = new Facts(observed);
+  returnSeat(draft, facts);
+  admit(draft, facts);
+  return draft.plan();
+}
