@@ -148,8 +148,8 @@ export class Invariants {
     const swarm = this.truth.docker.swarms()[0];
     const member = swarm?.members.find(({ address }) => address === node.identity.address);
     if (swarm === undefined || member === undefined || !node.daemon.running) return;
-    // Of two that do not hear each other, the second is to leave: the first has all that there is.
-    if (swarm.members.length === 2 && !swarm.hasQuorum) return;
+    // Of two without a leader the second may leave: the first has all that there is.
+    if (swarm.members.length === 2 && swarm.leader === undefined) return;
     const reachable = swarm.members.filter((one) => one.alive).length;
     const quorum = Math.floor(swarm.members.length / 2) + 1;
     if (member.alive && reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${node.identity.instanceId}, one of ${reachable} reachable of ${swarm.members.length} managers, leaves the swarm.`);

@@ -1,7 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Agent } from '../../agent/agent';
-import { EngineError, type Engine, type LocalSwarm } from '../../agent/engine';
+import { EngineError, type Engine, type LocalSwarm, type NodeChange } from '../../agent/engine';
 import type { Host } from '../../agent/host';
 import { Mailbox } from '../../agent/mailbox';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
@@ -52,7 +52,11 @@ class OneNodeEngine implements Engine {
     this.running = true;
     if (this.certified) this.local = this.failingStarts-- > 0 ? { state: 'error', controlAvailable: false } : { state: 'active', nodeId, swarmId, controlAvailable: true };
   }
-  async recoverSwarm() {}
+  recovered: string[] = [];
+  async recoverSwarm({ advertiseAddress }: { advertiseAddress: string }) {
+    this.recovered.push(advertiseAddress);
+    this.local = { ...this.local, swarmId };
+  }
   async leaveSwarm() {
     this.left++;
     this.stillborn = false;
@@ -72,10 +76,17 @@ class OneNodeEngine implements Engine {
     return [...this.otherNodes, { id: nodeId, hostname: 'm', role: 'manager' as const, availability: 'active' as const, state: 'ready' as const, instanceId, manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' } }];
   }
   async isLeader() {
-    return true;
+    return this.leads;
   }
-  async updateNode() {}
-  async removeNode() {}
+  leads = true;
+  async updateNode(id: string, change: NodeChange) {
+    const node = this.otherNodes.find((one) => one.id === id)!;
+    Object.assign(node, change);
+    delete node.manager;
+  }
+  async removeNode(id: string) {
+    this.otherNodes = this.otherNodes.filter((one) => one.id !== id);
+  }
   watchNodes(_onEvent: () => void, signal: AbortSignal) {
     return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   }
@@ -110,7 +121,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     isCertified: async () => engine.certified,
   };
   const logged: string[] = [];
-  const agent = new Agent({
+  const makeAgent = () => new Agent({
     config: { cluster: 'c', role, roleId: 'AROAMANAGER', region: 'eu-west-1', tokenTable: 'tokens', reportTable: 'reports', logGroup: 'l', labels: {}, daemon: {}, ...(role === 'manager' && { seat: { number: 0, volumeId: 'vol-1' } }) },
     identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle: 'on-demand' },
     clock,
@@ -119,8 +130,8 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     host,
     mailbox: new Mailbox(client, { tokenTable: 'tokens', reportTable: 'reports' }, box),
   });
-  const stop = new AbortController();
-  const ended = agent.run(stop.signal);
+  let stop = new AbortController();
+  let ended = makeAgent().run(stop.signal);
   const item = (table: string, sk: string) => dynamodb.items(table).map((one) => unmarshall(one as never)).find((one) => one.pk === box && one.sk === sk);
   return {
     clock, engine, volume, logged,
@@ -134,6 +145,14 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
       dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
     /** Lets virtual time pass. */
     pass: (ms: number) => clock.advance(ms),
+    /** The agent ends, and systemd starts another. */
+    async restart() {
+      stop.abort();
+      await clock.advance(10_000);
+      await ended;
+      stop = new AbortController();
+      ended = makeAgent().run(stop.signal);
+    },
     async end() {
       stop.abort();
       await clock.advance(10_000);
@@ -160,6 +179,86 @@ describe('an engine that cannot be the node that it was', () => {
     expect(engine.local.state).toBe('active');
     expect(engine.left).toBe(0);
     expect(logged.filter((line) => line.includes('Restarting the engine.'))).toHaveLength(2);
+  });
+});
+
+describe('a manager', () => {
+  const lost: SwarmNode = { id: 'o'.repeat(25), hostname: 'o', role: 'manager', availability: 'active', state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.1.1:2377' } };
+  const leading = async () => {
+    const node = start('manager');
+    node.engine.certified = true;
+    node.volume.attached = true;
+    node.engine.otherNodes = [structuredClone(lost)];
+    await node.pass(5_000);
+    return node;
+  };
+
+  it('tries a join once a command, though its agent is started anew: who sees the list says whether it is tried again', async () => {
+    const node = start('manager');
+    node.engine.joinWorks = false;
+    node.volume.attached = true;
+    const join = { ...joinCommand(node.clock.now()), role: 'manager' } as Command;
+    await node.tell(join);
+    await node.pass(5_000);
+    await node.restart();
+    await node.pass(5_000);
+    expect(node.engine.joins).toHaveLength(1);
+    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'failed', error: 'It was tried once.' } });
+    await node.tell({ ...join, id: 'c2', expiresAt: node.clock.now() + 60_000 });
+    await node.pass(5_000);
+    expect(node.engine.joins).toHaveLength(2);
+    await node.end();
+  });
+
+  it('that leads takes another out when told to, and reports the list without it', async () => {
+    const { engine, clock, tell, pass, report, swarmReport, end } = await leading();
+    await tell({ ...command, kind: 'remove', expiresAt: clock.now() + 60_000, nodeId: lost.id });
+    await pass(5_000);
+    await end();
+    expect(engine.otherNodes).toEqual([]);
+    expect(report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'done' } });
+    expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
+  });
+
+  it('takes nobody out when it does not lead, or when those left would be no quorum', async () => {
+    const { engine, clock, tell, pass, report, end } = await leading();
+    engine.leads = false;
+    await tell({ ...command, kind: 'remove', expiresAt: clock.now() + 60_000, nodeId: lost.id });
+    await pass(5_000);
+    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'This node does not lead.' } });
+    engine.leads = true;
+    engine.otherNodes.push({ ...structuredClone(lost), id: 'p'.repeat(25) });
+    await pass(5_000);
+    await end();
+    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'Without it, 1 of 2 managers would work: that is no quorum.' } });
+    expect(engine.otherNodes).toHaveLength(2);
+  });
+
+  it('goes on alone when told to, and only while it sees no leader', async () => {
+    const { engine, clock, tell, pass, report, end } = await leading();
+    const recover: Command = { ...command, kind: 'recover', expiresAt: clock.now() + 60_000, nodeId, advertiseAddress: '10.0.0.1' };
+    await tell(recover);
+    await pass(5_000);
+    expect(engine.recovered).toEqual([]);
+    engine.local = { state: 'active', nodeId, controlAvailable: true };
+    await tell({ ...recover, id: 'c2' });
+    await pass(5_000);
+    await end();
+    expect(engine.recovered).toEqual(['10.0.0.1']);
+    expect(report()).toMatchObject({ swarm: { swarmId }, lastCommand: { id: 'c2', outcome: 'done' } });
+  });
+
+  it('that sees no leader forgets whom it was when told to', async () => {
+    const { engine, clock, tell, pass, report, end } = await leading();
+    await tell({ ...command, kind: 'leave', expiresAt: clock.now() + 60_000 });
+    await pass(5_000);
+    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'It is a working manager: it sees a leader.' } });
+    expect(engine.left).toBe(0);
+    engine.local = { state: 'pending', nodeId, controlAvailable: true };
+    await pass(5_000);
+    await end();
+    expect(engine.left).toBe(1);
+    expect(report()).toMatchObject({ swarm: { state: 'inactive' } });
   });
 });
 

@@ -6,6 +6,9 @@ const common = { id: 'c1', instanceId, expiresAt: 2_000, reason: 'test' };
 const init: Command = { ...common, kind: 'init', volumeId: 'vol-1', advertiseAddress: '10.0.0.10', addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
 const join: Command = { ...common, kind: 'join', role: 'worker', token: `SWMTKN-1-${'a'.repeat(50)}-${'b'.repeat(25)}`, swarmId: 's'.repeat(25), managers: ['10.0.0.10'] };
 const leave: Command = { ...common, kind: 'leave' };
+const nodeId = 'n'.repeat(25);
+const remove: Command = { ...common, kind: 'remove', nodeId: 'o'.repeat(25) };
+const recover: Command = { ...common, kind: 'recover', nodeId, advertiseAddress: '10.0.0.10' };
 const inactive = { state: 'inactive', controlAvailable: false } as const;
 const member = { state: 'active', nodeId: 'n'.repeat(25), controlAvailable: false } as const;
 const mounted = { id: 'vol-1', mounted: true };
@@ -39,6 +42,18 @@ describe('the next step of the agent', () => {
     ['refuses to join a second swarm', { swarm: { ...member, swarmId: 'o'.repeat(25) }, command: join }, 'refuse'],
     ['refuses a command for another instance', { swarm: inactive, command: { ...join, instanceId: 'i-0fedcba9876543210' } }, 'refuse'],
     ['leaves when told to', { swarm: member, command: leave }, 'leave'],
+    ['does not leave while it sees a leader', { swarm: { ...member, controlAvailable: true, swarmId: 's'.repeat(25) }, command: leave }, 'refuse'],
+    ['leaves though it is a manager, when it sees none', { swarm: { ...member, state: 'pending', controlAvailable: true }, command: leave }, 'leave'],
+    ['leaves rather than restart an engine that failed to be who it was', { swarm: { state: 'error', controlAvailable: false }, certified: true, command: leave }, 'leave'],
+    ['leaves by no expired command, and by none for another', { now: 2_000, swarm: { state: 'error', controlAvailable: false }, certified: true, command: leave }, 'restart-engine'],
+    ['leaves by no command for another', { swarm: { state: 'error', controlAvailable: false }, certified: true, command: { ...leave, instanceId: 'i-0fedcba9876543210' } }, 'restart-engine'],
+    ['takes another manager out', { swarm: { ...member, controlAvailable: true, swarmId: 's'.repeat(25) }, command: remove }, 'remove'],
+    ['takes nobody out as a worker', { swarm: member, command: remove }, 'refuse'],
+    ['takes nobody out by an expired command', { now: 2_000, swarm: { ...member, controlAvailable: true }, command: remove }, 'refuse'],
+    ['goes on alone', { swarm: { ...member, controlAvailable: true }, command: recover }, 'recover'],
+    ['goes on as it is when it sees a leader', { swarm: { ...member, controlAvailable: true, swarmId: 's'.repeat(25) }, command: recover }, 'done'],
+    ['does not go on alone as another', { swarm: { ...member, nodeId: 'o'.repeat(25), controlAvailable: true }, command: recover }, 'refuse'],
+    ['never makes a swarm where there is none, when told to go on alone', { swarm: inactive, command: recover }, 'refuse'],
     ['has left', { swarm: inactive, command: leave }, 'done'],
     ['begins no join once it is leaving', { swarm: inactive, command: join, leaving: true }, 'rest'],
     ['mounts nothing once it is leaving', { volume: { id: 'vol-1', mounted: false, device: '/dev/sdf' }, leaving: true }, 'rest'],

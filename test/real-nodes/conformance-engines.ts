@@ -1,6 +1,6 @@
 /** Real engines for the conformance suite: a region whose first process (conformance-region.ts) starts and ends them; they are asked through their own sockets. */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { DockerSocket } from '../../agent/docker-socket';
 import { NODE_CERTIFICATE } from '../../agent/host';
@@ -9,6 +9,11 @@ import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/names
 import { findProgram } from '../../rehearsal/preflight';
 import type { Engines } from '../rehearsal/simulation/docker/conformance';
 import type { Answer, Order } from './conformance-region';
+import { textOf } from './support';
+
+/** By then a joining engine has its session with the leader, but for its member of raft. And so long a join may take after that. */
+const SESSION_MS = 900;
+const JOINED_MS = 15_000;
 
 export class RealEngines implements Engines {
   /** Thirty engines on two processors, which may have other work too. */
@@ -19,6 +24,7 @@ export class RealEngines implements Engines {
   private readonly addresses = new Map<number, string>();
 
   private constructor(
+    private readonly run: string,
     private readonly region: ChildProcess,
     private readonly janitor: Janitor,
   ) {
@@ -38,7 +44,7 @@ export class RealEngines implements Engines {
     const janitor = new Janitor(run, temporary, groups);
     const dockerd = findProgram('dockerd', process.env.PATH ?? '')!;
     const region = startRegion(groups, [process.execPath, program, run, dockerd, awsStandIn], ['ignore', 'inherit', 'inherit', 'ipc'], { ...process.env, TMPDIR: temporary });
-    const engines = new RealEngines(region, janitor);
+    const engines = new RealEngines(run, region, janitor);
     const ready = engines.answerTo(0);
     await Promise.race([ready, new Promise((_, reject) => region.once('exit', () => reject(new Error('The region did not start.'))))]);
     return engines;
@@ -90,6 +96,31 @@ export class RealEngines implements Engines {
 
   async heal(a: number, b: number): Promise<void> {
     await this.order('heal', a, this.address(b));
+  }
+
+  async joinUnheard(number: number, remote: number, token: string): Promise<void> {
+    const remoteAddress = this.address(remote);
+    const fromRemote = `INPUT -p tcp --dport 2377 -s ${remoteAddress} -j DROP`;
+    const [raft, local] = [this.varLib(number, 'docker/swarm/raft/wal-v3-encrypted'), this.varLib(number, 'docker/swarm/docker-state.json')];
+    const active = () => existsSync(raft) && /"JoinInProgress":\s*false/.test(readFileSync(local, 'utf8'));
+    const pid = this.enginePid(number);
+    // The leader cannot dial it for a while: so its session is there before it is a member, and the join ends as soon as it is one.
+    await this.order('sh', number, `iptables -w -I ${fromRemote}`);
+    const join = this.engine(number).joinSwarm({ remote: remoteAddress, token, advertiseAddress: this.address(number) }).catch(() => undefined);
+    await clock.sleep(SESSION_MS);
+    await this.order('sh', number, `iptables -w -D ${fromRemote}`);
+    for (const end = clock.now() + JOINED_MS; !active() && clock.now() < end; ) await clock.sleep(1);
+    process.kill(pid, 'SIGKILL');
+    await this.kill(number);
+    await join;
+  }
+
+  /** The process of an engine as it is seen from here. */
+  private enginePid(number: number): number {
+    const label = `=i-${String(number).padStart(17, '0')}`;
+    const found = readdirSync('/proc').find((pid) => /dockerd\0/.test(textOf(`/proc/${pid}/cmdline`)) && textOf(`/proc/${pid}/cmdline`).includes(label) && textOf(`/proc/${pid}/cgroup`).includes(this.run));
+    if (found === undefined) throw new Error(`Engine ${number} does not run.`);
+    return Number(found);
   }
 
   async changeAddress(number: number, address: string): Promise<void> {

@@ -37,7 +37,8 @@ export function traces(run: string): string[] {
   return found;
 }
 
-function textOf(file: string): string {
+/** Nothing of a file that is not there, or is no longer. */
+export function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {

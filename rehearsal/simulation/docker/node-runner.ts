@@ -167,8 +167,10 @@ export class NodeRunner implements PeerHost, AgentHost {
       const role = this.group!.raft.committed.nodes.get(this.nodeId!)?.role;
       if (role === undefined || role === this.disk.certificate!.role) return;
       this.write({ ...this.disk, certificate: { ...this.disk.certificate!, role } });
-      if (role === 'worker') this.stopPeer();
-      else await this.becomeMember(this.disk.managers);
+      if (role === 'worker') {
+        this.stopPeer();
+        if (this.agent?.inSession && this.status === 'pending') this.becomeActive();
+      } else await this.becomeMember(this.disk.managers);
     });
   }
 
@@ -246,8 +248,10 @@ export class NodeRunner implements PeerHost, AgentHost {
   private async becomeMember(remotes: readonly string[]): Promise<void> {
     const manager = remotes.map((remote) => this.docker.managerAt(this.address, remote)).find(Boolean);
     if (!manager) throw await this.late(`failed to join the cluster: no manager answers at ${remotes.join(', ')}`, NOBODY_MS);
-    await this.pause(MANAGER_START_MS + this.docker.clock.random() ** 2 * (MOST_MANAGER_START_MS - MANAGER_START_MS));
+    await this.pause(MANAGER_START_MS + this.docker.clock.random() * (MOST_MANAGER_START_MS - MANAGER_START_MS));
     const leadership = await this.alive(manager.findLeadership());
+    // Its session has told it meanwhile that it is to be a worker.
+    if (this.disk.certificate!.role === 'worker') return;
     const { advertiseAddress } = this.disk.local;
     if (!this.docker.network.connected(leadership.peer.host.address, advertiseAddress) || advertiseAddress !== this.address) throw await this.late('could not connect to prospective new cluster member using its advertised address', DIAL_MS);
     if (leadership.state.removed.has(this.nodeId!)) throw new Error('certificate was blacklisted');

@@ -50,6 +50,20 @@ class SimulatedEngines implements Engines {
     this.docker.network.heal(this.address(a), this.address(b));
   }
 
+  async joinUnheard(number: number, remote: number, token: string): Promise<void> {
+    const [engine, address] = [this.engine(number), this.address(number)];
+    // Its session is there before its member of raft, which the leader cannot dial for a while.
+    const join = engine.joinSwarm({ remote: this.address(remote), token, advertiseAddress: address }).catch(() => undefined);
+    const disk = this.disks.get(number)!;
+    const active = () => disk.docker?.local.joinInProgress === false;
+    while (engine.running && !(active() && disk.docker!.raft?.unheard)) {
+      if (active() && !disk.docker!.raft?.unheard) break;
+      await this.clock.sleep(1);
+    }
+    engine.kill();
+    await join;
+  }
+
   async changeAddress(number: number, address: string): Promise<void> {
     this.addresses.set(number, address);
     this.daemons.delete(number);
