@@ -15,8 +15,11 @@ export type Kill =
       what: 'agent' | 'engine';
       /** As the timeline names it: `seat 0`, `worker 1`. */
       node: string;
-      /** At that very moment; where it does not run, as soon as its process is there. Planned several times, it dies that often: each time as soon as it runs again. */
-      at: Milestone | 'launched';
+      /**
+       * At that very moment; where it does not run, as soon as its process is there. Planned several times, it dies that often: each time as soon as it runs again.
+       * `unheard` (an engine of a later seat): when it is a member of raft, and may not have written down anything of the leader's yet. More often than not it comes back deaf.
+       */
+      at: Milestone | 'launched' | 'unheard';
       /** That much later: between two milestones. @default 0 */
       afterMs?: number;
     }
@@ -41,6 +44,18 @@ export interface KillDone {
   prompt: boolean;
 }
 
+/**
+ * Run on the node before it is told to join: keeps the others from dialling its raft port until its session with the leader is there, so that its join ends at the very moment when it becomes a member. That usually takes a busy
+ * machine. Returns at that moment.
+ */
+const UNTIL_UNHEARD = `
+  rule='INPUT -p tcp --dport 2377 ! -i lo -j DROP'
+  iptables -w -I $rule
+  until [ -e /var/lib/docker/swarm/certificates/swarm-node.crt ]; do sleep 0.02; done
+  sleep 0.9
+  iptables -w -D $rule
+  for try in {1..3000}; do grep -q '"JoinInProgress": *false' /var/lib/docker/swarm/docker-state.json && break; sleep 0.005; done`;
+
 const UNITS = { agent: AGENT_SERVICE, engine: 'docker' };
 /** How often a node is looked at for a process that is to be killed, or to be back. */
 const POLL_MS = 5;
@@ -51,7 +66,7 @@ export interface KillsProps {
   clock: Clock;
   /** Milliseconds since the start of the deployment. */
   elapsed(): number;
-  machines: Pick<RealMachines, 'serviceProcess' | 'killProcess'>;
+  machines: Pick<RealMachines, 'serviceProcess' | 'killProcess' | 'exec'>;
   functions: Pick<FunctionProcesses, 'caller' | 'kill'>;
   failed(error: Error): void;
 }
@@ -80,7 +95,7 @@ export class Kills {
   /** A node has reached a milestone. */
   reached({ name, instanceId }: Pick<NodeTimeline, 'name' | 'instanceId'>, milestone: Milestone | 'launched'): void {
     for (const kill of this.planned) {
-      if (kill.what === 'function' || kill.node !== name || kill.at !== milestone || this.started.has(kill)) continue;
+      if (kill.what === 'function' || kill.node !== name || (kill.at === 'unheard' ? 'engine' : kill.at) !== milestone || this.started.has(kill)) continue;
       this.started.add(kill);
       const service = `${kill.what} of ${instanceId}`;
       const before = this.underWay.get(service) ?? Promise.resolve();
@@ -114,6 +129,7 @@ export class Kills {
 
   /** Waits for the moment of a kill, and sees what runs then. */
   private async moment(kill: NodeKill, instanceId: string): Promise<Moment> {
+    if (kill.at === 'unheard') await this.props.machines.exec(instanceId, ['/bin/bash', '-c', UNTIL_UNHEARD]);
     if (kill.afterMs !== undefined) await this.props.clock.sleep(kill.afterMs);
     const momentMs = this.props.elapsed();
     return { momentMs, running: (await this.running(kill, instanceId))?.id };

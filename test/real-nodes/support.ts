@@ -150,7 +150,7 @@ export interface Formation {
 const FORMATION_MS = 150_000;
 
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
-export async function formSwarm(managers: number, workers: number, kills: Kill[]): Promise<Formation> {
+export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS): Promise<Formation> {
   const stack = await referenceApp(managers, workers);
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
@@ -164,7 +164,7 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
     lambdaRuntime: join(PROJECT, 'dist/rehearsal/lambda-runtime.js'),
     awsStandIn: join(PROJECT, 'dist/rehearsal/stand-ins/aws.js'),
     kills,
-    deadlineMs: FORMATION_MS,
+    deadlineMs,
   };
   const groups = makeRunGroups(run);
   const janitor = new Janitor(run, temporary, groups);

@@ -9,6 +9,7 @@ function engine(clock: VirtualClock) {
   let id: string | undefined = '1';
   return {
     died: [] as string[],
+    exec: async () => '',
     serviceProcess: async () => (id === undefined ? undefined : { id, ready: true }),
     async killProcess(_: string, killed: string) {
       if (id !== killed) return false;
