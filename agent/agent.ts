@@ -147,8 +147,8 @@ export class Agent {
   private async lookAtVolume(): Promise<{ id: string; mounted: boolean; device?: string } | undefined> {
     const { seat } = this.parts.config;
     if (!seat) return undefined;
-    const mounted = await this.parts.host.isMounted();
-    return { id: seat.volumeId, mounted, device: mounted ? undefined : await this.parts.host.findDevice(seat.volumeId) };
+    const device = await this.parts.host.findDevice(seat.volumeId);
+    return { id: seat.volumeId, mounted: device !== undefined && (await this.parts.host.isMounted(device)), device };
   }
 
   private async lookAtEngine(): Promise<EngineInfo | undefined> {

@@ -1,6 +1,6 @@
 /** What the agent does to its own machine: the state volume and the engine's service. The only file that runs programs. */
 import { execFile } from 'node:child_process';
-import { access, mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -20,8 +20,8 @@ const BLANK_BYTES = 1024 * 1024;
 export interface Host {
   /** The device of an attached EBS volume, or undefined while it is not there. */
   findDevice(volumeId: string): Promise<string | undefined>;
-  /** Whether the volume is mounted where Docker keeps its state. */
-  isMounted(): Promise<boolean>;
+  /** Whether this very device is mounted where Docker keeps its state. An image may have a partition of its own there. */
+  isMounted(device: string): Promise<boolean>;
   /** Formats the device if, and only if, nothing was ever written to it; then mounts it. */
   mountVolume(device: string): Promise<void>;
   /** Writes `daemon.json`; true when it was not so already. Takes effect when the engine starts. */
@@ -48,9 +48,12 @@ export const linuxHost: Host = {
     return undefined;
   },
 
-  async isMounted() {
-    const mounts = await readFile('/proc/self/mountinfo', 'utf8');
-    return mounts.split('\n').some((line) => line.split(' ')[4] === DOCKER_ROOT);
+  async isMounted(device) {
+    const [mounts, { rdev }] = await Promise.all([readFile('/proc/self/mountinfo', 'utf8'), stat(device)]);
+    return mounts.split('\n').some((line) => {
+      const [, , number, , path] = line.split(' ');
+      return path === DOCKER_ROOT && number === deviceNumber(rdev);
+    });
   },
 
   async mountVolume(device) {
@@ -94,6 +97,14 @@ export const linuxHost: Host = {
     );
   },
 };
+
+/** As /proc/self/mountinfo writes it. https://sourceware.org/git/?p=glibc.git;a=blob;f=bits/sysmacros.h */
+function deviceNumber(rdev: number): string {
+  const device = BigInt(rdev);
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n);
+  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
+}
 
 /** No file system, partition table or other signature that `blkid` knows, and nothing but zeros where one would be. */
 async function isBlank(device: string): Promise<boolean> {

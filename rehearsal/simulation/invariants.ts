@@ -71,7 +71,7 @@ export class Invariants {
     if (effect !== 'joinSwarm' && effect !== 'initSwarm') return;
     // Its agent's last look was before: one look takes some calls, each of which may be slow.
     const since = this.truth.clock.now() - (this.leavingSince.get(instanceId) ?? Number.POSITIVE_INFINITY);
-    if (since > 120_000) this.breach(5, `${instanceId} begins ${effect} ${Math.round(since / 1000)} s after its terminate hook was completed.`);
+    if (since > 30_000) this.breach(5, `${instanceId} begins ${effect} ${Math.round(since / 1000)} s after its terminate hook was completed.`);
     if (effect === 'joinSwarm' && node.role === 'manager') this.joining.add(node);
   }
 
