@@ -31,6 +31,8 @@ export const membershipSchema = v.object({
   managerChange: v.nullable(
     v.object({ kind: v.picklist(['init', 'join', 'remove', 'leave', 'recover']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, nodeId: v.optional(swarmIdSchema), overAtEpoch: v.optional(whole) }),
   ),
+  /** Members of raft that are admitted and seem to be deaf: node ids, and since when (milliseconds since 1970). */
+  suspects: v.optional(v.record(swarmIdSchema, whole), {}),
   /** Workers that were told to join and are not yet Ready. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
   /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */
@@ -41,4 +43,4 @@ export const membershipSchema = v.object({
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, workerJoins: {}, admissions: {}, extensions: {} };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {} };

@@ -134,7 +134,7 @@ class Admission {
     if (this.membership.admissions[instanceId]) return;
     if (report?.swarm?.swarmId && this.observed.leader && report.swarm.swarmId !== this.observed.leader.swarmId) {
       this.draft.alarms.push({ instanceId, reason: 'It is a member of another swarm than this cluster. It is not admitted.' });
-    } else if (this.facts.readyNode(instance)) {
+    } else if (this.facts.readyNode(instance) && !this.isBeingTakenOut(instance)) {
       this.membership.admissions[instanceId] = { group: group.name };
       delete this.membership.extensions[instanceId];
       return;
@@ -151,6 +151,11 @@ class Admission {
       this.draft.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `${late}, but ${why}` });
     }
     if (report && group.role === 'manager') this.attachVolume(instance);
+  }
+
+  private isBeingTakenOut({ group }: Instance): boolean {
+    const { managerChange } = this.membership;
+    return managerChange?.seat === group.seat && managerChange !== null && !/^(init|join)$/.test(managerChange.kind);
   }
 
   /** Why a late instance is not given up yet. */
@@ -189,7 +194,8 @@ class Admission {
   }
 
   private admitManager(): void {
-    const candidates = this.facts.waiting
+    // Also one that was admitted before, and had to forget whom it was.
+    const candidates = [...this.facts.present.values()]
       .filter(({ group }) => group.role === 'manager')
       .sort((a, b) => Number(wasTold(a)) - Number(wasTold(b)) || a.group.seat! - b.group.seat!)
       .filter((instance) => this.mayBeCommanded(instance) && this.facts.hasItsVolume(instance));

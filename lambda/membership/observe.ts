@@ -1,4 +1,4 @@
-/** Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait, of their instances, volumes and reports. */
+/** Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait or managers do not work, of their instances, volumes and reports. */
 import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DescribeInstancesCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
@@ -9,10 +9,11 @@ import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
-import { decodeSwarmReport } from '../../protocol/swarm';
+import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
 import type { Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
+import { isWorking } from './facts';
 import type { Group, Instance, Observation, Volume } from './observation';
 
 export interface Observer {
@@ -32,19 +33,25 @@ export interface Observer {
 export async function observe(by: Observer): Promise<Observation> {
   const [records, instances] = await Promise.all([clusterRecords(by), groupMembers(by.autoScaling, by.cluster)]);
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
-  const managersWait = waiting.some(({ group }) => group.role === 'manager');
+  // While all of them work nothing is asked of them.
+  const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && /^(Pending:Wait|InService)$/.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
-  const heard = managersWait ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (lifecycleState === 'InService' && group.role === 'manager')) : waiting;
+  const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (lifecycleState === 'InService' && group.role === 'manager')) : waiting;
   const [ec2, reports, volumes] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
-    managersWait ? describeVolumes(by) : [],
+    managersLookedAt ? describeVolumes(by) : [],
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
     instance.report = believable(by, instance, reports.get(instance.instanceId));
   }
   return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes };
+}
+
+/** Whether the leader's list shows a working manager for an instance that is admitted. */
+function worksAs(nodes: SwarmNode[], { instanceId, lifecycleState }: Instance): boolean {
+  return lifecycleState === 'InService' && nodes.some((node) => node.instanceId === instanceId && isWorking(node));
 }
 
 /** Everything in the cluster's own partition. */

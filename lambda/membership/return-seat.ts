@@ -17,6 +17,9 @@ import type { Draft } from './draft';
 import { isWorking, LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
 import type { Instance } from './observation';
 
+/** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
+export const SUSPECT_MS = 150_000;
+
 type Change = NonNullable<Membership['managerChange']>;
 
 export function returnSeat(draft: Draft, facts: Facts): void {
@@ -32,7 +35,7 @@ class ReturnOfSeat {
   run(): void {
     const change = this.draft.membership.managerChange;
     if (!this.draft.observed.leader) return;
-    if (!change) return this.removeNobody();
+    if (!change) return this.lookForLost();
     if (change.kind === 'init') return;
     if (!this.facts.isConfigured(change.seat)) return this.draft.endManagerChange('Its seat is no longer configured.');
     switch (change.kind) {
@@ -61,16 +64,35 @@ class ReturnOfSeat {
   /** The first step: of the leader, or of the engine itself where it has taken the quorum with it. */
   private takeOut({ seat }: Change): void {
     const holder = this.holder(seat);
-    if (!holder || isInactive(holder) || seesLeader(holder)) return;
+    // What the last list says of it was true once, and only a working member had a part in writing it: it is admitted.
+    if (!holder || isInactive(holder) || seesLeader(holder) || this.facts.readyNode(holder)) return;
     const member = this.memberAt(seat);
     if (!this.facts.quorumVisible) {
       if (this.loneManager(seat)) this.leave(seat, holder, 'It was to become the second manager, and never got so far that the first could hear it.');
     } else if (member && isLost(member)) this.remove(seat, member.id, 'Raft counts it, and it sees no leader, though its engine runs and has its volume.');
   }
 
+  private lookForLost(): void {
+    if (!this.facts.quorumVisible) return;
+    const deaf = this.lookForDeaf();
+    if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but its node is down, and it sees no leader, though its engine runs and has its volume.');
+    else this.removeNobody();
+  }
+
+  /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. */
+  private lookForDeaf(): { seat: number; member: SwarmNode } | undefined {
+    const before = this.draft.membership.suspects;
+    const found = this.draft.observed.seats.flatMap(({ seat }) => {
+      const [holder, member] = [this.holder(seat), this.memberAt(seat)];
+      const deaf = holder && member && member.state === 'down' && member.manager!.reachability === 'reachable' && holder.report!.swarm!.nodeId === member.id && !seesLeader(holder);
+      return deaf ? [{ seat, member, since: before[member.id] ?? this.now }] : [];
+    });
+    this.draft.membership.suspects = Object.fromEntries(found.map(({ member, since }) => [member.id, since]));
+    return found.find(({ since }) => this.now - since >= SUSPECT_MS);
+  }
+
   /** Takes a manager out that nobody is any more: an engine was it, or was to become it, and the seat's engine has nothing or is somebody else. */
   private removeNobody(): void {
-    if (!this.facts.quorumVisible) return;
     for (const { seat } of this.draft.observed.seats) {
       const [holder, member] = [this.holder(seat), this.facts.members.find((one) => isLost(one) && this.isAt(one, seat))];
       if (holder && member && (isInactive(holder) || this.isAnotherMember(holder, member))) return this.remove(seat, member.id, 'It is a member of raft, and the engine behind its address has nothing, or is another member.');

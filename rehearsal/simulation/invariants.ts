@@ -157,7 +157,7 @@ export class Invariants {
 
   /** Whoever still has the swarm's state could make a second swarm of it. */
   private beforeRecovery(node: SimulatedNode): void {
-    const own = node.daemon.runner?.nodeId;
+    const own = node.attachedVolume && this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
     for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
       if (nodeId !== own && this.identities().has(nodeId)) this.breach(1, `${node.identity.instanceId} is to go on alone, but ${nodeId} still has the swarm's state.`);
     }
