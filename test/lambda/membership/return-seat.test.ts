@@ -3,6 +3,7 @@ import { COMMAND_MS } from '../../../lambda/membership/draft';
 import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
+import { SUSPECT_MS } from '../../../lambda/membership/return-seat';
 import { emptyMembership, type LeaderRecord, type Membership } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -118,6 +119,35 @@ describe('a third manager that raft counts and that sees no leader', () => {
   });
 });
 
+describe('a manager that was admitted in the moment before it died, and came back deaf', () => {
+  const nodes = [member(0), member(1), deaf(2)];
+  const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, isDeaf(2), 'InService')];
+  const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
+  const volumes = seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
+  const since = (suspects: Membership['suspects'], over: Partial<Observation> = {}) =>
+    plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, membership: { ...emptyMembership, suspects }, ...over }, () => 'c');
+
+  it('is suspected, and taken out when it still seems deaf later', () => {
+    expect(since({})).toMatchObject({ commands: [], membership: { suspects: { [nodeIdOf(2)]: NOW } } });
+    expect(since({ [nodeIdOf(2)]: NOW - SUSPECT_MS + 1 }).commands).toEqual([]);
+    expect(since({ [nodeIdOf(2)]: NOW - SUSPECT_MS }).commands).toMatchObject([{ instanceId: idOf(0), command: { kind: 'remove', nodeId: nodeIdOf(2) } }]);
+  });
+
+  it.each<[string, Partial<Observation>]>([
+    ['it is only cut off', { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] }],
+    ['it works again', { nodes: [member(0), member(1), member(2)] }],
+    ['it sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }],
+    ['its engine does not answer', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
+  ])('is not suspected any more when %s', (_, over) => {
+    expect(since({ [nodeIdOf(2)]: 0 }, over)).toMatchObject({ commands: [], membership: { suspects: {} } });
+  });
+
+  it('joins afresh once it has left, though its hook was continued long ago', () => {
+    const gone = { nodes: nodes.slice(0, 2), instances: [...instances.slice(0, 2), manager(2, hasNothing, 'InService')] };
+    expect(planned(gone, change('leave', 2)).commands).toEqual([[idOf(2), 'join']]);
+  });
+});
+
 describe('a second manager that took the quorum with it', () => {
   const nodes = [member(0)];
   const instances = [manager(0, seesNoLeader(0)), manager(1, isDeaf(1))];
@@ -152,6 +182,10 @@ describe('a second manager that took the quorum with it', () => {
     ['the list has nobody', { leader: noLeader, nodes: [], instances }],
   ])('stays as it is while %s', (_, over) => {
     expect(planned(over, change('join', 1)).commands).toEqual([]);
+  });
+
+  it('has joined when the last list shows it Ready: then it was no deaf member, and is not told to leave', () => {
+    expect(planned({ leader: noLeader, nodes: [member(0), member(1)], instances }, change('join', 1))).toMatchObject({ commands: [[idOf(1), null]], change: null });
   });
 
   it('never leaves the first alone before it has nothing any more', () => {

@@ -18,6 +18,10 @@ it.each([
   [6426, 'a report with join tokens, on its way when its agent died, came after the next agent had erased them, and stayed'],
   [1746, 'one plan told a manager to join and gave it up: it had joined raft before it was abandoned, and the quorum went with it'],
   [6096, 'so was the last request of an instance that was terminated while it was under way'],
+  [10820, 'the join of a manager failed with its leader, was tried again under the same command, and was committed as well by the next leader: two members at one address, one of them with nobody behind it'],
+  [5926, 'a manager was admitted in the moment before its engine died, and came back deaf, which nobody looked for any more'],
+  [8905, 'one plan admitted a manager and told it to leave'],
+  [8273, 'an engine that was killed before its own request counted as another that has the state of the swarm, by the invariants themselves'],
 ])('seed %i: %s', async (seed) => {
   const setup = setupOf(seed);
   const { faults, faultsEndMs } = runOf(seed, setup);
