@@ -243,7 +243,7 @@ describe('a member of raft whose agent is silent past its deadline', () => {
   it('is kept while the others would be no quorum without it, and admitted once it is heard', async () => {
     const scenario = await Scenario.begin(THREE);
     const { docker, isolated } = scenario.cluster;
-    docker.onEvent(({ what, address }) => what === 'raft-member-added' && address === scenario.seat(1)?.identity.address && isolated.add(scenario.seat(1)!.identity.instanceId));
+    docker.onEvent(({ what, address }) => what === 'node-created' && address === scenario.seat(1)?.identity.address && isolated.add(scenario.seat(1)!.identity.instanceId));
     await scenario.until(() => isolated.size > 0);
     const silent = scenario.seat(1)!;
     await scenario.until(() => scenario.logs.some((line) => line.includes('Done: extend-hook.') && line.includes(silent.identity.instanceId)), 14 * MINUTE);
