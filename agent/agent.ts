@@ -244,7 +244,7 @@ export class Agent {
 
   /** One step towards it, as long as this node leads. What is refused or done is looked at again all the same: it costs one list. */
   private async remove(command: CommandOf<'remove'>): Promise<void> {
-    if (!(await this.leads((await this.askEngine()) ?? undefined))) return this.refuse(command, 'This node does not lead.');
+    if (!(await this.leads(await this.askEngine()))) return this.refuse(command, 'This node does not lead.');
     if (this.removal?.id !== command.id) this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command.id, command.nodeId) };
     const step = await this.removal.work.next();
     if (step.kind === 'refuse') this.refuse(command, step.reason);

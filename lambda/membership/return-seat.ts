@@ -11,7 +11,6 @@
  * Pure: reads what was observed, adds to the plan what to write.
  */
 import type { Membership } from '../../protocol/cluster';
-import type { CommandOf } from '../../protocol/commands';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
 import { isWorking, LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
@@ -167,22 +166,18 @@ class ReturnOfSeat {
     const { instanceId } = this.draft.observed.leader!;
     if (!this.facts.present.has(instanceId)) return;
     this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is taken out of the swarm. ${reason}`);
-    this.change(seat, { kind: 'remove', ...this.draft.commandFor(instanceId, reason), nodeId });
+    this.draft.changeManagers(seat, { kind: 'remove', ...this.draft.commandFor(instanceId, reason), nodeId });
   }
 
   private leave(seat: number, { instanceId }: Instance, reason: string): void {
     this.alarm(instanceId, `The engine of seat ${seat} leaves the swarm, to join it afresh. ${reason}`);
-    this.change(seat, { kind: 'leave', ...this.draft.commandFor(instanceId, reason) });
+    this.draft.changeManagers(seat, { kind: 'leave', ...this.draft.commandFor(instanceId, reason) });
   }
 
   private recover(seat: number, { instance: { instanceId, group }, node }: { instance: Instance; node: SwarmNode }): void {
     const reason = `It is the only manager that there ever was: seat ${seat} has nothing of the swarm any more.`;
     this.alarm(instanceId, `The swarm goes on with one manager. ${reason}`);
-    this.change(seat, { kind: 'recover', ...this.draft.commandFor(instanceId, reason), nodeId: node.id, advertiseAddress: this.facts.addressOf(group.seat)! });
-  }
-
-  private change(seat: number, command: CommandOf<'remove' | 'leave' | 'recover'>): void {
-    this.draft.changeManagers(seat, command);
+    this.draft.changeManagers(seat, { kind: 'recover', ...this.draft.commandFor(instanceId, reason), nodeId: node.id, advertiseAddress: this.facts.addressOf(group.seat)! });
   }
 
   private alarm(instanceId: string, reason: string): void {
