@@ -3,7 +3,7 @@
  * A demotion is carried out later, and without a word when it cannot be, so that only the list tells.
  */
 import type { Clock } from '../protocol/clock';
-import type { SwarmNode } from '../protocol/swarm';
+import { isWorkingManager, quorumOf, type SwarmNode } from '../protocol/swarm';
 import type { Engine } from './engine';
 import { commitFence } from './fence';
 
@@ -26,10 +26,9 @@ export function removalStep(nodes: readonly SwarmNode[], nodeId: string): Remova
   // Who has no host name was never heard of: an engine that died while it joined.
   if (node.state !== 'down' && node.manager?.reachability !== 'unreachable' && node.hostname !== '') return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
   if (!node.manager) return { kind: 'remove' };
-  // The leader counts a member that is deaf among those that it reaches: only those with a session count here.
   const others = nodes.filter(({ id, manager }) => manager && id !== nodeId);
-  const working = others.filter(({ state, manager }) => state === 'ready' && manager!.reachability === 'reachable');
-  if (working.length < Math.floor(others.length / 2) + 1) return { kind: 'refuse', reason: `Without it, ${working.length} of ${others.length} managers would work: that is no quorum.` };
+  const working = others.filter(isWorkingManager);
+  if (working.length < quorumOf(others.length)) return { kind: 'refuse', reason: `Without it, ${working.length} of ${others.length} managers would work: that is no quorum.` };
   return { kind: 'demote' };
 }
 

@@ -20,6 +20,16 @@ export const nodeSchema = v.object({
 });
 export type SwarmNode = v.InferOutput<typeof nodeSchema>;
 
+/** A manager that the leader reaches, and that has a session with it. The leader counts a member that is deaf among those that it reaches. */
+export function isWorkingManager({ role, state, manager }: SwarmNode): boolean {
+  return role === 'manager' && state === 'ready' && manager?.reachability === 'reachable';
+}
+
+/** How many of so many members of raft are a quorum. */
+export function quorumOf(members: number): number {
+  return Math.floor(members / 2) + 1;
+}
+
 export const swarmReportSchema = v.object({
   swarmId: swarmIdSchema,
   /** The raft fence: `Cluster.Version.Index` after the leader committed its label. Only ever grows. */

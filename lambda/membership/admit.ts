@@ -11,8 +11,9 @@
  */
 import type { CommandOf } from '../../protocol/commands';
 import type { Membership } from '../../protocol/cluster';
+import { isWorkingManager, quorumOf } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { isWorking, LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
+import { LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
 import type { Instance, Observation } from './observation';
 
 /** From the launch of an instance until it is given up, if it has not become a Ready node by then. Shorter than the hook's heartbeat timeout. */
@@ -172,7 +173,7 @@ class Admission {
     const address = this.facts.addressOf(group.seat);
     const members = this.observed.nodes.flatMap(({ manager }) => manager ?? []);
     const reachable = members.filter(({ reachability }) => reachability === 'reachable');
-    return reachable.some((member) => memberAddress(member) === address) && reachable.length - 1 < Math.floor(members.length / 2) + 1;
+    return reachable.some((member) => memberAddress(member) === address) && reachable.length - 1 < quorumOf(members.length);
   }
 
   /** Who has never spoken and holds no volume has no part in any quorum: its user data failed, and waiting for it could last for ever. */
@@ -264,7 +265,7 @@ class Admission {
    */
   private managersSettled(): boolean {
     const { members, managersWithoutMembership: onTheWay } = this.facts;
-    const settled = members.length > 0 && members.every(isWorking);
+    const settled = members.length > 0 && members.every(isWorkingManager);
     return settled && (onTheWay.length === 0 || (onTheWay.every(neverSeen) && this.facts.everySeatIsKnown()));
   }
 

@@ -86,8 +86,3 @@ export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): s
 export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
 }
-
-/** A manager that the leader reaches, and that has a session with it. */
-export function isWorking({ role, state, manager }: SwarmNode): boolean {
-  return role === 'manager' && state === 'ready' && manager?.reachability === 'reachable';
-}

@@ -9,11 +9,10 @@ import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
-import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
+import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
 import type { Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
-import { isWorking } from './facts';
 import type { Group, Instance, Observation, Volume } from './observation';
 
 export interface Observer {
@@ -51,7 +50,7 @@ export async function observe(by: Observer): Promise<Observation> {
 
 /** Whether the leader's list shows a working manager for an instance that is admitted. */
 function worksAs(nodes: SwarmNode[], { instanceId, lifecycleState }: Instance): boolean {
-  return lifecycleState === 'InService' && nodes.some((node) => node.instanceId === instanceId && isWorking(node));
+  return lifecycleState === 'InService' && nodes.some((node) => node.instanceId === instanceId && isWorkingManager(node));
 }
 
 /** Everything in the cluster's own partition. */

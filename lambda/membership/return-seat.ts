@@ -11,9 +11,9 @@
  * Pure: reads what was observed, adds to the plan what to write.
  */
 import type { Membership } from '../../protocol/cluster';
-import type { SwarmNode } from '../../protocol/swarm';
+import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { isWorking, LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
+import { LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
 import type { Instance } from './observation';
 
 /** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
@@ -115,7 +115,7 @@ class ReturnOfSeat {
     if (this.now < expiresAt && instanceId === this.draft.observed.leader!.instanceId) return;
     if (!this.facts.quorumVisible) {
       if (this.now >= expiresAt + LEADER_STALE_MS) this.takeOut(change);
-    } else if (isWorking(node)) this.draft.endManagerChange('It came back meanwhile.');
+    } else if (isWorkingManager(node)) this.draft.endManagerChange('It came back meanwhile.');
     else this.remove(seat, nodeId!, 'It is still to be taken out of the swarm.');
   }
 

@@ -11,6 +11,7 @@ import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, LEASE_KEY, parseMailbox, P
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
 import type { SwarmTruth } from './docker/simulated-docker';
+import { quorumOf } from './docker/swarm-state';
 import type { SimulatedNode } from './node';
 
 type Item = Record<string, { S?: string; N?: string }>;
@@ -132,7 +133,7 @@ export class Invariants {
     // Before anybody was told of a swarm, it has one manager, and its volume goes to the successor.
     if (!this.epochs.has(LEADER_KEY) || !members.some(({ address, alive }) => alive && address === identity.address)) return;
     const reachable = members.filter(({ raftId, alive }) => alive || now - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS).length;
-    const quorum = Math.floor(members.length / 2) + 1;
+    const quorum = quorumOf(members.length);
     if (reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${identity.instanceId}, one of ${reachable} reachable of ${members.length} managers, was abandoned.`);
   }
 
@@ -151,7 +152,7 @@ export class Invariants {
     // Of two without a leader the second may leave: the first has all that there is.
     if (swarm.members.length === 2 && swarm.leader === undefined) return;
     const reachable = swarm.members.filter((one) => one.alive).length;
-    const quorum = Math.floor(swarm.members.length / 2) + 1;
+    const quorum = quorumOf(swarm.members.length);
     if (member.alive && reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${node.identity.instanceId}, one of ${reachable} reachable of ${swarm.members.length} managers, leaves the swarm.`);
   }
 

@@ -94,6 +94,7 @@ onLinux('a service whose condition is not met any more is not restarted', async 
   appendFileSync(condition, '');
   unit('conditional', [`ConditionPathExists=${condition}`], ['Restart=always', 'RestartSec=0.05'], 'exec sleep 1000');
   systemctl('start', 'conditional');
+  await until(() => starts('conditional') === 1);
   rmSync(condition);
   process.kill(Number(main('conditional')), 'SIGKILL');
   await until(() => systemctl('is-active', 'conditional').stdout === 'inactive\n');
