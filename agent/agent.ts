@@ -11,6 +11,7 @@ import type { Engine, EngineInfo } from './engine';
 import type { Host } from './host';
 import type { Identity } from './identity';
 import type { Inbox, Mailbox } from './mailbox';
+import { Orders } from './orders';
 import { nextStep, saysNothingOfItself, type Step } from './plan';
 import { Removal } from './removal';
 import { SwarmReporter } from './swarm-reporter';
@@ -62,6 +63,7 @@ export interface AgentParts {
 export class Agent {
   private readonly manager: boolean;
   private readonly swarmReporter: SwarmReporter;
+  private readonly orders: Orders;
   private inbox: Inbox = { leaving: false };
   private inboxReadAt = Number.NEGATIVE_INFINITY;
   private lastCommand: Report['lastCommand'];
@@ -85,6 +87,7 @@ export class Agent {
   constructor(private readonly parts: AgentParts) {
     this.manager = parts.config.role === 'manager';
     this.swarmReporter = new SwarmReporter(parts.engine, parts.mailbox, parts.clock);
+    this.orders = new Orders(parts.engine, parts.clock, parts.log);
   }
 
   /** Runs until the signal aborts. Never throws: what fails is logged and tried again. */
@@ -131,8 +134,9 @@ export class Agent {
       if (!(await this.reportSwarm(tokens))) return 0;
       this.watchNodes(signal);
     }
+    const ordered = leads && (await this.orders.next(await this.parts.mailbox.readOrders()));
     await this.heartbeat(info !== undefined);
-    this.settled = step.kind === 'rest' && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
+    this.settled = step.kind === 'rest' && !ordered && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
     if (!this.settled) return this.eagerPause(step.kind);
     return this.manager ? MANAGER_REST_MS : WORKER_REST_MS;
   }

@@ -46,7 +46,7 @@ export interface Engine {
   recoverSwarm(options: { advertiseAddress: string }): Promise<void>;
   /** @throws EngineError without force, when this node is a manager: it would leave its raft member behind */
   leaveSwarm(options: { force: boolean }): Promise<void>;
-  /** Managers only, as the next five. */
+  /** Managers only, as all that follow. */
   swarm(): Promise<SwarmState>;
   /** Commits labels through raft. @throws EngineError "update out of sequence" when the version is not the present one */
   labelSwarm(version: number, labels: Record<string, string>): Promise<void>;
@@ -56,6 +56,8 @@ export interface Engine {
   updateNode(nodeId: string, change: NodeChange): Promise<void>;
   /** Refused for every member of raft, and without `force` for a node that is not down. */
   removeNode(nodeId: string, options: { force: boolean }): Promise<void>;
+  /** How many tasks on each of these nodes have not come to their end, by node id. Of a node that is down they never do. */
+  unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>>;
   /** Calls back on every event of a node, until the signal aborts or the engine ends it. */
   watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void>;
 }

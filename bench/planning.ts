@@ -60,6 +60,8 @@ function observed(workerInstances: Instance[], change: Partial<Observation> = {}
     settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
     leader,
     nodes: managerNodes,
+    stacksLeaving: new Set(),
+    gone: new Set(),
     membership,
     instances: [...managers, ...workerInstances],
     volumes: seats.map(({ seat, volumeId }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),

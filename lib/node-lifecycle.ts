@@ -31,8 +31,7 @@ import {
   attachVolume,
   autoScalingRoleArn,
   autoScalingUsesKey,
-  nodeJoinStatements,
-  nodeLeaveStatements,
+  membershipStatements,
   nodeStatements,
   readStream,
   receiveMessages,
@@ -117,6 +116,7 @@ export class NodeLifecycle extends Construct {
   private readonly needed = new DependencyGroup();
   private readonly hookRole: iam.Role;
   private readonly join: ClusterFunction;
+  private readonly leave: ClusterFunction;
   private readonly seats: Seats = [];
 
   constructor(scope: Construct, id: string, props: NodeLifecycleProps) {
@@ -154,42 +154,36 @@ export class NodeLifecycle extends Construct {
       inlinePolicies: { Hooks: toPolicyDocument([sendMessages([this.joinQueue.queueArn, this.leaveQueue.queueArn])]) },
     });
 
-    const whereTheyMeet = {
+    // The same rules run in both, whichever of them is woken.
+    const ofMembership = {
       [env.cluster]: this.cluster,
       [env.tokenTable]: tokenTable.tableName,
       [env.reportTable]: reportTable.tableName,
       [env.managerRoleId]: this.managerRole.role.roleId,
       [env.workerRoleId]: this.workerRole.role.roleId,
+      // Seats are added after this construct is made.
+      [env.seats]: Lazy.string({ produce: () => stack.toJsonString(this.seats) }),
+      [env.swarmSettings]: stack.toJsonString(settings),
     };
+    const statements = [
+      ...membershipStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn }, this.cluster, place),
+      ...this.keyStatements,
+      ...(encryptionKey ? useKeyOfVolumes(encryptionKey.keyArn, place) : []),
+    ];
     this.join = new ClusterFunction(this, 'NodeJoin', {
       name: 'node-join',
       description: 'Brings launched instances into the swarm.',
-      environment: {
-        ...whereTheyMeet,
-        // Seats are added after this construct is made.
-        [env.seats]: Lazy.string({ produce: () => stack.toJsonString(this.seats) }),
-        [env.swarmSettings]: stack.toJsonString(settings),
-      },
-      statements: [
-        ...nodeJoinStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn }, this.cluster, place),
-        receiveMessages(this.joinQueue.queueArn),
-        readStream(reportTable.tableStreamArn!),
-        ...this.keyStatements,
-        ...(encryptionKey ? useKeyOfVolumes(encryptionKey.keyArn, place) : []),
-      ],
+      environment: ofMembership,
+      statements: [...statements, receiveMessages(this.joinQueue.queueArn), readStream(reportTable.tableStreamArn!)],
     });
-    const leave = new ClusterFunction(this, 'NodeLeave', {
+    this.leave = new ClusterFunction(this, 'NodeLeave', {
       name: 'node-leave',
       description: 'Takes leaving instances out of the swarm.',
-      environment: whereTheyMeet,
-      statements: [
-        ...nodeLeaveStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn }, this.cluster, place),
-        receiveMessages(this.leaveQueue.queueArn),
-        ...this.keyStatements,
-      ],
+      environment: ofMembership,
+      statements: [...statements, receiveMessages(this.leaveQueue.queueArn)],
     });
     this.nodeJoin = this.join.function;
-    this.nodeLeave = leave.function;
+    this.nodeLeave = this.leave.function;
 
     const sweep = new events.Rule(this, 'Sweep', {
       description: 'Looks at the whole cluster again.',
@@ -232,10 +226,11 @@ export class NodeLifecycle extends Construct {
     this.needed.add(...needed);
   }
 
-  /** Makes a seat known to node-join, and lets it attach the seat's volume. */
+  /** Makes a seat known to the functions, and lets them attach the seat's volume. */
   addSeat(seat: Seats[number]): void {
     this.seats.push(seat);
-    this.join.allow(attachVolume(seat.seat, seat.volumeId, placeOf(this)));
+    const statement = attachVolume(seat.seat, seat.volumeId, placeOf(this));
+    for (const membership of [this.join, this.leave]) membership.allow(statement);
   }
 
   /** The hooks of a group, for its own `LifecycleHookSpecificationList`: the first instances would miss hooks that are made after it. */

@@ -1,6 +1,7 @@
 /** The cluster's own records in the token table. Written and read by functions only. */
 import * as v from 'valibot';
 import { codec, instanceIdSchema, joinTokenSchema, swarmIdSchema, text, whole } from './body';
+import { MOST_ORDERS, orderSchema } from './orders';
 
 /**
  * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than it has (attribute `epoch`).
@@ -39,8 +40,12 @@ export const membershipSchema = v.object({
   admissions: v.record(instanceIdSchema, v.object({ group: text(255) })),
   /** Until when (milliseconds since 1970) instances that were late while no quorum reported are not given up. */
   extensions: v.optional(v.record(instanceIdSchema, whole), {}),
+  /** Instances that wait at their terminate hook: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
+  departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
+  /** What lies in the mailbox of the manager that is to carry it out. */
+  orders: v.optional(v.nullable(v.object({ instanceId: instanceIdSchema, orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)) })), null),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {} };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, departures: {}, orders: null };

@@ -13,9 +13,9 @@ export const environmentVariables = {
   /** Unique ids (`AROA...`) of the nodes' roles. All functions. */
   managerRoleId: 'MANAGER_ROLE_ID',
   workerRoleId: 'WORKER_ROLE_ID',
-  /** JSON of {@link seatsSchema}. node-join. */
+  /** JSON of {@link seatsSchema}. node-join and node-leave. */
   seats: 'SEATS',
-  /** JSON of {@link swarmSettingsSchema}. node-join. */
+  /** JSON of {@link swarmSettingsSchema}. node-join and node-leave. */
   swarmSettings: 'SWARM_SETTINGS',
   /** URL of node-join's queue: leader-token sends "look again" there. leader-token. */
   joinQueueUrl: 'JOIN_QUEUE_URL',

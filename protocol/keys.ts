@@ -21,6 +21,8 @@ export const NODES_KEY_PREFIX = 'nodes#';
 
 /** Token table, below a mailbox. */
 export const COMMANDS_KEY = 'commands';
+/** The leader's mailbox only. */
+export const ORDERS_KEY = 'orders';
 
 /** Report table, below a mailbox. */
 export const HEARTBEAT_KEY = 'heartbeat';

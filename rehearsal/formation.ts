@@ -23,6 +23,7 @@ import type { Deleted, Evidence, Formed, FormationOrder, Logs, Message, SwarmLis
 import { METADATA_ADDRESS } from './nodes/network';
 import { RealMachines } from './nodes/real-machines';
 import { run } from './nodes/shell';
+import { SCENARIOS, type Stage } from './scenarios';
 import { Timeline, type NodeTimeline } from './timeline';
 
 /** The region's network is its own: any port is free. */
@@ -76,6 +77,8 @@ export class Formation {
       await this.prepare();
       const formed = await this.form();
       this.tell({ kind: 'formed', formed, evidence: await Promise.race([this.evidence(), this.aborted]) });
+      const scenario = this.order.scenario === undefined ? undefined : SCENARIOS[this.order.scenario]!;
+      if (scenario) this.tell({ kind: 'played', moments: await this.watched(scenario.run(this.stage())) });
       this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));
@@ -120,18 +123,34 @@ export class Formation {
   }
 
   private async form(): Promise<Formed> {
+    const swarm = await this.watched(this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm()).then((whole) => this.wholeAfterKills(whole)));
+    return { nodes: this.timeline.rows(), swarm, formationMs: this.elapsed(), delayedMs: this.region.delayed() };
+  }
+
+  /** Does something while events and tables are watched for what the nodes' timelines tell. */
+  private async watched<T>(work: Promise<T>): Promise<T> {
     const unsubscribe = this.region.onEvent((event) => this.observe(event));
     const done = new AbortController();
     const watching = this.watchTables(done.signal);
     try {
-      const formed = this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm()).then((swarm) => this.wholeAfterKills(swarm));
-      const swarm = await Promise.race([formed, this.aborted, watching.then(() => this.aborted)]);
-      const formationMs = this.elapsed();
-      return { nodes: this.timeline.rows(), swarm, formationMs, delayedMs: this.region.delayed() };
+      return await Promise.race([work, this.aborted, watching.then(() => this.aborted)]);
     } finally {
       unsubscribe();
       done.abort();
     }
+  }
+
+  private stage(): Stage {
+    const { region, machines } = this;
+    const instances = (wanted: string) => this.timeline.rows().flatMap(({ role, instanceId }) => (role === wanted && machines.running().includes(instanceId) ? [instanceId] : []));
+    return { clock, region, machines, instances, whole: () => this.wholeAgain() };
+  }
+
+  /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */
+  private async wholeAgain(): Promise<SwarmListEntry[]> {
+    const full = () => this.region.groups().every(({ desired, instances }) => instances.length === desired && instances.every(({ state }) => state === 'InService'));
+    while (!full()) await clock.sleep(POLL_MS);
+    return this.wholeSwarm();
   }
 
   private async delete(): Promise<Deleted> {

@@ -16,6 +16,8 @@ export interface FormationOrder {
   awsStandIn: string;
   /** What is to die while the swarm forms. For tests. @default nothing */
   kills?: Kill[];
+  /** What happens to the swarm once it has formed: a name of `scenarios.ts`. @default nothing */
+  scenario?: string;
   /** By then the swarm is formed and deleted again, or the run has failed, in milliseconds. @default 10 minutes */
   deadlineMs?: number;
 }
@@ -41,6 +43,12 @@ export interface Formed {
   delayedMs: number;
 }
 
+/** Of a scenario: what came when, in milliseconds from what was done to the cluster. */
+export interface Moment {
+  what: string;
+  ms: number;
+}
+
 /** What must hold however the formation went. */
 export interface Evidence {
   /** Every id of a swarm that the functions' record of the leader ever gave. A swarm that was never published may have been left again, and made anew: nobody knew it. */
@@ -62,5 +70,6 @@ export type Logs = Record<string, string>;
 export type Message =
   | { kind: 'milestone'; node: NodeTimeline; milestone: Milestone | 'launched'; rows: NodeTimeline[]; atMs: number }
   | { kind: 'formed'; formed: Formed; evidence: Evidence }
+  | { kind: 'played'; moments: Moment[] }
   | { kind: 'deleted'; deleted: Deleted; logs: Logs }
   | { kind: 'failed'; error: string; rows: NodeTimeline[]; logs: Logs };

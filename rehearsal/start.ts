@@ -177,7 +177,7 @@ class Run {
     child.on('message', (message: Message) => {
       if (message.kind === 'milestone') this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
       else if (message.kind === 'formed') this.showFormed((formed = message.formed), 's');
-      else end = message;
+      else if (message.kind !== 'played') end = message;
     });
     await new Promise<void>((done) => child.once('close', () => done()));
     this.progress.erase();

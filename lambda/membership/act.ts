@@ -5,14 +5,16 @@ import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBC
 import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
-import { membershipCodec, type Membership } from '../../protocol/cluster';
+import { membershipCodec } from '../../protocol/cluster';
 import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
-import { LAUNCH_HOOK } from '../../protocol/hooks';
-import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
+import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
+import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, ORDERS_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
+import { ordersCodec } from '../../protocol/orders';
 import type { Log } from '../log';
 import { retryConflicts } from '../retry';
 import type { Effect, Plan } from './draft';
 import { leaseCondition, type Lease } from './lease';
+import { bury } from './tombstone';
 
 export interface Actor {
   clock: Clock;
@@ -22,20 +24,25 @@ export interface Actor {
   autoScaling: AutoScalingClient;
   cloudFormation: CloudFormationClient;
   tokenTable: string;
+  reportTable: string;
   roleIds: Record<'manager' | 'worker', string>;
 }
 
 /** Nothing was written: the lease is no longer ours (`lost`), or these instances are leaving and may not be commanded (`leaving`). */
 export type Written = 'written' | 'lost' | { leaving: string[] };
 
-/** Writes the membership record and the mailboxes, all or nothing. */
-export async function write(by: Actor, lease: Lease, membership: Membership, commands: Plan['commands']): Promise<Written> {
+/** Writes the membership record, the mailboxes and the orders, all or nothing. */
+export async function write(by: Actor, lease: Lease, { membership, commands, orders }: Pick<Plan, 'membership' | 'commands' | 'orders'>): Promise<Written> {
   try {
     const transaction = () =>
       new TransactWriteItemsCommand({
         TransactItems: [
           { ConditionCheck: { TableName: by.tokenTable, ...leaseCondition(lease) } },
           { Put: { TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: MEMBERSHIP_KEY, ...membershipCodec.encode(membership) }) } },
+          ...orders.map(({ instanceId, orders: list }) => {
+            const key = { [PARTITION_KEY]: mailbox(by.roleIds.manager, instanceId), [SORT_KEY]: ORDERS_KEY };
+            return list.length > 0 ? { Put: { TableName: by.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode({ orders: list }) }) } } : { Delete: { TableName: by.tokenTable, Key: marshall(key) } };
+          }),
           ...commands.map(({ instanceId, role, command }) => {
             const { v, body } = commandsCodec.encode({ command });
             return {
@@ -54,11 +61,20 @@ export async function write(by: Actor, lease: Lease, membership: Membership, com
         ],
       });
     await retryConflicts(by.clock, () => by.dynamodb.send(transaction()));
+    for (const { instanceId, orders: list } of orders) {
+      for (const kind of ['release', 'reap'] as const) {
+        const nodes = list.filter((order) => order.kind === kind).map(({ nodeId, instanceId: of }) => `${nodeId} (${of})`);
+        if (nodes.length > 0) by.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
+      }
+      if (list.length === 0) by.log('info', 'Its orders were erased.', { instanceId });
+    }
     for (const { instanceId, command, reason } of commands) by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', { instanceId, commandId: command?.id, reason });
     return 'written';
   } catch (error) {
     if (!(error instanceof TransactionCanceledException)) throw error;
-    const [ofLease, , ...ofCommands] = (error.CancellationReasons ?? []).map(({ Code }) => Code === 'ConditionalCheckFailed');
+    const failed = (error.CancellationReasons ?? []).map(({ Code }) => Code === 'ConditionalCheckFailed');
+    const ofLease = failed[0];
+    const ofCommands = failed.slice(2 + orders.length);
     if (ofLease) return 'lost';
     const leaving = commands.filter((_, n) => ofCommands[n]).map(({ instanceId }) => instanceId);
     if (leaving.length === 0) throw error;
@@ -84,8 +100,12 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
         break;
       case 'extend-hook':
         await by.autoScaling.send(
-          new RecordLifecycleActionHeartbeatCommand({ AutoScalingGroupName: effect.group, InstanceId: instanceId, LifecycleHookName: LAUNCH_HOOK }),
+          new RecordLifecycleActionHeartbeatCommand({ AutoScalingGroupName: effect.group, InstanceId: instanceId, LifecycleHookName: effect.hook }),
         );
+        break;
+      case 'let-go':
+        await bury(by, effect.role, instanceId);
+        await completeHook(by.autoScaling, instanceId, effect.group, TERMINATE_HOOK, 'CONTINUE');
         break;
     }
     by.log('info', `Done: ${effect.kind}.`, { instanceId, reason });

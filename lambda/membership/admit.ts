@@ -11,6 +11,7 @@
  */
 import type { CommandOf } from '../../protocol/commands';
 import type { Membership } from '../../protocol/cluster';
+import { LAUNCH_HOOK } from '../../protocol/hooks';
 import { isWorkingManager, quorumOf } from '../../protocol/swarm';
 import type { Draft } from './draft';
 import { LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
@@ -24,8 +25,8 @@ export const EXTENSION_MS = 5 * 60_000;
 export const WORKER_JOINS = 90;
 /** Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must not outgrow its bound. */
 const OPEN_ADMISSIONS = 200;
-/** Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record. */
-export const MAX_COMMANDS = 98;
+/** Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record, and two the orders of the former leader and of the present one. */
+export const MAX_COMMANDS = 96;
 /** What the volume is attached as. Nitro instances ignore the name and the agent finds the volume by its id. */
 export const VOLUME_DEVICE = '/dev/sdf';
 
@@ -149,7 +150,7 @@ class Admission {
         return;
       }
       this.membership.extensions[instanceId] = this.observed.now + EXTENSION_MS;
-      this.draft.effects.push({ kind: 'extend-hook', instanceId, group: group.name, reason: `${late}, but ${why}` });
+      this.draft.effects.push({ kind: 'extend-hook', instanceId, group: group.name, hook: LAUNCH_HOOK, reason: `${late}, but ${why}` });
     }
     if (report && group.role === 'manager') this.attachVolume(instance);
   }

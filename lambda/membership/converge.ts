@@ -50,8 +50,8 @@ export async function converge(by: Converger): Promise<void> {
 /** What a plan changed: nothing, something that is worth another look, or that the lease is no longer ours. */
 async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, plan: Plan, leaving: Set<string>): Promise<'none' | 'some' | 'lost'> {
   let changed = false;
-  if (plan.membership !== observed.membership || plan.commands.length > 0) {
-    const written = await write(by, lease, plan.membership, plan.commands);
+  if (plan.membership !== observed.membership || plan.commands.length > 0 || plan.orders.length > 0) {
+    const written = await write(by, lease, plan);
     if (written === 'lost') return 'lost';
     if (written !== 'written') {
       for (const instanceId of written.leaving) leaving.add(instanceId);
@@ -70,7 +70,7 @@ async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, 
   if (admitted.length > 0) {
     const settled: Membership = structuredClone(plan.membership);
     for (const instanceId of admitted) delete settled.admissions[instanceId];
-    if ((await write(by, lease, settled, [])) === 'lost') return 'lost';
+    if ((await write(by, lease, { membership: settled, commands: [], orders: [] })) === 'lost') return 'lost';
   }
   return changed || admitted.length > 0 ? 'some' : 'none';
 }

@@ -2,6 +2,8 @@
 import type { NodeRole } from '../../protocol/body';
 import type { Membership } from '../../protocol/cluster';
 import type { Command } from '../../protocol/commands';
+import { MOST_ORDERS, type Order } from '../../protocol/orders';
+import type { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import type { Observation } from './observation';
 
 /** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */
@@ -12,7 +14,9 @@ export type Effect = { instanceId: string; reason: string } & (
   /** Continue the launch hook, then tell the stack. */
   | { kind: 'admit'; group: string; stackId?: string; logicalId?: string }
   | { kind: 'abandon'; group: string }
-  | { kind: 'extend-hook'; group: string }
+  | { kind: 'extend-hook'; group: string; hook: typeof LAUNCH_HOOK | typeof TERMINATE_HOOK }
+  /** Complete the terminate hook, with a tombstone before it. */
+  | { kind: 'let-go'; group: string; role: NodeRole }
 );
 
 export interface Plan {
@@ -20,6 +24,8 @@ export interface Plan {
   membership: Membership;
   /** What to write into mailboxes: a command, or null to erase one. */
   commands: { instanceId: string; role: NodeRole; command: Command | null; reason: string }[];
+  /** Whose mailbox is to hold which orders, or none any more. */
+  orders: { instanceId: string; orders: Order[] }[];
   effects: Effect[];
   /** Nothing to do about it here, but somebody should know. */
   alarms: { instanceId: string; reason: string }[];
@@ -31,6 +37,7 @@ export class Draft {
   readonly membership: Membership;
   readonly effects: Effect[] = [];
   readonly alarms: Plan['alarms'] = [];
+  private readonly ordered: Order[] = [];
   /** One for each mailbox: a later one takes the place of an earlier one. */
   private readonly commands = new Map<string, Plan['commands'][number]>();
 
@@ -70,8 +77,25 @@ export class Draft {
     this.tell(managerChange.instanceId, 'manager', null, reason);
   }
 
+  /** For the leader, about another node. What does not fit has to wait. */
+  order(order: Order): void {
+    if (this.ordered.length < MOST_ORDERS) this.ordered.push(order);
+  }
+
+  /** The whole list goes to whoever leads now, and nobody else keeps one. */
+  private settleOrders(): Plan['orders'] {
+    const before = this.membership.orders;
+    const leader = this.observed.leader?.instanceId;
+    const orders = [...this.ordered].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+    this.membership.orders = leader !== undefined && orders.length > 0 ? { instanceId: leader, orders } : null;
+    const after = this.membership.orders;
+    if (JSON.stringify(before) === JSON.stringify(after)) return [];
+    return [...(before && before.instanceId !== after?.instanceId ? [{ instanceId: before.instanceId, orders: [] }] : []), ...(after ? [after] : [])];
+  }
+
   plan(): Plan {
+    const orders = this.settleOrders();
     const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
-    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], effects: this.effects, alarms: this.alarms };
+    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], orders, effects: this.effects, alarms: this.alarms };
   }
 }

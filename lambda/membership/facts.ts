@@ -10,14 +10,21 @@ export class Facts {
   readonly waiting: Instance[];
   /** Instances that are not on their way out, by id. */
   readonly present: ReadonlyMap<string, Instance>;
+  /** Those, and instances that wait at their terminate hook: they work still. */
+  private readonly here: ReadonlySet<string>;
   readonly quorumVisible: boolean;
   private readonly nodes: ReadonlyMap<string, SwarmNode>;
 
   constructor(private readonly observed: Observation) {
     this.waiting = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
     this.present = new Map(observed.instances.filter(({ lifecycleState }) => /^(Pending|InService)/.test(lifecycleState)).map((instance) => [instance.instanceId, instance]));
+    this.here = new Set([...this.present.keys(), ...observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait').map(({ instanceId }) => instanceId)]);
     this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
+  }
+
+  isHere(instanceId: string): boolean {
+    return this.here.has(instanceId);
   }
 
   isConfigured(seat: number): boolean {
@@ -49,6 +56,13 @@ export class Facts {
     const node = this.nodes.get(nodeId);
     const ready = node?.instanceId === instanceId && node.role === group.role && node.state === 'ready' && (group.role === 'worker' || node.manager?.reachability === 'reachable');
     return ready ? node : undefined;
+  }
+
+  /**
+   * The workers that this instance is, by their own label. It can be false, so that a worker which claims to be another one shares that one's fate; no other node does.
+   */
+  workersOf(instanceId: string): SwarmNode[] {
+    return this.observed.nodes.filter((node) => node.instanceId === instanceId && isWorkerOnly(node));
   }
 
   /** Members of raft, by the leader's list. */
@@ -86,3 +100,12 @@ export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): s
 export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
 }
+
+/** Workers that are down, and whose instance is in none of the cluster's groups any more. */
+export function lostWorkers(nodes: SwarmNode[], instances: Instance[]): { nodeId: string; instanceId: string }[] {
+  const members = new Set(instances.map(({ instanceId }) => instanceId));
+  return nodes.flatMap((node) => (isWorkerOnly(node) && node.state === 'down' && node.instanceId !== undefined && !members.has(node.instanceId) ? [{ nodeId: node.id, instanceId: node.instanceId }] : []));
+}
+
+/** Neither a manager nor on the way to be one, nor one that is to leave raft still. */
+const isWorkerOnly = ({ role, manager }: SwarmNode) => role === 'worker' && !manager;

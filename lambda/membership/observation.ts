@@ -15,6 +15,10 @@ export interface Observation {
   nodes: SwarmNode[];
   membership: Membership;
   instances: Instance[];
+  /** Stacks that are being deleted, or whose creation is rolled back. Asked for while instances wait at their terminate hook. */
+  stacksLeaving: ReadonlySet<string>;
+  /** Instances that leave, or whose nodes are down, of which EC2 says that they have ended, or does not know them any more. */
+  gone: ReadonlySet<string>;
   volumes: Volume[];
 }
 

@@ -1,9 +1,14 @@
-/** Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait or managers do not work, of their instances, volumes and reports. */
+/**
+ * Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
+ */
 import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
+import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DescribeInstancesCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
+import * as v from 'valibot';
 import type { Clock } from '../../protocol/clock';
+import { instanceIdSchema } from '../../protocol/body';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
@@ -13,7 +18,14 @@ import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../proto
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
 import type { Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
+import { describeError } from './act';
+import { lostWorkers } from './facts';
 import type { Group, Instance, Observation, Volume } from './observation';
+
+/** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
+const MOST_ASKED = 200;
+/** And one by one: only those of which EC2 did not speak. */
+const MOST_ASKED_ALONE = 10;
 
 export interface Observer {
   clock: Clock;
@@ -21,6 +33,7 @@ export interface Observer {
   dynamodb: DynamoDBClient;
   ec2: EC2Client;
   autoScaling: AutoScalingClient;
+  cloudFormation: CloudFormationClient;
   cluster: string;
   tokenTable: string;
   reportTable: string;
@@ -36,16 +49,18 @@ export async function observe(by: Observer): Promise<Observation> {
   const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && /^(Pending:Wait|InService)$/.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
   const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (lifecycleState === 'InService' && group.role === 'manager')) : waiting;
-  const [ec2, reports, volumes] = await Promise.all([
+  const [ec2, reports, volumes, stacksLeaving, gone] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
     managersLookedAt ? describeVolumes(by) : [],
+    leavingStacks(by, instances),
+    goneInstances(by, [...instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait'), ...lostWorkers(records.nodes, instances)].map(({ instanceId }) => instanceId)),
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
     instance.report = believable(by, instance, reports.get(instance.instanceId));
   }
-  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes };
+  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes, stacksLeaving, gone };
 }
 
 /** Whether the leader's list shows a working manager for an instance that is admitted. */
@@ -116,6 +131,47 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
     next = page.NextToken;
   } while (next);
   return found;
+}
+
+/** Stacks that go as a whole, of those whose instances wait at their terminate hook. */
+async function leavingStacks(by: Observer, instances: Instance[]): Promise<Set<string>> {
+  const stackIds = new Set(instances.flatMap(({ lifecycleState, group }) => (lifecycleState === 'Terminating:Wait' && group.stack ? [group.stack.stackId] : [])));
+  const leaving = new Set<string>();
+  for (const stackId of stackIds) {
+    const { Stacks = [] } = await by.cloudFormation.send(new DescribeStacksCommand({ StackName: stackId }));
+    // A creation that is rolled back goes as a whole; an update's is `UPDATE_ROLLBACK_...`. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources-status-codes
+    if (Stacks.some(({ StackStatus }) => /^(DELETE|ROLLBACK)_/.test(StackStatus ?? ''))) leaving.add(stackId);
+  }
+  return leaving;
+}
+
+/**
+ * Those of which EC2 says that they have ended, or that it does not know them. An answer that merely lacks one, or an error of another kind, says nothing: each is asked for by its own id then. What could not be asked
+ * now is asked by a later look.
+ */
+async function goneInstances(by: Observer, instanceIds: string[]): Promise<Set<string>> {
+  const gone = new Set<string>();
+  const unknown = new Set(instanceIds.filter((id) => v.is(instanceIdSchema, id)).slice(0, MOST_ASKED));
+  if (unknown.size === 0) return gone;
+  const { Reservations = [] } = await by.ec2.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: [...unknown] }] }));
+  for (const { InstanceId, State } of Reservations.flatMap(({ Instances }) => Instances ?? [])) {
+    unknown.delete(InstanceId!);
+    if (State?.Name === 'terminated' || State?.Name === 'shutting-down') gone.add(InstanceId!);
+  }
+  for (const instanceId of [...unknown].slice(0, MOST_ASKED_ALONE)) if (await isUnknown(by, instanceId)) gone.add(instanceId);
+  return gone;
+}
+
+async function isUnknown(by: Observer, instanceId: string): Promise<boolean> {
+  try {
+    await by.ec2.send(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
+    return false;
+  } catch (error) {
+    if (error instanceof Error && error.name === 'InvalidInstanceID.NotFound') return true;
+    // The id is a node's own label, which nobody has checked.
+    by.log('warn', 'EC2 did not say whether an instance is there.', { instanceId, error: describeError(error) });
+    return false;
+  }
 }
 
 async function describeVolumes(by: Observer): Promise<Volume[]> {

@@ -3,12 +3,16 @@ import { admit } from './admit';
 import { Draft, type Plan } from './draft';
 import { Facts } from './facts';
 import type { Observation } from './observation';
+import { reap } from './reap';
+import { release } from './release';
 import { returnSeat } from './return-seat';
 
 export function plan(observed: Observation, newId: () => string): Plan {
   const draft = new Draft(observed, newId);
   const facts = new Facts(observed);
   returnSeat(draft, facts);
+  release(draft, facts);
+  reap(draft);
   admit(draft, facts);
   return draft.plan();
 }

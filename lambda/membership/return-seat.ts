@@ -164,7 +164,7 @@ class ReturnOfSeat {
 
   private remove(seat: number, nodeId: string, reason: string): void {
     const { instanceId } = this.draft.observed.leader!;
-    if (!this.facts.present.has(instanceId)) return;
+    if (!this.facts.isHere(instanceId)) return;
     this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is taken out of the swarm. ${reason}`);
     this.draft.changeManagers(seat, { kind: 'remove', ...this.draft.commandFor(instanceId, reason), nodeId });
   }

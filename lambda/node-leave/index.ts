@@ -1,14 +1,16 @@
 /**
- * node-leave: lets go of instances that Auto Scaling terminates.
+ * node-leave: takes instances that Auto Scaling terminates out of the swarm.
  *
- * Life cycle: woken by its queue (terminate hooks, spot and rebalance notices, the sweep each minute). Every instance whose terminate hook waits gets a tombstone, so that it never
- * joins any more, and its hook is completed. Both may be done again and change nothing else, so it needs no lease.
+ * Life cycle: woken by its queue (terminate hooks, spot and rebalance notices, the sweep each minute). Every worker whose terminate hook waits gets a tombstone at once, whoever holds the lease, so that it
+ * never joins any more. The rest is the same as in node-join: under the lease, all rules in turn; `release` and `reap` are those about leaving.
  *
  * Traps: the message of a hook may come twice or never; a hook may be completed already; node-join may be about to command the very instance (the tombstone comes first or
  * its command is refused).
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { EC2Client } from '@aws-sdk/client-ec2';
 import { systemClock } from '../../protocol/clock';
 import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
 import { jsonLog } from '../log';
@@ -19,5 +21,7 @@ export const handler = nodeLeave({
   log: jsonLog(systemClock),
   variables: process.env,
   dynamodb: new DynamoDBClient({ maxAttempts }),
+  ec2: new EC2Client({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
+  cloudFormation: new CloudFormationClient({ maxAttempts }),
 });

@@ -46,7 +46,7 @@ export const TERMINATE_HEARTBEAT = { manager: 3600, worker: 900 };
 export const FUNCTIONS = {
   'leader-token': { timeout: 30, memory: 256 },
   'node-join': { timeout: 60, memory: 512 },
-  'node-leave': { timeout: 60, memory: 256 },
+  'node-leave': { timeout: 60, memory: 512 },
 } as const;
 export type FunctionName = keyof typeof FUNCTIONS;
 

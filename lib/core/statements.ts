@@ -51,9 +51,11 @@ export function leaderTokenStatements(arns: { tokenTable: string; reportTable: s
   ];
 }
 
-export function nodeJoinStatements(arns: { tokenTable: string; reportTable: string }, cluster: string, place: Place): Statement[] {
+/** What node-join and node-leave may do: they run the same rules. */
+export function membershipStatements(arns: { tokenTable: string; reportTable: string }, cluster: string, place: Place): Statement[] {
   return [
     { sid: 'ReadReports', actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'], resources: [arns.reportTable] },
+    { sid: 'CloseReports', actions: ['dynamodb:PutItem'], resources: [arns.reportTable] },
     {
       sid: 'WriteCommands',
       actions: ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem'],
@@ -69,20 +71,13 @@ export function nodeJoinStatements(arns: { tokenTable: string; reportTable: stri
     },
     ...completeHooks(cluster, place),
     { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
+    { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
   ];
 }
 
 /** The other half of attaching a volume: the volume itself. */
 export function attachVolume(seat: number, volumeId: string, place: Place): Statement {
   return { sid: `AttachVolumeOfSeat${seat}`, actions: ['ec2:AttachVolume'], resources: [`arn:${place.partition}:ec2:${place.region}:${place.account}:volume/${volumeId}`] };
-}
-
-export function nodeLeaveStatements(arns: { tokenTable: string; reportTable: string }, cluster: string, place: Place): Statement[] {
-  return [
-    { sid: 'SetTombstones', actions: ['dynamodb:UpdateItem'], resources: [arns.tokenTable] },
-    { sid: 'CloseReports', actions: ['dynamodb:PutItem'], resources: [arns.reportTable] },
-    ...completeHooks(cluster, place),
-  ];
 }
 
 /**

@@ -9,6 +9,9 @@ import { SimulatedFunctions } from './functions';
 import { SimulatedMachines } from './machines';
 import type { SimulatedNode } from './node';
 
+/** What Docker gives a task to stop before it kills it. https://docs.docker.com/reference/cli/docker/service/create/#options */
+const STOP_GRACE_MS = 10_000;
+
 export interface ClusterOptions {
   /** Decides every random number and identifier. */
   seed: number;
@@ -20,6 +23,8 @@ export interface ClusterOptions {
   tamper?(service: string, action: string, input: Record<string, any>): Record<string, any>;
   /** Switches off the raft fence: the version index of a manager grows without being committed. */
   withoutRaftFence?: boolean;
+  /** The function of this name (`node-join`, ...) gets no event at all. */
+  deaf?: string;
   /** Gets every event that a function is given. */
   onEvent?(functionName: string, event: unknown): void;
   /** Gets every line that a node or a function logs. */
@@ -48,6 +53,7 @@ export class SimulatedCluster {
       if (!faults.happens('kill-engine')) return;
       for (const node of this.machines.nodes.values()) if (node.daemon === daemon) node.killEngine();
     });
+    this.docker.tasksEndMs = STOP_GRACE_MS;
     this.link = new AwsLink(clock, faults, ({ service, action, input, accessKeyId }) => this.region.call({ service, action, input: tamper ? tamper(service, action, input) : input, accessKeyId }));
     this.machines = new SimulatedMachines({
       clock,
@@ -62,7 +68,7 @@ export class SimulatedCluster {
       onEffect: options.onEffect,
       withoutRaftFence: options.withoutRaftFence ?? false,
     });
-    const functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, onEvent: options.onEvent, onLog });
+    const functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, deaf: options.deaf, onEvent: options.onEvent, onLog });
     this.region = new EmulatedRegion({ clock, machines: this.machines, functions, delays: options.delays });
   }
 

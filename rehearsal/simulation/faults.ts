@@ -76,9 +76,13 @@ export class Faults {
     this.kinds = new Set(kinds);
   }
 
-  /** From now on nothing goes wrong any more. */
+  /** From now on nothing goes wrong any more, or again. */
   stop(): void {
     this.over = true;
+  }
+
+  goOn(): void {
+    this.over = false;
   }
 
   get stopped(): boolean {

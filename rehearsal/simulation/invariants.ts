@@ -8,6 +8,7 @@ import { leaderCodec } from '../../protocol/cluster';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { plainAttributes } from '../../protocol/items';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, LEASE_KEY, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
+import { ROLE_TAG } from '../../protocol/tags';
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
 import type { SwarmTruth } from './docker/simulated-docker';
@@ -20,6 +21,8 @@ type Item = Record<string, { S?: string; N?: string }>;
 const TOKEN = /SWMTKN-\d/;
 /** How long the swarm may be without a leader that anybody could hear of before it counts as lost: an election takes 20 s, a report 30 s. */
 const QUORUM_UNHEARD_MS = 90_000;
+/** How long the last managers of a swarm that is not complete have to wait for others. Functions see the hook later than it begins. */
+const SHORT_MS = 5 * 60_000;
 /** A node that was Ready when somebody saw it may have gone since: so long ago it was seen. */
 const SEEN_MS = 60_000;
 
@@ -28,6 +31,11 @@ export class Invariants {
   private readonly epochs = new Map<string, number>();
   /** When the terminate hooks of instances were completed. */
   private readonly leavingSince = new Map<string, number>();
+  /** When instances began to wait at their terminate hooks. */
+  private readonly endsSince = new Map<string, number>();
+  /** Managers that were let go, by address. */
+  private readonly letGo = new Map<string, string>();
+  private wholeStackGoes = false;
   private readonly readyAt = new Map<string, number>();
   private lastQuorum: number | undefined;
   /** When members of raft ran last. */
@@ -92,12 +100,14 @@ export class Invariants {
 
   private onAwsEvent({ source, what, subject, detail }: AwsEvent): void {
     if (source === 'iam' && what === 'denied' && !this.cameTooLate(detail)) this.breach(0, `${detail.principal} was denied ${detail.action} on ${detail.resource}.`);
+    if (source === 'cloudformation' && detail.type === 'AWS::CloudFormation::Stack' && /^(rollback|delete)/.test(what)) this.wholeStackGoes = true;
+    if (source === 'autoscaling' && what === 'terminating-wait') this.endsSince.set(subject, this.truth.clock.now());
     if (source !== 'autoscaling' || what !== 'hook-completed') return;
     const { hook, result } = detail as { hook: string; result: string };
     const once = `${subject} ${hook}`;
     if (this.completed.has(once)) this.breach(8, `The ${hook} hook of ${subject} was completed twice.`);
     this.completed.add(once);
-    if (hook === TERMINATE_HOOK) this.leavingSince.set(subject, this.truth.clock.now());
+    if (hook === TERMINATE_HOOK) this.afterLetGo(subject);
     if (hook === LAUNCH_HOOK && result === 'CONTINUE') this.afterContinue(subject);
     if (hook === LAUNCH_HOOK && result === 'ABANDON') this.afterAbandon(subject);
   }
@@ -120,21 +130,40 @@ export class Invariants {
     const node = this.truth.machines.nodes.get(instanceId);
     const swarm = this.truth.docker.swarms()[0];
     if (swarm === undefined || node?.role !== 'manager') return;
-    this.checkQuorumWithout(node, swarm);
+    this.checkQuorumWithout(node, swarm, 'abandoned');
     const lost = this.lastQuorum !== undefined && this.truth.clock.now() - this.lastQuorum > QUORUM_UNHEARD_MS;
     const identity = node.attachedVolume === undefined ? undefined : this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
     // What counts is who it is, by its volume: a successor that never got that far has the address, and nothing else.
     if (lost && swarm.members.some(({ nodeId }) => nodeId === identity)) this.breach(8, `${instanceId}, a member of raft, was abandoned while the swarm had no quorum.`);
   }
 
-  /** Who decided knew the swarm as it was some time ago: a member that was lost since counts as there. */
-  private checkQuorumWithout({ identity }: SimulatedNode, { members }: SwarmTruth): void {
+  private afterLetGo(instanceId: string): void {
+    const node = this.truth.machines.nodes.get(instanceId);
+    const swarm = this.truth.docker.swarms()[0];
+    // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
+    // With fewer managers than seats it may have waited for others in vain.
+    const seats = this.truth.region.groups().filter(({ tags }) => tags[ROLE_TAG] === 'manager').length;
+    const short = swarm && swarm.members.length < seats && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
+    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !short) this.checkQuorumWithout(node, swarm, 'let go');
+    if (node?.role === 'manager') this.letGo.set(node.identity.address, instanceId);
+    this.leavingSince.set(instanceId, this.truth.clock.now());
+  }
+
+  /** Who decided knew the swarm as it was some time ago: a member that was lost since counts as there. One that was let go before does not. */
+  private checkQuorumWithout({ identity }: SimulatedNode, { members }: SwarmTruth, how: string): void {
     const now = this.truth.clock.now();
     // Before anybody was told of a swarm, it has one manager, and its volume goes to the successor.
     if (!this.epochs.has(LEADER_KEY) || !members.some(({ address, alive }) => alive && address === identity.address)) return;
-    const reachable = members.filter(({ raftId, alive }) => alive || now - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS).length;
+    const reachable = members.filter(({ raftId, address, alive }) => (alive || now - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS) && !this.wasLetGo(address)).length;
     const quorum = quorumOf(members.length);
-    if (reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${identity.instanceId}, one of ${reachable} reachable of ${members.length} managers, was abandoned.`);
+    if (reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${identity.instanceId}, one of ${reachable} reachable of ${members.length} managers, was ${how}.`);
+  }
+
+  /** And its successor is not there yet. */
+  private wasLetGo(address: string): boolean {
+    const holder = [...this.truth.machines.nodes.values()].find(({ identity }) => identity.address === address)?.identity.instanceId;
+    const last = this.letGo.get(address);
+    return last !== undefined && (holder === undefined || holder === last);
   }
 
   /** A member whose identity is on no volume any more is dead for good. */

@@ -11,7 +11,7 @@ import { systemClock } from '../../protocol/clock';
 import { FAULT_KINDS, type FaultKind } from './faults';
 import { Assemblies, setupOf, type Assembly } from './setup';
 import { failed, replayCommand, runOf, shrink, type Run } from './shrink';
-import { simulate, type SimulationResult } from './simulation';
+import { simulate, type Act, type SimulationResult } from './simulation';
 import { Tally } from './tally';
 
 const ROOT = resolve(__dirname, '../..');
@@ -22,12 +22,13 @@ const FULL = 2_000;
 /** How many failing seeds are made smaller: each takes some dozens of runs. */
 const SHRUNK = 3;
 
-const USAGE = `Usage: npm run simulate -- [--seeds N] [--from S] [--jobs N]
-       npm run simulate -- --seed S [--trace] [--managers N] [--workers N] [--unchained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
+const USAGE = `Usage: npm run simulate -- [--healing] [--seeds N] [--from S] [--jobs N]
+       npm run simulate -- --seed S [--healing] [--trace] [--managers N] [--workers N] [--unchained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
 
-Forms clusters on simulated engines in virtual time, while things go wrong by a seed. Ends with 1 when a seed breaks an invariant or does not become whole in time, or when, with
+Forms clusters on simulated engines in virtual time, while things go wrong by a seed, or, with --healing, only after they have formed. Ends with 1 when a seed breaks an invariant or does not become whole in time, or when, with
 ${FULL} seeds or more, a fault never happened or an action was never taken.
 
+  --healing        things go wrong when the cluster has formed, not while it does
   --seeds N        how many clusters, from seed S (--from, by default 1) upwards; by default ${DEFAULT_SEEDS}
   --jobs N         on how many processes; by default on all processors
   --seed S         one cluster; prints what happened as JSON
@@ -53,8 +54,9 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
   process.once('exit', () => rmSync(temporary, { recursive: true, force: true }));
   const assemblies = new Assemblies(ROOT, temporary);
+  const act = values.healing ? 'healing' : 'forming';
   if (values.seed !== undefined) return one(overridden(values), assemblies, values.trace === true);
-  return many(whole('from', values.from ?? '1'), whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)), whole('jobs', values.jobs ?? String(availableParallelism())), assemblies);
+  return many(act, whole('from', values.from ?? '1'), whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)), whole('jobs', values.jobs ?? String(availableParallelism())), assemblies);
 }
 
 const OF_MANY = ['seeds', 'from', 'jobs'] as const;
@@ -66,6 +68,7 @@ function readArguments() {
     const { values } = parseArgs({
       options: {
         help: { type: 'boolean' },
+        healing: { type: 'boolean' },
         seeds: { type: 'string' },
         from: { type: 'string' },
         seed: { type: 'string' },
@@ -97,7 +100,7 @@ function overridden(values: Record<string, string | boolean | undefined>): Run {
     workers: text('workers') === undefined ? own.workers : whole('workers', text('workers')!),
     chained: text('managers') === undefined && values.unchained === undefined ? own.chained : !values.unchained,
   };
-  const run = runOf(seed, setup);
+  const run = runOf(seed, values.healing ? 'healing' : 'forming', setup);
   if (text('faults') !== undefined) run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);
   for (const limit of text('limits')?.split(',') ?? []) {
     const [kind, most] = limit.split('=');
@@ -118,8 +121,8 @@ function whole(name: string, text: string): number {
   return Number(text);
 }
 
-function optionsOf({ seed, faults, limits, faultsEndMs }: Run, assembly: Assembly) {
-  return { seed, assembly, bundles: BUNDLES, faults, limits, faultsEndMs };
+function optionsOf({ seed, act, faults, limits, faultsEndMs }: Run, assembly: Assembly) {
+  return { seed, act, assembly, bundles: BUNDLES, faults, limits, faultsEndMs };
 }
 
 async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<number> {
@@ -129,9 +132,9 @@ async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<nu
   return failed(result) ? 1 : 0;
 }
 
-async function many(from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
+async function many(act: Act, from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
   const started = systemClock.now();
-  const tally = new Tally();
+  const tally = new Tally(act);
   const failures: { run: Run; result: SimulationResult }[] = [];
   let next = from;
   const workers = Array.from({ length: Math.max(1, Math.min(jobs, count)) }, () => fork(__filename, ['--worker']));
@@ -140,7 +143,7 @@ async function many(from: number, count: number, jobs: number, assemblies: Assem
       workers.map(async (worker) => {
         while (next < from + count) {
           const seed = next++;
-          const run = runOf(seed, setupOf(seed));
+          const run = runOf(seed, act, setupOf(seed));
           const result = await ask(worker, { run, assembly: await assemblies.of(run.setup) });
           tally.add(result);
           if (failed(result)) {

@@ -1,19 +1,20 @@
 /** Makes a failing run smaller while it goes on failing: fewer kinds of fault, fewer of each, a shorter time, a smaller cluster. */
 import { FAULT_KINDS, type FaultKind } from './faults';
 import type { Setup } from './setup';
-import { faultsOf, type SimulationResult } from './simulation';
+import { faultsOf, type Act, type SimulationResult } from './simulation';
 
 export interface Run {
   seed: number;
+  act: Act;
   setup: Setup;
   faults: FaultKind[];
   limits: Partial<Record<FaultKind, number>>;
   faultsEndMs: number;
 }
 
-export function runOf(seed: number, setup: Setup): Run {
+export function runOf(seed: number, act: Act, setup: Setup): Run {
   const { kinds, endMs } = faultsOf(seed);
-  return { seed, setup, faults: kinds, limits: {}, faultsEndMs: endMs };
+  return { seed, act, setup, faults: kinds, limits: {}, faultsEndMs: endMs };
 }
 
 export const failed = ({ breaches, unfinished }: SimulationResult) => breaches.length > 0 || unfinished.length > 0;
@@ -46,10 +47,10 @@ export async function shrink(run: Run, attempt: (run: Run) => Promise<Simulation
 }
 
 /** The command that runs it again. */
-export function replayCommand({ seed, setup, faults, limits, faultsEndMs }: Run): string {
+export function replayCommand({ seed, act, setup, faults, limits, faultsEndMs }: Run): string {
   const limited = Object.entries(limits).map(([kind, most]) => `${kind}=${most}`);
   return [
-    `npm run simulate -- --seed ${seed} --managers ${setup.managers} --workers ${setup.workers}${setup.chained ? '' : ' --unchained'}`,
+    `npm run simulate -- --seed ${seed}${act === 'healing' ? ' --healing' : ''} --managers ${setup.managers} --workers ${setup.workers}${setup.chained ? '' : ' --unchained'}`,
     `--faults ${faults.join(',') || 'none'}`,
     ...(limited.length > 0 ? [`--limits ${limited.join(',')}`] : []),
     `--faults-end ${faultsEndMs} --trace`,

@@ -1,5 +1,5 @@
 /**
- * A cluster forms, from a seed: for a while things go wrong; then they stop, and it has to become whole within a bound. What must never happen is checked after every step.
+ * A cluster forms, from a seed, or has formed: for a while things go wrong; then they stop, and it has to become whole within a bound. What must never happen is checked after every step.
  */
 import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { encodeSwarmReport } from '../../protocol/swarm';
@@ -17,9 +17,14 @@ const STAYS_MS = 60_000;
 /** How often it is looked whether it is whole. */
 const STEP_MS = 1_000;
 
+/** What a cluster is doing when things begin to go wrong: forming, from nothing; or what it does once it has formed, in peace. */
+export type Act = 'forming' | 'healing';
+
 export interface SimulationOptions extends Pick<ClusterOptions, 'seed' | 'bundles' | 'tamper' | 'withoutRaftFence'> {
   /** A cloud assembly and the stack in it that is created. */
   assembly: { folder: string; stackName: string };
+  /** @default 'forming' */
+  act?: Act;
   /** @default - some of all kinds, by the seed */
   faults?: readonly FaultKind[];
   /** The most of each kind. */
@@ -29,7 +34,7 @@ export interface SimulationOptions extends Pick<ClusterOptions, 'seed' | 'bundle
   /** Other intervals than the usual, for faults that come by the minute: their average, in milliseconds. */
   intervalsMs?: Partial<Record<FaultKind, number>>;
   /**
-   * Milliseconds from the start until faults stop.
+   * Milliseconds from the first moment in which something may go wrong until faults stop.
    * @default - from half a minute to a few minutes, by the seed
    */
   faultsEndMs?: number;
@@ -44,7 +49,7 @@ export interface SimulationResult {
   unfinished: string[];
   /** Whether the stack was created, and not rolled back. */
   formed: boolean;
-  /** Virtual milliseconds: from the start to whole, and from the end of the faults to whole. */
+  /** Virtual milliseconds: from the start of the faults to whole, and from the end of the faults to whole. */
   formedMs: number;
   convergedMs: number;
   virtualMs: number;
@@ -73,7 +78,9 @@ const LOGGED: [string, string][] = [
   ['function: command erased', '"Its command was erased.'],
   ['function: published', '"Published.'],
   ['function: refused', '"Refused.'],
-  ['function: terminate hook completed', '"Terminate hook completed.'],
+  ['function: let-go', '"Done: let-go.'],
+  ['function: ordered to release', '"Ordered to release.'],
+  ['function: ordered to reap', '"Ordered to reap.'],
 ];
 
 /** What may go wrong by this seed. */
@@ -93,6 +100,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 class Simulation {
   private readonly faults: Faults;
   private readonly endMs: number;
+  /** When things begin to go wrong. */
+  private begun: number;
   private readonly cluster: SimulatedCluster;
   private readonly invariants: Invariants;
   private readonly actions = new Map<string, number>();
@@ -121,7 +130,7 @@ class Simulation {
       },
     });
     const { region, docker, link, clock } = this.cluster;
-    this.started = clock.now();
+    this.started = this.begun = clock.now();
     this.invariants = new Invariants(this.cluster);
     link.onCall((call) => this.onCall(call));
     region.onEvent(({ source, what, subject, detail }) => this.trace(`${source} ${what} ${subject} ${JSON.stringify(detail)}`));
@@ -134,6 +143,7 @@ class Simulation {
       () => (this.stack = 'created'),
       (error: Error) => (this.stack = error),
     );
+    if (this.options.act === 'healing') await this.formInPeace();
     this.scheduleFaults();
     while (this.elapsed() < this.endMs && !this.broken()) await this.step(Math.min(STEP_MS, this.endMs - this.elapsed()));
     this.stopFaults();
@@ -153,12 +163,27 @@ class Simulation {
     };
   }
 
+  private async formInPeace(): Promise<void> {
+    this.faults.stop();
+    for (let left = this.unfinished(); left.length > 0; left = this.unfinished()) {
+      if (this.elapsed() >= CONVERGENCE_MS) throw new Error(`It did not form though nothing went wrong: ${left.join(' ')}`);
+      await this.step(STEP_MS);
+    }
+    this.trace('It has formed. Now things go wrong.');
+    this.faults.goOn();
+    this.begun = this.cluster.clock.now();
+  }
+
+  private unfinished(): string[] {
+    return unfinished({ stack: this.stack, ...this.cluster });
+  }
+
   /** Until the cluster is whole and stays so, or the bound is reached. */
   private async converge(): Promise<{ left: string[]; wholeMs: number }> {
     const end = this.elapsed() + CONVERGENCE_MS;
     let wholeMs: number | undefined;
     for (;;) {
-      const left = unfinished({ stack: this.stack, ...this.cluster });
+      const left = this.unfinished();
       if (left.length > 0) wholeMs = undefined;
       else wholeMs ??= this.elapsed();
       const stayed = wholeMs !== undefined && this.elapsed() - wholeMs >= STAYS_MS;
@@ -173,7 +198,7 @@ class Simulation {
   }
 
   private elapsed(): number {
-    return this.cluster.clock.now() - this.started;
+    return this.cluster.clock.now() - this.begun;
   }
 
   private broken(): boolean {

@@ -38,6 +38,10 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
       if (nodes !== 1) missing.push(`${instanceId} is ${nodes} Ready nodes of the swarm.`);
     }
   }
+  const present = new Set(groups.flatMap(({ instances }) => instances.map(({ instanceId }) => instanceId)));
+  for (const { instanceId, role, state } of swarm.nodes) {
+    if (role === 'worker' && !present.has(instanceId!)) missing.push(`A worker that is ${state} is left of ${instanceId}, which is no more.`);
+  }
   const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
   const reachable = swarm.members.filter((member) => member.alive).length;
   if (swarm.members.length !== managers || reachable !== managers) missing.push(`Raft has ${swarm.members.length} members, ${reachable} of them reachable, for ${managers} seats.`);

@@ -18,6 +18,10 @@ const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker
 
 /** An engine of one node, with the version index and the labels of a real swarm object. */
 class OneNodeEngine implements Engine {
+  async unfinishedTasks(): Promise<Map<string, number>> {
+    return new Map();
+  }
+
   running = false;
   local: LocalSwarm = { state: 'inactive', controlAvailable: false };
   version = 10;

@@ -37,8 +37,7 @@ test('all functions are small arm64 functions on Node.js 22 with a log group of 
 
 test('every function has the environment that the protocol names for it', () => {
   const names = (name: string) => Object.keys(fn(name).Environment.Variables).sort();
-  expect(names('NodeJoin')).toEqual(['CLUSTER', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'SEATS', 'SWARM_SETTINGS', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
-  expect(names('NodeLeave')).toEqual(['CLUSTER', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
+  for (const name of ['NodeJoin', 'NodeLeave']) expect(names(name)).toEqual(['CLUSTER', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'SEATS', 'SWARM_SETTINGS', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
   expect(names('LeaderToken')).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'MANAGER_ROLE_ID', 'REPORT_TABLE', 'TOKEN_TABLE', 'WORKER_ROLE_ID']);
   expect(fn('NodeJoin').Environment.Variables.CLUSTER).toBe('Test/Swarm');
 });
@@ -112,17 +111,20 @@ test('a sweep a minute wakes both queues, spot notices wake the leave queue, and
   ]);
 });
 
-test('node-join may do exactly this', () => {
+test.each<[string, string, string[]]>([
+  ['NodeJoin', 'JoinQueue', ['DescribeStream', 'GetRecords', 'GetShardIterator', 'ListStreams'].map((action) => `dynamodb:${action} <SwarmTablesReports.StreamArn>`)],
+  ['NodeLeave', 'LeaveQueue', []],
+])('%s may do exactly this: the same as the other, but for what wakes it', (name, queue, stream) => {
   const arn = 'arn:<AWS::Partition>';
   const here = '<AWS::Region>:<AWS::AccountId>';
-  const found = permissions('NodeJoin').map(({ action, on, condition }) => `${action} ${on.replace(/(Tokens|Reports|JoinQueue|NodeJoinLogs|Volume)[0-9A-F]{8}/g, '$1')}${condition ? ` if ${JSON.stringify(condition)}` : ''}`);
+  const found = permissions(name).map(({ action, on, condition }) => `${action} ${on.replace(/(Tokens|Reports|Queue|Logs|Volume)[0-9A-F]{8}/g, '$1')}${condition ? ` if ${JSON.stringify(condition)}` : ''}`);
   expect(found.sort()).toEqual(
     [
-      ...['CreateLogStream', 'PutLogEvents'].map((action) => `logs:${action} <SwarmLifecycleNodeJoinLogs.Arn>`),
-      ...['GetItem', 'BatchGetItem', 'Query'].map((action) => `dynamodb:${action} <SwarmTablesReports.Arn>`),
+      ...['CreateLogStream', 'PutLogEvents'].map((action) => `logs:${action} <SwarmLifecycle${name}Logs.Arn>`),
+      ...['GetItem', 'BatchGetItem', 'Query', 'PutItem'].map((action) => `dynamodb:${action} <SwarmTablesReports.Arn>`),
       ...['GetItem', 'Query', 'PutItem', 'UpdateItem', 'DeleteItem', 'ConditionCheckItem'].map((action) => `dynamodb:${action} <SwarmTablesTokens.Arn>`),
-      ...['DescribeStream', 'GetRecords', 'GetShardIterator', 'ListStreams'].map((action) => `dynamodb:${action} <SwarmTablesReports.StreamArn>`),
-      ...['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].map((action) => `sqs:${action} <SwarmLifecycleJoinQueue.Arn>`),
+      ...stream,
+      ...['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].map((action) => `sqs:${action} <SwarmLifecycle${queue}.Arn>`),
       'ec2:DescribeInstances *',
       'ec2:DescribeVolumes *',
       `ec2:AttachVolume ${arn}:ec2:${here}:instance/* if ${JSON.stringify(ofCluster)}`,
@@ -132,20 +134,9 @@ test('node-join may do exactly this', () => {
         (action) => `autoscaling:${action} ${arn}:autoscaling:${here}:autoScalingGroup:*:autoScalingGroupName/* if ${JSON.stringify(ofCluster)}`,
       ),
       'cloudformation:SignalResource <AWS::StackId>',
+      'cloudformation:DescribeStacks <AWS::StackId>',
     ].sort(),
   );
-});
-
-test('node-leave may set tombstones, complete hooks of this cluster, and read its queue', () => {
-  const found = permissions('NodeLeave').filter(({ action }) => !/^(logs|sqs):/.test(action));
-  const tables = found.filter(({ action }) => action.startsWith('dynamodb:'));
-  expect(tables.map(({ action, on }) => `${action} ${on.replace(/[0-9A-F]{8}/, '')}`)).toEqual(['dynamodb:UpdateItem <SwarmTablesTokens.Arn>', 'dynamodb:PutItem <SwarmTablesReports.Arn>']);
-  expect(found.slice(tables.length).map(({ action }) => action)).toEqual([
-    'autoscaling:DescribeAutoScalingGroups',
-    'autoscaling:CompleteLifecycleAction',
-    'autoscaling:RecordLifecycleActionHeartbeat',
-  ]);
-  expect(permissions('NodeLeave').filter(({ action }) => action.includes('Lifecycle')).map(({ condition }) => condition)).toEqual([ofCluster, ofCluster]);
 });
 
 test('leader-token may read reports, write the token table, and wake node-join', () => {
@@ -197,17 +188,16 @@ test('one role for managers and workers is refused', () => {
   ]);
 });
 
-test('with a given key, functions and nodes use it for the tables, node-join and Auto Scaling for the volumes', () => {
+test('with a given key, functions and nodes use it for the tables, node-join, node-leave and Auto Scaling for the volumes', () => {
   const synthesised = synthesise((stack) => ({ encryptionKey: new kms.Key(stack, 'Key') }));
   const conditions = (found: { action: string; condition?: any }[], action: string) => found.filter((statement) => statement.action === action).map(({ condition }) => condition);
   const viaTables = { StringEquals: { 'kms:ViaService': 'dynamodb.<region>.amazonaws.com' } };
   const plain = (condition: any) => JSON.parse(JSON.stringify(condition).replace(/\{"Fn::Join":\["",\["(dynamodb|ec2)\.",\{"Ref":"AWS::Region"\},"\.amazonaws\.com"\]\]\}/g, '"$1.<region>.amazonaws.com"'));
   expect(conditions(permissions('LeaderToken', synthesised), 'kms:Decrypt').map(plain)).toEqual([viaTables]);
-  expect(conditions(permissions('NodeJoin', synthesised), 'kms:CreateGrant').map(plain)).toEqual([
+  for (const name of ['NodeJoin', 'NodeLeave']) expect(conditions(permissions(name, synthesised), 'kms:CreateGrant').map(plain)).toEqual([
     viaTables,
     { StringEquals: { 'kms:ViaService': 'ec2.<region>.amazonaws.com' }, Bool: { 'kms:GrantIsForAWSResource': 'true' } },
   ]);
-  expect(conditions(permissions('NodeLeave', synthesised), 'kms:CreateGrant').map(plain)).toEqual([viaTables]);
   const worker = statements(named(synthesised.of('AWS::IAM::Policy'), 'WorkerPolicy')[1].Properties.PolicyDocument);
   expect(conditions(worker, 'kms:Decrypt').map(plain)).toEqual([viaTables]);
   const keyPolicy = Object.values(synthesised.of('AWS::KMS::Key'))[0]!.Properties.KeyPolicy.Statement.filter(({ Sid }: any) => Sid);

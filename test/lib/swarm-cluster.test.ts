@@ -22,8 +22,8 @@ test('more managers change nothing of those that are there', () => {
   const resources = (count: number) => synthesise({ managers: { count } }).template.toJSON().Resources;
   const [three, five] = [resources(3), resources(5)];
   const changed = Object.keys(three).filter((id) => JSON.stringify(three[id]) !== JSON.stringify(five[id]));
-  // What lists the seats: node-join's environment and role.
-  expect(changed.map((id) => three[id].Type).sort()).toEqual(['AWS::IAM::Role', 'AWS::Lambda::Function']);
+  // What lists the seats: environment and role of node-join and node-leave.
+  expect(changed.map((id) => three[id].Type).sort()).toEqual(['AWS::IAM::Role', 'AWS::IAM::Role', 'AWS::Lambda::Function', 'AWS::Lambda::Function']);
 });
 
 test('the recommended feature flags change no resource but by names of the partition and the form of policies', () => {

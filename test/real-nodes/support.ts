@@ -6,7 +6,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../protocol/clock';
 import type { Kill } from '../../rehearsal/kills';
-import type { Deleted, Evidence, Formed, FormationOrder, Message } from '../../rehearsal/messages';
+import type { Deleted, Evidence, Formed, FormationOrder, Message, Moment } from '../../rehearsal/messages';
 import { hierarchies } from '../../rehearsal/nodes/cgroups';
 import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
 import { findProgram, searchPath } from '../../rehearsal/preflight';
@@ -143,6 +143,8 @@ function referenceApp(managers: number, workers: number): Promise<Stack> {
 export interface Formation {
   formed: Formed;
   evidence: Evidence;
+  /** Of the scenario; none without one. */
+  moments: Moment[];
   deleted: Deleted;
 }
 
@@ -150,7 +152,7 @@ export interface Formation {
 const FORMATION_MS = 150_000;
 
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
-export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS): Promise<Formation> {
+export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string): Promise<Formation> {
   const stack = await referenceApp(managers, workers);
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
@@ -164,6 +166,7 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
     lambdaRuntime: join(PROJECT, 'dist/rehearsal/lambda-runtime.js'),
     awsStandIn: join(PROJECT, 'dist/rehearsal/stand-ins/aws.js'),
     kills,
+    scenario,
     deadlineMs,
   };
   const groups = makeRunGroups(run);
@@ -179,7 +182,8 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
   const formed = messages.find((message) => message.kind === 'formed');
   const deleted = messages.find((message) => message.kind === 'deleted');
   if (formed === undefined || deleted === undefined) throw new Error('The region ended before its time.');
-  return { formed: formed.formed, evidence: formed.evidence, deleted: deleted.deleted };
+  const played = messages.find((message) => message.kind === 'played');
+  return { formed: formed.formed, evidence: formed.evidence, moments: played?.moments ?? [], deleted: deleted.deleted };
 }
 
 /** How many lines of each log a failed formation shows. */

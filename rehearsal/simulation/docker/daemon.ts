@@ -176,7 +176,8 @@ export class SimulatedDaemon implements Engine {
         if (!node) throw sentences.nodeNotFound(nodeId);
         if (node.desiredRole === 'manager' && change.role === 'worker') refuseDemotion(state, nodeId, leadership);
         if (node.version !== before.version) throw sentences.outOfSequence();
-        return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability: change.availability ?? node.availability });
+        const availability = change.availability ?? node.availability;
+        return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability, drainedAt: availability === 'drain' ? (node.drainedAt ?? this.docker.clock.now()) : undefined });
       });
       this.docker.step(leadership.peer, 'node updated');
       leadership.reconcileRole(nodeId);
@@ -196,6 +197,10 @@ export class SimulatedDaemon implements Engine {
       leadership.dispatcher.remove(nodeId);
       this.docker.step(leadership.peer, 'node removed');
     });
+  }
+
+  unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>> {
+    return this.managerCall(async ({ state }) => new Map(nodeIds.flatMap((id) => (this.docker.hasTasks(state.nodes.get(id)) ? [[id, 1] as const] : []))));
   }
 
   watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {

@@ -8,7 +8,7 @@ import type { Leadership } from './leadership';
 import { SimulatedNetwork } from './network';
 import type { NodeRunner } from './node-runner';
 import { RaftGroup, type Peer } from './raft';
-import { listNodes, type SwarmState } from './swarm-state';
+import { listNodes, type NodeObject, type SwarmState } from './swarm-state';
 
 /** One swarm: its managers' raft, and the agents of all its nodes. */
 export interface SwarmGroup {
@@ -43,6 +43,8 @@ export interface SwarmTruth {
 export class SimulatedDocker {
   readonly network: SimulatedNetwork;
   readonly agenda: Agenda;
+  /** How long the tasks on a node that is drained take to end, in milliseconds; undefined while there is no service, and nothing runs anywhere. */
+  tasksEndMs: number | undefined;
   private readonly groups = new Map<string, SwarmGroup>();
   private readonly daemons = new Map<string, SimulatedDaemon>();
   private readonly listeners = new Set<(event: DockerEvent) => void>();
@@ -56,6 +58,12 @@ export class SimulatedDocker {
   ) {
     this.agenda = new Agenda(clock);
     this.network = new SimulatedNetwork(clock, () => this.settle());
+  }
+
+  /** Whether tasks on a node have not come to their end: their managers hear of it only from its engine. */
+  hasTasks(node: NodeObject | undefined): boolean {
+    if (this.tasksEndMs === undefined || !node) return false;
+    return node.state === 'down' || node.drainedAt === undefined || this.clock.now() < node.drainedAt + this.tasksEndMs;
   }
 
   daemon(options: DaemonOptions): SimulatedDaemon {

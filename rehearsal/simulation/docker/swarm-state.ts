@@ -19,6 +19,8 @@ export interface NodeObject {
   desiredRole: SwarmNode['role'];
   role: SwarmNode['role'];
   availability: SwarmNode['availability'];
+  /** Since when it is drained. */
+  drainedAt?: number;
   state: SwarmNode['state'];
   /** Empty until the node's agent has come once. */
   hostname: string;

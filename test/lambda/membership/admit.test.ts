@@ -53,6 +53,7 @@ function observed(change: Partial<Observation>): Observation {
     now: NOW,
     seats,
     settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
+    stacksLeaving: new Set(), gone: new Set(),
     nodes: [],
     membership: emptyMembership,
     instances: [],
@@ -442,7 +443,7 @@ describe('a join in flight', () => {
   it('changes nothing while it goes on', () => {
     const observation = observed({ ...formed, instances: [waiting(1, seatGroup(1))], membership });
     const result = planFor(observation, () => 'unused');
-    expect(result).toEqual({ membership: observation.membership, commands: [], effects: [], alarms: [] });
+    expect(result).toEqual({ membership: observation.membership, commands: [], orders: [], effects: [], alarms: [] });
     expect(result.membership).toBe(observation.membership);
   });
 });

@@ -10,6 +10,9 @@ import type { Observation } from '../../../lambda/membership/observation';
 import { observe, type Observer } from '../../../lambda/membership/observe';
 import { emptyMembership } from '../../../protocol/cluster';
 import { reportCodec } from '../../../protocol/report';
+import { encodeSwarmReport } from '../../../protocol/swarm';
+import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, STACK_ID_TAG } from '../../../protocol/tags';
+import { AwsError } from '../../../rehearsal/aws/types';
 import { VirtualClock } from '../../../rehearsal/virtual-clock';
 import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
 
@@ -22,7 +25,7 @@ const roleIds = { manager: 'AROAMANAGER', worker: 'AROAWORKER' };
 let clock: VirtualClock;
 let endpoint: Awaited<ReturnType<typeof startDynamoDb>>;
 let asked: string[];
-let answers: (action: string) => Record<string, any>;
+let answers: (action: string, input: Record<string, any>) => Record<string, any>;
 let logged: string[];
 let by: Converger;
 let observer: Observer;
@@ -32,16 +35,15 @@ beforeEach(async () => {
   asked = [];
   logged = [];
   answers = () => ({});
-  endpoint = await startDynamoDb(clock, (_service, action) => {
+  endpoint = await startDynamoDb(clock, (_service, action, input) => {
     asked.push(action);
-    return answers(action);
+    return answers(action, input);
   });
-  const clients = { dynamodb: endpoint.client, ec2: new EC2Client(endpoint.clientOptions), autoScaling: new AutoScalingClient(endpoint.clientOptions) };
+  const clients = { dynamodb: endpoint.client, ec2: new EC2Client(endpoint.clientOptions), autoScaling: new AutoScalingClient(endpoint.clientOptions), cloudFormation: new CloudFormationClient(endpoint.clientOptions) };
   const log: Converger['log'] = (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields }));
   observer = { clock, log, ...clients, cluster, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds, seats, settings };
   by = {
     ...observer,
-    cloudFormation: new CloudFormationClient(endpoint.clientOptions),
     lease: new LeaseRow(endpoint.client, TOKEN_TABLE, clock),
     observe: () => Promise.resolve(observation),
     plan: (observed) => plan(observed, () => 'command'),
@@ -54,6 +56,7 @@ const observation: Observation = {
   now: 1_000_000,
   seats,
   settings,
+  stacksLeaving: new Set(), gone: new Set(),
   nodes: [],
   membership: emptyMembership,
   volumes: [],
@@ -68,7 +71,7 @@ describe('a look that fails', () => {
   });
 
   it('or never ends leaves the lease free, too', async () => {
-    by.plan = () => ({ membership: { ...emptyMembership }, commands: [], effects: [], alarms: [] });
+    by.plan = () => ({ membership: { ...emptyMembership }, commands: [], orders: [], effects: [], alarms: [] });
     await converge(by);
     expect(logged.join()).toContain('more to do than one invocation may');
     expect(await by.lease.acquireOrAsk()).toBeDefined();
@@ -119,5 +122,60 @@ describe('an observation', () => {
     const { instances } = await observe(observer);
     expect(instances.map(({ report }) => report?.address)).toEqual([undefined, '10.0.0.8']);
     expect(logged.filter((line) => line.includes('ReportsIgnored'))).toHaveLength(1);
+  });
+});
+
+describe('of a node that is down', () => {
+  const lost = 'i-0000000000000000a';
+  const put = (key: string, attributes: object) => endpoint.client.send(new PutItemCommand({ TableName: TOKEN_TABLE, Item: marshall({ pk: 'cluster', sk: key, ...attributes }) }));
+  const byId = ({ InstanceIds }: Record<string, any>) => InstanceIds !== undefined;
+  let instances: (input: Record<string, any>) => Record<string, any>;
+
+  beforeEach(async () => {
+    const nodes = [{ id: 'n'.repeat(25), hostname: 'lost', role: 'worker' as const, availability: 'active' as const, state: 'down' as const, instanceId: lost }];
+    await put('nodes#0', encodeSwarmReport({ swarmId: 's'.repeat(25), epoch: 1, nodes })[0]!);
+    answers = (action, input) => (action === 'DescribeInstances' ? instances(input) : action === 'DescribeAutoScalingGroups' ? { AutoScalingGroups: [] } : {});
+  });
+
+  it.each<[string, (input: Record<string, any>) => Record<string, any>, string[]]>([
+    ['terminated', () => ({ Reservations: [{ Instances: [{ InstanceId: lost, State: { Name: 'terminated' } }] }] }), [lost]],
+    ['running', () => ({ Reservations: [{ Instances: [{ InstanceId: lost, State: { Name: 'running' } }] }] }), []],
+    ['nothing, and does not know it by its id', (input) => { if (byId(input)) throw new AwsError('InvalidInstanceID.NotFound', `The instance ID '${lost}' does not exist`); return {}; }, [lost]],
+    ['nothing, but knows it by its id', () => ({}), []],
+  ])('EC2 says: %s', async (_, says, gone) => {
+    instances = says;
+    expect([...(await observe(observer)).gone]).toEqual(gone);
+  });
+
+  it.each(['InvalidInstanceID.Malformed', 'InternalError'])('an error says nothing, and ends no look: %s', async (code) => {
+    instances = (input) => {
+      if (byId(input)) throw new AwsError(code, 'No');
+      return {};
+    };
+    expect([...(await observe(observer)).gone]).toEqual([]);
+    expect(logged.join()).toContain(lost);
+  });
+});
+
+describe('of stacks whose instances wait at their terminate hook', () => {
+  const stackId = 'arn:aws:cloudformation:eu-west-1:000000000000:stack/Test/1';
+  const Tags = Object.entries({ [CLUSTER_TAG]: cluster, [ROLE_TAG]: 'worker', [STACK_ID_TAG]: stackId, [LOGICAL_ID_TAG]: 'Web' }).map(([Key, Value]) => ({ Key, Value }));
+  const look = async (StackStatus: string, LifecycleState = 'Terminating:Wait') => {
+    const group = { AutoScalingGroupName: 'workers', Tags, Instances: [{ InstanceId: instanceId, LifecycleState }] };
+    answers = (action) => (action === 'DescribeStacks' ? { Stacks: [{ StackName: 'Test', StackStatus }] } : action === 'DescribeAutoScalingGroups' ? { AutoScalingGroups: [group] } : {});
+    return [...(await observe(observer)).stacksLeaving];
+  };
+
+  it.each(['DELETE_IN_PROGRESS', 'DELETE_FAILED', 'ROLLBACK_IN_PROGRESS'])('%s goes as a whole', async (status) => {
+    expect(await look(status)).toEqual([stackId]);
+  });
+
+  it.each(['UPDATE_IN_PROGRESS', 'UPDATE_ROLLBACK_IN_PROGRESS', 'CREATE_COMPLETE'])('%s stays', async (status) => {
+    expect(await look(status)).toEqual([]);
+  });
+
+  it('nothing is asked while no instance leaves', async () => {
+    await look('DELETE_IN_PROGRESS', 'InService');
+    expect(asked).not.toContain('DescribeStacks');
   });
 });

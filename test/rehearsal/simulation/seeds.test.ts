@@ -1,7 +1,7 @@
 /** Seeds that once failed, each with what it found. `npm run simulate -- --seed N` runs one. */
 import { setupOf } from '../../../rehearsal/simulation/setup';
 import { runOf } from '../../../rehearsal/simulation/shrink';
-import { simulate } from '../../../rehearsal/simulation/simulation';
+import { simulate, type Act } from '../../../rehearsal/simulation/simulation';
 import { assemblies, BUNDLES } from './support';
 
 jest.setTimeout(60_000);
@@ -22,9 +22,17 @@ it.each([
   [5926, 'a manager was admitted in the moment before its engine died, and came back deaf, which nobody looked for any more'],
   [8905, 'one plan admitted a manager and told it to leave'],
   [8273, 'an engine that was killed before its own request counted as another that has the state of the swarm, by the invariants themselves'],
-])('seed %i: %s', async (seed) => {
+  [3002, 'an old list named the predecessor of a manager, which was let go as no member while nobody could hear the quorum that it was part of'],
+])('seed %i: %s', (seed) => expectWhole(seed, 'forming'));
+
+it.each([
+  [85, 'a leader that waited at its terminate hook had its tombstone already, so that nobody believed it any more, and it waited without end'],
+  [63, 'a manager that a new leader had not heard yet was taken for one that does not work, and was let go with the quorum'],
+])('seed %i, once it has formed: %s', (seed) => expectWhole(seed, 'healing'));
+
+async function expectWhole(seed: number, act: Act): Promise<void> {
   const setup = setupOf(seed);
-  const { faults, faultsEndMs } = runOf(seed, setup);
-  const { breaches, unfinished } = await simulate({ seed, assembly: await assemblies.of(setup), bundles: BUNDLES, faults, faultsEndMs });
+  const { faults, faultsEndMs } = runOf(seed, act, setup);
+  const { breaches, unfinished } = await simulate({ seed, act, assembly: await assemblies.of(setup), bundles: BUNDLES, faults, faultsEndMs });
   expect({ breaches, unfinished }).toEqual({ breaches: [], unfinished: [] });
-});
+}

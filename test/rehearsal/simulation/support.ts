@@ -25,6 +25,8 @@ afterEach(async () => {
   for (const scenario of scenarios.splice(0)) await scenario.cluster.stop();
 });
 
+type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'deaf'>>;
+
 export class Scenario {
   readonly cluster: SimulatedCluster;
   readonly invariants: Invariants;
@@ -37,7 +39,7 @@ export class Scenario {
   /** Called after each request that AWS carried out. */
   onCall: (call: Call) => void = () => undefined;
 
-  private constructor(options: Partial<Pick<ClusterOptions, 'tamper' | 'seed'>>) {
+  private constructor(options: Options) {
     this.cluster = new SimulatedCluster({
       seed: 1,
       bundles: BUNDLES,
@@ -65,7 +67,7 @@ export class Scenario {
   }
 
   /** A stack that is being created. */
-  static of({ folder, stackName }: Assembly, options: Partial<Pick<ClusterOptions, 'tamper' | 'seed'>> = {}): Scenario {
+  static of({ folder, stackName }: Assembly, options: Options = {}): Scenario {
     const scenario = new Scenario(options);
     scenario.cluster.region.createStack(folder, stackName).then(
       () => (scenario.stack = 'created'),
@@ -74,7 +76,7 @@ export class Scenario {
     return scenario;
   }
 
-  static async begin(setup: Setup, options: Partial<Pick<ClusterOptions, 'tamper' | 'seed'>> = {}): Promise<Scenario> {
+  static async begin(setup: Setup, options: Options = {}): Promise<Scenario> {
     return Scenario.of(await assemblies.of(setup), options);
   }
 

@@ -3,7 +3,7 @@ import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Mailbox } from '../../../agent/mailbox';
 import { write, type Actor } from '../../../lambda/membership/act';
 import { LeaseRow, type Lease } from '../../../lambda/membership/lease';
-import { bury } from '../../../lambda/node-leave/tombstone';
+import { bury } from '../../../lambda/membership/tombstone';
 import { emptyMembership } from '../../../protocol/cluster';
 import type { Command } from '../../../protocol/commands';
 import { mailbox, PARTITION_KEY, SORT_KEY } from '../../../protocol/keys';
@@ -40,7 +40,7 @@ async function item(table: string, id: string, key: string): Promise<Record<stri
 }
 
 it('takes the command and the token in it from the mailbox, and says so to the agent', async () => {
-  await write(by, lease, emptyMembership, [command(instanceId)]);
+  await write(by, lease, { membership: emptyMembership, commands: [command(instanceId)], orders: [] });
   expect((await box.read()).command).toBeDefined();
   await bury(tables(), 'worker', instanceId);
   expect(await box.read()).toEqual({ leaving: true, publishedTokens: undefined });
@@ -49,14 +49,14 @@ it('takes the command and the token in it from the mailbox, and says so to the a
 
 it('lets nobody command the instance any more, nor others in the same transaction, and names it', async () => {
   await bury(tables(), 'worker', instanceId);
-  expect(await write(by, lease, emptyMembership, [command(other), command(instanceId)])).toEqual({ leaving: [instanceId] });
+  expect(await write(by, lease, { membership: emptyMembership, commands: [command(other), command(instanceId)], orders: [] })).toEqual({ leaving: [instanceId] });
   expect(await item(TOKEN_TABLE, other, 'commands')).toEqual({});
-  expect(await write(by, lease, emptyMembership, [command(other)])).toBe('written');
+  expect(await write(by, lease, { membership: emptyMembership, commands: [command(other)], orders: [] })).toBe('written');
 });
 
 it('lets a command be erased', async () => {
   await bury(tables(), 'worker', instanceId);
-  expect(await write(by, lease, emptyMembership, [{ ...command(instanceId), command: null }])).toBe('written');
+  expect(await write(by, lease, { membership: emptyMembership, commands: [{ ...command(instanceId), command: null }], orders: [] })).toBe('written');
 });
 
 it('takes the tokens from the report, and lets the agent write none any more, not even one that it was about to write', async () => {
@@ -76,5 +76,5 @@ it('keeps its hour when it is set again', async () => {
 
 it('is told apart from a lost lease', async () => {
   await bury(tables(), 'worker', instanceId);
-  expect(await write(by, { ...lease, epoch: lease.epoch + 1 }, emptyMembership, [command(instanceId)])).toBe('lost');
+  expect(await write(by, { ...lease, epoch: lease.epoch + 1 }, { membership: emptyMembership, commands: [command(instanceId)], orders: [] })).toBe('lost');
 });

@@ -1,0 +1,70 @@
+/**
+ * How the leader carries out its orders about other nodes: drain a worker that leaves, wait until its tasks have ended, remove its node; remove a worker that is no more. Each step is decided from the list as it is then and done
+ * behind the raft fence; whoever leads next goes on from there.
+ */
+import type { Clock } from '../protocol/clock';
+import type { Order } from '../protocol/orders';
+import type { SwarmNode } from '../protocol/swarm';
+import type { AgentLog } from './agent';
+import type { Engine } from './engine';
+import { commitFence } from './fence';
+
+export type OrderStep =
+  | { kind: 'gone' }
+  | { kind: 'drain' }
+  /** Its tasks are still to end. */
+  | { kind: 'wait' }
+  | { kind: 'remove' }
+  | { kind: 'refuse'; reason: string };
+
+/** Steps that are under way at a time: each is a write that all managers have to take. */
+const PARALLEL = 10;
+/** What the fence is committed for: orders have no ids of their own. */
+const FENCE = 'orders';
+
+/**
+ * Pure.
+ * @param tasks how many tasks on the node have not ended yet
+ */
+export function orderStep(order: Order, node: SwarmNode | undefined, tasks: number): OrderStep {
+  if (!node) return { kind: 'gone' };
+  if (node.instanceId !== order.instanceId) return { kind: 'refuse', reason: 'The node is of another instance.' };
+  if (node.role === 'manager' || node.manager) return { kind: 'refuse', reason: 'It is a manager, or still a member of raft.' };
+  // Nobody is there any more who could say that its tasks have ended.
+  if (node.state === 'down') return { kind: 'remove' };
+  if (order.kind === 'reap') return { kind: 'refuse', reason: 'It is not down.' };
+  if (node.availability !== 'drain') return { kind: 'drain' };
+  return tasks > 0 ? { kind: 'wait' } : { kind: 'remove' };
+}
+
+export class Orders {
+  constructor(
+    private readonly engine: Engine,
+    private readonly clock: Clock,
+    private readonly log: AgentLog,
+  ) {}
+
+  /** Takes one step for each order. False when all of them are done, as far as they can be. */
+  async next(orders: readonly Order[]): Promise<boolean> {
+    if (orders.length === 0) return false;
+    const nodes = new Map((await this.engine.nodes()).map((node) => [node.id, node]));
+    const drained = orders.map(({ nodeId }) => nodes.get(nodeId)).filter((node) => node?.availability === 'drain' && node.state !== 'down');
+    const tasks = await this.engine.unfinishedTasks(drained.map((node) => node!.id));
+    const steps = orders.map((order) => ({ order, step: orderStep(order, nodes.get(order.nodeId), tasks.get(order.nodeId) ?? 0) }));
+    const changes = steps.filter(({ step: { kind } }) => kind === 'drain' || kind === 'remove');
+    if (changes.length > 0) await commitFence(this.engine, this.clock, FENCE);
+    for (let n = 0; n < changes.length; n += PARALLEL) await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step }) => this.take(order, step)));
+    return changes.length > 0 || steps.some(({ step: { kind } }) => kind === 'wait');
+  }
+
+  /** One that fails keeps no other waiting, and is tried again at the next look. */
+  private async take({ kind, nodeId, instanceId }: Order, step: OrderStep): Promise<void> {
+    try {
+      if (step.kind === 'drain') await this.engine.updateNode(nodeId, { availability: 'drain' });
+      else await this.engine.removeNode(nodeId, { force: true });
+      this.log('info', `Did: ${step.kind}.`, { order: kind, nodeId, instance: instanceId });
+    } catch (error) {
+      this.log('warn', `Failed to ${step.kind} a node; the next look tries again.`, { order: kind, nodeId, error: error instanceof Error ? error.message.slice(0, 500) : String(error) });
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Rule `release`: an instance that waits at its terminate hook leaves the swarm first, then it is let go.
+ *
+ * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
+ * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
+ * - A manager's node stays: its successor goes on with what is on its volume. It is let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
+ *   part of one that nobody hears, and nothing is done. Only while there are fewer managers than seats it does not wait for ever.
+ * - Where no swarm was ever made, or its whole stack goes, or the instance itself has gone, there is nothing to wait for.
+ *
+ * Pure: reads what was observed, adds to the plan what to write and what to do.
+ */
+import { TERMINATE_HOOK } from '../../protocol/hooks';
+import { isWorkingManager, quorumOf, type SwarmNode } from '../../protocol/swarm';
+import type { Draft } from './draft';
+import { LEADER_STALE_MS, memberAddress, type Facts } from './facts';
+import type { Instance } from './observation';
+
+/** How long a worker's tasks may take to end. */
+export const DRAIN_DEADLINE_MS = 10 * 60_000;
+/** How long a manager waits for more managers while there are fewer than seats: CloudFormation may make the next seat only when this one has joined. */
+export const SHORT_MS = 5 * 60_000;
+/** How often a hook is prolonged. Shorter than any heartbeat timeout of the groups. */
+export const PROLONG_MS = 5 * 60_000;
+
+export function release(draft: Draft, facts: Facts): void {
+  new Release(draft, facts).run();
+}
+
+class Release {
+  constructor(
+    private readonly draft: Draft,
+    private readonly facts: Facts,
+  ) {}
+
+  run(): void {
+    const departures = this.departures;
+    const leaving = this.draft.observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait');
+    this.forget(new Set(leaving.map(({ instanceId }) => instanceId)));
+    for (const { instanceId } of leaving) departures[instanceId] ??= { since: this.now };
+    // Who came first: only so many orders may be open at a time.
+    leaving.sort((a, b) => departures[a.instanceId]!.since - departures[b.instanceId]!.since || (a.instanceId < b.instanceId ? -1 : 1));
+    for (const instance of leaving) {
+      const reason = this.whyToLetGo(instance);
+      if (reason) this.letGo(instance, reason);
+      else this.keep(instance);
+    }
+  }
+
+  private get now(): number {
+    return this.draft.observed.now;
+  }
+
+  private get departures() {
+    return this.draft.membership.departures;
+  }
+
+  /** Auto Scaling may for a while still show a manager that was let go as one that waits: it must not count as one that stays. */
+  private forget(waiting: ReadonlySet<string>): void {
+    for (const [instanceId, { letGoAt }] of Object.entries(this.departures)) {
+      if (!waiting.has(instanceId) && this.now >= (letGoAt ?? 0) + LEADER_STALE_MS) delete this.departures[instanceId];
+    }
+  }
+
+  private whyToLetGo(instance: Instance): string | undefined {
+    const { instanceId, group } = instance;
+    if (group.stack && this.draft.observed.stacksLeaving.has(group.stack.stackId)) return 'Its whole stack goes.';
+    if (!this.draft.observed.leader) return 'No swarm was ever made.';
+    if (this.draft.observed.gone.has(instanceId)) return 'EC2 has ended it already.';
+    return group.role === 'manager' ? this.whyToLetManagerGo(instance) : this.whyToLetWorkerGo(instance);
+  }
+
+  private whyToLetWorkerGo({ instanceId }: Instance): string | undefined {
+    if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
+    if (this.now < this.departures[instanceId]!.since + DRAIN_DEADLINE_MS) return undefined;
+    const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. Tasks on it may be cut off.`;
+    this.draft.alarms.push({ instanceId, reason: late });
+    return late;
+  }
+
+  private whyToLetManagerGo({ instanceId, group }: Instance): string | undefined {
+    const { members } = this.facts;
+    const { managerChange } = this.draft.membership;
+    // By its seat's address: the list may be from before it came, and name its predecessor.
+    const own = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
+    // Raft may count it already, before the leader has said so.
+    if (!own) return managerChange?.instanceId === instanceId && this.now < managerChange.expiresAt + LEADER_STALE_MS ? undefined : 'It is no member of raft.';
+    if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
+    const seats = this.draft.observed.seats.length;
+    if (members.length < seats && this.now >= this.departures[instanceId]!.since + SHORT_MS) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
+    if (!this.facts.quorumVisible || managerChange) return undefined;
+    // Right after a change of leader nobody is known to work; whoever does not is down some time later.
+    if (own.state === 'down') return 'It is down.';
+    const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));
+    return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. Its successor goes on with what is on its volume.` : undefined;
+  }
+
+  /** Its instance is in service, or waits at its terminate hook as this one does. */
+  private stays({ instanceId }: SwarmNode): boolean {
+    return instanceId !== undefined && this.facts.isHere(instanceId) && this.departures[instanceId]?.letGoAt === undefined;
+  }
+
+  private letGo({ instanceId, group: { name: group, role } }: Instance, reason: string): void {
+    if (role === 'manager') this.departures[instanceId]!.letGoAt ??= this.now;
+    this.draft.effects.push({ kind: 'let-go', instanceId, group, role, reason });
+  }
+
+  private keep({ instanceId, group: { name: group, role } }: Instance): void {
+    const departure = this.departures[instanceId]!;
+    for (const { id: nodeId } of this.facts.workersOf(instanceId)) this.draft.order({ kind: 'release', nodeId, instanceId });
+    if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_MS) return;
+    departure.prolongedAt = this.now;
+    const reason = role === 'manager' ? 'Without it the other managers would be no quorum.' : 'Its tasks are still to end.';
+    this.draft.effects.push({ kind: 'extend-hook', instanceId, group, hook: TERMINATE_HOOK, reason });
+  }
+}

@@ -1,0 +1,42 @@
+/** The loop over all rules, made of what a function is given: node-join and node-leave are woken by different things, and do the same then. Whichever of them holds the lease does it. */
+import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import type { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { Clock } from '../../protocol/clock';
+import { Environment, type Variables } from '../environment';
+import type { Log } from '../log';
+import type { Converger } from './converge';
+import { LeaseRow } from './lease';
+import { observe, type Observer } from './observe';
+import { plan } from './plan';
+
+export interface MembershipParts {
+  clock: Clock;
+  log: Log;
+  variables: Variables;
+  dynamodb: DynamoDBClient;
+  ec2: EC2Client;
+  autoScaling: AutoScalingClient;
+  cloudFormation: CloudFormationClient;
+}
+
+/** @throws Error naming an environment variable that is missing */
+export function wire({ variables, ...parts }: MembershipParts): Observer & Converger {
+  const environment = new Environment(variables);
+  const observer: Observer = {
+    ...parts,
+    cluster: environment.cluster(),
+    tokenTable: environment.tokenTable(),
+    reportTable: environment.reportTable(),
+    roleIds: environment.roleIds(),
+    seats: environment.seats(),
+    settings: environment.swarmSettings(),
+  };
+  return {
+    ...observer,
+    lease: new LeaseRow(parts.dynamodb, observer.tokenTable, parts.clock),
+    observe: () => observe(observer),
+    plan: (observed) => plan(observed, () => parts.clock.uuid()),
+  };
+}

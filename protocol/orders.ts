@@ -1,0 +1,24 @@
+/**
+ * What the leader's agent is to do about other nodes: an item of its own in the leader's mailbox, at most one in the whole cluster. It is the whole list each time: what is no longer in it is no longer to be done.
+ * Each order may be carried out again, by another leader too.
+ */
+import * as v from 'valibot';
+import { codec, instanceIdSchema, swarmIdSchema } from './body';
+
+/** Orders that may be open at a time. Further nodes wait for their turn. */
+export const MOST_ORDERS = 200;
+
+export const orderSchema = v.object({
+  /**
+   * `release`: its instance leaves. Drain it, wait until its tasks have ended, remove it.
+   * `reap`: its instance is no more. Remove it, if it is down.
+   */
+  kind: v.picklist(['release', 'reap']),
+  nodeId: swarmIdSchema,
+  /** The node's own label must say the same. */
+  instanceId: instanceIdSchema,
+});
+export type Order = v.InferOutput<typeof orderSchema>;
+
+export const ordersSchema = v.object({ orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)) });
+export const ordersCodec = codec(ordersSchema, 32 * 1024);

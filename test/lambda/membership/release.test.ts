@@ -1,0 +1,203 @@
+import { DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS } from '../../../lambda/membership/release';
+import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
+import type { Instance, Observation } from '../../../lambda/membership/observation';
+import { plan } from '../../../lambda/membership/plan';
+import { emptyMembership, type LeaderRecord, type Membership } from '../../../protocol/cluster';
+import { MOST_ORDERS } from '../../../protocol/orders';
+import type { SwarmNode } from '../../../protocol/swarm';
+
+const NOW = 100_000_000;
+const STACK = 'arn:aws:cloudformation:us-east-1:123456789012:stack/Test/1';
+const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
+const seats = [0, 1, 2].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
+const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
+const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
+const leader: LeaderRecord = { swarmId: 's'.repeat(25), epoch: 20, instanceId: idOf(0), tokens, updatedAt: NOW - 1_000 };
+const stale: LeaderRecord = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+
+const seat = (n: number, lifecycleState = 'InService'): Instance => ({ instanceId: idOf(n), group: { name: `seat-${n}`, role: 'manager', seat: n, stack: { stackId: STACK, logicalId: `Seat${n}` } }, lifecycleState });
+const worker = (n: number, lifecycleState = 'InService'): Instance => ({ instanceId: idOf(n), group: { name: 'web', role: 'worker', stack: { stackId: STACK, logicalId: 'Web' } }, lifecycleState });
+const leaving = 'Terminating:Wait';
+const member = (n: number, change: Partial<SwarmNode> = {}, reachability: 'reachable' | 'unreachable' = 'reachable'): SwarmNode => ({
+  id: nodeIdOf(n), hostname: `node-${n}`, role: 'manager', availability: 'active', state: 'ready', instanceId: idOf(n), address: `10.0.${n}.10`, manager: { leader: n === 0, reachability, address: `10.0.${n}.10:2377` }, ...change,
+});
+const node = (n: number, change: Partial<SwarmNode> = {}): SwarmNode => ({ id: nodeIdOf(n), hostname: `node-${n}`, role: 'worker', availability: 'active', state: 'ready', instanceId: idOf(n), address: `10.0.9.${n % 200}`, ...change });
+const three = [member(0), member(1), member(2)];
+
+function planned(over: Partial<Observation>, membership: Partial<Membership> = {}) {
+  const observation: Observation = {
+    now: NOW,
+    seats,
+    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
+    leader,
+    nodes: three,
+    membership: { ...emptyMembership, ...membership },
+    instances: [],
+    stacksLeaving: new Set(),
+    gone: new Set(),
+    volumes: [],
+    ...over,
+  };
+  const result = plan(observation, () => 'c');
+  return {
+    letGo: result.effects.filter(({ kind }) => kind === 'let-go').map(({ instanceId }) => instanceId),
+    prolonged: result.effects.filter(({ kind }) => kind === 'extend-hook').map(({ instanceId }) => instanceId),
+    orders: result.orders.flatMap(({ instanceId, orders }) => (orders.length === 0 ? [`${instanceId} nothing`] : orders.map((order) => `${instanceId} ${order.kind} ${order.nodeId} ${order.instanceId}`))),
+    alarms: result.alarms.map(({ instanceId }) => instanceId),
+    membership: result.membership,
+  };
+}
+
+const managers = [seat(0), seat(1), seat(2)];
+const [first, ...others] = managers;
+
+describe('a worker that waits at its terminate hook', () => {
+  const instances = [...managers, worker(7, leaving)];
+  const nodes = [...three, node(7)];
+  const waits = { letGo: [], orders: [`${idOf(0)} release ${nodeIdOf(7)} ${idOf(7)}`] };
+
+  it('is to be released by the leader, and let go once its node is gone', () => {
+    expect(planned({ nodes, instances })).toMatchObject({ ...waits, membership: { departures: { [idOf(7)]: { since: NOW } } } });
+    expect(planned({ instances }).letGo).toEqual([idOf(7)]);
+  });
+
+  it('is ordered once, and again of whoever leads next: nobody else keeps the order', () => {
+    const { membership } = planned({ nodes, instances });
+    expect(planned({ nodes, instances }, membership).orders).toEqual([]);
+    const next = { ...leader, instanceId: idOf(1) };
+    expect(planned({ leader: next, nodes, instances }, membership).orders).toEqual([`${idOf(0)} nothing`, `${idOf(1)} release ${nodeIdOf(7)} ${idOf(7)}`]);
+    expect(planned({ instances }, membership).orders).toEqual([`${idOf(0)} nothing`]);
+  });
+
+  it.each<[string, Partial<Observation>]>([
+    ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
+    ['no swarm was ever made', { leader: undefined, nodes: [] }],
+    ['EC2 has ended it', { gone: new Set([idOf(7)]) }],
+  ])('is let go at once when %s', (_, over) => {
+    expect(planned({ nodes, instances, ...over })).toMatchObject({ letGo: [idOf(7)], orders: [], alarms: [] });
+  });
+
+  it('waits while no quorum reports, but not beyond the deadline, which is said', () => {
+    const since = (ms: number) => ({ departures: { [idOf(7)]: { since: NOW - ms, prolongedAt: NOW } } });
+    expect(planned({ nodes, instances, leader: stale }, since(DRAIN_DEADLINE_MS - 1)).letGo).toEqual([]);
+    expect(planned({ nodes, instances, leader: stale }, since(DRAIN_DEADLINE_MS))).toMatchObject({ letGo: [idOf(7)], alarms: [idOf(7)] });
+  });
+
+  it('has its hook prolonged now and then', () => {
+    const since = (ms: number) => planned({ nodes, instances }, { departures: { [idOf(7)]: { since: NOW - ms } } });
+    expect(since(PROLONG_MS - 1).prolonged).toEqual([]);
+    expect(since(PROLONG_MS)).toMatchObject({ prolonged: [idOf(7)], membership: { departures: { [idOf(7)]: { prolongedAt: NOW } } } });
+  });
+
+  it('takes no other node along: neither a manager that claims its id, nor the node that its own report names', () => {
+    const liar = member(2, { instanceId: idOf(7) });
+    const told: Instance = { ...worker(7, leaving), report: { instanceId: idOf(7), role: 'worker', address: '10.0.9.7', swarm: { state: 'active', nodeId: nodeIdOf(8), controlAvailable: false } } };
+    expect(planned({ nodes: [member(0), member(1), liar, node(7), node(8)], instances: [...managers, told, worker(8)] }).orders).toEqual(waits.orders);
+  });
+
+  it('waits for its turn when very many leave, whoever came first goes first', () => {
+    const many = Array.from({ length: MOST_ORDERS + 5 }, (_, n) => 10 + n);
+    const departures = Object.fromEntries(many.map((n) => [idOf(n), { since: NOW - n }]));
+    const { orders } = planned({ nodes: [...three, ...many.map((n) => node(n))], instances: [...managers, ...many.map((n) => worker(n, leaving))] }, { departures });
+    expect(orders).toHaveLength(MOST_ORDERS);
+    expect(orders.join()).not.toContain(nodeIdOf(10));
+    expect(orders.join()).toContain(nodeIdOf(MOST_ORDERS + 14));
+  });
+
+  it('is forgotten when it is gone', () => {
+    expect(planned({ instances: managers }, { departures: { [idOf(7)]: { since: NOW } } }).membership.departures).toEqual({});
+  });
+});
+
+describe('a manager that waits at its terminate hook', () => {
+  it('is let go when the others are a quorum', () => {
+    expect(planned({ instances: [seat(0, leaving), ...others] })).toMatchObject({ letGo: [idOf(0)], orders: [] });
+  });
+
+  it.each<[string, SwarmNode[]]>([
+    ['is down', [member(0), member(1, { state: 'down' }), member(2)]],
+    ['is not reached', [member(0), member(1, {}, 'unreachable'), member(2)]],
+    ['was not heard of yet by a new leader', [member(0), member(1, { state: 'unknown' }), member(2)]],
+  ])('waits while another one %s', (_, nodes) => {
+    expect(planned({ nodes, instances: [first!, seat(1), seat(2, leaving)] }).letGo).toEqual([]);
+  });
+
+  it('waits while it is unknown to a new leader itself', () => {
+    expect(planned({ nodes: [member(0), member(1, { state: 'down' }), member(2, { state: 'unknown' })], instances: [first!, seat(1), seat(2, leaving)] }).letGo).toEqual([]);
+  });
+
+  it('has its hook prolonged meanwhile', () => {
+    const nodes = [member(0), member(1, { state: 'down' }), member(2)];
+    expect(planned({ nodes, instances: [first!, seat(1), seat(2, leaving)] }, { departures: { [idOf(2)]: { since: NOW - PROLONG_MS } } }).prolonged).toEqual([idOf(2)]);
+  });
+
+  it('goes one after the other: whoever was let go does not count, however long Auto Scaling shows it still', () => {
+    const both = [first!, seat(1, leaving), seat(2, leaving)];
+    const { letGo, membership } = planned({ instances: both });
+    expect(letGo).toEqual([idOf(1)]);
+    expect(planned({ now: NOW + 1_000, instances: both }, membership).letGo).toEqual([idOf(1)]);
+    const gone = [first!, seat(2, leaving)];
+    expect(planned({ now: NOW + 2_000, instances: gone }, membership).letGo).toEqual([]);
+    const back = [first!, { ...seat(1), instanceId: idOf(11) }, seat(2, leaving)];
+    expect(planned({ now: NOW + 3_000, nodes: [member(0), member(1, { instanceId: idOf(11) }), member(2)], instances: back }, membership).letGo).toEqual([idOf(2)]);
+  });
+
+  it('is remembered for a while after it was let go', () => {
+    const departures = { [idOf(1)]: { since: NOW - 60_000, letGoAt: NOW - LEADER_STALE_MS + 1 } };
+    expect(planned({ instances: managers }, { departures }).membership.departures).toEqual(departures);
+    expect(planned({ now: NOW + 1, instances: managers }, { departures }).membership.departures).toEqual({});
+  });
+
+  it.each<[string, Partial<Observation>]>([
+    ['it is down', { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] }],
+    ['it is no member', { nodes: [member(0), member(1)] }],
+    ['EC2 has ended it, whoever reports', { leader: stale, gone: new Set([idOf(2)]) }],
+    ['it is the only one, whoever reports', { leader: stale, nodes: [member(2)] }],
+    ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
+  ])('is let go at once when %s', (_, over) => {
+    expect(planned({ instances: [first!, seat(1), seat(2, leaving)], ...over }).letGo).toEqual([idOf(2)]);
+  });
+
+  const change = (n: number): Membership['managerChange'] => ({ kind: 'join', seat: n, instanceId: idOf(n), commandId: 'c', expiresAt: NOW });
+
+  it('waits while another manager is taken in, and while it is taken in itself', () => {
+    expect(planned({ nodes: [member(0)], instances: [seat(0, leaving), seat(1, 'Pending:Wait')] }, { managerChange: change(1) }).letGo).toEqual([]);
+    expect(planned({ instances: [first!, seat(1), seat(2, leaving)] }, { managerChange: change(1) }).letGo).toEqual([]);
+    const joining = (now: number) => planned({ now, nodes: [member(0)], instances: [first!, seat(1, leaving)], leader: { ...leader, updatedAt: now } }, { managerChange: change(1) }).letGo;
+    expect(joining(NOW + LEADER_STALE_MS - 1)).toEqual([]);
+    expect(joining(NOW + LEADER_STALE_MS)).toEqual([idOf(1)]);
+  });
+
+  it('does not wait for ever where there are fewer managers than seats', () => {
+    const waited = (ms: number) => planned({ nodes: [member(0), member(1)], instances: [first!, seat(1, leaving)] }, { departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
+    expect(waited(SHORT_MS - 1)).toEqual([]);
+    expect(waited(SHORT_MS)).toEqual([idOf(1)]);
+  });
+
+  it('is kept while no quorum reports: it may carry it', () => {
+    const instances = [first!, seat(1), seat(2, leaving)];
+    expect(planned({ leader: stale, instances })).toMatchObject({ letGo: [], prolonged: [] });
+    // What the list says is what was so when it was made: of its predecessor, perhaps.
+    expect(planned({ leader: stale, nodes: [member(0), member(1), member(2, { state: 'down', instanceId: idOf(9) })], instances }).letGo).toEqual([]);
+  });
+});
+
+describe('a worker that died without notice', () => {
+  const nodes = [...three, node(7, { state: 'down' })];
+  const gone = new Set([idOf(7)]);
+
+  it('is removed when both witnesses say so', () => {
+    expect(planned({ nodes, instances: managers, gone }).orders).toEqual([`${idOf(0)} reap ${nodeIdOf(7)} ${idOf(7)}`]);
+  });
+
+  it.each<[string, Partial<Observation>]>([
+    ['EC2 does not say that it is gone', { gone: new Set() }],
+    ['the swarm still hears it', { nodes: [...three, node(7)] }],
+    ['it is in a group', { instances: [...managers, worker(7)] }],
+    ['it is a manager', { nodes: [...three, member(7, { state: 'down' })] }],
+    ['it is to leave raft still', { nodes: [...three, member(7, { state: 'down', role: 'worker' })] }],
+    ['it carries no instance id: it is none of ours', { nodes: [...three, node(7, { state: 'down', instanceId: undefined })] }],
+  ])('is left alone when %s', (_, over) => {
+    expect(planned({ nodes, instances: managers, gone, ...over }).orders).toEqual([]);
+  });
+});

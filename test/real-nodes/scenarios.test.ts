@@ -1,0 +1,23 @@
+/** What can happen to a cluster, on real engines: the cluster is whole again afterwards, and leaves nothing when it is deleted. What came when is printed. */
+import { SCENARIOS } from '../../rehearsal/scenarios';
+import { formSwarm, machineState } from './support';
+
+/** Beside the others. */
+const DEADLINE_MS = 8 * 60_000;
+
+const testBesideOthers = process.env.REAL_NODES_LACK === undefined ? test.concurrent : test.skip;
+
+for (const [name, { title, managers, workers }] of Object.entries(SCENARIOS)) {
+  testBesideOthers(
+    `${name}: ${title}`,
+    async () => {
+      const before = machineState();
+      const { moments, deleted } = await formSwarm(managers, workers, [], DEADLINE_MS, name);
+      process.stdout.write(`  ${name}: ${moments.map(({ what, ms }) => `${what} after ${(ms / 1000).toFixed(1)} s`).join(', ')}\n`);
+      expect(moments.at(-1)?.what).toBe('the cluster is whole again');
+      expect(deleted.kept).toEqual([]);
+      expect(machineState()).toEqual(before);
+    },
+    DEADLINE_MS + 60_000,
+  );
+}
