@@ -119,8 +119,10 @@ export class SimulatedNode {
     void agent.run(this.power.signal);
   }
 
+  /** One that is dead already is started again once, however often it is struck. */
   killAgent(): void {
-    this.agent?.kill();
+    if (!this.agent || this.agent.killed) return;
+    this.agent.kill();
     this.later(AGENT_RESTART_MS, () => this.startAgent());
   }
 

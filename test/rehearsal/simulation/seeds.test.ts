@@ -22,6 +22,7 @@ it.each([
   [5926, 'a manager was admitted in the moment before its engine died, and came back deaf, which nobody looked for any more'],
   [8905, 'one plan admitted a manager and told it to leave'],
   [8273, 'an engine that was killed before its own request counted as another that has the state of the swarm, by the invariants themselves'],
+  [2749, 'a simulated agent that was killed twice before it was started again was started twice, and so on, without end'],
   [3002, 'an old list named the predecessor of a manager, which was let go as no member while nobody could hear the quorum that it was part of'],
 ])('seed %i: %s', (seed) => expectWhole(seed, 'forming'));
 
