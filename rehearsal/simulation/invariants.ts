@@ -5,10 +5,10 @@
 import type { AwsEvent } from '../aws/types';
 import { commandsCodec } from '../../protocol/commands';
 import { leaderCodec } from '../../protocol/cluster';
+import { environmentVariables } from '../../protocol/environment';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { plainAttributes } from '../../protocol/items';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, LEASE_KEY, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
-import { ROLE_TAG } from '../../protocol/tags';
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
 import type { SwarmTruth } from './docker/simulated-docker';
@@ -142,8 +142,7 @@ export class Invariants {
     const swarm = this.truth.docker.swarms()[0];
     // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
     // With fewer managers than seats it may have waited for others in vain.
-    const seats = this.truth.region.groups().filter(({ tags }) => tags[ROLE_TAG] === 'manager').length;
-    const short = swarm && swarm.members.length < seats && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
+    const short = swarm && swarm.members.length < this.seats() && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
     if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !short) this.checkQuorumWithout(node, swarm, 'let go');
     if (node?.role === 'manager') this.letGo.set(node.identity.address, instanceId);
     this.leavingSince.set(instanceId, this.truth.clock.now());
@@ -157,6 +156,12 @@ export class Invariants {
     const reachable = members.filter(({ raftId, address, alive }) => (alive || now - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS) && !this.wasLetGo(address)).length;
     const quorum = quorumOf(members.length);
     if (reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${identity.instanceId}, one of ${reachable} reachable of ${members.length} managers, was ${how}.`);
+  }
+
+  /** As they are configured: their groups may be made one after the other. */
+  private seats(): number {
+    const variables = Object.assign({}, ...this.truth.region.functions().map(({ environment }) => environment)) as Record<string, string>;
+    return (JSON.parse(variables[environmentVariables.seats] ?? '[]') as unknown[]).length;
   }
 
   /** And its successor is not there yet. */

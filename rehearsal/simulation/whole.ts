@@ -40,7 +40,8 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
   }
   const present = new Set(groups.flatMap(({ instances }) => instances.map(({ instanceId }) => instanceId)));
   for (const { instanceId, role, state } of swarm.nodes) {
-    if (role === 'worker' && !present.has(instanceId!)) missing.push(`A worker that is ${state} is left of ${instanceId}, which is no more.`);
+    // A node that nobody ever was has no label, and nobody removes it.
+    if (role === 'worker' && instanceId !== undefined && !present.has(instanceId)) missing.push(`A worker that is ${state} is left of ${instanceId}, which is no more.`);
   }
   const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
   const reachable = swarm.members.filter((member) => member.alive).length;
