@@ -40,7 +40,7 @@ export const membershipSchema = v.object({
   admissions: v.record(instanceIdSchema, v.object({ group: text(255) })),
   /** Until when (milliseconds since 1970) instances that were late while no quorum reported are not given up. */
   extensions: v.optional(v.record(instanceIdSchema, whole), {}),
-  /** Instances that wait at their terminate hook: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
+  /** Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
   departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
   /** What lies in the mailbox of the manager that is to carry it out. */
   orders: v.optional(v.nullable(v.object({ instanceId: instanceIdSchema, orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)) })), null),

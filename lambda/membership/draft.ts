@@ -77,9 +77,9 @@ export class Draft {
     this.tell(managerChange.instanceId, 'manager', null, reason);
   }
 
-  /** For the leader, about another node. What does not fit has to wait. */
-  order(order: Order): void {
-    if (this.ordered.length < MOST_ORDERS) this.ordered.push(order);
+  /** For the leader, about another node. False when it has to wait, since as many are open as may be. */
+  order(order: Order): boolean {
+    return this.ordered.length < MOST_ORDERS && this.ordered.push(order) > 0;
   }
 
   /** The whole list goes to whoever leads now, and nobody else keeps one. */

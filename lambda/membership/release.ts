@@ -33,12 +33,10 @@ class Release {
   ) {}
 
   run(): void {
-    const departures = this.departures;
     const leaving = this.draft.observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait');
     this.forget(new Set(leaving.map(({ instanceId }) => instanceId)));
-    for (const { instanceId } of leaving) departures[instanceId] ??= { since: this.now };
     // Who came first: only so many orders may be open at a time.
-    leaving.sort((a, b) => departures[a.instanceId]!.since - departures[b.instanceId]!.since || (a.instanceId < b.instanceId ? -1 : 1));
+    leaving.sort((a, b) => this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
     for (const instance of leaving) {
       const reason = this.whyToLetGo(instance);
       if (reason) this.letGo(instance, reason);
@@ -52,6 +50,10 @@ class Release {
 
   private get departures() {
     return this.draft.membership.departures;
+  }
+
+  private since(instanceId: string): number {
+    return this.departures[instanceId]?.since ?? this.now;
   }
 
   /** Auto Scaling may for a while still show a manager that was let go as one that waits: it must not count as one that stays. */
@@ -71,7 +73,7 @@ class Release {
 
   private whyToLetWorkerGo({ instanceId }: Instance): string | undefined {
     if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
-    if (this.now < this.departures[instanceId]!.since + DRAIN_DEADLINE_MS) return undefined;
+    if (this.now < this.since(instanceId) + DRAIN_DEADLINE_MS) return undefined;
     const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. Tasks on it may be cut off.`;
     this.draft.alarms.push({ instanceId, reason: late });
     return late;
@@ -86,7 +88,7 @@ class Release {
     if (!own) return managerChange?.instanceId === instanceId && this.now < managerChange.expiresAt + LEADER_STALE_MS ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     const seats = this.draft.observed.seats.length;
-    if (members.length < seats && this.now >= this.departures[instanceId]!.since + SHORT_MS) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
+    if (members.length < seats && this.now >= this.since(instanceId) + SHORT_MS) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
     if (!this.facts.quorumVisible || managerChange) return undefined;
     // Right after a change of leader nobody is known to work; whoever does not is down some time later.
     if (own.state === 'down') return 'It is down.';
@@ -100,13 +102,15 @@ class Release {
   }
 
   private letGo({ instanceId, group: { name: group, role } }: Instance, reason: string): void {
-    if (role === 'manager') this.departures[instanceId]!.letGoAt ??= this.now;
+    if (role === 'manager') (this.departures[instanceId] ??= { since: this.now }).letGoAt ??= this.now;
     this.draft.effects.push({ kind: 'let-go', instanceId, group, role, reason });
   }
 
   private keep({ instanceId, group: { name: group, role } }: Instance): void {
-    const departure = this.departures[instanceId]!;
-    for (const { id: nodeId } of this.facts.workersOf(instanceId)) this.draft.order({ kind: 'release', nodeId, instanceId });
+    const ordered = this.facts.workersOf(instanceId).filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
+    // Whose turn has not come is not written down: very many may leave at once, and the record has its bound.
+    if (role === 'worker' && ordered.length === 0) return;
+    const departure = (this.departures[instanceId] ??= { since: this.now });
     if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_MS) return;
     departure.prolongedAt = this.now;
     const reason = role === 'manager' ? 'Without it the other managers would be no quorum.' : 'Its tasks are still to end.';

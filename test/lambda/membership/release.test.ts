@@ -2,7 +2,7 @@ import { DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS } from '../../../lambda/members
 import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
-import { emptyMembership, type LeaderRecord, type Membership } from '../../../protocol/cluster';
+import { emptyMembership, membershipCodec, type LeaderRecord, type Membership } from '../../../protocol/cluster';
 import { MOST_ORDERS } from '../../../protocol/orders';
 import type { SwarmNode } from '../../../protocol/swarm';
 
@@ -102,6 +102,14 @@ describe('a worker that waits at its terminate hook', () => {
     expect(orders).toHaveLength(MOST_ORDERS);
     expect(orders.join()).not.toContain(nodeIdOf(10));
     expect(orders.join()).toContain(nodeIdOf(MOST_ORDERS + 14));
+  });
+
+  it('is written down only when its turn has come: the record holds a fleet of any size', () => {
+    const many = Array.from({ length: 5_000 }, (_, n) => 10 + n);
+    const { membership, orders } = planned({ nodes: [...three, ...many.map((n) => node(n))], instances: [...managers, ...many.map((n) => worker(n, leaving))] });
+    expect(orders).toHaveLength(MOST_ORDERS);
+    expect(Object.keys(membership.departures)).toHaveLength(MOST_ORDERS);
+    expect(() => membershipCodec.encode(membership)).not.toThrow();
   });
 
   it('is forgotten when it is gone', () => {
