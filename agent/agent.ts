@@ -134,7 +134,7 @@ export class Agent {
       if (!(await this.reportSwarm(tokens))) return 0;
       this.watchNodes(signal);
     }
-    const ordered = leads && (await this.orders.next(await this.parts.mailbox.readOrders()));
+    const ordered = leads && (await this.carryOutOrders());
     await this.heartbeat(info !== undefined);
     this.settled = step.kind === 'rest' && !ordered && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
     if (!this.settled) return this.eagerPause(step.kind);
@@ -305,6 +305,14 @@ export class Agent {
       this.parts.log('warn', 'The engine does not say who leads.', { error: sentence(error) });
       return false;
     });
+  }
+
+  /** Whether there is still something to be done about other nodes. */
+  private async carryOutOrders(): Promise<boolean> {
+    const read = await this.parts.mailbox.readOrders();
+    if (read.ok) return this.orders.next(read.value.orders);
+    if (read.refusal !== 'missing') this.parts.log('warn', 'Orders were ignored.', { refusal: read.refusal });
+    return false;
   }
 
   /** False when the swarm turned out to be stillborn, and was left: it is to be made anew. Not once its tokens are published: others may be members then, whatever this engine says. */

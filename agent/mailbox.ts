@@ -4,10 +4,10 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, TOMBSTONE_ATTRIBUTE, type Command } from '../protocol/commands';
 import { plainAttributes } from '../protocol/items';
 import { COMMANDS_KEY, HEARTBEAT_KEY, ORDERS_KEY, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
-import { ordersCodec, type Order } from '../protocol/orders';
+import { ordersCodec, type Orders } from '../protocol/orders';
 import { heartbeatCodec, reportCodec, type Heartbeat, type Report } from '../protocol/report';
 import type { SwarmChunk } from '../protocol/swarm';
-import type { Refusal } from '../protocol/body';
+import type { Decoded, Refusal } from '../protocol/body';
 
 export interface Inbox {
   command?: Command;
@@ -38,12 +38,9 @@ export class Mailbox {
   }
 
   /** What this node is to do about others while it leads. */
-  async readOrders(): Promise<Order[]> {
+  async readOrders(): Promise<Decoded<Orders>> {
     const { Item } = await this.client.send(new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(ORDERS_KEY) }));
-    if (!Item) return [];
-    const decoded = ordersCodec.decode(plainAttributes(Item));
-    if (!decoded.ok) throw new Error(`The orders cannot be read (${decoded.refusal}).`);
-    return decoded.value.orders;
+    return ordersCodec.decode(Item && plainAttributes(Item));
   }
 
   /** False when this instance has a tombstone: nothing was written then. */

@@ -21,4 +21,5 @@ export const orderSchema = v.object({
 export type Order = v.InferOutput<typeof orderSchema>;
 
 export const ordersSchema = v.object({ orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)) });
+export type Orders = v.InferOutput<typeof ordersSchema>;
 export const ordersCodec = codec(ordersSchema, 32 * 1024);

@@ -77,8 +77,8 @@ export class Formation {
       await this.prepare();
       const formed = await this.form();
       this.tell({ kind: 'formed', formed, evidence: await Promise.race([this.evidence(), this.aborted]) });
-      const scenario = this.order.scenario === undefined ? undefined : SCENARIOS[this.order.scenario]!;
-      if (scenario) this.tell({ kind: 'played', moments: await this.watched(scenario.run(this.stage())) });
+      const { scenario } = this.order;
+      if (scenario !== undefined) this.tell({ kind: 'played', moments: await this.watched(SCENARIOS[scenario]!.run(this.stage())) });
       this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));

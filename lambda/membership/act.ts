@@ -10,7 +10,7 @@ import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, ORDERS_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import { ordersCodec } from '../../protocol/orders';
-import type { Log } from '../log';
+import { describeError, type Log } from '../log';
 import { retryConflicts } from '../retry';
 import type { Effect, Plan } from './draft';
 import { leaseCondition, type Lease } from './lease';
@@ -138,9 +138,4 @@ async function signal(client: CloudFormationClient, stackId: string, logicalId: 
 
 function isValidationError(error: unknown, message: RegExp): boolean {
   return error instanceof Error && error.name === 'ValidationError' && message.test(error.message);
-}
-
-/** Name and message of an AWS error: AWS repeats request parameters there, and none of ours is secret but a token, which is never a parameter by itself. */
-export function describeError(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 500) : 'unknown';
 }

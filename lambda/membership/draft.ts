@@ -79,7 +79,9 @@ export class Draft {
 
   /** For the leader, about another node. False when it has to wait, since as many are open as may be. */
   order(order: Order): boolean {
-    return this.ordered.length < MOST_ORDERS && this.ordered.push(order) > 0;
+    if (this.ordered.length >= MOST_ORDERS) return false;
+    this.ordered.push(order);
+    return true;
   }
 
   /** The whole list goes to whoever leads now, and nobody else keeps one. */

@@ -8,6 +8,8 @@ export const LEADER_STALE_MS = 90_000;
 
 export class Facts {
   readonly waiting: Instance[];
+  /** Instances that wait at their terminate hook. */
+  readonly leaving: Instance[];
   /** Instances that are not on their way out, by id. */
   readonly present: ReadonlyMap<string, Instance>;
   /** Those, and instances that wait at their terminate hook: they work still. */
@@ -18,7 +20,8 @@ export class Facts {
   constructor(private readonly observed: Observation) {
     this.waiting = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
     this.present = new Map(observed.instances.filter(({ lifecycleState }) => /^(Pending|InService)/.test(lifecycleState)).map((instance) => [instance.instanceId, instance]));
-    this.here = new Set([...this.present.keys(), ...observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait').map(({ instanceId }) => instanceId)]);
+    this.leaving = observed.instances.filter(isLeaving);
+    this.here = new Set([...this.present.keys(), ...this.leaving.map(({ instanceId }) => instanceId)]);
     this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
   }
@@ -99,6 +102,11 @@ export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): s
 /** No engine has ever spoken to the swarm as this node: the first word of each is its host's name. A later leader lists such a node as down. */
 export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
+}
+
+/** It waits at its terminate hook, and works still. */
+export function isLeaving({ lifecycleState }: Instance): boolean {
+  return lifecycleState === 'Terminating:Wait';
 }
 
 /** Workers that are down, and whose instance is in none of the cluster's groups any more. */

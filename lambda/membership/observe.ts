@@ -16,10 +16,9 @@ import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
-import type { Log } from '../log';
+import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
-import { describeError } from './act';
-import { lostWorkers } from './facts';
+import { isLeaving, lostWorkers } from './facts';
 import type { Group, Instance, Observation, Volume } from './observation';
 
 /** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
@@ -45,6 +44,7 @@ export interface Observer {
 export async function observe(by: Observer): Promise<Observation> {
   const [records, instances] = await Promise.all([clusterRecords(by), groupMembers(by.autoScaling, by.cluster)]);
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
+  const leaving = instances.filter(isLeaving);
   // While all of them work nothing is asked of them.
   const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && /^(Pending:Wait|InService)$/.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
@@ -53,8 +53,8 @@ export async function observe(by: Observer): Promise<Observation> {
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
     managersLookedAt ? describeVolumes(by) : [],
-    leavingStacks(by, instances),
-    goneInstances(by, [...instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait'), ...lostWorkers(records.nodes, instances)].map(({ instanceId }) => instanceId)),
+    leavingStacks(by, leaving),
+    goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances)].map(({ instanceId }) => instanceId)),
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
@@ -133,9 +133,9 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
   return found;
 }
 
-/** Stacks that go as a whole, of those whose instances wait at their terminate hook. */
+/** Stacks that go as a whole, of those of these instances. */
 async function leavingStacks(by: Observer, instances: Instance[]): Promise<Set<string>> {
-  const stackIds = new Set(instances.flatMap(({ lifecycleState, group }) => (lifecycleState === 'Terminating:Wait' && group.stack ? [group.stack.stackId] : [])));
+  const stackIds = new Set(instances.flatMap(({ group }) => group.stack?.stackId ?? []));
   const leaving = new Set<string>();
   for (const stackId of stackIds) {
     const { Stacks = [] } = await by.cloudFormation.send(new DescribeStacksCommand({ StackName: stackId }));

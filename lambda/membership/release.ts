@@ -33,11 +33,11 @@ class Release {
   ) {}
 
   run(): void {
-    const leaving = this.draft.observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait');
+    const { leaving } = this.facts;
     this.forget(new Set(leaving.map(({ instanceId }) => instanceId)));
     // Who came first: only so many orders may be open at a time.
-    leaving.sort((a, b) => this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
-    for (const instance of leaving) {
+    const inTurn = [...leaving].sort((a, b) => this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
+    for (const instance of inTurn) {
       const reason = this.whyToLetGo(instance);
       if (reason) this.letGo(instance, reason);
       else this.keep(instance);

@@ -1,6 +1,7 @@
 /** node-leave, made of what it is given: the real clients (`index.ts`) or a simulation's. */
-import { describeError } from '../membership/act';
+import { describeError } from '../log';
 import { converge } from '../membership/converge';
+import { isLeaving } from '../membership/facts';
 import { groupMembers } from '../membership/observe';
 import { bury } from '../membership/tombstone';
 import { wire, type MembershipParts } from '../membership/wire';
@@ -11,7 +12,7 @@ export function nodeLeave(parts: MembershipParts): () => Promise<void> {
   const { autoScaling, cluster, log } = membership;
   return async () => {
     // A manager's comes when it is let go: until then it may lead, and goes on to be heard.
-    const leaving = (await groupMembers(autoScaling, cluster)).filter(({ lifecycleState, group }) => lifecycleState === 'Terminating:Wait' && group.role === 'worker');
+    const leaving = (await groupMembers(autoScaling, cluster)).filter((instance) => isLeaving(instance) && instance.group.role === 'worker');
     for (const { instanceId, group } of leaving) {
       // One that fails keeps no other waiting: it is buried again before its hook is completed.
       await bury(membership, group.role, instanceId).catch((error: unknown) => log('warn', 'A tombstone could not be set.', { instanceId, error: describeError(error) }));

@@ -6,6 +6,7 @@ import type { Host } from '../../agent/host';
 import { Mailbox } from '../../agent/mailbox';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
 import { reportCodec, tokensDigest, type Report } from '../../protocol/report';
+import { ordersCodec } from '../../protocol/orders';
 import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
 import { DynamoDb } from '../../rehearsal/aws/dynamodb';
 import { VirtualClock } from '../../rehearsal/virtual-clock';
@@ -147,6 +148,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     overwriteReport: (old: Report) => dynamodb.call('PutItem', { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) }, principal),
     tell: (command: Command | null, attributes: object = {}) =>
       dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
+    order: (attributes: object) => dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'orders', ...attributes }) }, principal),
     /** Lets virtual time pass. */
     pass: (ms: number) => clock.advance(ms),
     /** The agent ends, and systemd starts another. */
@@ -212,6 +214,22 @@ describe('a manager', () => {
     await node.pass(5_000);
     expect(node.engine.joins).toHaveLength(2);
     await node.end();
+  });
+
+  it('that leads carries out its orders about workers, and ignores those that it cannot read, without their contents', async () => {
+    const worker: SwarmNode = { id: 'w'.repeat(25), hostname: 'w', role: 'worker', availability: 'active', state: 'ready', instanceId: 'i-00000000000000007' };
+    const { engine, logged, order, pass, swarmReport, end } = await leading();
+    engine.otherNodes = [worker];
+    await order({ v: 99, body: 'poison' });
+    await pass(5_000);
+    expect(logged.join()).toContain('Orders were ignored.');
+    expect(logged.join()).not.toContain('poison');
+    expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: worker.id, availability: 'active' }, { id: nodeId }] } });
+    await order(ordersCodec.encode({ orders: [{ kind: 'release', nodeId: worker.id, instanceId: worker.instanceId! }] }));
+    await pass(5_000);
+    await end();
+    expect(engine.otherNodes).toEqual([]);
+    expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
   });
 
   it('that leads takes another out when told to, and reports the list without it', async () => {

@@ -3,7 +3,7 @@
  * each, what the one before has killed must run again. A function that dies with the lease costs up to a minute (the lease's 20 s, then the sweep), so formations run beside each other.
  */
 import type { Kill, KillDone } from '../../rehearsal/kills';
-import { formSwarm, machineState } from './support';
+import { formSwarm, machineState, testBesideOthers } from './support';
 
 /** Formations that go on at a time. */
 const PARALLEL = 4;
@@ -109,8 +109,6 @@ async function expectFormation({ managers, kills: planned }: Case): Promise<void
   expect(deleted.kept).toEqual([]);
   expect(machineState()).toEqual(before);
 }
-
-const testBesideOthers = process.env.REAL_NODES_LACK === undefined ? test.concurrent : test.skip;
 
 for (const one of [...functionCases, ...nodeCases]) {
   testBesideOthers(`a swarm forms, once, though these are killed: ${one.kills.map(describeKill).join(', ')}`, () => expectFormation(one), TIMEOUT_MS);

@@ -1,11 +1,9 @@
 /** What can happen to a cluster, on real engines: the cluster is whole again afterwards, and leaves nothing when it is deleted. What came when is printed. */
 import { SCENARIOS } from '../../rehearsal/scenarios';
-import { formSwarm, machineState } from './support';
+import { formSwarm, machineState, testBesideOthers } from './support';
 
 /** Beside the others. */
 const DEADLINE_MS = 8 * 60_000;
-
-const testBesideOthers = process.env.REAL_NODES_LACK === undefined ? test.concurrent : test.skip;
 
 for (const [name, { title, managers, workers }] of Object.entries(SCENARIOS)) {
   testBesideOthers(

@@ -19,6 +19,9 @@ process.env.PATH = searchPath(process.env);
 /** A test that needs real nodes: skipped where they cannot be made (build.js has said loudly why). */
 export const testOnRealNodes = process.env.REAL_NODES_LACK === undefined ? test : test.skip;
 
+/** The same, at the same time as others of its file. */
+export const testBesideOthers = process.env.REAL_NODES_LACK === undefined ? test.concurrent : test.skip;
+
 /** What is to be the same before and after: the machine's own mounts, links and network addresses. */
 export function machineState(): string {
   return JSON.stringify({ mounts: readFileSync('/proc/self/mountinfo', 'utf8'), links: readdirSync('/sys/class/net').sort(), addresses: networkInterfaces() }, null, 1);
