@@ -44,6 +44,8 @@ const WORKER_HEARTBEAT_MS = 60_000;
 const MANAGER_REPORT_MS = 300_000;
 /** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
 const UNASKED_MS = 5_000;
+/** How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still starting is waited for by systemd, however long it takes. */
+const SILENT_MS = 60_000;
 /** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
 const FAILED_MS = 20_000;
 /** After a command that failed, and after an error, so that a broken part is not hammered. */
@@ -184,6 +186,8 @@ export class Agent {
       case 'rest':
         return false;
       case 'refuse':
+        // Whoever hears of it may tell another manager to join: this one must not do so after all, should its clock be set back.
+        if (this.manager && step.command.kind === 'join' && this.lastCommand?.id !== step.command.id) await host.begin(step.command.id);
         this.refuse(step.command, step.reason);
         return false;
       case 'done':
@@ -196,8 +200,13 @@ export class Agent {
         return true;
       case 'start-engine':
         await host.startEngine();
+        if ((await this.askEngine()) !== undefined) return true;
         // One that does not answer all the same is told of, and not started again at once.
-        return (await this.askEngine()) !== undefined;
+        if (!this.lasts(step.kind, SILENT_MS)) return false;
+        log('warn', 'Killing the engine: it runs, but has not answered for some time.', { seconds: SILENT_MS / 1_000 });
+        this.lasting = undefined;
+        await host.killEngine();
+        return false;
       case 'restart-engine':
         if (!this.lasts(step.kind, FAILED_MS)) return false;
         log('warn', 'Restarting the engine.', { reason: step.reason });

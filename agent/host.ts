@@ -28,6 +28,8 @@ export interface Host {
   configureEngine(config: Record<string, unknown>): Promise<boolean>;
   /** Also its socket, which would start it again. */
   stopEngine(): Promise<void>;
+  /** SIGKILL, for an engine that hangs: it would not hear of anything gentler. systemd starts it again. */
+  killEngine(): Promise<void>;
   /** Resolves when the engine answers. */
   startEngine(): Promise<void>;
   /** Writes down that the work of this name is begun; false when it was begun before, by an agent that died. */
@@ -72,6 +74,11 @@ export const linuxHost: Host = {
 
   async stopEngine() {
     await run('systemctl', ['stop', 'docker.socket', 'docker.service'], { timeout: TIMEOUT_MS });
+  },
+
+  async killEngine() {
+    // Everything in its control group; containers are in containerd's.
+    await run('systemctl', ['kill', '--signal=SIGKILL', 'docker.service'], { timeout: TIMEOUT_MS });
   },
 
   async startEngine() {

@@ -40,6 +40,8 @@ export const membershipSchema = v.object({
   admissions: v.record(instanceIdSchema, v.object({ group: text(255) })),
   /** Until when (milliseconds since 1970) instances that were late while no quorum reported are not given up. */
   extensions: v.optional(v.record(instanceIdSchema, whole), {}),
+  /** Instances in service that are down for the swarm, and since when that was seen (milliseconds since 1970). */
+  hung: v.optional(v.record(instanceIdSchema, whole), {}),
   /** Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
   departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
   /** What lies in the mailbox of the manager that is to carry it out. */
@@ -48,4 +50,4 @@ export const membershipSchema = v.object({
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, departures: {}, orders: null };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, departures: {}, orders: null };

@@ -204,8 +204,13 @@ class Admission {
     const first = candidates[0];
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
-    if (this.membership.managerChange || !this.facts.quorumVisible || !this.managersSettled() || this.managerAddresses().length === 0) return;
+    if (this.membership.managerChange || !this.facts.quorumVisible || this.managerGoes() || !this.managersSettled() || this.managerAddresses().length === 0) return;
     this.draft.changeManagers(first.group.seat!, this.joinCommand(first, this.observed.leader.tokens.manager));
+  }
+
+  /** The list still shows it at work, and the quorum of one more manager would be counted with it. */
+  private managerGoes(): boolean {
+    return Object.values(this.membership.departures).some(({ letGoAt }) => letGoAt !== undefined);
   }
 
   private bootstrap(candidates: Instance[]): void {

@@ -17,6 +17,8 @@ export type Effect = { instanceId: string; reason: string } & (
   | { kind: 'extend-hook'; group: string; hook: typeof LAUNCH_HOOK | typeof TERMINATE_HOOK }
   /** Complete the terminate hook, with a tombstone before it. */
   | { kind: 'let-go'; group: string; role: NodeRole }
+  /** Call it unhealthy: its group terminates it and launches another. */
+  | { kind: 'replace' }
 );
 
 export interface Plan {

@@ -50,6 +50,12 @@ export class Facts {
     return this.observed.volumes.some((volume) => volume.volumeId === seat.volumeId && volume.attachedTo === instanceId);
   }
 
+  /** Whoever a seat was lies on its volume, and this instance never had it. What EC2 says may be some seconds old, so the instance itself has a say. */
+  isNobody({ group, report }: Instance): boolean {
+    const { volumeId } = this.observed.seats.find((one) => one.seat === group.seat) ?? {};
+    return report?.volume?.state !== 'mounted' && this.observed.volumes.some((volume) => volume.volumeId === volumeId && volume.state === 'available');
+  }
+
   /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */
   readyNode({ instanceId, group, report }: Instance): SwarmNode | undefined {
     const swarm = report?.swarm;
@@ -59,6 +65,11 @@ export class Facts {
     const node = this.nodes.get(nodeId);
     const ready = node?.instanceId === instanceId && node.role === group.role && node.state === 'ready' && (group.role === 'worker' || node.manager?.reachability === 'reachable');
     return ready ? node : undefined;
+  }
+
+  /** Whether any node that calls itself this instance is up, in whatever role, drained or not. Right after a change of leader nobody is known to be down. */
+  isUp(instanceId: string): boolean {
+    return this.observed.nodes.some((node) => node.instanceId === instanceId && node.state !== 'down' && node.manager?.reachability !== 'unreachable');
   }
 
   /**

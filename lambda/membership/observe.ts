@@ -26,6 +26,9 @@ const MOST_ASKED = 200;
 /** And one by one: only those of which EC2 did not speak. */
 const MOST_ASKED_ALONE = 10;
 
+/** States of an instance in which it may be a working manager, or become one. */
+const MAY_WORK = /^(Pending:Wait|InService|Terminating:Wait)$/;
+
 export interface Observer {
   clock: Clock;
   log: Log;
@@ -46,9 +49,9 @@ export async function observe(by: Observer): Promise<Observation> {
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const leaving = instances.filter(isLeaving);
   // While all of them work nothing is asked of them.
-  const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && /^(Pending:Wait|InService)$/.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
+  const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && MAY_WORK.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
-  const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (lifecycleState === 'InService' && group.role === 'manager')) : waiting;
+  const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (group.role === 'manager' && MAY_WORK.test(lifecycleState))) : waiting;
   const [ec2, reports, volumes, stacksLeaving, gone] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),

@@ -5,6 +5,7 @@ import { Facts } from './facts';
 import type { Observation } from './observation';
 import { reap } from './reap';
 import { release } from './release';
+import { replaceHung } from './replace-hung';
 import { returnSeat } from './return-seat';
 
 export function plan(observed: Observation, newId: () => string): Plan {
@@ -13,6 +14,7 @@ export function plan(observed: Observation, newId: () => string): Plan {
   returnSeat(draft, facts);
   release(draft, facts);
   reap(draft);
+  replaceHung(draft, facts);
   admit(draft, facts);
   return draft.plan();
 }

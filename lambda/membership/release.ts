@@ -79,19 +79,23 @@ class Release {
     return late;
   }
 
-  private whyToLetManagerGo({ instanceId, group }: Instance): string | undefined {
+  private whyToLetManagerGo(instance: Instance): string | undefined {
+    const { instanceId, group } = instance;
+    if (this.facts.isNobody(instance)) return 'The volume of its seat is attached to no instance, so it is nobody.';
     const { members } = this.facts;
     const { managerChange } = this.draft.membership;
     // By its seat's address: the list may be from before it came, and name its predecessor.
     const own = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
-    // Raft may count it already, before the leader has said so.
-    if (!own) return managerChange?.instanceId === instanceId && this.now < managerChange.expiresAt + LEADER_STALE_MS ? undefined : 'It is no member of raft.';
-    if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     const seats = this.draft.observed.seats.length;
-    if (members.length < seats && this.now >= this.since(instanceId) + SHORT_MS) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
+    const waitedShort = members.length < seats && this.now >= this.since(instanceId) + SHORT_MS;
+    // Raft may count it already, before the leader has said so, or can say so.
+    const joins = managerChange?.instanceId === instanceId && (!this.facts.quorumVisible || this.now < managerChange.expiresAt + LEADER_STALE_MS);
+    if (!own) return joins && !waitedShort ? undefined : 'It is no member of raft.';
+    if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
+    if (waitedShort) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
     if (!this.facts.quorumVisible || managerChange) return undefined;
-    // Right after a change of leader nobody is known to work; whoever does not is down some time later.
-    if (own.state === 'down') return 'It is down.';
+    // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may need one that raft reaches, though it has no session with the leader yet.
+    if (own.state === 'down' && own.manager!.reachability !== 'reachable') return 'It is down.';
     const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));
     return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. Its successor goes on with what is on its volume.` : undefined;
   }

@@ -70,6 +70,7 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
       conditions: ofCluster(cluster),
     },
     ...completeHooks(cluster, place),
+    { sid: 'ReplaceInstances', actions: ['autoscaling:SetInstanceHealth'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
   ];
@@ -152,10 +153,12 @@ function completeHooks(cluster: string, place: Place): Statement[] {
     {
       sid: 'CompleteHooks',
       actions: ['autoscaling:CompleteLifecycleAction', 'autoscaling:RecordLifecycleActionHeartbeat'],
-      resources: [`arn:${place.partition}:autoscaling:${place.region}:${place.account}:autoScalingGroup:*:autoScalingGroupName/*`],
+      resources: [groups(place)],
       conditions: ofCluster(cluster),
     },
   ];
 }
+
+const groups = (place: Place) => `arn:${place.partition}:autoscaling:${place.region}:${place.account}:autoScalingGroup:*:autoScalingGroupName/*`;
 
 const ofCluster = (cluster: string) => ({ StringEquals: { [`aws:ResourceTag/${CLUSTER_TAG}`]: cluster } });

@@ -23,8 +23,13 @@ export const FAULT_KINDS = [
   'outage',
   'clock-step',
   'forged-report',
+  'hang-engine',
+  'break-instance',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** Those that only a swarm that has formed has to outlive. */
+export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance'];
 
 /** How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the minute. */
 const CHANCE: Partial<Record<FaultKind, number>> = {
@@ -52,6 +57,8 @@ export const INTERVAL_MS: Partial<Record<FaultKind, number>> = {
   outage: 240_000,
   'clock-step': 60_000,
   'forged-report': 60_000,
+  'hang-engine': 120_000,
+  'break-instance': 180_000,
 };
 
 export class Faults {

@@ -8,6 +8,7 @@ import { leaderCodec } from '../../protocol/cluster';
 import { environmentVariables } from '../../protocol/environment';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { plainAttributes } from '../../protocol/items';
+import { ROLE_TAG } from '../../protocol/tags';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, LEASE_KEY, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
@@ -25,6 +26,10 @@ const QUORUM_UNHEARD_MS = 90_000;
 const SHORT_MS = 5 * 60_000;
 /** A node that was Ready when somebody saw it may have gone since: so long ago it was seen. */
 const SEEN_MS = 60_000;
+/** The list that decisions are made from may be 90 s old, and a look takes some time. */
+const KNOWN_MS = 150_000;
+/** Of a role; and more than one node. */
+const MOST_DOWN = 0.2;
 
 export class Invariants {
   readonly breaches: string[] = [];
@@ -37,6 +42,8 @@ export class Invariants {
   private readonly letGo = new Map<string, string>();
   private wholeStackGoes = false;
   private readonly readyAt = new Map<string, number>();
+  /** Whether an instance is a Ready node, and since when it has been so. */
+  private readonly condition = new Map<string, { ready: boolean; since: number }>();
   private lastQuorum: number | undefined;
   /** When members of raft ran last. */
   private readonly aliveAt = new Map<number, number>();
@@ -63,6 +70,7 @@ export class Invariants {
   /** After each request that AWS carried out. */
   onCall({ service, action, input }: Call): void {
     if (service === 'sqs' && action === 'SendMessage' && TOKEN.test(String(input.MessageBody))) this.breach(7, 'A join token was sent through a queue.');
+    if (action === 'SetInstanceHealth') this.beforeReplacement(String(input.InstanceId));
     if (service !== 'dynamodb' || !/^(Put|Update|Delete|TransactWrite)/.test(action)) return;
     const operator = this.truth.region.operator.accessKeyId;
     for (const { table, key } of writtenKeys(action, input)) {
@@ -203,9 +211,29 @@ export class Invariants {
     return new Set([...this.truth.machines.volumes.values()].map(({ docker }) => docker?.certificate?.nodeId));
   }
 
+  /** Who decided knew the nodes as they were some time ago: what counts is what has been so for long. */
+  private beforeReplacement(instanceId: string): void {
+    const now = this.truth.clock.now();
+    const role = this.truth.machines.nodes.get(instanceId)?.role;
+    const lasts = (id: string, ready: boolean) => this.condition.get(id)?.ready === ready && now - this.condition.get(id)!.since > KNOWN_MS;
+    if (lasts(instanceId, true)) this.breach(10, `${instanceId} is Ready, and was called unhealthy.`);
+    if (this.lastQuorum !== undefined && now - this.lastQuorum > KNOWN_MS) this.breach(10, `${instanceId} was called unhealthy, but no quorum was there to say so.`);
+    const serving = this.truth.region.groups().filter(({ tags }) => tags[ROLE_TAG] === role).flatMap(({ instances }) => instances.filter((one) => one.state === 'InService' || one.instanceId === instanceId));
+    const down = serving.filter((one) => lasts(one.instanceId, false)).length;
+    if (down > 1 && down > serving.length * MOST_DOWN) this.breach(10, `${instanceId} was called unhealthy while ${down} of ${serving.length} ${role}s were down.`);
+  }
+
+  private watchConditions(ready: ReadonlySet<string | undefined>): void {
+    for (const instanceId of this.truth.machines.nodes.keys()) {
+      const isReady = ready.has(instanceId);
+      if (this.condition.get(instanceId)?.ready !== isReady) this.condition.set(instanceId, { ready: isReady, since: this.truth.clock.now() });
+    }
+  }
+
   private watchQuorum(): void {
     const swarm = this.truth.docker.swarms()[0];
     if (swarm === undefined) return;
+    this.watchConditions(new Set(swarm.nodes.flatMap(({ state, instanceId }) => (state === 'ready' ? [instanceId] : []))));
     if (swarm.hasQuorum) this.lastQuorum = this.truth.clock.now();
     for (const { raftId, alive } of swarm.members) if (alive) this.aliveAt.set(raftId, this.truth.clock.now());
     for (const { state, instanceId } of swarm.nodes) if (state === 'ready' && instanceId !== undefined) this.readyAt.set(instanceId, this.truth.clock.now());

@@ -21,6 +21,10 @@ const DEFAULT_SEEDS = 200;
 const FULL = 2_000;
 /** How many failing seeds are made smaller: each takes some dozens of runs. */
 const SHRUNK = 3;
+/** A seed takes well under a second; one that runs for so long never ends, and would say nothing of itself. */
+const ENDLESS_MS = 5 * 60_000;
+/** After how many seeds a long run says how far it is. */
+const PROGRESS = 1_000;
 
 const USAGE = `Usage: npm run simulate -- [--healing] [--seeds N] [--from S] [--jobs N]
        npm run simulate -- --seed S [--healing] [--trace] [--managers N] [--workers N] [--unchained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
@@ -137,6 +141,7 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
   const tally = new Tally(act);
   const failures: { run: Run; result: SimulationResult }[] = [];
   let next = from;
+  let done = 0;
   const workers = Array.from({ length: Math.max(1, Math.min(jobs, count)) }, () => fork(__filename, ['--worker']));
   try {
     await Promise.all(
@@ -146,6 +151,7 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
           const run = runOf(seed, act, setupOf(seed));
           const result = await ask(worker, { run, assembly: await assemblies.of(run.setup) });
           tally.add(result);
+          if (++done % PROGRESS === 0) console.error(`${done} of ${count} seeds, ${failures.length} failed`);
           if (failed(result)) {
             failures.push({ run, result });
             console.log(`seed ${seed} FAILED: ${[...result.breaches, ...result.unfinished].slice(0, 3).join(' | ')}\n  ${replayCommand(run)}`);
@@ -170,9 +176,11 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
 
 function ask(worker: ChildProcess, job: Job): Promise<SimulationResult> {
   return new Promise((done, fail) => {
-    const onExit = () => fail(new Error(`The simulation of seed ${job.run.seed} ended its process: ${replayCommand(job.run)}`));
+    const cancel = systemClock.after(ENDLESS_MS, () => worker.kill('SIGKILL'));
+    const onExit = () => fail(new Error(`The simulation of seed ${job.run.seed} ended its process, or did not end within ${ENDLESS_MS / 60_000} minutes: ${replayCommand(job.run)}`));
     worker.once('exit', onExit);
     worker.once('message', (answer: SimulationResult | { error: string }) => {
+      cancel();
       worker.off('exit', onExit);
       if ('error' in answer) fail(new Error(`The simulation of seed ${job.run.seed} failed itself: ${answer.error}\n  ${replayCommand(job.run)}`));
       else done(answer);

@@ -52,6 +52,7 @@ export class SimulatedNode {
   private readonly power = new AbortController();
   private attached: { volumeId: string; volume: Disk } | undefined;
   private mounted = false;
+  private broken = false;
   private engineWanted = false;
   private daemonConfig = '';
   /** On the root disk. */
@@ -132,6 +133,20 @@ export class SimulatedNode {
     this.later(ENGINE_RESTART_MS, () => this.bootEngine());
   }
 
+  hangEngine(): void {
+    this.daemon.hang();
+  }
+
+  /** Something in the machine breaks that no restart mends: its engine never comes back. EC2 sees nothing of it. */
+  breakDown(): void {
+    this.broken = true;
+    if (this.daemon.running) this.daemon.kill();
+  }
+
+  get isBroken(): boolean {
+    return this.broken;
+  }
+
   attach(volumeId: string, volume: Disk): void {
     this.attached = { volumeId, volume };
   }
@@ -163,7 +178,7 @@ export class SimulatedNode {
 
   /** `ConditionPathIsMountPoint`: without its volume a manager's engine does not start, and systemd calls that no failure. */
   private bootEngine(): void {
-    if (!this.engineWanted || this.daemon.running || (this.role === 'manager' && !this.mounted)) return;
+    if (this.broken || !this.engineWanted || this.daemon.running || (this.role === 'manager' && !this.mounted)) return;
     this.daemon.start();
   }
 
@@ -208,6 +223,7 @@ export class SimulatedNode {
         this.engineWanted = false;
         if (this.daemon.running) await this.daemon.stop();
       },
+      killEngine: async () => this.killEngine(),
       startEngine: async () => {
         this.engineWanted = true;
         await clock.sleep(ENGINE_START_MS.least + clock.random() * (ENGINE_START_MS.most - ENGINE_START_MS.least));

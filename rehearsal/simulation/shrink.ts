@@ -13,7 +13,7 @@ export interface Run {
 }
 
 export function runOf(seed: number, act: Act, setup: Setup): Run {
-  const { kinds, endMs } = faultsOf(seed);
+  const { kinds, endMs } = faultsOf(seed, act);
   return { seed, act, setup, faults: kinds, limits: {}, faultsEndMs: endMs };
 }
 

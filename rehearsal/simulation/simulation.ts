@@ -6,7 +6,7 @@ import { encodeSwarmReport } from '../../protocol/swarm';
 import type { Delays } from '../aws/types';
 import type { Call } from './aws-link';
 import { SimulatedCluster, type ClusterOptions } from './cluster';
-import { FAULT_KINDS, Faults, hash, type FaultKind } from './faults';
+import { FAULT_KINDS, Faults, hash, OF_HEALING, type FaultKind } from './faults';
 import { Invariants } from './invariants';
 import { unfinished } from './whole';
 
@@ -81,13 +81,19 @@ const LOGGED: [string, string][] = [
   ['function: let-go', '"Done: let-go.'],
   ['function: ordered to release', '"Ordered to release.'],
   ['function: ordered to reap', '"Ordered to reap.'],
+  ['function: replace', '"Done: replace.'],
 ];
 
+/** What may go wrong in an act at all. */
+export function kindsOf(act: Act): FaultKind[] {
+  return FAULT_KINDS.filter((kind) => act === 'healing' || !OF_HEALING.includes(kind));
+}
+
 /** What may go wrong by this seed. */
-export function faultsOf(seed: number): { kinds: FaultKind[]; endMs: number } {
+export function faultsOf(seed: number, act: Act): { kinds: FaultKind[]; endMs: number } {
   // A run in which everything goes wrong at once hides what two faults alone would show.
   const share = 0.15 + 0.6 * hash(seed, 101);
-  const kinds = FAULT_KINDS.filter((kind, n) => hash(seed, 102, n) < (kind === 'outage' ? 0.05 : share));
+  const kinds = kindsOf(act).filter((kind) => hash(seed, 102, FAULT_KINDS.indexOf(kind)) < (kind === 'outage' ? 0.05 : share));
   // Only a long time of faults holds an outage that outlasts what an instance is given to become Ready.
   const minutes = kinds.includes('outage') ? 20 : 4;
   return { kinds, endMs: Math.round(30_000 + hash(seed, 103) * minutes * 60_000) };
@@ -110,7 +116,7 @@ class Simulation {
 
   constructor(private readonly options: SimulationOptions) {
     const { seed } = options;
-    const chosen = faultsOf(seed);
+    const chosen = faultsOf(seed, options.act ?? 'forming');
     this.endMs = options.faultsEndMs ?? chosen.endMs;
     this.faults = new Faults(seed, options.faults ?? chosen.kinds, options.limits, options.chances, options.intervalsMs);
     this.cluster = new SimulatedCluster({
@@ -122,7 +128,7 @@ class Simulation {
       onLost: (instanceId) => this.trace(`FAULT lost ${instanceId}`),
       onEffect: (node, effect, argument) => {
         // The others only look.
-        if (/^(configure|init|join|leave|start|mount|label|stop|recover|update|remove)/.test(effect)) {
+        if (/^(configure|init|join|leave|start|mount|label|stop|kill|recover|update|remove)/.test(effect)) {
           this.count(`agent: ${effect}`);
           this.trace(`${node.identity.instanceId} ${effect} ${argument === undefined ? '' : JSON.stringify(argument)}`);
         }
@@ -223,6 +229,8 @@ class Simulation {
     every('outage', () => this.isolate('outage', [...this.cluster.machines.nodes.keys()], OUTAGE_MS));
     every('clock-step', (instanceId) => skews.set(instanceId, (this.faults.random('clock-step') - 0.5) * 600_000));
     every('partition', (instanceId) => this.cutOff(instanceId));
+    every('hang-engine', (instanceId) => this.cluster.machines.nodes.get(instanceId)!.hangEngine());
+    every('break-instance', (instanceId) => this.breakDown(instanceId));
     every('forged-report', (instanceId) => this.forge(instanceId));
   }
 
@@ -248,6 +256,19 @@ class Simulation {
     const from = this.faults.random('partition') < 0.5 ? others : others.slice(0, 1);
     for (const other of from) docker.network.cut(address, other);
     clock.after(this.faults.random('partition') * 60_000, () => from.forEach((other) => docker.network.heal(address, other)));
+  }
+
+  /**
+   * At most one of a role at a time, and a manager only while all others work: more than a share of a role that is down for good, and a quorum that is, are left to people.
+   */
+  private breakDown(instanceId: string): void {
+    const nodes = [...this.cluster.machines.nodes.values()];
+    const node = this.cluster.machines.nodes.get(instanceId)!;
+    if (nodes.some((other) => other.role === node.role && other.isBroken)) return;
+    const [swarm] = this.cluster.docker.swarms();
+    const others = swarm?.members.filter(({ address }) => address !== node.identity.address) ?? [];
+    if (node.role === 'manager' && (others.length < 2 || others.some(({ alive }) => !alive))) return;
+    node.breakDown();
   }
 
   /** A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of this very swarm, a manager (which has every right to lead this one) of another. */

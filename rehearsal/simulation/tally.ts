@@ -1,6 +1,5 @@
 /** Adds up what happened in many simulations, and says what never did. */
-import { FAULT_KINDS } from './faults';
-import type { Act, SimulationResult } from './simulation';
+import { kindsOf, type Act, type SimulationResult } from './simulation';
 
 /** What functions and agents can do. One of these that never happens was never tried. */
 const ACTIONS = [
@@ -8,6 +7,7 @@ const ACTIONS = [
   'agent: mountVolume',
   'agent: startEngine',
   'agent: stopEngine',
+  'agent: killEngine',
   'agent: initSwarm',
   'agent: joinSwarm',
   'agent: leaveSwarm',
@@ -30,6 +30,7 @@ const ACTIONS = [
   'function: let-go',
   'function: ordered to release',
   'function: ordered to reap',
+  'function: replace',
   'GetItem',
   'Query',
   'BatchGetItem',
@@ -43,13 +44,14 @@ const ACTIONS = [
   'AttachVolume',
   'CompleteLifecycleAction',
   'RecordLifecycleActionHeartbeat',
+  'SetInstanceHealth',
   'SignalResource',
   'DescribeStacks',
 ];
 
 /** What is rarely called for while a cluster forms, or once it has formed: the other runs hold it. */
 const OUT_OF_PLACE: Record<Act, string[]> = {
-  forming: ['function: ordered to release', 'function: ordered to reap'],
+  forming: ['function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth'],
   healing: ['agent: stopEngine', 'agent: leaveSwarm', 'agent: recoverSwarm', 'function: told to remove', 'function: told to leave', 'function: told to recover'],
 };
 
@@ -77,7 +79,7 @@ export class Tally {
   constructor(private readonly act: Act) {}
 
   missing(): string[] {
-    return [...FAULT_KINDS.filter((kind) => !this.faults.get(kind)), ...ACTIONS.filter((action) => !this.actions.get(action) && !OUT_OF_PLACE[this.act].includes(action))];
+    return [...kindsOf(this.act).filter((kind) => !this.faults.get(kind)), ...ACTIONS.filter((action) => !this.actions.get(action) && !OUT_OF_PLACE[this.act].includes(action))];
   }
 
   render(seconds: number, processes: number): string[] {
@@ -85,7 +87,7 @@ export class Tally {
     return [
       `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
       `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last fault (the slowest took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} did not: CloudFormation rolled them back.`,
-      `Faults: ${counts(FAULT_KINDS, this.faults)}`,
+      `Faults: ${counts(kindsOf(this.act), this.faults)}`,
       `Actions: ${counts(ACTIONS, this.actions)}`,
     ];
   }

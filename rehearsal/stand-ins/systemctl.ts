@@ -138,7 +138,8 @@ supervise() {
     main=$!
     echo $main > "$state/main"
     [ "\${value[Type]}" = notify ] || : > "$state/ready"
-    wait $main; code=$?
+    # -f: with job control a process that is stopped would count as one that has ended.
+    wait -f $main; code=$?
     [ -e "$state/stopping" ] && exit
     alive "$state/listener" && kill "$(< "$state/listener")"
     [ -e "$state/ready" ] || : > "$state/failed"
@@ -167,11 +168,18 @@ stop() {
   rm -rf "$state"
 }
 
+# Everything of the unit gets the signal; the supervisor does as if the service had ended by itself.
+signal() {
+  load "$1"
+  alive "$state/main" || { echo "Failed to kill unit $unit.service: No process to kill." >&2; exit 1; }
+  kill "-$2" -- "-$(< "$state/main")"
+}
+
 mkdir -p "$base"
 verb=$1; shift
-now= quiet=
+now= quiet= signal=
 while [ "\${1#--}" != "$1" ]; do
-  case "$verb $1" in 'enable --now') now=1 ;; 'is-active --quiet') quiet=1 ;; *) fail "unknown option $1 of $verb" ;; esac
+  case "$verb $1" in 'enable --now') now=1 ;; 'is-active --quiet') quiet=1 ;; 'kill --signal=SIGKILL') signal=KILL ;; *) fail "unknown option $1 of $verb" ;; esac
   shift
 done
 case "$verb" in daemon-reload) [ $# = 0 ] || fail "daemon-reload takes no arguments, was given: $*" ;; *) [ $# = 1 ] || fail "knows $verb with exactly one unit, was given: $*" ;; esac
@@ -183,6 +191,7 @@ case "$verb" in
   start) start "$unit" ;;
   stop) stop "$unit" ;;
   restart) stop "$unit"; start "$unit" ;;
+  kill) [ -n "$signal" ] || fail 'knows kill with --signal=SIGKILL only'; signal "$unit" "$signal" ;;
   is-active)
     if alive "$base/$unit/main" && [ -e "$base/$unit/ready" ]; then answer=active; elif alive "$base/$unit/supervisor"; then answer=activating; else answer=inactive; fi
     [ -n "$quiet" ] || echo $answer

@@ -40,8 +40,19 @@ class OneNodeEngine implements Engine {
   /** So often somebody else changes the swarm right before our own change. */
   othersChange = 0;
 
+  /** As with SIGSTOP; and whether it does so again when it is started anew. */
+  hangs = false;
+  hangsAgain = false;
+  kills = 0;
+  kill() {
+    this.kills++;
+    this.running = false;
+    this.hangs = this.hangsAgain;
+  }
+
   async info() {
     if (!this.running) throw new Error('connect ENOENT');
+    if (this.hangs) throw new Error('The Docker engine did not answer GET /info within 30 s.');
     return { version: '25.0.8', swarm: this.local };
   }
   async initSwarm() {
@@ -118,6 +129,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
       return changed;
     },
     stopEngine: async () => void (engine.running = false),
+    killEngine: async () => engine.kill(),
     startEngine: async () => {
       if (role === 'manager' && !volume.mounted) throw new Error('The condition ConditionPathIsMountPoint was not met.');
       engine.start();
@@ -188,6 +200,31 @@ describe('an engine that cannot be the node that it was', () => {
   });
 });
 
+describe('an engine that runs and does not answer', () => {
+  it('is killed when it has been silent for a minute, and started again', async () => {
+    const { engine, pass, report, end } = start('worker');
+    await pass(5_000);
+    engine.hangs = true;
+    await pass(55_000);
+    expect(engine.kills).toBe(0);
+    await pass(20_000);
+    await end();
+    expect(engine.kills).toBe(1);
+    expect(report()).toMatchObject({ engine: { version: '25.0.8' } });
+  });
+
+  it('is killed once a minute at most, however long it stays silent', async () => {
+    const { engine, pass, end } = start('worker');
+    await pass(5_000);
+    engine.hangs = true;
+    engine.hangsAgain = true;
+    await pass(300_000);
+    await end();
+    expect(engine.kills).toBeGreaterThan(2);
+    expect(engine.kills).toBeLessThan(6);
+  });
+});
+
 describe('a manager', () => {
   const lost: SwarmNode = { id: 'o'.repeat(25), hostname: 'o', role: 'manager', availability: 'active', state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.1.1:2377' } };
   const leading = async () => {
@@ -214,6 +251,19 @@ describe('a manager', () => {
     await node.pass(5_000);
     expect(node.engine.joins).toHaveLength(2);
     await node.end();
+  });
+
+  it('never begins a join that it has refused, though its clock is set back, and its agent is started anew', async () => {
+    const node = start('manager');
+    node.volume.attached = true;
+    await node.tell({ ...joinCommand(node.clock.now() - 60_001), role: 'manager' } as Command);
+    await node.pass(5_000);
+    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'refused', error: 'It expired.' } });
+    await node.tell({ ...joinCommand(node.clock.now()), role: 'manager' } as Command);
+    await node.restart();
+    await node.pass(5_000);
+    await node.end();
+    expect(node.engine.joins).toEqual([]);
   });
 
   it('that leads carries out its orders about workers, and ignores those that it cannot read, without their contents', async () => {

@@ -130,7 +130,7 @@ test.each<[string, string, string[]]>([
       `ec2:AttachVolume ${arn}:ec2:${here}:instance/* if ${JSON.stringify(ofCluster)}`,
       ...[0, 1, 2].map((seat) => `ec2:AttachVolume ${arn}:ec2:${here}:volume/<SwarmManagersSeat${seat}Volume>`),
       'autoscaling:DescribeAutoScalingGroups *',
-      ...['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat'].map(
+      ...['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat', 'SetInstanceHealth'].map(
         (action) => `autoscaling:${action} ${arn}:autoscaling:${here}:autoScalingGroup:*:autoScalingGroupName/* if ${JSON.stringify(ofCluster)}`,
       ),
       'cloudformation:SignalResource <AWS::StackId>',

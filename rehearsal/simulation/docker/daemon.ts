@@ -19,6 +19,10 @@ const START_MS = 500;
 const CONNECT_MS = 20_000;
 /** A manager needs this long to end. Measured. */
 const MANAGER_STOP_MS = 2_300;
+/** systemd waits so long for a unit that does not end before it kills it: https://www.freedesktop.org/software/systemd/man/latest/systemd-system.conf.html#DefaultTimeoutStartSec= */
+const STOP_TIMEOUT_MS = 90_000;
+/** What the agent's own client (`docker-socket.ts`) gives a request. */
+const CLIENT_TIMEOUT_MS = 30_000;
 
 /** From the start of the process to its end. */
 interface Life {
@@ -27,6 +31,8 @@ interface Life {
   /** Calls under way, which fail when the engine is killed. */
   calls: Set<(error: Error) => void>;
   watchers: Set<() => void>;
+  /** SIGSTOP: it takes connections, and answers nobody. */
+  hung: boolean;
 }
 
 export interface DaemonOptions {
@@ -62,7 +68,7 @@ export class SimulatedDaemon implements Engine {
   /** Starts the engine: it comes back as what its disk says. Does nothing while it runs. */
   start(): void {
     if (this.life) return;
-    const life: Life = { served: Promise.resolve(), calls: new Set(), watchers: new Set() };
+    const life: Life = { served: Promise.resolve(), calls: new Set(), watchers: new Set(), hung: false };
     this.life = life;
     this.control = Promise.resolve();
     this.instanceId = this.options.labels()[INSTANCE_ID_LABEL];
@@ -81,10 +87,22 @@ export class SimulatedDaemon implements Engine {
     for (const fail of life.calls) fail(sentences.hungUp());
   }
 
+  /** The process stands still, as with SIGSTOP, until it is killed. */
+  hang(): void {
+    const { life } = this;
+    if (!life || life.hung) return;
+    life.hung = true;
+    this.docker.network.silence(this.address);
+    const { calls } = life;
+    const open = [...calls];
+    this.docker.clock.after(CLIENT_TIMEOUT_MS, () => open.forEach((fail) => calls.has(fail) && fail(sentences.noAnswer())));
+  }
+
   /** SIGTERM. The others are not told; they miss its beats as if it were killed. */
   async stop(): Promise<void> {
     const manager = this.runner?.peer !== undefined;
-    if (manager) await this.docker.clock.sleep(MANAGER_STOP_MS);
+    if (this.life?.hung) await this.docker.clock.sleep(STOP_TIMEOUT_MS);
+    else if (manager) await this.docker.clock.sleep(MANAGER_STOP_MS);
     this.kill();
   }
 
@@ -283,9 +301,16 @@ export class SimulatedDaemon implements Engine {
         reject(error);
       };
       life.calls.add(fail);
+      if (life.hung) return void this.docker.clock.after(CLIENT_TIMEOUT_MS, () => fail(sentences.noAnswer()));
       life.served
         .then(() => (this.life === life ? work() : Promise.reject(sentences.hungUp())))
-        .then((result) => (life.calls.delete(fail), this.life === life ? resolve(result) : reject(sentences.hungUp())), fail);
+        .then((result) => {
+          if (life.hung) return;
+          life.calls.delete(fail);
+          if (this.life === life) resolve(result);
+          else reject(sentences.hungUp());
+        })
+        .catch((error: Error) => life.hung || fail(error));
     });
   }
 }

@@ -14,6 +14,9 @@ export class SimulatedNetwork {
   /** By pair: open connections carry nothing yet. The value cancels their timer. */
   private readonly stalled = new Map<string, () => void>();
 
+  /** Addresses at which an engine is, and neither hears nor says anything. */
+  private readonly silent = new Set<string>();
+
   /** @param onChange told after every change */
   constructor(
     private readonly clock: Clock,
@@ -32,12 +35,23 @@ export class SimulatedNetwork {
     if (this.healed(pair(a, b))) this.onChange();
   }
 
+  /** Until its engine starts anew. */
+  silence(address: string): void {
+    this.silent.add(address);
+    this.onChange();
+  }
+
+  isSilent(address: string): boolean {
+    return this.silent.has(address);
+  }
+
   healAll(): void {
     for (const key of [...this.cuts.keys()]) this.healed(key);
     this.onChange();
   }
 
   connected(a: string, b: string): boolean {
+    if (this.silent.size > 0 && a !== b && (this.silent.has(a) || this.silent.has(b))) return false;
     return this.cuts.size === 0 || !this.cuts.has(pair(a, b));
   }
 
@@ -48,6 +62,7 @@ export class SimulatedNetwork {
 
   /** Whoever has this address starts anew: none of its connections is an old one. */
   reset(address: string): void {
+    this.silent.delete(address);
     for (const key of [...this.stalled.keys()]) if (key.split(' ').includes(address)) this.recover(key);
   }
 

@@ -26,5 +26,7 @@ export const notDown = (id: string) => rpc('FailedPrecondition', `node ${id} is 
 
 /** No engine listens on the socket. */
 export const refused = () => Object.assign(new Error('connect ECONNREFUSED /var/run/docker.sock'), { code: 'ECONNREFUSED' });
+/** The agent's own client gave up. */
+export const noAnswer = () => new Error('The Docker engine did not answer within 30 s.');
 /** The engine ended before it answered. */
 export const hungUp = () => Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });

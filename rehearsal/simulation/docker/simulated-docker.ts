@@ -81,7 +81,7 @@ export class SimulatedDocker {
       const leader = [...peers.values()].find((peer) => peer.leadership && group.raft.hasQuorum(peer));
       return {
         swarmId: committed.swarmId,
-        members: [...committed.members.values()].map((member) => ({ ...member, alive: peers.get(member.nodeId)?.deaf === false })),
+        members: [...committed.members.values()].map((member) => ({ ...member, alive: peers.get(member.nodeId)?.deaf === false && !this.network.isSilent(member.address) })),
         leader: leader?.nodeId,
         hasQuorum: [...peers.values()].some((peer) => committed.members.has(peer.raftId) && group.raft.hasQuorum(peer)),
         nodes: listNodes(committed, leader?.nodeId, ({ nodeId }) => peers.has(nodeId)),

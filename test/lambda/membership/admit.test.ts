@@ -163,6 +163,8 @@ describe('managers', () => {
     ['a promotion is under way: a manager by role that is not in raft', { nodes: [node(0, 'manager'), node(5, 'manager', { manager: undefined })] }],
     ['the leader has been silent', { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }],
     ['no node list is there', { nodes: [] }],
+    ['a manager is let go', { instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })], membership: { ...emptyMembership, departures: { [idOf(0)]: { since: NOW, letGoAt: NOW } } } }],
+    ['the only manager is let go by the same plan', { instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })] }],
   ])('do not join while %s', (_, change) => {
     expect(plan({ ...formed, instances: [waiting(1, seatGroup(1))], ...change }).commands).toEqual([]);
   });

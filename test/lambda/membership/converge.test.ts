@@ -95,6 +95,19 @@ describe('a holder whose lease ran out while it looked', () => {
   });
 });
 
+it('an instance that hangs is called unhealthy, without a grace period, and one that cannot be ends no look', async () => {
+  const inputs: Record<string, any>[] = [];
+  answers = (action, input) => {
+    if (action !== 'SetInstanceHealth') return {};
+    inputs.push(input);
+    throw new AwsError('ValidationError', 'Instance Id not found - No managed instance found for instance ID.');
+  };
+  by.plan = (observed) => ({ membership: observed.membership, commands: [], orders: [], effects: [{ kind: 'replace', instanceId, reason: 'It hangs.' }], alarms: [] });
+  await converge(by);
+  expect(inputs).toEqual([expect.objectContaining({ InstanceId: instanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false })]);
+  expect(logged.join()).toContain('Failed: replace.');
+});
+
 describe('an observation', () => {
   const group = {
     AutoScalingGroupName: 'workers',

@@ -118,6 +118,8 @@ describe('a worker that waits at its terminate hook', () => {
 });
 
 describe('a manager that waits at its terminate hook', () => {
+  const change = (n: number): Membership['managerChange'] => ({ kind: 'join', seat: n, instanceId: idOf(n), commandId: 'c', expiresAt: NOW });
+
   it('is let go when the others are a quorum', () => {
     expect(planned({ instances: [seat(0, leaving), ...others] })).toMatchObject({ letGo: [idOf(0)], orders: [] });
   });
@@ -162,11 +164,25 @@ describe('a manager that waits at its terminate hook', () => {
     ['EC2 has ended it, whoever reports', { leader: stale, gone: new Set([idOf(2)]) }],
     ['it is the only one, whoever reports', { leader: stale, nodes: [member(2)] }],
     ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
+    ['its volume was never attached, whoever reports', { leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }] }],
   ])('is let go at once when %s', (_, over) => {
     expect(planned({ instances: [first!, seat(1), seat(2, leaving)], ...over }).letGo).toEqual([idOf(2)]);
   });
 
-  const change = (n: number): Membership['managerChange'] => ({ kind: 'join', seat: n, instanceId: idOf(n), commandId: 'c', expiresAt: NOW });
+  it('that has its volume mounted waits, though EC2, which may be behind, says that nobody has it', () => {
+    const mounted: Instance = { ...seat(2, leaving), report: { instanceId: idOf(2), role: 'manager', seat: 2, address: '10.0.2.10', volume: { id: 'vol-2', state: 'mounted' } } };
+    expect(planned({ leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }], instances: [first!, seat(1), mounted] }).letGo).toEqual([]);
+  });
+
+  it('waits while its node is down, but raft reaches it: it may just have come back, and be needed', () => {
+    expect(planned({ nodes: [member(0), member(1, { state: 'down' }), member(2, { state: 'down' })], instances: [first!, seat(1), seat(2, leaving)] }).letGo).toEqual([]);
+  });
+
+  it('that raft may count already waits while no quorum reports, but not for ever', () => {
+    const joining = (ms: number) => planned({ leader: stale, nodes: [member(0)], instances: [first!, seat(1, leaving)] }, { managerChange: change(1), departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
+    expect(joining(0)).toEqual([]);
+    expect(joining(SHORT_MS)).toEqual([idOf(1)]);
+  });
 
   it('waits while another manager is taken in, and while it is taken in itself', () => {
     expect(planned({ nodes: [member(0)], instances: [seat(0, leaving), seat(1, 'Pending:Wait')] }, { managerChange: change(1) }).letGo).toEqual([]);

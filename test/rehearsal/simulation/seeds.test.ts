@@ -24,11 +24,16 @@ it.each([
   [8273, 'an engine that was killed before its own request counted as another that has the state of the swarm, by the invariants themselves'],
   [2749, 'a simulated agent that was killed twice before it was started again was started twice, and so on, without end'],
   [3002, 'an old list named the predecessor of a manager, which was let go as no member while nobody could hear the quorum that it was part of'],
+  [5379, 'a manager whose join had ended in an outage was let go as no member: raft had counted it, and nobody could hear that'],
+  [5612, 'a manager refused a join as expired, told so, and began it after all when its clock was set back, while another one joined'],
+  [7649, 'one plan let the only manager go and told another one to join'],
+  [8166, 'a manager that raft reached, but that had no session with its leader yet, was let go as one that is down, and the quorum with it'],
 ])('seed %i: %s', (seed) => expectWhole(seed, 'forming'));
 
 it.each([
   [85, 'a leader that waited at its terminate hook had its tombstone already, so that nobody believed it any more, and it waited without end'],
   [63, 'a manager that a new leader had not heard yet was taken for one that does not work, and was let go with the quorum'],
+  [6, 'two managers that were terminated before they had their volumes waited at their terminate hooks for a quorum that lay on these volumes'],
 ])('seed %i, once it has formed: %s', (seed) => expectWhole(seed, 'healing'));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {

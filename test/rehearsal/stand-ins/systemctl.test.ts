@@ -100,3 +100,17 @@ onLinux('a service whose condition is not met any more is not restarted', async 
   await until(() => systemctl('is-active', 'conditional').stdout === 'inactive\n');
   expect(starts('conditional')).toBe(1);
 });
+
+onLinux('kill ends a service that hears nothing any more, and it runs again; one that does not run cannot be killed', async () => {
+  unit('hanging', [], ['Restart=always', 'RestartSec=0.05'], 'exec sleep 1000');
+  expect(systemctl('start', 'hanging').status).toBe(0);
+  const killed = main('hanging');
+  await until(() => starts('hanging') === 1);
+  process.kill(Number(killed), 'SIGSTOP');
+  expect(systemctl('kill', '--signal=SIGKILL', 'hanging.service').status).toBe(0);
+  await until(() => starts('hanging') === 2);
+  expect(main('hanging')).not.toBe(killed);
+  expect(systemctl('kill', 'hanging').stderr).toContain('knows kill with --signal=SIGKILL only');
+  systemctl('stop', 'hanging');
+  expect(systemctl('kill', '--signal=SIGKILL', 'hanging')).toMatchObject({ status: 1, stderr: expect.stringContaining('No process to kill') });
+});
