@@ -9,7 +9,7 @@ import { tokensDigest, type Report } from '../protocol/report';
 import { daemonConfig } from './daemon-config';
 import type { Engine, EngineInfo } from './engine';
 import type { Host } from './host';
-import type { Identity } from './identity';
+import type { Identity, Metadata } from './identity';
 import type { Inbox, Mailbox } from './mailbox';
 import { Orders } from './orders';
 import { nextStep, saysNothingOfItself, type Step } from './plan';
@@ -42,6 +42,8 @@ const WORKER_HEARTBEAT_MS = 60_000;
  * changes nothing wakes nobody: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
  */
 const MANAGER_REPORT_MS = 300_000;
+/** How often a spot instance looks whether it is taken back: as often as AWS recommends. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
+const NOTICE_MS = 5_000;
 /** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
 const UNASKED_MS = 5_000;
 /** How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still starting is waited for by systemd, however long it takes. */
@@ -59,6 +61,7 @@ export interface AgentParts {
   log: AgentLog;
   engine: Engine;
   host: Host;
+  metadata: Metadata;
   mailbox: Mailbox;
 }
 
@@ -81,6 +84,8 @@ export class Agent {
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
+  private spotNotice = false;
+  private noticeSoughtAt = Number.NEGATIVE_INFINITY;
   private watching = false;
   private settled = false;
   /** What the last look saw, and since when it has been so. */
@@ -118,6 +123,7 @@ export class Agent {
       return VOLUME_MS;
     }
     await this.readMailbox();
+    await this.seekNotice();
     // A request that ends while the engine is being asked has changed what it said.
     const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
@@ -178,6 +184,18 @@ export class Agent {
     if (this.inbox.refusal) this.parts.log('warn', 'A command was ignored.', { refusal: this.inbox.refusal });
   }
 
+  private async seekNotice(): Promise<void> {
+    const { identity, metadata, clock, log } = this.parts;
+    const now = clock.now();
+    if (identity.lifecycle !== 'spot' || this.spotNotice || isRecent(this.noticeSoughtAt, now, NOTICE_MS)) return;
+    this.noticeSoughtAt = now;
+    this.spotNotice = await metadata.hasSpotNotice().catch((error: unknown) => {
+      log('warn', 'The instance metadata service does not say whether this instance is taken back.', { error: sentence(error) });
+      return false;
+    });
+    if (this.spotNotice) log('info', 'EC2 takes this spot instance back.');
+  }
+
   /** True when the step changed something, so that another look is due at once. */
   private async take(step: Step, info: EngineInfo | undefined): Promise<boolean> {
     const { host, engine, identity, log } = this.parts;
@@ -198,15 +216,17 @@ export class Agent {
         log('info', 'Mounting the state volume.', { device: step.device });
         await host.mountVolume(step.device);
         return true;
-      case 'start-engine':
+      case 'start-engine': {
+        const silent = this.lasts(step.kind, SILENT_MS);
         await host.startEngine();
         if ((await this.askEngine()) !== undefined) return true;
         // One that does not answer all the same is told of, and not started again at once.
-        if (!this.lasts(step.kind, SILENT_MS)) return false;
+        if (!silent) return false;
         log('warn', 'Killing the engine: it runs, but has not answered for some time.', { seconds: SILENT_MS / 1_000 });
         this.lasting = undefined;
         await host.killEngine();
         return false;
+      }
       case 'restart-engine':
         if (!this.lasts(step.kind, FAILED_MS)) return false;
         log('warn', 'Restarting the engine.', { reason: step.reason });
@@ -354,6 +374,7 @@ export class Agent {
       address: identity.address,
       ...(volume && { volume: { id: volume.id, state: volume.mounted ? 'mounted' : 'waiting' } }),
       ...(info && { engine: { version: info.version }, swarm: info.swarm }),
+      ...(this.spotNotice && { spotNotice: true as const }),
       ...(this.lastCommand && { lastCommand: this.lastCommand }),
       ...(tokens && { tokens }),
     };

@@ -1,4 +1,4 @@
-/** Who this node is, from the instance metadata service (IMDSv2). https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html */
+/** Who this node is, and what is to become of it, from the instance metadata service (IMDSv2). https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html */
 import { MetadataService } from '@aws-sdk/ec2-metadata-service';
 
 export interface Identity {
@@ -24,4 +24,28 @@ export async function readIdentity(): Promise<Identity> {
     read('instance-life-cycle'),
   ]);
   return { instanceId, address, zone, instanceType, lifecycle };
+}
+
+/** What the instance learns of its own end. */
+export interface Metadata {
+  /** Whether EC2 is about to take this spot instance back. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
+  hasSpotNotice(): Promise<boolean>;
+}
+
+/** @param options of the client; by default it asks the service of this instance */
+export function instanceMetadata(options?: { endpoint: string }): Metadata {
+  const metadata = new MetadataService(options);
+  return {
+    async hasSpotNotice() {
+      const token = await metadata.fetchMetadataToken();
+      try {
+        await metadata.request('latest/meta-data/spot/instance-action', { headers: { 'x-aws-ec2-metadata-token': token } });
+        return true;
+      } catch (error) {
+        // Without a notice there is no such path.
+        if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return false;
+        throw error;
+      }
+    },
+  };
 }

@@ -10,7 +10,7 @@ import { mailbox } from '../protocol/keys';
 import { Agent, type AgentLog } from './agent';
 import { DockerSocket } from './docker-socket';
 import { linuxHost } from './host';
-import { readIdentity } from './identity';
+import { instanceMetadata, readIdentity } from './identity';
 import { shipLogs } from './log-shipper';
 import { Mailbox } from './mailbox';
 
@@ -31,6 +31,7 @@ async function main(): Promise<void> {
     log,
     engine: new DockerSocket(),
     host: linuxHost,
+    metadata: instanceMetadata(),
     mailbox: new Mailbox(new DynamoDBClient(client), config, mailbox(config.roleId, identity.instanceId)),
   });
   const logs = shipLogs(

@@ -27,6 +27,8 @@ export const reportSchema = v.object({
       controlAvailable: v.boolean(),
     }),
   ),
+  /** EC2 has told this spot instance that it takes it back. Nobody acts on the word itself: it makes functions look what EC2 says, should its own event be lost. */
+  spotNotice: v.optional(v.literal(true)),
   /** How the last command fared. `error` is Docker's own sentence, cut. */
   lastCommand: v.optional(v.object({ id: text(64), outcome: v.picklist(['done', 'failed', 'refused']), error: v.optional(text(500)) })),
   /** Only in the report of the manager that publishes them, and only until they are published. */

@@ -15,6 +15,7 @@ import { decodeSwarmReport } from '../protocol/swarm';
 import { ROLE_TAG, SEAT_TAG } from '../protocol/tags';
 import { serveAws } from './aws/http';
 import { imdsHandler, type InstanceMetadata } from './aws/imds';
+import { SPOT_NOTICE_MS } from './aws/ec2';
 import { EmulatedRegion } from './aws/region';
 import type { AwsEvent, MachineSpec } from './aws/types';
 import { FunctionProcesses } from './function-processes';
@@ -182,9 +183,9 @@ export class Formation {
     const instance = this.region.instanceByAddress(address);
     const credentials = instance && this.region.credentialsFor(instance.instanceId);
     if (instance?.roleName === undefined || credentials === undefined) return undefined;
-    const { instanceId, privateIpAddress, availabilityZone, instanceType, lifecycle, tags, roleName } = instance;
+    const { instanceId, privateIpAddress, availabilityZone, instanceType, lifecycle, tags, roleName, noticedAt } = instance;
     const userData = this.userData.get(instanceId) ?? '';
-    return { instanceId, privateIpAddress, availabilityZone, region: this.region.region, instanceType, instanceLifeCycle: lifecycle, tags, roleName, credentials, userData };
+    return { instanceId, privateIpAddress, availabilityZone, region: this.region.region, instanceType, instanceLifeCycle: lifecycle, tags, roleName, credentials, userData, ...(noticedAt !== undefined && { terminatedAt: noticedAt + SPOT_NOTICE_MS }) };
   }
 
   /** Not every write to a table is an event: they are looked at, as the account's operator would. */

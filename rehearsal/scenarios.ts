@@ -82,6 +82,16 @@ class Play {
     return Swarm.NodeID;
   }
 
+  async leader(): Promise<{ instanceId: string; nodeId: string }> {
+    const nodeId = (await this.nodes()).find(({ ManagerStatus }) => ManagerStatus?.Leader)!.ID;
+    for (const instanceId of this.stage.instances('manager')) if ((await this.nodeId(instanceId)) === nodeId) return { instanceId, nodeId };
+    throw new Error('The leader is no instance.');
+  }
+
+  async nextLeader(last: { nodeId: string }): Promise<void> {
+    await this.until('the swarm has a leader again', async () => (await this.nodes()).some(({ ID, ManagerStatus }) => ManagerStatus?.Leader && ID !== last.nodeId));
+  }
+
   /** As an operator does it: through the group, which then launches another. */
   async terminate(instanceId: string): Promise<void> {
     const { region } = this.stage;
@@ -181,14 +191,30 @@ export const SCENARIOS: Record<string, Scenario> = {
     workers: 1,
     async run(stage) {
       const play = new Play(stage);
-      const leader = (await play.nodes()).find(({ ManagerStatus }) => ManagerStatus?.Leader)!;
-      const ids = await Promise.all(stage.instances('manager').map(async (instanceId) => ({ instanceId, nodeId: await play.nodeId(instanceId) })));
+      const leader = await play.leader();
       play.begin();
-      await stage.region.killInstance(ids.find(({ nodeId }) => nodeId === leader.ID)!.instanceId);
-      await play.until('the swarm has a leader again', async () => (await play.nodes()).some(({ ID, ManagerStatus }) => ManagerStatus?.Leader && ID !== leader.ID));
+      await stage.region.killInstance(leader.instanceId);
+      await play.nextLeader(leader);
       await play.until('its seat has another instance', async () => stage.instances('manager').length === 3);
       await play.whole();
-      if (!(await play.isListed(leader.ID))) throw new Error('The seat came back as another node.');
+      if (!(await play.isListed(leader.nodeId))) throw new Error('The seat came back as another node.');
+      return play.moments;
+    },
+  },
+  'engine-hung': {
+    title: 'The engine of the leader of three managers hangs (SIGSTOP).',
+    managers: 3,
+    workers: 1,
+    async run(stage) {
+      const play = new Play(stage);
+      const leader = await play.leader();
+      const before = stage.instances('manager');
+      play.begin();
+      await stage.machines.hangEngine(leader.instanceId);
+      await play.nextLeader(leader);
+      await play.until('its engine answers again', () => play.nodeId(leader.instanceId).then((nodeId) => nodeId === leader.nodeId, () => false));
+      await play.whole();
+      if (stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though its engine could be started again.');
       return play.moments;
     },
   },

@@ -1,5 +1,5 @@
 /** Carries out a plan. What is written is one transaction under the lease; what is asked of AWS may be asked again. */
-import { CompleteLifecycleActionCommand, RecordLifecycleActionHeartbeatCommand, SetInstanceHealthCommand, type AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import { CompleteLifecycleActionCommand, RecordLifecycleActionHeartbeatCommand, SetInstanceHealthCommand, TerminateInstanceInAutoScalingGroupCommand, type AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { SignalResourceCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
@@ -110,6 +110,9 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
       case 'replace':
         // Its grace period is for instances that are still to become Ready; this one was.
         await by.autoScaling.send(new SetInstanceHealthCommand({ InstanceId: instanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false }));
+        break;
+      case 'terminate':
+        await by.autoScaling.send(new TerminateInstanceInAutoScalingGroupCommand({ InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }));
         break;
     }
     by.log('info', `Done: ${effect.kind}.`, { instanceId, reason });

@@ -19,6 +19,8 @@ export type Effect = { instanceId: string; reason: string } & (
   | { kind: 'let-go'; group: string; role: NodeRole }
   /** Call it unhealthy: its group terminates it and launches another. */
   | { kind: 'replace' }
+  /** Through its group, which begins its terminate hook and launches another. */
+  | { kind: 'terminate' }
 );
 
 export interface Plan {

@@ -19,6 +19,8 @@ export interface Observation {
   stacksLeaving: ReadonlySet<string>;
   /** Instances that leave, or whose nodes are down, of which EC2 says that they have ended, or does not know them any more. */
   gone: ReadonlySet<string>;
+  /** Spot instances that EC2 is about to take back. Asked for while a group has spot instances in service. */
+  interrupted: ReadonlySet<string>;
   volumes: Volume[];
 }
 
@@ -39,6 +41,8 @@ export interface Group {
   role: NodeRole;
   /** Managers only. */
   seat?: number;
+  /** Some or all of its instances are spot. */
+  spot?: true;
   /** Where CloudFormation waits for signals; absent on groups that were not made by CloudFormation. */
   stack?: { stackId: string; logicalId: string };
 }

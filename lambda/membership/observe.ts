@@ -4,7 +4,7 @@
 import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
 import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DescribeInstancesCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeInstancesCommand, DescribeSpotInstanceRequestsCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import * as v from 'valibot';
 import type { Clock } from '../../protocol/clock';
@@ -52,18 +52,19 @@ export async function observe(by: Observer): Promise<Observation> {
   const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && MAY_WORK.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
   const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (group.role === 'manager' && MAY_WORK.test(lifecycleState))) : waiting;
-  const [ec2, reports, volumes, stacksLeaving, gone] = await Promise.all([
+  const [ec2, reports, volumes, stacksLeaving, gone, interrupted] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
     managersLookedAt ? describeVolumes(by) : [],
     leavingStacks(by, leaving),
     goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances)].map(({ instanceId }) => instanceId)),
+    instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
     instance.report = believable(by, instance, reports.get(instance.instanceId));
   }
-  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes, stacksLeaving, gone };
+  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes, stacksLeaving, gone, interrupted };
 }
 
 /** Whether the leader's list shows a working manager for an instance that is admitted. */
@@ -101,7 +102,7 @@ export async function groupMembers(client: AutoScalingClient, cluster: string): 
   return members;
 }
 
-function toGroup({ AutoScalingGroupName, Tags }: AutoScalingGroup): Group {
+function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy }: AutoScalingGroup): Group {
   const tag = (key: string) => Tags?.find(({ Key }) => Key === key)?.Value;
   const stackId = tag(STACK_ID_TAG);
   const logicalId = tag(LOGICAL_ID_TAG);
@@ -110,6 +111,7 @@ function toGroup({ AutoScalingGroupName, Tags }: AutoScalingGroup): Group {
     name: AutoScalingGroupName!,
     role: manager ? 'manager' : 'worker',
     ...(manager && { seat: Number(tag(SEAT_TAG)) }),
+    ...((MixedInstancesPolicy?.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity ?? 100) < 100 && { spot: true as const }),
     ...(stackId && logicalId && { stack: { stackId, logicalId } }),
   };
 }
@@ -175,6 +177,20 @@ async function isUnknown(by: Observer, instanceId: string): Promise<boolean> {
     by.log('warn', 'EC2 did not say whether an instance is there.', { instanceId, error: describeError(error) });
     return false;
   }
+}
+
+/**
+ * Of the whole account, where few are at a time. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html (marked-for-termination)
+ */
+async function interruptedInstances(by: Observer): Promise<Set<string>> {
+  const interrupted = new Set<string>();
+  let next: string | undefined;
+  do {
+    const page = await by.ec2.send(new DescribeSpotInstanceRequestsCommand({ Filters: [{ Name: 'status-code', Values: ['marked-for-termination'] }], MaxResults: 1000, NextToken: next }));
+    for (const { InstanceId } of page.SpotInstanceRequests ?? []) if (InstanceId) interrupted.add(InstanceId);
+    next = page.NextToken;
+  } while (next);
+  return interrupted;
 }
 
 async function describeVolumes(by: Observer): Promise<Volume[]> {

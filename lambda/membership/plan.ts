@@ -2,6 +2,7 @@
 import { admit } from './admit';
 import { Draft, type Plan } from './draft';
 import { Facts } from './facts';
+import { handBack } from './hand-back';
 import type { Observation } from './observation';
 import { reap } from './reap';
 import { release } from './release';
@@ -14,6 +15,7 @@ export function plan(observed: Observation, newId: () => string): Plan {
   returnSeat(draft, facts);
   release(draft, facts);
   reap(draft);
+  handBack(draft);
   replaceHung(draft, facts);
   admit(draft, facts);
   return draft.plan();

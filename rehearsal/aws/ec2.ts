@@ -29,6 +29,8 @@ export interface InstanceView {
   roleName: string | undefined;
   tags: Tags;
   stateReason: string | undefined;
+  /** When a spot instance got its notice, in milliseconds since 1970. */
+  noticedAt: number | undefined;
 }
 
 export interface VolumeView {
@@ -117,7 +119,7 @@ const RESERVED_FIRST = 4;
 const RESERVED_LAST = 1;
 const DEFAULT_PAGE = 1000;
 /** Two minutes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
-const SPOT_NOTICE_MS = 120_000;
+export const SPOT_NOTICE_MS = 120_000;
 
 export class Ec2 implements Service {
   private readonly vpcs = new Map<string, Vpc>();
@@ -367,6 +369,7 @@ export class Ec2 implements Service {
       profileArn: profile?.arn,
       tags,
       stateReason: undefined,
+      noticedAt: undefined,
       userData: data.UserData === undefined ? '' : Buffer.from(data.UserData, 'base64').toString('utf8'),
       work: Promise.resolve(),
     };
@@ -405,10 +408,16 @@ export class Ec2 implements Service {
     });
   }
 
+  hasSpotNotice(id: string): boolean {
+    return this.machinesById.get(id)?.noticedAt !== undefined;
+  }
+
   /** Takes a spot instance back, two minutes after its notice. For faults. */
   interruptSpot(id: string): void {
     const instance = this.find(id);
     if (instance.lifecycle !== 'spot') throw new Error(`Instance ${id} is ${instance.lifecycle}: only spot instances are interrupted.`);
+    if (instance.noticedAt !== undefined) return;
+    instance.noticedAt = this.context.clock.now();
     for (const listener of this.spotListeners) listener(instance);
     this.context.after(SPOT_NOTICE_MS, () => {
       if (this.machinesById.has(id)) this.terminate(id, 'Server.SpotInstanceTermination: Spot instance termination');
@@ -421,6 +430,8 @@ export class Ec2 implements Service {
         return this.describeInstances(input);
       case 'DescribeVolumes':
         return this.describeVolumes(input);
+      case 'DescribeSpotInstanceRequests':
+        return this.describeSpotRequests(input);
       case 'DescribeNetworkInterfaces':
         return this.describeNetworkInterfaces(input);
       case 'AttachVolume':
@@ -439,7 +450,7 @@ export class Ec2 implements Service {
       }
       default:
         throw new Error(
-          `The emulation does not know the action '${action}' of EC2. It knows DescribeInstances, DescribeVolumes, DescribeNetworkInterfaces, AttachVolume, DetachVolume, TerminateInstances.`,
+          `The emulation does not know the action '${action}' of EC2. It knows DescribeInstances, DescribeVolumes, DescribeSpotInstanceRequests, DescribeNetworkInterfaces, AttachVolume, DetachVolume, TerminateInstances.`,
         );
     }
   }
@@ -607,6 +618,27 @@ export class Ec2 implements Service {
         OwnerId: this.context.accountId,
         Groups: [],
         Instances: [this.instanceOutput(instance)],
+      })),
+      NextToken: next,
+    };
+  }
+
+  /** Every spot instance has one. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html */
+  private describeSpotRequests(input: Record<string, any>): Record<string, any> {
+    const requests = [...this.machinesById.values()]
+      .filter(({ lifecycle }) => lifecycle === 'spot')
+      .map((instance) => ({ instance, ended: instance.state === 'shutting-down' || instance.state === 'terminated' }))
+      .map(({ instance, ended }) => ({ instance, state: ended ? 'closed' : 'active', code: spotStatus(instance, ended) }))
+      .filter(({ instance, state, code }) => matchesFilters(input.Filters, {}, { 'instance-id': instance.instanceId, state, 'status-code': code }));
+    const { items, next } = this.paged(requests, input);
+    return {
+      SpotInstanceRequests: items.map(({ instance, state, code }) => ({
+        SpotInstanceRequestId: instance.instanceId.replace(/^i-/, 'sir-'),
+        InstanceId: instance.instanceId,
+        LaunchedAvailabilityZone: instance.availabilityZone,
+        State: state,
+        Status: { Code: code, UpdateTime: isoTime(instance.noticedAt ?? instance.launchedAt) },
+        Type: 'one-time',
       })),
       NextToken: next,
     };
@@ -831,4 +863,9 @@ function parseCidr(cidr: string): { first: number; last: number } {
   const size = 2 ** (32 - Number(length));
   const first = Math.floor(parseAddress(address) / size) * size;
   return { first, last: first + size - 1 };
+}
+
+function spotStatus({ noticedAt }: InstanceView, ended: boolean): string {
+  if (noticedAt === undefined) return ended ? 'instance-terminated-by-user' : 'fulfilled';
+  return ended ? 'instance-terminated-no-capacity' : 'marked-for-termination';
 }

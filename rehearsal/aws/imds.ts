@@ -21,6 +21,8 @@ export interface InstanceMetadata {
   credentials: Credentials;
   /** Absent outside Auto Scaling. */
   targetLifecycleState?: string;
+  /** When EC2 will take a spot instance back, in milliseconds since 1970. Absent without a notice. */
+  terminatedAt?: number;
   /** Decoded: the text of the script. */
   userData: string;
   /** @default 123456789012 */
@@ -103,6 +105,8 @@ function documents(instance: InstanceMetadata, now: number): Record<string, (() 
         Token: instance.credentials.sessionToken,
         Expiration: isoTime(now + CREDENTIALS_MS),
       }),
+    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+    'spot/instance-action': () => (instance.terminatedAt === undefined ? undefined : json({ action: 'terminate', time: isoTime(instance.terminatedAt).replace(/\.\d+/, '') })),
     'autoscaling/target-lifecycle-state': () => (instance.targetLifecycleState === undefined ? undefined : plain(instance.targetLifecycleState)),
   };
   return {

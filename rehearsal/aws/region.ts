@@ -203,6 +203,10 @@ export class EmulatedRegion {
     await this.services.ec2.kill(instanceId);
   }
 
+  hasSpotNotice(instanceId: string): boolean {
+    return this.services.ec2.hasSpotNotice(instanceId);
+  }
+
   /** A fault: the spot instance gets its notice, and is taken back two minutes later. */
   interruptSpot(instanceId: string): void {
     this.services.ec2.interruptSpot(instanceId);

@@ -17,6 +17,8 @@ import { LoopVolumes } from './volumes';
 
 /** How long services may take to stop before the instance is switched off. EC2 gives them minutes. An engine takes about 2 s, and a manager that has lost its quorum (the last one always has) 20 s for nothing. */
 const POWEROFF_MS = 5_000;
+/** Longer than engines take that have just started, all at once. */
+const ENGINE_TIMEOUT_MS = 10_000;
 
 /** How much of each log file is kept of an instance, in characters. */
 const KEPT_LOG = 256 * 1024;
@@ -163,6 +165,12 @@ export class RealMachines implements Machines {
     );
   }
 
+  /** A fault: the engine of an instance stands still, and neither hears nor says anything. */
+  async hangEngine(instanceId: string): Promise<void> {
+    const { id } = (await this.serviceProcess(instanceId, 'docker'))!;
+    await this.exec(instanceId, ['kill', '-STOP', id]);
+  }
+
   /** A file of an instance, or undefined when it has none of that name. */
   async readFile(instanceId: string, path: string): Promise<string | undefined> {
     const file = join(await this.root(instanceId), path);
@@ -192,13 +200,14 @@ export class RealMachines implements Machines {
   async engine(instanceId: string, path: string): Promise<unknown> {
     const socketPath = join(await this.root(instanceId), 'run/docker.sock');
     return new Promise((resolve, reject) => {
-      const asking = request({ socketPath, path }, (answer) => {
+      const asking = request({ socketPath, path, timeout: ENGINE_TIMEOUT_MS }, (answer) => {
         let body = '';
         answer.setEncoding('utf8');
         answer.on('data', (part: string) => (body += part));
         answer.on('error', reject);
         answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(body)) : reject(new Error(`GET ${path} of the engine of ${instanceId}: ${answer.statusCode} ${body.trim()}`))));
       });
+      asking.on('timeout', () => asking.destroy(new Error(`GET ${path} of the engine of ${instanceId}: no answer within ${ENGINE_TIMEOUT_MS / 1_000} s.`)));
       asking.on('error', reject);
       asking.end();
     });

@@ -25,11 +25,12 @@ export const FAULT_KINDS = [
   'forged-report',
   'hang-engine',
   'break-instance',
+  'spot-notice',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Those that only a swarm that has formed has to outlive. */
-export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance'];
+export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance', 'spot-notice'];
 
 /** How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the minute. */
 const CHANCE: Partial<Record<FaultKind, number>> = {
@@ -59,6 +60,7 @@ export const INTERVAL_MS: Partial<Record<FaultKind, number>> = {
   'forged-report': 60_000,
   'hang-engine': 120_000,
   'break-instance': 180_000,
+  'spot-notice': 90_000,
 };
 
 export class Faults {

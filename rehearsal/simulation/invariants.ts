@@ -71,6 +71,7 @@ export class Invariants {
   onCall({ service, action, input }: Call): void {
     if (service === 'sqs' && action === 'SendMessage' && TOKEN.test(String(input.MessageBody))) this.breach(7, 'A join token was sent through a queue.');
     if (action === 'SetInstanceHealth') this.beforeReplacement(String(input.InstanceId));
+    if (action === 'TerminateInstanceInAutoScalingGroup' && !this.truth.region.hasSpotNotice(String(input.InstanceId))) this.breach(10, `${input.InstanceId} was terminated, though EC2 does not take it back.`);
     if (service !== 'dynamodb' || !/^(Put|Update|Delete|TransactWrite)/.test(action)) return;
     const operator = this.truth.region.operator.accessKeyId;
     for (const { table, key } of writtenKeys(action, input)) {

@@ -13,6 +13,7 @@ export type NodeSurroundings = Pick<SimulatedNodeProps, 'clock' | 'faults' | 'li
   /** Of the instance's role. */
   credentials(instanceId: string): Credentials | undefined;
   skew(instanceId: string): number;
+  hasSpotNotice(instanceId: string): boolean;
   connected(instanceId: string): boolean;
   loseInstance(instanceId: string): void;
   log(instanceId: string, line: string): void;
@@ -41,6 +42,7 @@ export class SimulatedMachines implements Machines {
       hostname: `ip-${privateIpAddress.replaceAll('.', '-')}`,
       accessKeyId: this.around.credentials(instanceId)!.accessKeyId,
       skew: () => this.around.skew(instanceId),
+      hasSpotNotice: () => this.around.hasSpotNotice(instanceId),
       connected: () => this.around.connected(instanceId),
       loseInstance: () => this.around.loseInstance(instanceId),
       log: (level, message, fields) => this.around.log(instanceId, JSON.stringify({ level, message, ...fields })),

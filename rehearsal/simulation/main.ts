@@ -98,13 +98,15 @@ function readArguments() {
 function overridden(values: Record<string, string | boolean | undefined>): Run {
   const text = (name: string) => values[name] as string | undefined;
   const seed = whole('seed', text('seed')!);
-  const own = setupOf(seed);
+  const act = values.healing ? 'healing' : 'forming';
+  const own = setupOf(seed, act);
   const setup = {
     managers: text('managers') === undefined ? own.managers : whole('managers', text('managers')!),
     workers: text('workers') === undefined ? own.workers : whole('workers', text('workers')!),
+    spot: own.spot,
     chained: text('managers') === undefined && values.unchained === undefined ? own.chained : !values.unchained,
   };
-  const run = runOf(seed, values.healing ? 'healing' : 'forming', setup);
+  const run = runOf(seed, act, setup);
   if (text('faults') !== undefined) run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);
   for (const limit of text('limits')?.split(',') ?? []) {
     const [kind, most] = limit.split('=');
@@ -148,7 +150,7 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
       workers.map(async (worker) => {
         while (next < from + count) {
           const seed = next++;
-          const run = runOf(seed, act, setupOf(seed));
+          const run = runOf(seed, act, setupOf(seed, act));
           const result = await ask(worker, { run, assembly: await assemblies.of(run.setup) });
           tally.add(result);
           if (++done % PROGRESS === 0) console.error(`${done} of ${count} seeds, ${failures.length} failed`);

@@ -35,6 +35,8 @@ export interface SimulatedNodeProps {
   accessKeyId: string;
   /** Milliseconds that this node's clock is ahead. */
   skew(): number;
+  /** Whether EC2 is about to take it back. */
+  hasSpotNotice(): boolean;
   /** Whether AWS can be reached. */
   connected(): boolean;
   /** The machine itself is to be lost, now. */
@@ -115,6 +117,7 @@ export class SimulatedNode {
       log,
       engine: this.as<Engine>(this.props.withoutRaftFence ? unfenced(this.daemon) : this.daemon, process),
       host: this.as<Host>(this.host(), process),
+      metadata: { hasSpotNotice: async () => this.props.hasSpotNotice() },
       mailbox: new Mailbox(inProcessClients(process.clock, link.answerTo(caller)).dynamodb, config, this.mailbox),
     });
     void agent.run(this.power.signal);

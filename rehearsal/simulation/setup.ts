@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { SEAT_TAG } from '../../protocol/tags';
 import { readStack, synthesise, type Template } from '../synth';
 import { hash } from './faults';
+import type { Act } from './simulation';
 
 export interface Setup {
   managers: number;
   workers: number;
   /** As the template has it: each seat waits for the one before. Otherwise all of them launch at once, and nothing but the functions keeps them apart. */
   chained: boolean;
+  /** Workers are spot instances. @default false */
+  spot?: boolean;
 }
 
 export interface Assembly {
@@ -25,8 +28,8 @@ const SIZES = [
   { managers: 3, workers: 4 },
 ];
 
-export function setupOf(seed: number): Setup {
-  return { ...SIZES[Math.floor(hash(seed, 201) * SIZES.length)]!, chained: hash(seed, 202) < 0.5 };
+export function setupOf(seed: number, act: Act): Setup {
+  return { ...SIZES[Math.floor(hash(seed, 201) * SIZES.length)]!, chained: hash(seed, 202) < 0.5, spot: act === 'healing' };
 }
 
 export class Assemblies {
@@ -42,8 +45,11 @@ export class Assemblies {
   ) {}
 
   of(setup: Setup): Promise<Assembly> {
-    const key = `${setup.managers}-${setup.workers}${setup.chained ? '' : '-unchained'}`;
-    if (!this.known.has(key)) this.known.set(key, setup.chained ? this.synthesised(key, setup) : this.unchained(key, setup));
+    const key = `${setup.managers}-${setup.workers}${setup.chained ? '' : '-unchained'}${setup.spot ? '-spot' : ''}`;
+    if (!this.known.has(key)) {
+      const assembly = !setup.chained ? this.variant(key, { ...setup, chained: true }, unchain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
+      this.known.set(key, assembly);
+    }
     return this.known.get(key)!;
   }
 
@@ -54,12 +60,12 @@ export class Assemblies {
     return { folder: out, stackName: readStack(out).name };
   }
 
-  private async unchained(key: string, setup: Setup): Promise<Assembly> {
-    const { folder, stackName } = await this.of({ ...setup, chained: true });
+  private async variant(key: string, of: Setup, change: (template: Template) => Template): Promise<Assembly> {
+    const { folder, stackName } = await this.of(of);
     const out = join(this.folder, key);
     cpSync(folder, out, { recursive: true });
     const file = join(out, `${stackName}.template.json`);
-    writeFileSync(file, JSON.stringify(unchain(JSON.parse(readFileSync(file, 'utf8')) as Template)));
+    writeFileSync(file, JSON.stringify(change(JSON.parse(readFileSync(file, 'utf8')) as Template)));
     return { folder: out, stackName };
   }
 }
@@ -69,6 +75,18 @@ function unchain(template: Template): Template {
   const isSeat = (id: string) => (template.Resources[id]?.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG) && template.Resources[id]?.Type === 'AWS::AutoScaling::AutoScalingGroup';
   for (const [id, resource] of Object.entries(template.Resources)) {
     if (isSeat(id)) resource.DependsOn = [resource.DependsOn ?? []].flat().filter((other) => !isSeat(other));
+  }
+  return template;
+}
+
+/** On-demand instances get no notice. */
+function withSpotWorkers(template: Template): Template {
+  for (const { Type, Properties } of Object.values(template.Resources)) {
+    if (Type !== 'AWS::AutoScaling::AutoScalingGroup' || !Properties?.VPCZoneIdentifier) continue;
+    const { LaunchTemplate: LaunchTemplateSpecification, ...rest } = Properties;
+    const InstancesDistribution = { OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 };
+    Object.assign(Properties, rest, { MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution } });
+    delete Properties.LaunchTemplate;
   }
   return template;
 }

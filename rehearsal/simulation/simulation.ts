@@ -82,6 +82,7 @@ const LOGGED: [string, string][] = [
   ['function: ordered to release', '"Ordered to release.'],
   ['function: ordered to reap', '"Ordered to reap.'],
   ['function: replace', '"Done: replace.'],
+  ['function: terminate', '"Done: terminate.'],
 ];
 
 /** What may go wrong in an act at all. */
@@ -231,6 +232,9 @@ class Simulation {
     every('partition', (instanceId) => this.cutOff(instanceId));
     every('hang-engine', (instanceId) => this.cluster.machines.nodes.get(instanceId)!.hangEngine());
     every('break-instance', (instanceId) => this.breakDown(instanceId));
+    every('spot-notice', (instanceId) => {
+      if (this.cluster.machines.nodes.get(instanceId)!.identity.lifecycle === 'spot') this.cluster.region.interruptSpot(instanceId);
+    });
     every('forged-report', (instanceId) => this.forge(instanceId));
   }
 

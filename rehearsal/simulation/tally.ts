@@ -31,6 +31,7 @@ const ACTIONS = [
   'function: ordered to release',
   'function: ordered to reap',
   'function: replace',
+  'function: terminate',
   'GetItem',
   'Query',
   'BatchGetItem',
@@ -45,13 +46,15 @@ const ACTIONS = [
   'CompleteLifecycleAction',
   'RecordLifecycleActionHeartbeat',
   'SetInstanceHealth',
+  'TerminateInstanceInAutoScalingGroup',
+  'DescribeSpotInstanceRequests',
   'SignalResource',
   'DescribeStacks',
 ];
 
 /** What is rarely called for while a cluster forms, or once it has formed: the other runs hold it. */
 const OUT_OF_PLACE: Record<Act, string[]> = {
-  forming: ['function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth'],
+  forming: ['function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth', 'function: terminate', 'TerminateInstanceInAutoScalingGroup', 'DescribeSpotInstanceRequests'],
   healing: ['agent: stopEngine', 'agent: leaveSwarm', 'agent: recoverSwarm', 'function: told to remove', 'function: told to leave', 'function: told to recover'],
 };
 

@@ -108,7 +108,7 @@ class OneNodeEngine implements Engine {
   }
 }
 
-function start(role: 'manager' | 'worker', startedAtBoot = false) {
+function start(role: 'manager' | 'worker', startedAtBoot = false, lifecycle = 'on-demand') {
   const clock = new VirtualClock();
   const dynamodb = new DynamoDb(clock);
   for (const tableName of ['tokens', 'reports']) dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
@@ -137,14 +137,16 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     begin: async (name) => !begun.has(name) && begun.add(name).size > 0,
     isCertified: async () => engine.certified,
   };
+  const metadata = { spotNotice: () => false };
   const logged: string[] = [];
   const makeAgent = () => new Agent({
     config: { cluster: 'c', role, roleId: 'AROAMANAGER', region: 'eu-west-1', tokenTable: 'tokens', reportTable: 'reports', logGroup: 'l', labels: {}, daemon: {}, ...(role === 'manager' && { seat: { number: 0, volumeId: 'vol-1' } }) },
-    identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle: 'on-demand' },
+    identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle },
     clock,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
     engine,
     host,
+    metadata: { hasSpotNotice: async () => metadata.spotNotice() },
     mailbox: new Mailbox(client, { tokenTable: 'tokens', reportTable: 'reports' }, box),
   });
   let stop = new AbortController();
@@ -158,6 +160,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     },
     swarmReport: () => decodeSwarmReport([item('reports', 'swarm#0')].filter((one) => one !== undefined)),
     overwriteReport: (old: Report) => dynamodb.call('PutItem', { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) }, principal),
+    metadata,
     tell: (command: Command | null, attributes: object = {}) =>
       dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
     order: (attributes: object) => dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'orders', ...attributes }) }, principal),
@@ -197,6 +200,39 @@ describe('an engine that cannot be the node that it was', () => {
     expect(engine.local.state).toBe('active');
     expect(engine.left).toBe(0);
     expect(logged.filter((line) => line.includes('Restarting the engine.'))).toHaveLength(2);
+  });
+});
+
+describe('a spot instance', () => {
+  it('says in its report that it is taken back, once it is so, and goes on to work', async () => {
+    const { metadata, pass, report, end } = start('worker', false, 'spot');
+    await pass(10_000);
+    expect(report()).not.toHaveProperty('spotNotice');
+    metadata.spotNotice = () => true;
+    await pass(6_000);
+    metadata.spotNotice = () => {
+      throw new Error('Nobody asks any more.');
+    };
+    await pass(30_000);
+    await end();
+    expect(report()).toMatchObject({ spotNotice: true, engine: { version: '25.0.8' } });
+  });
+
+  it('works though nobody says whether it is taken back, and only it asks', async () => {
+    const silent = start('worker', false, 'spot');
+    silent.metadata.spotNotice = () => {
+      throw new Error('connect EHOSTUNREACH');
+    };
+    const onDemand = start('worker');
+    let asked = 0;
+    onDemand.metadata.spotNotice = () => ++asked > 0;
+    await silent.pass(20_000);
+    await onDemand.pass(20_000);
+    await silent.end();
+    await onDemand.end();
+    expect(silent.report()).toMatchObject({ engine: { version: '25.0.8' } });
+    expect(silent.logged.join()).toContain('does not say whether this instance is taken back');
+    expect(asked).toBe(0);
   });
 });
 

@@ -53,6 +53,7 @@ function ec2(action: string, input: Input, { arn, region, instanceTags, volume, 
   const onVolume = (id: string): Permission => ({ action: `ec2:${action}`, resource: arn('ec2', `volume/${id}`), key: (key) => tagValue(volume(id)?.tags, key) });
   switch (action) {
     case 'DescribeInstances':
+    case 'DescribeSpotInstanceRequests':
     case 'DescribeVolumes':
     case 'DescribeNetworkInterfaces':
       return [{ action: `ec2:${action}`, resource: '*' }];

@@ -61,12 +61,19 @@ test('a spot instance gets its notice two minutes before it is taken back, and r
     }),
   });
   const { instanceId } = world.group().instances[0]!;
+  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
+  const request = async (Filters?: object[]) => (await world.call('ec2', 'DescribeSpotInstanceRequests', { Filters })).SpotInstanceRequests;
+  const marked = () => request([{ Name: 'status-code', Values: ['marked-for-termination'] }]);
+  expect(await request()).toMatchObject([{ InstanceId: instanceId, State: 'active', Status: { Code: 'fulfilled' } }]);
+  expect(await marked()).toEqual([]);
   world.region.interruptSpot(instanceId);
+  expect(await marked()).toMatchObject([{ InstanceId: instanceId, State: 'active' }]);
   expect(bodies(world)).toMatchObject([{ source: 'aws.ec2', detail: { 'instance-id': instanceId, 'instance-action': 'terminate' } }]);
   await world.clock.advance(119_000);
   expect(world.region.instances().find((instance) => instance.instanceId === instanceId)!.state).toBe('running');
   await world.clock.advance(1_000);
   expect(world.region.instances().find((instance) => instance.instanceId === instanceId)!.state).toBe('terminated');
+  expect(await request()).toMatchObject([{ State: 'closed', Status: { Code: 'instance-terminated-no-capacity' } }]);
   const successor = world.region.instances().find((instance) => instance.state === 'running');
   expect(successor).toBeUndefined();
   await world.clock.advance(MINUTE);

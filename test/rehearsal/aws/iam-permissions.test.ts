@@ -45,6 +45,7 @@ test.each<[string, string, Record<string, any>, string[] | undefined]>([
   ],
   ['dynamodb', 'ListTables', {}, undefined],
   ['ec2', 'DescribeVolumes', {}, ['ec2:DescribeVolumes *']],
+  ['ec2', 'DescribeSpotInstanceRequests', {}, ['ec2:DescribeSpotInstanceRequests *']],
   ['ec2', 'AttachVolume', { InstanceId: 'i-1', VolumeId: 'vol-1' }, ['ec2:AttachVolume arn:aws:ec2:instance/i-1 a', 'ec2:AttachVolume arn:aws:ec2:volume/vol-1 b']],
   ['ec2', 'DetachVolume', { VolumeId: 'vol-1' }, ['ec2:DetachVolume arn:aws:ec2:instance/i-1 a', 'ec2:DetachVolume arn:aws:ec2:volume/vol-1 b']],
   ['ec2', 'TerminateInstances', { InstanceIds: ['i-1', 'i-2'] }, ['ec2:TerminateInstances arn:aws:ec2:instance/i-1 a', 'ec2:TerminateInstances arn:aws:ec2:instance/i-2']],

@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fromInstanceMetadata } from '@smithy/credential-provider-imds';
 import { systemClock, type Clock } from '../../../protocol/clock';
+import { instanceMetadata } from '../../../agent/identity';
 import { imdsHandler, type InstanceMetadata } from '../../../rehearsal/aws/imds';
 
 // The SDK's provider compares with the machine's own clock.
@@ -150,4 +151,15 @@ test('a caller that is no instance is told so', async () => {
   const response = await fetch(`${url}/latest/meta-data/instance-id`);
   expect(response.status).toBe(500);
   expect(await response.text()).toBe('No instance of the emulated EC2 has the address 127.0.0.1.');
+});
+
+// spot-instance-termination-notices.html
+test('a spot instance that is taken back finds when, and the agent that it is', async () => {
+  const { hasSpotNotice } = instanceMetadata({ endpoint: url });
+  expect(await hasSpotNotice()).toBe(false);
+  known = { '127.0.0.1': { ...instance, terminatedAt: Date.UTC(2026, 0, 2, 3, 4, 5, 678) } };
+  expect(JSON.parse((await get('/latest/meta-data/spot/instance-action')).body)).toEqual({ action: 'terminate', time: '2026-01-02T03:04:05Z' });
+  expect(await hasSpotNotice()).toBe(true);
+  known = {};
+  await expect(hasSpotNotice()).rejects.toThrow();
 });

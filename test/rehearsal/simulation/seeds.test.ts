@@ -37,7 +37,7 @@ it.each([
 ])('seed %i, once it has formed: %s', (seed) => expectWhole(seed, 'healing'));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
-  const setup = setupOf(seed);
+  const setup = setupOf(seed, act);
   const { faults, faultsEndMs } = runOf(seed, act, setup);
   const { breaches, unfinished } = await simulate({ seed, act, assembly: await assemblies.of(setup), bundles: BUNDLES, faults, faultsEndMs });
   expect({ breaches, unfinished }).toEqual({ breaches: [], unfinished: [] });
