@@ -157,7 +157,7 @@ test('a caller that is no instance is told so', async () => {
 test('a spot instance that is taken back finds when, and the agent that it is', async () => {
   const { hasSpotNotice } = instanceMetadata({ endpoint: url });
   expect(await hasSpotNotice()).toBe(false);
-  known = { '127.0.0.1': { ...instance, terminatedAt: Date.UTC(2026, 0, 2, 3, 4, 5, 678) } };
+  known = { '127.0.0.1': { ...instance, terminatedAt: 1_767_323_045_678 } };
   expect(JSON.parse((await get('/latest/meta-data/spot/instance-action')).body)).toEqual({ action: 'terminate', time: '2026-01-02T03:04:05Z' });
   expect(await hasSpotNotice()).toBe(true);
   known = {};
