@@ -61,7 +61,7 @@ function observed(workerInstances: Instance[], change: Partial<Observation> = {}
     leader,
     nodes: managerNodes,
     stacksLeaving: new Set(),
-    gone: new Set(), interrupted: new Set(),
+    gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
     membership,
     instances: [...managers, ...workerInstances],
     volumes: seats.map(({ seat, volumeId }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),

@@ -42,6 +42,8 @@ export const membershipSchema = v.object({
   extensions: v.optional(v.record(instanceIdSchema, whole), {}),
   /** Instances in service that are down for the swarm, and since when that was seen (milliseconds since 1970). */
   hung: v.optional(v.record(instanceIdSchema, whole), {}),
+  /** Groups of seats whose `Launch` was suspended here, by name, and since when (milliseconds since 1970). */
+  held: v.optional(v.record(text(255), whole), {}),
   /** Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
   departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
   /** What lies in the mailbox of the manager that is to carry it out. */
@@ -50,4 +52,4 @@ export const membershipSchema = v.object({
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, departures: {}, orders: null };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null };

@@ -1,5 +1,13 @@
 /** Carries out a plan. What is written is one transaction under the lease; what is asked of AWS may be asked again. */
-import { CompleteLifecycleActionCommand, RecordLifecycleActionHeartbeatCommand, SetInstanceHealthCommand, TerminateInstanceInAutoScalingGroupCommand, type AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import {
+  CompleteLifecycleActionCommand,
+  RecordLifecycleActionHeartbeatCommand,
+  ResumeProcessesCommand,
+  SetInstanceHealthCommand,
+  SuspendProcessesCommand,
+  TerminateInstanceInAutoScalingGroupCommand,
+  type AutoScalingClient,
+} from '@aws-sdk/client-auto-scaling';
 import { SignalResourceCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { AttachVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
@@ -113,6 +121,12 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
         break;
       case 'terminate':
         await by.autoScaling.send(new TerminateInstanceInAutoScalingGroupCommand({ InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }));
+        break;
+      case 'suspend-launch':
+        await by.autoScaling.send(new SuspendProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }));
+        break;
+      case 'resume-launch':
+        await by.autoScaling.send(new ResumeProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }));
         break;
     }
     by.log('info', `Done: ${effect.kind}.`, { instanceId, reason });

@@ -21,6 +21,9 @@ export type Effect = { instanceId: string; reason: string } & (
   | { kind: 'replace' }
   /** Through its group, which begins its terminate hook and launches another. */
   | { kind: 'terminate' }
+  | { kind: 'suspend-launch'; group: string }
+  /** Launches at once, where an instance is missing. */
+  | { kind: 'resume-launch'; group: string }
 );
 
 export interface Plan {

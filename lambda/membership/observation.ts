@@ -14,7 +14,11 @@ export interface Observation {
   /** The swarm's node list as its leader last gave it; empty when none was ever given. */
   nodes: SwarmNode[];
   membership: Membership;
+  /** All of the cluster's, also those without an instance. */
+  groups: Group[];
   instances: Instance[];
+  /** Of the seats. Asked for while a seat's instance leaves, or a seat launches nobody. */
+  interfaces: { networkInterfaceId: string; status: string }[];
   /** Stacks that are being deleted, or whose creation is rolled back. Asked for while instances wait at their terminate hook. */
   stacksLeaving: ReadonlySet<string>;
   /** Instances that leave, or whose nodes are down, of which EC2 says that they have ended, or does not know them any more. */
@@ -43,6 +47,8 @@ export interface Group {
   seat?: number;
   /** Some or all of its instances are spot. */
   spot?: true;
+  /** Its process `Launch` is suspended. */
+  launchSuspended?: true;
   /** Where CloudFormation waits for signals; absent on groups that were not made by CloudFormation. */
   stack?: { stackId: string; logicalId: string };
 }

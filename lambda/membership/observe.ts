@@ -4,7 +4,7 @@
 import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
 import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DescribeInstancesCommand, DescribeSpotInstanceRequestsCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeInstancesCommand, DescribeNetworkInterfacesCommand, DescribeSpotInstanceRequestsCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import * as v from 'valibot';
 import type { Clock } from '../../protocol/clock';
@@ -45,26 +45,27 @@ export interface Observer {
 }
 
 export async function observe(by: Observer): Promise<Observation> {
-  const [records, instances] = await Promise.all([clusterRecords(by), groupMembers(by.autoScaling, by.cluster)]);
+  const [records, { groups, instances }] = await Promise.all([clusterRecords(by), describeGroups(by.autoScaling, by.cluster)]);
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const leaving = instances.filter(isLeaving);
   // While all of them work nothing is asked of them.
   const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && MAY_WORK.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
   const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (group.role === 'manager' && MAY_WORK.test(lifecycleState))) : waiting;
-  const [ec2, reports, volumes, stacksLeaving, gone, interrupted] = await Promise.all([
+  const [ec2, reports, volumes, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
     managersLookedAt ? describeVolumes(by) : [],
     leavingStacks(by, leaving),
     goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances)].map(({ instanceId }) => instanceId)),
     instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
+    groups.some(({ seat, launchSuspended }) => seat !== undefined && launchSuspended) || instances.some(({ group, lifecycleState }) => group.seat !== undefined && lifecycleState.startsWith('Terminating')) ? describeInterfaces(by) : [],
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
     instance.report = believable(by, instance, reports.get(instance.instanceId));
   }
-  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, instances, volumes, stacksLeaving, gone, interrupted };
+  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, groups, instances, interfaces, volumes, stacksLeaving, gone, interrupted };
 }
 
 /** Whether the leader's list shows a working manager for an instance that is admitted. */
@@ -83,9 +84,10 @@ async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' 
   return { leader, membership, nodes: report.ok ? report.value.nodes : [] };
 }
 
-/** The members of all groups that carry the cluster's tag. */
-export async function groupMembers(client: AutoScalingClient, cluster: string): Promise<Instance[]> {
-  const members: Instance[] = [];
+/** All groups that carry the cluster's tag, and their members. */
+export async function describeGroups(client: AutoScalingClient, cluster: string): Promise<{ groups: Group[]; instances: Instance[] }> {
+  const groups: Group[] = [];
+  const instances: Instance[] = [];
   let next: string | undefined;
   do {
     const page = await client.send(
@@ -93,16 +95,17 @@ export async function groupMembers(client: AutoScalingClient, cluster: string): 
     );
     for (const described of page.AutoScalingGroups ?? []) {
       const group = toGroup(described);
+      groups.push(group);
       for (const { InstanceId, LifecycleState } of described.Instances ?? []) {
-        members.push({ instanceId: InstanceId!, lifecycleState: LifecycleState!, group });
+        instances.push({ instanceId: InstanceId!, lifecycleState: LifecycleState!, group });
       }
     }
     next = page.NextToken;
   } while (next);
-  return members;
+  return { groups, instances };
 }
 
-function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy }: AutoScalingGroup): Group {
+function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedProcesses }: AutoScalingGroup): Group {
   const tag = (key: string) => Tags?.find(({ Key }) => Key === key)?.Value;
   const stackId = tag(STACK_ID_TAG);
   const logicalId = tag(LOGICAL_ID_TAG);
@@ -112,6 +115,7 @@ function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy }: AutoScali
     role: manager ? 'manager' : 'worker',
     ...(manager && { seat: Number(tag(SEAT_TAG)) }),
     ...((MixedInstancesPolicy?.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity ?? 100) < 100 && { spot: true as const }),
+    ...(SuspendedProcesses?.some(({ ProcessName }) => ProcessName === 'Launch') && { launchSuspended: true as const }),
     ...(stackId && logicalId && { stack: { stackId, logicalId } }),
   };
 }
@@ -201,6 +205,13 @@ async function describeVolumes(by: Observer): Promise<Volume[]> {
     state: State!,
     attachedTo: Attachments?.find((attachment) => attachment.State === 'attached')?.InstanceId,
   }));
+}
+
+async function describeInterfaces(by: Observer): Promise<Observation['interfaces']> {
+  const { NetworkInterfaces = [] } = await by.ec2.send(
+    new DescribeNetworkInterfacesCommand({ Filters: [{ Name: 'network-interface-id', Values: by.seats.map(({ networkInterfaceId }) => networkInterfaceId) }] }),
+  );
+  return NetworkInterfaces.map(({ NetworkInterfaceId, Status }) => ({ networkInterfaceId: NetworkInterfaceId!, status: Status! }));
 }
 
 /** Batches of 100 keys, which is the most that DynamoDB takes; what it leaves unprocessed is asked again. */

@@ -3,6 +3,7 @@ import { admit } from './admit';
 import { Draft, type Plan } from './draft';
 import { Facts } from './facts';
 import { handBack } from './hand-back';
+import { holdLaunch } from './hold-launch';
 import type { Observation } from './observation';
 import { reap } from './reap';
 import { release } from './release';
@@ -16,6 +17,7 @@ export function plan(observed: Observation, newId: () => string): Plan {
   release(draft, facts);
   reap(draft);
   handBack(draft);
+  holdLaunch(draft);
   replaceHung(draft, facts);
   admit(draft, facts);
   return draft.plan();

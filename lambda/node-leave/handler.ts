@@ -2,7 +2,7 @@
 import { describeError } from '../log';
 import { converge } from '../membership/converge';
 import { isLeaving } from '../membership/facts';
-import { groupMembers } from '../membership/observe';
+import { describeGroups } from '../membership/observe';
 import { bury } from '../membership/tombstone';
 import { wire, type MembershipParts } from '../membership/wire';
 
@@ -12,7 +12,8 @@ export function nodeLeave(parts: MembershipParts): () => Promise<void> {
   const { autoScaling, cluster, log } = membership;
   return async () => {
     // A manager's comes when it is let go: until then it may lead, and goes on to be heard.
-    const leaving = (await groupMembers(autoScaling, cluster)).filter((instance) => isLeaving(instance) && instance.group.role === 'worker');
+    const { instances } = await describeGroups(autoScaling, cluster);
+    const leaving = instances.filter((instance) => isLeaving(instance) && instance.group.role === 'worker');
     for (const { instanceId, group } of leaving) {
       // One that fails keeps no other waiting: it is buried again before its hook is completed.
       await bury(membership, group.role, instanceId).catch((error: unknown) => log('warn', 'A tombstone could not be set.', { instanceId, error: describeError(error) }));

@@ -62,7 +62,7 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
       resources: [arns.tokenTable],
     },
     // These actions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-    { sid: 'SeeInstancesAndVolumes', actions: ['ec2:DescribeInstances', 'ec2:DescribeSpotInstanceRequests', 'ec2:DescribeVolumes'], resources: ['*'] },
+    { sid: 'SeeInstances', actions: ['ec2:DescribeInstances', 'ec2:DescribeNetworkInterfaces', 'ec2:DescribeSpotInstanceRequests', 'ec2:DescribeVolumes'], resources: ['*'] },
     {
       sid: 'AttachToInstances',
       actions: ['ec2:AttachVolume'],
@@ -70,6 +70,7 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
       conditions: ofCluster(cluster),
     },
     ...completeHooks(cluster, place),
+    { sid: 'HoldLaunches', actions: ['autoscaling:SuspendProcesses', 'autoscaling:ResumeProcesses'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'ReplaceInstances', actions: ['autoscaling:SetInstanceHealth', 'autoscaling:TerminateInstanceInAutoScalingGroup'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },

@@ -82,6 +82,8 @@ const LOGGED: [string, string][] = [
   ['function: ordered to release', '"Ordered to release.'],
   ['function: ordered to reap', '"Ordered to reap.'],
   ['function: replace', '"Done: replace.'],
+  ['function: suspend-launch', '"Done: suspend-launch.'],
+  ['function: resume-launch', '"Done: resume-launch.'],
   ['function: terminate', '"Done: terminate.'],
 ];
 

@@ -126,12 +126,13 @@ test.each<[string, string, string[]]>([
       ...stream,
       ...['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].map((action) => `sqs:${action} <SwarmLifecycle${queue}.Arn>`),
       'ec2:DescribeInstances *',
+      'ec2:DescribeNetworkInterfaces *',
       'ec2:DescribeSpotInstanceRequests *',
       'ec2:DescribeVolumes *',
       `ec2:AttachVolume ${arn}:ec2:${here}:instance/* if ${JSON.stringify(ofCluster)}`,
       ...[0, 1, 2].map((seat) => `ec2:AttachVolume ${arn}:ec2:${here}:volume/<SwarmManagersSeat${seat}Volume>`),
       'autoscaling:DescribeAutoScalingGroups *',
-      ...['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat', 'SetInstanceHealth', 'TerminateInstanceInAutoScalingGroup'].map(
+      ...['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat', 'SuspendProcesses', 'ResumeProcesses', 'SetInstanceHealth', 'TerminateInstanceInAutoScalingGroup'].map(
         (action) => `autoscaling:${action} ${arn}:autoscaling:${here}:autoScalingGroup:*:autoScalingGroupName/* if ${JSON.stringify(ofCluster)}`,
       ),
       'cloudformation:SignalResource <AWS::StackId>',

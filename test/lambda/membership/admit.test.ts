@@ -53,7 +53,7 @@ function observed(change: Partial<Observation>): Observation {
     now: NOW,
     seats,
     settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(),
+    stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
     nodes: [],
     membership: emptyMembership,
     instances: [],

@@ -56,7 +56,7 @@ const observation: Observation = {
   now: 1_000_000,
   seats,
   settings,
-  stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(),
+  stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
   nodes: [],
   membership: emptyMembership,
   volumes: [],

@@ -8,7 +8,7 @@ const worker = (n: number, lifecycleState: string): Instance => ({ instanceId: i
 
 function terminated(instances: Instance[], interrupted: string[]): string[] {
   const observed: Observation = {
-    now: 0, seats: [], settings: { addressPools: [], addressPoolPrefixLength: 24 }, nodes: [], membership: emptyMembership, instances, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(interrupted), volumes: [],
+    now: 0, seats: [], settings: { addressPools: [], addressPoolPrefixLength: 24 }, nodes: [], membership: emptyMembership, instances, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(interrupted), groups: [], interfaces: [], volumes: [],
   };
   const draft = new Draft(observed, () => 'c');
   handBack(draft);

@@ -34,7 +34,7 @@ function planned(over: Partial<Observation>, membership: Partial<Membership> = {
     membership: { ...emptyMembership, ...membership },
     instances: [],
     stacksLeaving: new Set(),
-    gone: new Set(), interrupted: new Set(),
+    gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
     volumes: [],
     ...over,
   };
@@ -215,7 +215,7 @@ describe('a worker that died without notice', () => {
   });
 
   it.each<[string, Partial<Observation>]>([
-    ['EC2 does not say that it is gone', { gone: new Set(), interrupted: new Set() }],
+    ['EC2 does not say that it is gone', { gone: new Set(), interrupted: new Set(), groups: [], interfaces: [] }],
     ['the swarm still hears it', { nodes: [...three, node(7)] }],
     ['it is in a group', { instances: [...managers, worker(7)] }],
     ['it is a manager', { nodes: [...three, member(7, { state: 'down' })] }],

@@ -28,7 +28,7 @@ const down = workers({ state: 'down' });
 
 function planned(over: Partial<Observation>, membership: Partial<Membership> = {}) {
   const observation: Observation = {
-    now: NOW, seats, settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }, leader, nodes: members, membership: { ...emptyMembership, ...membership }, instances: managers, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), volumes: [],
+    now: NOW, seats, settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }, leader, nodes: members, membership: { ...emptyMembership, ...membership }, instances: managers, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], volumes: [],
     ...over,
   };
   const result = plan({ ...observation, ...(observation.leader === leader && { leader: { ...leader, updatedAt: observation.now } }) }, () => 'c');

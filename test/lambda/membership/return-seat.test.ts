@@ -54,7 +54,7 @@ function planned(over: Partial<Observation>, managerChange: Change | null) {
     seats,
     settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
     leader,
-    stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(),
+    stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
     nodes: [],
     membership: { ...emptyMembership, managerChange },
     instances: [],
@@ -126,7 +126,7 @@ describe('a manager that was admitted in the moment before it died, and came bac
   const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
   const volumes = seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
   const since = (suspects: Membership['suspects'], over: Partial<Observation> = {}) =>
-    plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), membership: { ...emptyMembership, suspects }, ...over }, () => 'c');
+    plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership: { ...emptyMembership, suspects }, ...over }, () => 'c');
 
   it('is suspected, and taken out when it still seems deaf later', () => {
     expect(since({})).toMatchObject({ commands: [], membership: { suspects: { [nodeIdOf(2)]: NOW } } });
@@ -206,7 +206,7 @@ describe('a second manager that took the quorum with it', () => {
   it('keeps its instance while it is on its way, however late it is', () => {
     const late = { ...manager(1, isDeaf(1)), ec2: { state: 'running', address: '10.0.1.10', launchedAt: NOW - ADMISSION_DEADLINE_MS } };
     const { membership, effects } = plan(
-      { now: NOW, seats, settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }, leader: noLeader, nodes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), membership: { ...emptyMembership, managerChange: change('join', 1) }, instances: [instances[0]!, late], volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })) },
+      { now: NOW, seats, settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }, leader: noLeader, nodes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership: { ...emptyMembership, managerChange: change('join', 1) }, instances: [instances[0]!, late], volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })) },
       () => 'c',
     );
     expect(membership.managerChange).toMatchObject({ kind: 'leave' });

@@ -1,5 +1,5 @@
 /**
- * Every IAM statement of the reference template is needed: taken out, one after the other, a cluster that forms, loses a worker, has one that hangs and is asked without TLS fails, naming action, principal and resource.
+ * Every IAM statement of the reference template is needed: taken out, one after the other, a cluster that forms, loses a worker, has one that hangs, replaces a manager and is asked without TLS fails, naming action, principal and resource.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -59,7 +59,7 @@ function variant(folder: string, stackName: string, template: Template): string 
   return out;
 }
 
-/** A cluster forms, a worker is replaced, another one breaks and is replaced, and every queue is asked without TLS. What was wrong, in sentences. */
+/** A cluster forms, a worker is replaced, another one breaks and is replaced, as is a manager, and every queue is asked without TLS. What was wrong, in sentences. */
 async function rehearse(assembly: { folder: string; stackName: string }, deaf?: string): Promise<string[]> {
   const scenario = Scenario.of(assembly, { deaf });
   const broken = () => scenario.invariants.breaches.length > 0 || scenario.stack instanceof Error;
@@ -70,6 +70,7 @@ async function rehearse(assembly: { folder: string; stackName: string }, deaf?: 
     await scenario.pass(3 * MINUTE);
     await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
     scenario.workers()[0]?.breakDown();
+    scenario.terminate(scenario.seat(2)!);
     await scenario.pass(MINUTE);
     await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
   }
