@@ -2,6 +2,7 @@
  * What can happen to a cluster that has formed, on real engines: each scenario does one thing to it, waits until it is whole again, and says what came when, in milliseconds from the instance's end (or from the order to end it).
  */
 import type { Clock } from '../protocol/clock';
+import { SPOT_NOTICE_MS } from './aws/ec2';
 import type { EmulatedRegion } from './aws/region';
 import type { Moment, SwarmListEntry } from './messages';
 import type { RealMachines } from './nodes/real-machines';
@@ -21,11 +22,15 @@ export interface Scenario {
   title: string;
   managers: 1 | 3;
   workers: number;
+  /** Workers are spot instances. @default false */
+  spot?: true;
   run(stage: Stage): Promise<Moment[]>;
 }
 
 const POLL_MS = 50;
 const REPLICAS = 4;
+/** Longer than an election takes, and shorter than anybody is replaced after. */
+const CUT_OFF_MS = 40_000;
 /** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
 const STOP_GRACE = '10s';
 const IMAGE = 'rehearsal-sleep';
@@ -47,7 +52,7 @@ class Play {
   /** Waits for something, and notes when it came. */
   async until(what: string, condition: () => Promise<boolean>): Promise<void> {
     while (!(await condition())) await this.stage.clock.sleep(POLL_MS);
-    this.moments.push({ what, ms: this.stage.clock.now() - this.begun });
+    this.moments.push({ what, ms: this.elapsed() });
   }
 
   async startService(): Promise<void> {
@@ -96,6 +101,24 @@ class Play {
   async terminate(instanceId: string): Promise<void> {
     const { region } = this.stage;
     await region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input: { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }, accessKeyId: region.operator.accessKeyId });
+  }
+
+  /** Nobody can say anything about the swarm until there is a leader again. */
+  async loseManagers(instanceIds: string[]): Promise<Moment[]> {
+    const { stage } = this;
+    const before = await this.nodes();
+    this.begin();
+    for (const instanceId of instanceIds) await stage.region.killInstance(instanceId);
+    await this.until('other instances hold their seats', async () => stage.instances('manager').length === 3 && !instanceIds.some((lost) => stage.instances('manager').includes(lost)));
+    await this.until('the swarm has a leader again', async () => (await this.nodes()).some(({ ManagerStatus }) => ManagerStatus?.Leader));
+    await this.whole();
+    const ids = (nodes: Node[]) => nodes.map(({ ID }) => ID).sort().join();
+    if (ids(await this.nodes()) !== ids(before)) throw new Error('A seat came back as another node.');
+    return this.moments;
+  }
+
+  elapsed(): number {
+    return this.stage.clock.now() - this.begun;
   }
 
   async isListed(nodeId: string): Promise<boolean> {
@@ -198,6 +221,101 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('its seat has another instance', async () => stage.instances('manager').length === 3);
       await play.whole();
       if (!(await play.isListed(leader.nodeId))) throw new Error('The seat came back as another node.');
+      return play.moments;
+    },
+  },
+  'two-managers-killed': {
+    title: 'Two of three managers, the leader among them, die in the same second: the quorum is lost until they are back.',
+    managers: 3,
+    workers: 1,
+    async run(stage) {
+      const play = new Play(stage);
+      const leader = await play.leader();
+      const other = stage.instances('manager').find((instanceId) => instanceId !== leader.instanceId)!;
+      return play.loseManagers([leader.instanceId, other]);
+    },
+  },
+  'all-managers-killed': {
+    title: 'All three managers die in the same second.',
+    managers: 3,
+    workers: 1,
+    run: async (stage) => new Play(stage).loseManagers(stage.instances('manager')),
+  },
+  'manager-terminated': {
+    title: 'The leader of three managers is terminated through its group.',
+    managers: 3,
+    workers: 1,
+    async run(stage) {
+      const play = new Play(stage);
+      const leader = await play.leader();
+      play.begin();
+      await play.terminate(leader.instanceId);
+      await play.until('the instance is let go', async () => !play.hasOpenHook(leader.instanceId));
+      await play.nextLeader(leader);
+      await play.whole();
+      if (!(await play.isListed(leader.nodeId))) throw new Error('The seat came back as another node.');
+      return play.moments;
+    },
+  },
+  'manager-cut-off': {
+    title: 'The leader of three managers is cut off from everything for 40 seconds.',
+    managers: 3,
+    workers: 1,
+    async run(stage) {
+      const play = new Play(stage);
+      const leader = await play.leader();
+      const before = stage.instances('manager');
+      play.begin();
+      await stage.machines.cutOff(leader.instanceId);
+      await play.nextLeader(leader);
+      await stage.clock.sleep(Math.max(0, CUT_OFF_MS - play.elapsed()));
+      await stage.machines.connect(leader.instanceId);
+      await play.until('it is connected again', async () => true);
+      await play.whole();
+      if (stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though it came back.');
+      return play.moments;
+    },
+  },
+  'spot-notice': {
+    title: 'A spot worker with running tasks gets its notice: EC2 takes it back two minutes later.',
+    managers: 1,
+    workers: 2,
+    spot: true,
+    async run(stage) {
+      const play = new Play(stage);
+      const worker = await play.busyWorker();
+      play.begin();
+      stage.region.interruptSpot(worker.instanceId);
+      await play.until('its terminate hook begins', async () => play.hasOpenHook(worker.instanceId));
+      const drained = async () => {
+        await play.expectOrder(worker);
+        return !(await play.isListed(worker.nodeId));
+      };
+      await play.until('its node is drained and removed', drained);
+      await play.until('the instance is let go', async () => !play.hasOpenHook(worker.instanceId));
+      if (play.elapsed() >= SPOT_NOTICE_MS) throw new Error('EC2 had taken it back by then.');
+      await play.whole();
+      return play.moments;
+    },
+  },
+  'workers-terminated': {
+    title: 'Five of six workers with running tasks are terminated through their group in the same second.',
+    managers: 1,
+    workers: 6,
+    async run(stage) {
+      const play = new Play(stage);
+      await play.startService();
+      const nodes = await Promise.all(stage.instances('worker').slice(1).map(async (instanceId) => ({ instanceId, nodeId: await play.nodeId(instanceId) })));
+      play.begin();
+      for (const { instanceId } of nodes) await play.terminate(instanceId);
+      await play.until('all five nodes are drained and removed', async () => {
+        for (const node of nodes) await play.expectOrder(node);
+        const left = await play.nodes();
+        return !nodes.some(({ nodeId }) => left.some(({ ID }) => ID === nodeId));
+      });
+      await play.until('all five are let go', async () => !nodes.some(({ instanceId }) => play.hasOpenHook(instanceId)));
+      await play.until('all tasks run on others', async () => (await play.tasks()).filter((task) => isRunning(task) && !nodes.some(({ nodeId }) => nodeId === task.NodeID)).length === REPLICAS);
+      await play.whole();
       return play.moments;
     },
   },

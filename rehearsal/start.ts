@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { systemClock } from '../protocol/clock';
 import { SEAT_TAG } from '../protocol/tags';
-import type { Deleted, Formed, FormationOrder, Logs, Message } from './messages';
+import type { Deleted, Formed, FormationOrder, Logs, Message, Moment } from './messages';
 import { endRegion, Janitor, makeRunGroups, startRegion } from './nodes/namespaces';
 import { formationPlan, renderPlan } from './plan';
 import { findProgram, missing, searchPath, thisMachine } from './preflight';
 import { Progress, type Screen } from './progress';
+import { SCENARIOS } from './scenarios';
 import { formSimulated } from './simulation/form';
 import { readStack, synthesise, type Stack } from './synth';
 import { checkStack } from './template-checks';
@@ -26,6 +27,8 @@ export interface StartOptions {
   json: boolean;
   /** A folder for the logs of nodes and functions. */
   keepLogs?: string;
+  /** What happens to the cluster once it has formed: a name of `scenarios.ts`, which also says how large it is. Needs real engines. */
+  scenario?: string;
 }
 
 export interface StartEnvironment {
@@ -48,7 +51,7 @@ export async function start(options: StartOptions, environment: StartEnvironment
 }
 
 /** @throws Error when the app has not the size that was asked for */
-function checkSize({ Resources }: Stack['template'], { managers, workers }: StartOptions): void {
+function checkSize({ Resources }: Stack['template'], { managers, workers }: Pick<StartOptions, 'managers' | 'workers'>): void {
   const groups = Object.values(Resources).filter(({ Type }) => Type === 'AWS::AutoScaling::AutoScalingGroup');
   const isSeat = (group: (typeof groups)[number]) => (group.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG);
   const seats = groups.filter(isSeat).length;
@@ -113,15 +116,17 @@ class Run {
   }
 
   private async work(temporary: string, groups: string[], lacks: string[]): Promise<number> {
-    const { managers, workers } = this.options;
-    const context = { ...(managers === undefined ? {} : { managers }), ...(workers === undefined ? {} : { workers }) };
+    const { scenario } = this.options;
+    if (scenario !== undefined && lacks.length > 0) throw new Error(['What happens to a cluster is rehearsed on real engines, which cannot be made here.', ...lacks.map((sentence) => `  - ${sentence}`)].join('\n'));
+    const { managers, workers, spot } = scenario === undefined ? { ...this.options, spot: undefined } : SCENARIOS[scenario]!;
+    const context = { ...(managers === undefined ? {} : { managers }), ...(workers === undefined ? {} : { workers }), ...(spot && { spot }) };
     this.say('Synthesising the app ...');
     const assembly = join(temporary, 'cdk.out');
     await synthesise(this.environment.folder, assembly, context, groups, (app) => (this.child = app));
     this.child = undefined;
     if (this.over) throw new Interrupted();
     const stack = readStack(assembly);
-    checkSize(stack.template, this.options);
+    checkSize(stack.template, { managers, workers });
     return lacks.length === 0 ? this.form(stack, temporary, groups) : this.formSimulated(stack, lacks);
   }
 
@@ -166,6 +171,7 @@ class Run {
       dockerd: findProgram('dockerd', process.env.PATH ?? '')!,
       lambdaRuntime: join(dist, 'rehearsal/lambda-runtime.js'),
       awsStandIn: join(dist, 'rehearsal/stand-ins/aws.js'),
+      scenario: this.options.scenario,
     };
     this.say(`Forming ${stack.name} on real engines (${Object.keys(stack.template.Resources).length} resources) ...`);
     const child = startRegion(groups, [...self, 'region', JSON.stringify(order)], ['ignore', 'pipe', 'pipe', 'ipc'], { ...process.env, TMPDIR: temporary });
@@ -173,11 +179,13 @@ class Run {
     let complaints = '';
     for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (part: string) => (complaints = (complaints + part).slice(-10_000)));
     let formed: Formed | undefined;
+    let moments: Moment[] | undefined;
     let end: Extract<Message, { kind: 'deleted' | 'failed' }> | undefined;
     child.on('message', (message: Message) => {
       if (message.kind === 'milestone') this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
       else if (message.kind === 'formed') this.showFormed((formed = message.formed), 's');
-      else if (message.kind !== 'played') end = message;
+      else if (message.kind === 'played') this.showPlayed((moments = message.moments));
+      else end = message;
     });
     await new Promise<void>((done) => child.once('close', () => done()));
     this.progress.erase();
@@ -189,7 +197,7 @@ class Run {
       return 1;
     }
     this.showDeleted(end.deleted, 's');
-    this.document({ ok: true, engines: 'real', stack: stack.name, ...formed, ...end.deleted });
+    this.document({ ok: true, engines: 'real', stack: stack.name, ...formed, ...(moments && { moments }), ...end.deleted });
     return 0;
   }
 
@@ -210,8 +218,13 @@ class Run {
         8,
       ),
       '',
-      `${swarm.length} node${swarm.length === 1 ? '' : 's'} Ready after ${seconds(formationMs)} ${unit}${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)}` : ''}. Deleting the stack ...`,
+      `${swarm.length} node${swarm.length === 1 ? '' : 's'} Ready after ${seconds(formationMs)} ${unit}${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)}` : ''}. ${this.options.scenario === undefined ? 'Deleting the stack ...' : SCENARIOS[this.options.scenario]!.title}`,
     );
+  }
+
+  private showPlayed(moments: Moment[]): void {
+    this.progress.erase();
+    this.say('', ...moments.map(({ what, ms }) => `  ${seconds(ms).padStart(7)} s  ${what}`), '', 'Deleting the stack ...');
   }
 
   private showDeleted({ deletionMs, kept }: Deleted, unit: string): void {

@@ -13,7 +13,7 @@ export class Facts {
   /** Instances that are not on their way out, by id. */
   readonly present: ReadonlyMap<string, Instance>;
   /** Those, and instances that wait at their terminate hook: they work still. */
-  private readonly here: ReadonlySet<string>;
+  readonly here: ReadonlyMap<string, Instance>;
   readonly quorumVisible: boolean;
   private readonly nodes: ReadonlyMap<string, SwarmNode>;
 
@@ -21,7 +21,7 @@ export class Facts {
     this.waiting = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
     this.present = new Map(observed.instances.filter(({ lifecycleState }) => /^(Pending|InService)/.test(lifecycleState)).map((instance) => [instance.instanceId, instance]));
     this.leaving = observed.instances.filter(isLeaving);
-    this.here = new Set([...this.present.keys(), ...this.leaving.map(({ instanceId }) => instanceId)]);
+    this.here = new Map([...this.present, ...this.leaving.map((instance) => [instance.instanceId, instance] as const)]);
     this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
   }
@@ -113,6 +113,11 @@ export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): s
 /** No engine has ever spoken to the swarm as this node: the first word of each is its host's name. A later leader lists such a node as down. */
 export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
+}
+
+/** What a manager says itself: it names its swarm only while it sees its leader. */
+export function seesLeader({ report }: Instance): boolean {
+  return report?.swarm?.swarmId !== undefined;
 }
 
 /** It waits at its terminate hook, and works still. */

@@ -12,7 +12,7 @@
 import { TERMINATE_HOOK } from '../../protocol/hooks';
 import { isWorkingManager, quorumOf, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { LEADER_STALE_MS, memberAddress, type Facts } from './facts';
+import { LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
 /** How long a worker's tasks may take to end. */
@@ -100,9 +100,13 @@ class Release {
     return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. Its successor goes on with what is on its volume.` : undefined;
   }
 
-  /** Its instance is in service, or waits at its terminate hook as this one does. */
+  /**
+   * Its instance is in service, or waits at its terminate hook as this one does, and says itself that it sees a leader. The list alone would do, but for the first moments of a new leader: what it says of the others then is what
+   * they were before.
+   */
   private stays({ instanceId }: SwarmNode): boolean {
-    return instanceId !== undefined && this.facts.isHere(instanceId) && this.departures[instanceId]?.letGoAt === undefined;
+    const instance = this.facts.here.get(instanceId ?? '');
+    return instance !== undefined && seesLeader(instance) && this.departures[instance.instanceId]?.letGoAt === undefined;
   }
 
   private letGo({ instanceId, group: { name: group, role } }: Instance, reason: string): void {

@@ -13,7 +13,7 @@
 import type { Membership } from '../../protocol/cluster';
 import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
+import { LEADER_STALE_MS, memberAddress, neverSeen, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
 /** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
@@ -186,9 +186,6 @@ class ReturnOfSeat {
 }
 
 const isInactive = ({ report }: Instance) => report?.swarm?.state === 'inactive';
-
-/** Managers name their swarm only while they see its leader. */
-const seesLeader = ({ report }: Instance) => report?.swarm?.swarmId !== undefined;
 
 /** The leader calls a deaf member reachable, since it takes what it is sent; but its node has no session, and is down. */
 const isLost = (node: SwarmNode) => node.state === 'down' || node.manager?.reachability === 'unreachable' || neverSeen(node);

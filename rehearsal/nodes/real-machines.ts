@@ -17,6 +17,10 @@ import { LoopVolumes } from './volumes';
 
 /** How long services may take to stop before the instance is switched off. EC2 gives them minutes. An engine takes about 2 s, and a manager that has lost its quorum (the last one always has) 20 s for nothing. */
 const POWEROFF_MS = 5_000;
+const CUT_OFF = [
+  ['INPUT', '-i', 'eth0', '-j', 'DROP'],
+  ['OUTPUT', '-o', 'eth0', '-j', 'DROP'],
+];
 /** Longer than engines take that have just started, all at once. */
 const ENGINE_TIMEOUT_MS = 10_000;
 
@@ -169,6 +173,15 @@ export class RealMachines implements Machines {
   async hangEngine(instanceId: string): Promise<void> {
     const { id } = (await this.serviceProcess(instanceId, 'docker'))!;
     await this.exec(instanceId, ['kill', '-STOP', id]);
+  }
+
+  /** A fault: nothing that an instance sends arrives anywhere, nor the other way round. */
+  async cutOff(instanceId: string): Promise<void> {
+    for (const rule of CUT_OFF) await this.exec(instanceId, ['iptables', '-I', ...rule]);
+  }
+
+  async connect(instanceId: string): Promise<void> {
+    for (const rule of CUT_OFF) await this.exec(instanceId, ['iptables', '-D', ...rule]);
   }
 
   /** A file of an instance, or undefined when it has none of that name. */

@@ -1,4 +1,5 @@
-import { parseStart } from '../../bin/cdk-docker-swarm';
+import { parseRehearse, parseStart } from '../../bin/cdk-docker-swarm';
+import { SCENARIOS } from '../../rehearsal/scenarios';
 
 test('without arguments the app decides on its own size', () => {
   expect(parseStart([])).toEqual({ json: false });
@@ -21,4 +22,27 @@ test.each([
   [['now'], 'now'],
 ])('%j is refused in words', (args, message) => {
   expect(() => parseStart(args)).toThrow(message);
+});
+
+test('a scenario says itself how large the cluster is', () => {
+  expect(parseStart(['--scenario', 'leader-killed', '--json'])).toEqual({ json: true, scenario: 'leader-killed' });
+  expect(() => parseStart(['--scenario', 'leader-killed', '--workers', '2'])).toThrow('leave --managers and --workers out');
+  expect(() => parseStart(['--scenario', 'toString'])).toThrow('There is no scenario "toString". There are: worker-terminated, ');
+});
+
+test('one scenario is rehearsed, or all of them', () => {
+  expect(parseRehearse(['--scenario', 'spot-notice'])).toEqual({ scenarios: ['spot-notice'], times: 1 });
+  expect(parseRehearse(['--all', '--times', '3', '--write', 'docs/rehearsal.md'])).toEqual({ scenarios: Object.keys(SCENARIOS), times: 3, write: 'docs/rehearsal.md' });
+  expect(parseRehearse(['--help'])).toBe('help');
+});
+
+test.each([
+  [[], 'Give either --scenario NAME or --all.'],
+  [['--all', '--scenario', 'leader-killed'], 'Give either --scenario NAME or --all.'],
+  [['--scenario', 'nothing'], 'There is no scenario "nothing"'],
+  [['--all', '--times', '0'], '--times is "0", but must be a whole number from 1 to 99'],
+  [['--all', '--write', ''], '--write needs the name of a file'],
+  [['--json'], "Unknown option '--json'"],
+])('rehearse %j is refused in words', (args, message) => {
+  expect(() => parseRehearse(args)).toThrow(message);
 });

@@ -134,11 +134,11 @@ export function startCommandIn(cwd: string, ...args: string[]): Command {
 const referenceApps = new Map<string, Promise<Stack>>();
 
 /** The reference app of this size, synthesised once for all tests of a file. */
-function referenceApp(managers: number, workers: number): Promise<Stack> {
-  const size = `${managers}-${workers}`;
+function referenceApp(managers: number, workers: number, spot: boolean): Promise<Stack> {
+  const size = `${managers}-${workers}${spot ? '-spot' : ''}`;
   if (!referenceApps.has(size)) {
     const out = join(temporaryFolder(), 'cdk.out');
-    referenceApps.set(size, synthesise(PROJECT, out, { managers, workers }, [], () => undefined).then(() => readStack(out)));
+    referenceApps.set(size, synthesise(PROJECT, out, { managers, workers, ...(spot && { spot }) }, [], () => undefined).then(() => readStack(out)));
   }
   return referenceApps.get(size)!;
 }
@@ -155,8 +155,8 @@ export interface Formation {
 const FORMATION_MS = 150_000;
 
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
-export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string): Promise<Formation> {
-  const stack = await referenceApp(managers, workers);
+export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<Formation> {
+  const stack = await referenceApp(managers, workers, spot);
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
   const order: FormationOrder = {

@@ -15,7 +15,10 @@ const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
 const leader: LeaderRecord = { swarmId: 's'.repeat(25), epoch: 20, instanceId: idOf(0), tokens, updatedAt: NOW - 1_000 };
 const stale: LeaderRecord = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
 
-const seat = (n: number, lifecycleState = 'InService'): Instance => ({ instanceId: idOf(n), group: { name: `seat-${n}`, role: 'manager', seat: n, stack: { stackId: STACK, logicalId: `Seat${n}` } }, lifecycleState });
+const seat = (n: number, lifecycleState = 'InService', swarmId: string | undefined = leader.swarmId): Instance => ({
+  instanceId: idOf(n), group: { name: `seat-${n}`, role: 'manager', seat: n, stack: { stackId: STACK, logicalId: `Seat${n}` } }, lifecycleState,
+  report: { instanceId: idOf(n), role: 'manager', seat: n, address: `10.0.${n}.10`, swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: true, ...(swarmId && { swarmId }) } },
+});
 const worker = (n: number, lifecycleState = 'InService'): Instance => ({ instanceId: idOf(n), group: { name: 'web', role: 'worker', stack: { stackId: STACK, logicalId: 'Web' } }, lifecycleState });
 const leaving = 'Terminating:Wait';
 const member = (n: number, change: Partial<SwarmNode> = {}, reachability: 'reachable' | 'unreachable' = 'reachable'): SwarmNode => ({
@@ -130,6 +133,11 @@ describe('a manager that waits at its terminate hook', () => {
     ['was not heard of yet by a new leader', [member(0), member(1, { state: 'unknown' }), member(2)]],
   ])('waits while another one %s', (_, nodes) => {
     expect(planned({ nodes, instances: [first!, seat(1), seat(2, leaving)] }).letGo).toEqual([]);
+  });
+
+  it('waits while another one sees no leader itself, whatever the list says, or was never heard', () => {
+    expect(planned({ instances: [first!, seat(1, 'InService', ''), seat(2, leaving)] }).letGo).toEqual([]);
+    expect(planned({ instances: [first!, { ...seat(1), report: undefined }, seat(2, leaving)] }).letGo).toEqual([]);
   });
 
   it('waits while it is unknown to a new leader itself', () => {

@@ -1,0 +1,59 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { page, rehearse } from '../../rehearsal/rehearse';
+import { SCENARIOS } from '../../rehearsal/scenarios';
+
+const folder = mkdtempSync(join(tmpdir(), 'rehearse-test-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A program that answers as `start --scenario NAME --json` does. */
+function program(name: string, script: string): string[] {
+  const file = join(folder, `${name}.js`);
+  writeFileSync(file, `const [, , command, , scenario] = process.argv; if (command !== 'start') process.exit(9);\n${script}`);
+  chmodSync(file, 0o755);
+  return [process.execPath, file];
+}
+
+async function run(self: string[], scenarios: string[], times = 1, write?: string): Promise<{ code: number; said: string }> {
+  let said = '';
+  const code = await rehearse({ scenarios, times, write }, { self, stdout: { write: (text: string) => (said += text) } as never });
+  return { code, said };
+}
+
+const moments = (ms: number) => [{ what: 'the swarm has a leader again', ms }, { what: 'the cluster is whole again', ms: ms + 1_000 }];
+
+test('what came when is said, and written down for every run, with what it was run on', async () => {
+  const works = program('works', `console.log(JSON.stringify({ ok: true, moments: ${JSON.stringify(moments(12_340))}, swarm: [{ engine: '20.10.24' }] }));`);
+  const file = join(folder, 'docs', 'rehearsal.md');
+  const { code, said } = await run(works, ['leader-killed', 'engine-hung'], 2, file);
+  expect(code).toBe(0);
+  expect(said).toContain('12.3 s  the swarm has a leader again');
+  expect(said).toContain('4 rehearsed, all whole again.');
+  const written = readFileSync(file, 'utf8');
+  expect(written).toContain('2 times in a row each');
+  expect(written).toContain('Docker 20.10.24');
+  expect(written).toContain('| the swarm has a leader again | 12.3 | 12.3 |');
+  expect(written.match(/^## /gm)).toHaveLength(2);
+});
+
+test('the first that fails ends it, with its exit code and its reason, and nothing is written down', async () => {
+  const fails = program('fails', `console.log(JSON.stringify({ ok: false, error: 'The seat came back as another node.' })); process.exitCode = 1;`);
+  const file = join(folder, 'nothing.md');
+  const { code, said } = await run(fails, ['leader-killed', 'engine-hung'], 1, file);
+  expect(code).toBe(1);
+  expect(said).toContain('leader-killed FAILED: The seat came back as another node.');
+  expect(said).not.toContain('engine-hung');
+  expect(() => readFileSync(file)).toThrow('ENOENT');
+});
+
+test('one that was stopped, and said nothing, is no success', async () => {
+  expect((await run(program('stopped', 'process.exitCode = 130;'), ['leader-killed'])).code).toBe(130);
+  expect((await run(program('silent', ''), ['leader-killed'])).code).toBe(1);
+});
+
+test('a page names the commit, where there is one', () => {
+  const runs = new Map([['spot-notice', [moments(1_000)]]]);
+  expect(page(runs, '20.10.24', 'abc1234')).toContain('at commit `abc1234`');
+  expect(page(runs, '20.10.24', undefined)).toContain(SCENARIOS['spot-notice']!.title);
+});
