@@ -26,6 +26,8 @@ export async function readIdentity(): Promise<Identity> {
   return { instanceId, address, zone, instanceType, lifecycle };
 }
 
+const METADATA_TIMEOUT_MS = 2_000;
+
 /** What the instance learns of its own end. */
 export interface Metadata {
   /** Whether EC2 is about to take this spot instance back. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
@@ -34,7 +36,8 @@ export interface Metadata {
 
 /** @param options of the client; by default it asks the service of this instance */
 export function instanceMetadata(options?: { endpoint: string }): Metadata {
-  const metadata = new MetadataService(options);
+  // While it waits, nothing else is looked at.
+  const metadata = new MetadataService({ httpOptions: { timeout: METADATA_TIMEOUT_MS }, ...options });
   return {
     async hasSpotNotice() {
       const token = await metadata.fetchMetadataToken();

@@ -12,8 +12,9 @@ export class Facts {
   readonly leaving: Instance[];
   /** Instances that are not on their way out, by id. */
   readonly present: ReadonlyMap<string, Instance>;
-  /** Those, and instances that wait at their terminate hook: they work still. */
+  /** Those, and instances that wait at their terminate hook: they work still. By id. */
   readonly here: ReadonlyMap<string, Instance>;
+  private readonly up: ReadonlySet<string | undefined>;
   readonly quorumVisible: boolean;
   private readonly nodes: ReadonlyMap<string, SwarmNode>;
 
@@ -23,6 +24,7 @@ export class Facts {
     this.leaving = observed.instances.filter(isLeaving);
     this.here = new Map([...this.present, ...this.leaving.map((instance) => [instance.instanceId, instance] as const)]);
     this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
+    this.up = new Set(observed.nodes.filter(({ state, manager }) => state !== 'down' && manager?.reachability !== 'unreachable').map(({ instanceId }) => instanceId));
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
   }
 
@@ -69,7 +71,7 @@ export class Facts {
 
   /** Whether any node that calls itself this instance is up, in whatever role, drained or not. Right after a change of leader nobody is known to be down. */
   isUp(instanceId: string): boolean {
-    return this.observed.nodes.some((node) => node.instanceId === instanceId && node.state !== 'down' && node.manager?.reachability !== 'unreachable');
+    return this.up.has(instanceId);
   }
 
   /**
