@@ -1,0 +1,156 @@
+/** What other swarms on AWS died of, one test each: a cluster that has formed loses something at one certain moment, and becomes whole again, without a breach of what must never happen. */
+import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import { MINUTE, Scenario } from './support';
+
+jest.setTimeout(60_000);
+
+const THREE = { managers: 3, workers: 2, chained: true };
+
+async function formed(setup = THREE): Promise<Scenario> {
+  const scenario = await Scenario.begin(setup);
+  await scenario.whole();
+  return scenario;
+}
+
+const swarm = ({ cluster }: Scenario) => cluster.docker.swarms()[0]!;
+const managers = (scenario: Scenario) => [0, 1, 2].flatMap((seat) => scenario.seat(seat) ?? []);
+const lose = (scenario: Scenario, { identity }: SimulatedNode) => scenario.cluster.loseInstance(identity.instanceId);
+
+function leader(scenario: Scenario): SimulatedNode {
+  const { leader: nodeId } = swarm(scenario);
+  return managers(scenario).find(({ daemon }) => daemon.runner?.nodeId === nodeId)!;
+}
+
+/** Whole again, with the same managers by their identities: nobody joined afresh, nobody is one too many. */
+async function expectSameManagers(scenario: Scenario, before: string[]): Promise<void> {
+  await scenario.pass(1_000);
+  await scenario.whole();
+  expect(swarm(scenario).members.map(({ nodeId }) => nodeId).sort()).toEqual(before);
+}
+
+const identities = (scenario: Scenario) => swarm(scenario).members.map(({ nodeId }) => nodeId).sort();
+
+test('the leader is killed twice in a row', async () => {
+  const scenario = await formed();
+  const before = identities(scenario);
+  lose(scenario, leader(scenario));
+  await scenario.until(() => leader(scenario) !== undefined);
+  lose(scenario, leader(scenario));
+  await expectSameManagers(scenario, before);
+});
+
+test.each([2, 3])('%i of three managers are killed in the same moment', async (count) => {
+  const scenario = await formed();
+  const before = identities(scenario);
+  for (const manager of managers(scenario).slice(0, count)) lose(scenario, manager);
+  await expectSameManagers(scenario, before);
+});
+
+test('all managers are terminated in the same second: they leave one after the other, and never without a quorum', async () => {
+  const scenario = await formed();
+  const before = identities(scenario);
+  for (const manager of managers(scenario)) scenario.terminate(manager);
+  let lost = 0;
+  scenario.cluster.docker.onEvent(() => (lost += swarm(scenario).hasQuorum ? 0 : 1));
+  await expectSameManagers(scenario, before);
+  expect(lost).toBe(0);
+});
+
+test('two workers are terminated in the same second', async () => {
+  const scenario = await formed();
+  const gone = scenario.workers();
+  for (const worker of gone) scenario.terminate(worker);
+  await scenario.pass(1_000);
+  await scenario.whole();
+  expect(scenario.workers().some((worker) => gone.includes(worker))).toBe(false);
+});
+
+test('a worker is terminated before its join has finished: it never becomes a node that nobody is', async () => {
+  const scenario = await Scenario.begin(THREE);
+  let joining: SimulatedNode | undefined;
+  scenario.onEffect = (node, effect) => {
+    if (joining || effect !== 'joinSwarm' || node.role !== 'worker') return;
+    joining = node;
+    scenario.terminate(node);
+  };
+  await scenario.until(() => joining !== undefined);
+  await scenario.whole(30 * MINUTE);
+  expect(swarm(scenario).nodes.some(({ instanceId }) => instanceId === joining!.identity.instanceId)).toBe(false);
+});
+
+/** In the moment in which the leader's agent is about to do this, its instance dies. */
+async function leaderDiesAt(effect: string, provoke: (scenario: Scenario) => void): Promise<void> {
+  const scenario = await formed();
+  const before = identities(scenario);
+  let died: SimulatedNode | undefined;
+  scenario.onEffect = (node, what, argument) => {
+    if (died || !(argument === undefined ? what : `${what} ${JSON.stringify(argument)}`).startsWith(effect)) return;
+    died = node;
+    lose(scenario, node);
+  };
+  provoke(scenario);
+  await scenario.until(() => died !== undefined);
+  await expectSameManagers(scenario, before);
+}
+
+test('the leader dies while it drains a worker', () => leaderDiesAt('updateNode', (scenario) => scenario.terminate(scenario.workers()[0]!)));
+
+test('the leader dies while it removes a worker', () => leaderDiesAt('removeNode', (scenario) => scenario.terminate(scenario.workers()[0]!)));
+
+test('the leader dies while a worker is admitted', () => leaderDiesAt('labelSwarm', (scenario) => lose(scenario, scenario.workers()[0]!)));
+
+test('an engine hangs: its agent kills it, and it is the same node again', async () => {
+  const scenario = await formed();
+  const before = swarm(scenario).nodes.map(({ id }) => id).sort();
+  const [worker] = scenario.workers();
+  worker!.hangEngine();
+  leader(scenario).hangEngine();
+  await scenario.until(() => scenario.missing().length > 0);
+  await scenario.whole();
+  expect(swarm(scenario).nodes.map(({ id }) => id).sort()).toEqual(before);
+  expect(scenario.workers()).toContain(worker);
+});
+
+test.each(['worker', 'manager'])('an engine of a %s never starts again, as on a disk that is full: its instance is replaced', async (role) => {
+  const scenario = await formed();
+  const before = identities(scenario);
+  const broken = role === 'worker' ? scenario.workers()[0]! : leader(scenario);
+  broken.breakDown();
+  await scenario.until(() => scenario.missing().length > 0);
+  await expectSameManagers(scenario, before);
+  expect(broken.on).toBe(false);
+});
+
+test('a node that is drained, paused or demoted by hand is left as it is', async () => {
+  const scenario = await formed({ managers: 3, workers: 4, chained: true });
+  const boss = leader(scenario).daemon;
+  const idOf = (node: SimulatedNode) => node.daemon.runner!.nodeId!;
+  const [drained, paused] = scenario.workers();
+  const demoted = managers(scenario).find(({ daemon }) => daemon !== boss)!;
+  const own = [
+    boss.updateNode(idOf(drained!), { availability: 'drain' }),
+    boss.updateNode(idOf(paused!), { availability: 'pause' }),
+  ];
+  await scenario.pass(5_000);
+  await Promise.all(own);
+  const later = boss.updateNode(idOf(demoted), { role: 'worker' });
+  await scenario.pass(20 * MINUTE);
+  await later;
+  const states = new Map(swarm(scenario).nodes.map(({ instanceId, availability, role }) => [instanceId, `${role} ${availability}`]));
+  expect([drained, paused, demoted].map((node) => states.get(node!.identity.instanceId))).toEqual(['worker drain', 'worker pause', 'worker active']);
+  expect([drained, paused, demoted].every((node) => node!.on)).toBe(true);
+  expect(scenario.invariants.breaches).toEqual([]);
+});
+
+test('an operator removes a node whose engine is down: its instance is replaced, and joins as another', async () => {
+  const scenario = await formed();
+  const [worker] = scenario.workers();
+  const id = worker!.daemon.runner!.nodeId!;
+  worker!.breakDown();
+  await scenario.until(() => swarm(scenario).nodes.find((node) => node.id === id)!.state === 'down');
+  const removed = leader(scenario).daemon.removeNode(id, { force: false });
+  await scenario.pass(1_000);
+  await removed;
+  await scenario.whole();
+  expect(worker!.on).toBe(false);
+});
