@@ -24,7 +24,7 @@ import type { Deleted, Evidence, Formed, FormationOrder, Logs, Message, SwarmLis
 import { METADATA_ADDRESS } from './nodes/network';
 import { RealMachines } from './nodes/real-machines';
 import { run } from './nodes/shell';
-import { SCENARIOS, type Stage } from './scenarios';
+import { playScenario, type Stage } from './scenarios';
 import { Timeline, type NodeTimeline } from './timeline';
 
 /** The region's network is its own: any port is free. */
@@ -79,7 +79,7 @@ export class Formation {
       const formed = await this.form();
       this.tell({ kind: 'formed', formed, evidence: await Promise.race([this.evidence(), this.aborted]) });
       const { scenario } = this.order;
-      if (scenario !== undefined) this.tell({ kind: 'played', moments: await this.watched(SCENARIOS[scenario]!.run(this.stage())) });
+      if (scenario !== undefined) this.tell({ kind: 'played', moments: await this.watched(playScenario(scenario, this.stage())) });
       this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));

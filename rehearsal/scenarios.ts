@@ -24,7 +24,7 @@ export interface Scenario {
   workers: number;
   /** Workers are spot instances. @default false */
   spot?: true;
-  run(stage: Stage): Promise<Moment[]>;
+  run(play: Play): Promise<void>;
 }
 
 const POLL_MS = 50;
@@ -104,7 +104,7 @@ class Play {
   }
 
   /** Nobody can say anything about the swarm until there is a leader again. */
-  async loseManagers(instanceIds: string[]): Promise<Moment[]> {
+  async loseManagers(instanceIds: string[]): Promise<void> {
     const { stage } = this;
     const before = await this.nodes();
     this.begin();
@@ -114,7 +114,6 @@ class Play {
     await this.whole();
     const ids = (nodes: Node[]) => nodes.map(({ ID }) => ID).sort().join();
     if (ids(await this.nodes()) !== ids(before)) throw new Error('A seat came back as another node.');
-    return this.moments;
   }
 
   elapsed(): number {
@@ -170,13 +169,19 @@ const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'running'
 /** A node that had tasks: whether all of them run elsewhere. */
 const movedFrom = (nodeId: string, tasks: Task[]) => tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
 
+/** What came when. */
+export async function playScenario(name: string, stage: Stage): Promise<Moment[]> {
+  const play = new Play(stage);
+  await SCENARIOS[name]!.run(play);
+  return play.moments;
+}
+
 export const SCENARIOS: Record<string, Scenario> = {
   'worker-terminated': {
     title: 'A worker with running tasks is terminated through its group.',
     managers: 1,
     workers: 2,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const worker = await play.busyWorker();
       const { instanceId, nodeId } = worker;
       play.begin();
@@ -190,63 +195,56 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('its node is removed', () => inOrder(async () => !(await play.isListed(nodeId))));
       await play.until('the instance is let go', async () => !play.hasOpenHook(instanceId));
       await play.whole();
-      return play.moments;
     },
   },
   'worker-killed': {
     title: 'A worker with running tasks dies without notice.',
     managers: 1,
     workers: 2,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const { instanceId, nodeId } = await play.busyWorker();
       play.begin();
-      await stage.region.killInstance(instanceId);
+      await play.stage.region.killInstance(instanceId);
       await play.until('its tasks run elsewhere', async () => movedFrom(nodeId, await play.tasks()));
       await play.until('its node is removed', async () => !(await play.isListed(nodeId)));
       await play.whole();
-      return play.moments;
     },
   },
   'leader-killed': {
     title: 'The leader of three managers dies without notice.',
     managers: 3,
     workers: 1,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const leader = await play.leader();
       play.begin();
-      await stage.region.killInstance(leader.instanceId);
+      await play.stage.region.killInstance(leader.instanceId);
       await play.nextLeader(leader);
-      await play.until('its seat has another instance', async () => stage.instances('manager').length === 3);
+      await play.until('its seat has another instance', async () => play.stage.instances('manager').length === 3);
       await play.whole();
       if (!(await play.isListed(leader.nodeId))) throw new Error('The seat came back as another node.');
-      return play.moments;
     },
   },
   'two-managers-killed': {
     title: 'Two of three managers, the leader among them, die in the same second: the quorum is lost until they are back.',
     managers: 3,
     workers: 1,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const leader = await play.leader();
-      const other = stage.instances('manager').find((instanceId) => instanceId !== leader.instanceId)!;
-      return play.loseManagers([leader.instanceId, other]);
+      const other = play.stage.instances('manager').find((instanceId) => instanceId !== leader.instanceId)!;
+      await play.loseManagers([leader.instanceId, other]);
     },
   },
   'all-managers-killed': {
     title: 'All three managers die in the same second.',
     managers: 3,
     workers: 1,
-    run: async (stage) => new Play(stage).loseManagers(stage.instances('manager')),
+    run: (play) => play.loseManagers(play.stage.instances('manager')),
   },
   'manager-terminated': {
     title: 'The leader of three managers is terminated through its group.',
     managers: 3,
     workers: 1,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const leader = await play.leader();
       play.begin();
       await play.terminate(leader.instanceId);
@@ -254,26 +252,23 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.nextLeader(leader);
       await play.whole();
       if (!(await play.isListed(leader.nodeId))) throw new Error('The seat came back as another node.');
-      return play.moments;
     },
   },
   'manager-cut-off': {
     title: 'The leader of three managers is cut off from everything for 40 seconds.',
     managers: 3,
     workers: 1,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const leader = await play.leader();
-      const before = stage.instances('manager');
+      const before = play.stage.instances('manager');
       play.begin();
-      await stage.machines.cutOff(leader.instanceId);
+      await play.stage.machines.cutOff(leader.instanceId);
       await play.nextLeader(leader);
-      await stage.clock.sleep(Math.max(0, CUT_OFF_MS - play.elapsed()));
-      await stage.machines.connect(leader.instanceId);
+      await play.stage.clock.sleep(Math.max(0, CUT_OFF_MS - play.elapsed()));
+      await play.stage.machines.connect(leader.instanceId);
       await play.until('it is connected again', async () => true);
       await play.whole();
-      if (stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though it came back.');
-      return play.moments;
+      if (play.stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though it came back.');
     },
   },
   'spot-notice': {
@@ -281,11 +276,10 @@ export const SCENARIOS: Record<string, Scenario> = {
     managers: 1,
     workers: 2,
     spot: true,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const worker = await play.busyWorker();
       play.begin();
-      stage.region.interruptSpot(worker.instanceId);
+      play.stage.region.interruptSpot(worker.instanceId);
       await play.until('its terminate hook begins', async () => play.hasOpenHook(worker.instanceId));
       const drained = async () => {
         await play.expectOrder(worker);
@@ -295,17 +289,15 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('the instance is let go', async () => !play.hasOpenHook(worker.instanceId));
       if (play.elapsed() >= SPOT_NOTICE_MS) throw new Error('EC2 had taken it back by then.');
       await play.whole();
-      return play.moments;
     },
   },
   'workers-terminated': {
     title: 'Five of six workers with running tasks are terminated through their group in the same second.',
     managers: 1,
     workers: 6,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       await play.startService();
-      const nodes = await Promise.all(stage.instances('worker').slice(1).map(async (instanceId) => ({ instanceId, nodeId: await play.nodeId(instanceId) })));
+      const nodes = await Promise.all(play.stage.instances('worker').slice(1).map(async (instanceId) => ({ instanceId, nodeId: await play.nodeId(instanceId) })));
       play.begin();
       for (const { instanceId } of nodes) await play.terminate(instanceId);
       await play.until('all five nodes are drained and removed', async () => {
@@ -316,24 +308,21 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('all five are let go', async () => !nodes.some(({ instanceId }) => play.hasOpenHook(instanceId)));
       await play.until('all tasks run on others', async () => (await play.tasks()).filter((task) => isRunning(task) && !nodes.some(({ nodeId }) => nodeId === task.NodeID)).length === REPLICAS);
       await play.whole();
-      return play.moments;
     },
   },
   'engine-hung': {
     title: 'The engine of the leader of three managers hangs (SIGSTOP).',
     managers: 3,
     workers: 1,
-    async run(stage) {
-      const play = new Play(stage);
+    async run(play) {
       const leader = await play.leader();
-      const before = stage.instances('manager');
+      const before = play.stage.instances('manager');
       play.begin();
-      await stage.machines.hangEngine(leader.instanceId);
+      await play.stage.machines.hangEngine(leader.instanceId);
       await play.nextLeader(leader);
       await play.until('its engine answers again', () => play.nodeId(leader.instanceId).then((nodeId) => nodeId === leader.nodeId, () => false));
       await play.whole();
-      if (stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though its engine could be started again.');
-      return play.moments;
+      if (play.stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though its engine could be started again.');
     },
   },
 };
