@@ -4,6 +4,7 @@ export { ManagerGroup, type ManagerGroupProps, type ManagerProps, type Seat } fr
 export { type NodeProps } from './node-launch-template';
 export { NodeLifecycle, type NodeLifecycleProps } from './node-lifecycle';
 export { NodeRole, type NodeRoleProps } from './node-role';
+export { SwarmAlarms, type AlarmOptions, type SwarmAlarmsProps } from './swarm-alarms';
 export { SwarmCluster, type SwarmClusterProps } from './swarm-cluster';
 export { SwarmNetwork, type SwarmNetworkProps } from './swarm-network';
 export { TokenTable, type TokenTableProps } from './token-table';

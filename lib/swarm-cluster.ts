@@ -9,6 +9,7 @@ import { LeaderTokenPublisher } from './leader-token-publisher';
 import { ManagerGroup, type ManagerProps } from './manager-group';
 import type { NodeProps } from './node-launch-template';
 import { NodeLifecycle } from './node-lifecycle';
+import { SwarmAlarms, type AlarmOptions } from './swarm-alarms';
 import { SwarmNetwork } from './swarm-network';
 import { TokenTable } from './token-table';
 import { WorkerGroup, type WorkerProps } from './worker-group';
@@ -135,6 +136,11 @@ export class SwarmCluster extends Construct {
     const group = new WorkerGroup(this, id, { ...this.withDefaults(props), managers: this.managers });
     this.workers.push(group);
     return group;
+  }
+
+  /** Adds alarms about the cluster itself: its quorum, its managers, its functions. About 1.90 USD a month. */
+  addAlarms(options: AlarmOptions = {}): SwarmAlarms {
+    return new SwarmAlarms(this, 'Alarms', { ...options, lifecycle: this.lifecycle, leaderToken: this.leaderToken });
   }
 
   private withDefaults<P extends NodeProps>(props: P): P {

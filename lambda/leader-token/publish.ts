@@ -3,6 +3,7 @@ import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBC
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
+import { ALARM_METRIC } from '../../protocol/census';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
 import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../protocol/commands';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_PREFIX, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
@@ -50,7 +51,7 @@ export async function publish(by: Publisher, box: string): Promise<void> {
     membership: decodeOwn(by, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership,
   });
   if (decision.kind === 'ignore') return by.log('info', 'Not published.', { instanceId, reason: decision.reason });
-  if (decision.kind === 'refuse') return by.log('error', 'Refused.', { metric: 'MembershipAlarms', instanceId, reason: decision.reason });
+  if (decision.kind === 'refuse') return by.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
 
   const published = withPrefix(records, NODES_KEY_PREFIX);
   if (!(await write(by, box, decision, swarm.value, published))) {

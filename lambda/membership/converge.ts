@@ -3,7 +3,9 @@
  * Killed between any two effects, the next look finds the rest: everything is decided from what is there.
  */
 import type { Membership } from '../../protocol/cluster';
+import { ALARM_METRIC } from '../../protocol/census';
 import { carryOut, write, type Actor } from './act';
+import { census } from './census';
 import type { Plan } from './draft';
 import type { Lease, LeaseRow } from './lease';
 import type { Observation } from './observation';
@@ -31,9 +33,10 @@ export async function converge(by: Converger): Promise<void> {
   try {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const observed = await by.observe();
+      if (round === 0) by.log('info', 'The cluster as it is seen.', { ...census(observed) });
       observed.instances = observed.instances.filter(({ instanceId }) => !leaving.has(instanceId));
       const plan = by.plan(observed);
-      for (const { instanceId, reason } of plan.alarms) by.log('error', reason, { metric: 'MembershipAlarms', instanceId });
+      for (const { instanceId, reason } of plan.alarms) by.log('error', reason, { metric: ALARM_METRIC, instanceId });
       const progress = await carryOutPlan(by, lease, observed, plan, leaving);
       if (progress === 'lost') break;
       released = progress === 'none' && (await by.lease.release(lease));
