@@ -23,7 +23,8 @@ export function holdLaunch({ observed, membership, effects, alarms }: Draft): vo
     const asked = { instanceId: holder.leaving ?? 'none', group: name };
     // Whoever suspended it before us has a reason of their own.
     if (holder.leaving !== undefined && !holder.free && (since !== undefined || !group.launchSuspended)) {
-      membership.held[name] = since ?? now;
+      // From the last time that it was asked for: an answer from before that still says that nothing is suspended.
+      membership.held[name] = group.launchSuspended ? (since ?? now) : now;
       if (!group.launchSuspended) effects.push({ kind: 'suspend-launch', ...asked, reason: `${holder.leaving}, which leaves, still has the network interface of seat ${group.seat}.` });
     } else if (since !== undefined && group.launchSuspended && holder.free) {
       effects.push({ kind: 'resume-launch', ...asked, reason: `The network interface of seat ${group.seat} is free.` });

@@ -26,6 +26,7 @@ it.each([
   [3002, 'an old list named the predecessor of a manager, which was let go as no member while nobody could hear the quorum that it was part of'],
   [5379, 'a manager whose join had ended in an outage was let go as no member: raft had counted it, and nobody could hear that'],
   [5612, 'a manager refused a join as expired, told so, and began it after all when its clock was set back, while another one joined'],
+  [19706, 'a seat whose launches were held twice within a minute and a half was forgotten after an old answer, and launched nobody any more'],
   [7649, 'one plan let the only manager go and told another one to join'],
   [7349, 'a manager was let go since the list of a leader of a moment ago showed one as Ready that was deaf'],
   [8166, 'a manager that raft reached, but that had no session with its leader yet, was let go as one that is down, and the quorum with it'],
