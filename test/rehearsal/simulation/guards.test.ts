@@ -50,6 +50,8 @@ const withoutTombstone = eachWrite((write) => {
 interface Guard extends Pick<SimulationOptions, 'tamper' | 'withoutRaftFence'> {
   /** What it is against: how else would it be missed? */
   against: Pick<SimulationOptions, 'faults' | 'chances' | 'intervalsMs'>;
+  /** Where the search begins: not long before a seed that was seen to fail. @default 1 */
+  from?: number;
 }
 
 const SEEDS = 300;
@@ -57,7 +59,7 @@ const SEEDS = 300;
 const meetings = { 'slow-answer': 0.3, 'doubled-event': 0.9 };
 const leaving = { 'terminate-instance': 20_000 };
 
-async function run(seed: number, { against, ...off }: Partial<Guard>) {
+async function run(seed: number, { against, from: _, ...off }: Partial<Guard>) {
   const setup = { managers: 3, workers: 2, chained: false };
   return simulate({ seed, assembly: await assemblies.of(setup), bundles: BUNDLES, faultsEndMs: 240_000, ...against, ...off });
 }
@@ -66,9 +68,10 @@ it.each<[string, Guard, RegExp]>([
   ['lease', { tamper: withoutLease, against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings, intervalsMs: leaving } }, /./],
   ['epoch', { tamper: withoutEpoch, against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings } }, /^6: /],
   ['raft fence', { withoutRaftFence: true, against: { faults: ['slow-answer', 'partition'] } }, /^6: /],
-  ['tombstone', { tamper: withoutTombstone, against: { faults: ['slow-answer', 'stale-answer', 'terminate-instance'], chances: { ...meetings, 'stale-answer': 0.3 }, intervalsMs: leaving } }, /^(5|7): |^A join token is left/],
+  ['tombstone', { tamper: withoutTombstone, against: { faults: ['slow-answer', 'stale-answer', 'terminate-instance'], chances: { ...meetings, 'stale-answer': 0.3 }, intervalsMs: leaving }, from: 201 }, /^(5|7): |^A join token is left/],
 ])('without the %s a seed fails, which passes with it', async (_, guard, why) => {
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  const { from = 1 } = guard;
+  for (let seed = from; seed < from + SEEDS; seed++) {
     const { breaches, unfinished } = await run(seed, guard);
     const failure = [...breaches, ...unfinished][0];
     if (failure === undefined) continue;

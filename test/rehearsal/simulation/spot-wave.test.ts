@@ -22,7 +22,7 @@ test(`${WORKERS} workers are drained, and let go, within two minutes of a notice
   for (const instanceId of workers) region.interruptSpot(instanceId);
   await scenario.pass(NOTICE_MS);
   const times = [...letGo.values()].map(({ afterMs }) => afterMs);
-  console.log(`Let go ${(Math.min(...times) / 1000).toFixed(0)} to ${(Math.max(...times) / 1000).toFixed(0)} s after the notice.`);
+  process.stdout.write(`  let go ${(Math.min(...times) / 1000).toFixed(0)} to ${(Math.max(...times) / 1000).toFixed(0)} s after the notice\n`);
   expect([...letGo.keys()].sort()).toEqual(workers.sort());
   expect([...letGo.values()].filter(({ drained }) => !drained)).toEqual([]);
   await scenario.until(() => scenario.missing().length === 0, 30 * MINUTE);
