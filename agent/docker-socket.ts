@@ -5,10 +5,8 @@ import { INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
 import { EngineError, isOutOfSequence, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
 
-/** Longer than the 20 s that Docker itself gives to a join. */
+/** Longer than the 20 s that Docker itself gives to a join, and in which an engine that starts without a quorum answers nobody. */
 const TIMEOUT_MS = 30_000;
-/** An engine that hangs is found out by this. */
-const INFO_TIMEOUT_MS = 10_000;
 /** Answers are read up to here: a list of 20,000 nodes has about 40 MB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Nodes whose tasks are asked for in one request: a task has some 3 KB, and of those that ended Docker keeps five for each replica. */
@@ -25,7 +23,7 @@ export class DockerSocket implements Engine {
   constructor(private readonly socketPath = '/var/run/docker.sock') {}
 
   async info(): Promise<EngineInfo> {
-    const info = await this.json('GET', '/info', undefined, INFO_TIMEOUT_MS);
+    const info = await this.json('GET', '/info');
     const swarm = info.Swarm ?? {};
     return { version: String(info.ServerVersion), swarm: localSwarm(swarm) };
   }
@@ -113,8 +111,8 @@ export class DockerSocket implements Engine {
     for await (const _ of answer) onEvent();
   }
 
-  private async json(method: string, path: string, body?: unknown, timeout = TIMEOUT_MS): Promise<any> {
-    const answer = await this.send(method, await this.versioned(path), body, undefined, timeout);
+  private async json(method: string, path: string, body?: unknown): Promise<any> {
+    const answer = await this.send(method, await this.versioned(path), body, undefined, TIMEOUT_MS);
     const text = await readAll(answer);
     if ((answer.statusCode ?? 0) >= 400) throw new EngineError(answer.statusCode!, messageOf(text));
     return text ? JSON.parse(text) : undefined;
