@@ -16,7 +16,7 @@ const SESSION_MS = 900;
 const JOINED_MS = 15_000;
 
 export class RealEngines implements Engines {
-  /** Thirty engines on two processors, which may have other work too. */
+  /** A dozen engines on two processors, which may have other work too. */
   readonly patience = 2;
   private orders = 0;
   private readonly waiting = new Map<number, (answer: Answer) => void>();

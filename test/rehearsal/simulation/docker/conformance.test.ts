@@ -90,6 +90,8 @@ for (const seed of [1, 2, 3]) {
     begin: async () => new SimulatedEngines(clock),
     finish: (work) => clock.finish(work, 3_600_000),
     end: async () => undefined,
+    atOnce: Infinity,
+    tries: 1,
     test,
   };
   describeEngine(`Simulated Docker, seed ${seed}`, harness);

@@ -1,5 +1,5 @@
 /**
- * What is true of Docker engines, simulated and real: the one suite for both, so that the simulation cannot drift from Docker. Each scene has engines of its own, and all scenes play at the same time, since most of their time
+ * What is true of Docker engines, simulated and real: the one suite for both, so that the simulation cannot drift from Docker. Each scene has engines of its own, and several play at the same time, since most of their time
  * passes in waiting. Times are bounds that hold for both: the least as they are, the most on a machine with nothing else to do.
  */
 import { EngineError, type Engine } from '../../../../agent/engine';
@@ -39,6 +39,10 @@ export interface Harness {
   /** Waits for what the engines do; virtual time must be moved on for it. */
   finish<T>(work: Promise<T>): Promise<T>;
   end(): Promise<void>;
+  /** How many scenes play at the same time. */
+  atOnce: number;
+  /** How often a scene may be played, on new engines each time, until it holds. */
+  tries: number;
   /** Plain `test`, or one that says why it did nothing. */
   test: (sentence: string, body: () => Promise<void>) => void;
 }
@@ -53,14 +57,22 @@ const NO_MANAGER = 'This node is not a swarm manager. Use "docker swarm init" or
 const WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.";
 const NO_LEADER = "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
 
-/** One at a time: thirty engines that start at once on a small machine are late for everything. */
+/** So many at a time, in the order they came. */
 class Turns {
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly waiting: (() => void)[] = [];
 
-  take<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.last.then(work);
-    this.last = turn.catch(() => undefined);
-    return turn;
+  constructor(private free: number) {}
+
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.free > 0) this.free--;
+    else await new Promise<void>((resolve) => this.waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.free++;
+    }
   }
 }
 
@@ -894,41 +906,63 @@ const SCENES: [name: string, engines: number, scene: Scene][] = [
   ['a deaf second', 2, deafSecond],
 ];
 
+/** Engines of another try are other engines. */
+const NEXT_TRY = 100;
+
 export function describeEngine(name: string, harness: Harness): void {
   describe(name, () => {
     let engines: Engines;
-    const outcomes = new Map<string, Promise<Error | undefined>>();
-    const plays: (() => void)[] = [];
+    const outcomes = new Map<string, Promise<Failures>>();
+    // Engines that start at once on a small machine are late for everything.
+    const turns = new Turns(1);
+    let offset = 0;
+    const scenes = SCENES.map(([sceneName, count, scene]) => {
+      const first = offset;
+      offset += count;
+      const stage = (earlierTries: number) => new Stage(() => engines, first + earlierTries * NEXT_TRY, turns);
+      return { sceneName, count, stage, scene };
+    });
+    type Planned = (typeof scenes)[number];
+
+    async function tryOnce({ count, stage, scene }: Planned, earlierTries: number): Promise<Failures> {
+      const on = stage(earlierTries);
+      const failures: Failures = new Map();
+      for (const [sentence, body] of scene(on)) {
+        // What follows in a scene rests on what came before.
+        const [before] = failures.keys();
+        const { error } = before === undefined ? await on.timed(body()) : { error: new Error(`"${before}" failed before.`) };
+        if (error) failures.set(sentence, error);
+      }
+      await Promise.all(Array.from({ length: count }, (_, n) => on.kill(n + 1).catch(() => undefined)));
+      return failures;
+    }
+
+    async function play(planned: Planned): Promise<Failures> {
+      for (let tries = 1; ; tries++) {
+        const failures = await tryOnce(planned, tries - 1);
+        const [first] = failures;
+        if (first === undefined || tries === harness.tries) return failures;
+        process.stderr.write(`${name}, ${planned.sceneName}: "${first[0]}" failed, and is played again on new engines: ${first[1].message}\n`);
+      }
+    }
+
     beforeAll(async () => {
       engines = await harness.begin();
-      for (const play of plays) play();
+      const lanes = new Turns(harness.atOnce);
+      for (const planned of scenes) outcomes.set(planned.sceneName, lanes.take(() => play(planned)));
     });
     afterAll(() => harness.end());
 
-    const turns = new Turns();
-    let offset = 0;
-    for (const [sceneName, count, scene] of SCENES) {
-      const cases = scene(new Stage(() => engines, offset, turns));
-      offset += count;
-      plays.push(() => {
-        let before: Promise<unknown> = Promise.resolve();
-        for (const [sentence, body] of cases) {
-          const outcome = before.then(body).then(
-            () => undefined,
-            (error: Error) => error,
-          );
-          outcomes.set(`${sceneName}: ${sentence}`, outcome);
-          // What follows in a scene rests on what came before.
-          before = outcome.then((error) => (error ? Promise.reject(new Error(`"${sentence}" failed before.`)) : undefined));
-          before.catch(() => undefined);
-        }
-      });
-      for (const [sentence] of cases) {
+    for (const { sceneName, stage, scene } of scenes) {
+      for (const [sentence] of scene(stage(0))) {
         harness.test(`${sceneName}: ${sentence}`, async () => {
-          const error = await harness.finish(outcomes.get(`${sceneName}: ${sentence}`)!);
+          const error = (await harness.finish(outcomes.get(sceneName)!)).get(sentence);
           if (error) throw error;
         });
       }
     }
   });
 }
+
+/** What went wrong in a scene, by the sentence it went wrong in. */
+type Failures = Map<string, Error>;
