@@ -33,6 +33,7 @@ interface Sandbox {
 const PATIENCE_MS = 250;
 
 export class FunctionProcesses implements FunctionRunner {
+  /** By edition, as {@link waiting}. */
   private readonly idle = new Map<string, Sandbox[]>();
   private readonly waiting = new Map<string, ((sandbox: Sandbox) => void)[]>();
   private readonly all = new Set<Sandbox>();
@@ -63,7 +64,7 @@ export class FunctionProcesses implements FunctionRunner {
       sandbox.process.kill('SIGKILL');
       throw outcome;
     }
-    this.giveBack(fn.name, sandbox);
+    this.giveBack(editionOf(fn), sandbox);
     if ('error' in outcome) {
       const error = new Error(outcome.error.message);
       error.name = outcome.error.name;
@@ -75,12 +76,13 @@ export class FunctionProcesses implements FunctionRunner {
 
   /** An idle process; one that becomes idle soon, since a start costs more than most invocations take; or a new one. */
   private async take(fn: FunctionSpec): Promise<Sandbox> {
-    const idle = this.idleOf(fn.name).pop();
+    const edition = editionOf(fn);
+    const idle = this.idleOf(edition).pop();
     if (idle) return idle;
-    if (![...this.all].some((sandbox) => sandbox.fn.name === fn.name)) return this.start(fn);
+    if (![...this.all].some((sandbox) => editionOf(sandbox.fn) === edition)) return this.start(fn);
     return new Promise((resolve) => {
-      const waiting = this.waiting.get(fn.name) ?? [];
-      this.waiting.set(fn.name, waiting);
+      const waiting = this.waiting.get(edition) ?? [];
+      this.waiting.set(edition, waiting);
       const given = (sandbox: Sandbox) => {
         cancel();
         resolve(sandbox);
@@ -93,10 +95,10 @@ export class FunctionProcesses implements FunctionRunner {
     });
   }
 
-  private giveBack(name: string, sandbox: Sandbox): void {
-    const next = this.waiting.get(name)?.shift();
+  private giveBack(edition: string, sandbox: Sandbox): void {
+    const next = this.waiting.get(edition)?.shift();
     if (next) next(sandbox);
-    else this.idleOf(name).push(sandbox);
+    else this.idleOf(edition).push(sandbox);
   }
 
   /** Logical id of the function that calls with this access key; undefined when none of ours does. */
@@ -135,9 +137,9 @@ export class FunctionProcesses implements FunctionRunner {
     );
   }
 
-  private idleOf(name: string): Sandbox[] {
-    if (!this.idle.has(name)) this.idle.set(name, []);
-    return this.idle.get(name)!;
+  private idleOf(edition: string): Sandbox[] {
+    if (!this.idle.has(edition)) this.idle.set(edition, []);
+    return this.idle.get(edition)!;
   }
 
   private start(fn: FunctionSpec): Sandbox {
@@ -163,7 +165,7 @@ export class FunctionProcesses implements FunctionRunner {
     });
     const ended = (why: string) => {
       this.all.delete(sandbox);
-      const idle = this.idleOf(fn.name);
+      const idle = this.idleOf(editionOf(fn));
       if (idle.includes(sandbox)) idle.splice(idle.indexOf(sandbox), 1);
       sandbox.pending?.settle(new Error(`${fn.logicalId}: the function's process ended (${why}). ${this.log(fn.name).slice(-5).join(' | ')}`));
     };
@@ -189,3 +191,6 @@ export class FunctionProcesses implements FunctionRunner {
     });
   }
 }
+
+/** Processes of a function that was changed meanwhile handle no further event. */
+const editionOf = ({ name, codePath, environment }: FunctionSpec) => JSON.stringify([name, codePath, environment]);

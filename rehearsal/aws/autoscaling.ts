@@ -5,7 +5,7 @@
 import { isoTime } from '../../protocol/clock';
 import type { Context } from './context';
 import { matchesFilters, page, type Tags } from './describe';
-import type { Ec2, InstanceView } from './ec2';
+import type { Ec2, InstanceView, LaunchTemplateReference } from './ec2';
 import type { Events } from './events';
 import type { Iam } from './iam';
 import type { Authorization } from './iam/authorization';
@@ -44,12 +44,6 @@ export interface GroupTag {
   propagate: boolean;
 }
 
-interface LaunchTemplateReference {
-  LaunchTemplateId?: string;
-  LaunchTemplateName?: string;
-  Version?: string;
-}
-
 export interface GroupOptions {
   name: string;
   logicalId: string;
@@ -77,7 +71,7 @@ export interface GroupView {
   desired: number;
   tags: Tags;
   suspended: string[];
-  instances: { instanceId: string; state: LifecycleState; health: 'Healthy' | 'Unhealthy'; openHooks: string[] }[];
+  instances: { instanceId: string; state: LifecycleState; health: 'Healthy' | 'Unhealthy'; openHooks: string[]; templateVersion: number }[];
 }
 
 interface Action {
@@ -95,7 +89,7 @@ interface Member {
   availabilityZone: string;
   instanceType: string;
   lifecycle: 'on-demand' | 'spot';
-  template: { id: string; name: string };
+  template: { id: string; name: string; version: number };
   /** Open lifecycle actions by hook name. */
   actions: Map<string, Action>;
   result: Result;
@@ -180,6 +174,7 @@ export class AutoScaling implements Service {
         state: member.state,
         health: member.health,
         openHooks: [...member.actions.keys()],
+        templateVersion: member.template.version,
       })),
     }));
   }
@@ -197,6 +192,34 @@ export class AutoScaling implements Service {
 
   createGroup(options: GroupOptions): void {
     if (this.groups.has(options.name)) throw new AwsError('AlreadyExists', `AutoScalingGroup by this name already exists - A group with the name ${options.name} already exists`);
+    this.check(options);
+    const group: Group = {
+      ...options,
+      arn: this.context.arn('autoscaling', `autoScalingGroup:${this.context.clock.uuid()}:autoScalingGroupName/${options.name}`),
+      createdAt: this.context.clock.now(),
+      members: new Map(),
+      suspended: new Map(),
+      failures: undefined,
+      activities: [],
+      deleting: false,
+      emptied: [],
+    };
+    for (const hook of group.hooks) this.tellTarget(group, hook);
+    this.groups.set(group.name, group);
+    this.reconcile(group);
+  }
+
+  /** Instances stay as they are; those launched from now on are as the options say. A desired capacity that is not given stays, within the new bounds. */
+  updateGroup(options: Omit<GroupOptions, 'desired' | 'hooks'> & { desired?: number }): void {
+    const group = this.group(options.name);
+    const desired = options.desired ?? Math.min(Math.max(group.desired, options.min), options.max);
+    this.check({ ...options, hooks: group.hooks, desired });
+    Object.assign(group, options, { desired });
+    this.reconcile(group);
+  }
+
+  /** @throws AwsError about what Auto Scaling would refuse */
+  private check(options: GroupOptions): void {
     const invalid = (message: string) => new AwsError('ValidationError', message);
     if (options.min > options.max) throw invalid(`Min size (${options.min}) must be less than or equal to max size (${options.max}).`);
     if (options.desired < options.min || options.desired > options.max) throw invalid(`Desired capacity:${options.desired} must be between the specified min size:${options.min} and max size:${options.max}`);
@@ -216,33 +239,23 @@ export class AutoScaling implements Service {
       // "Required for new lifecycle hooks": https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html
       if (hook.notificationTargetArn !== undefined && hook.roleArn === undefined) throw invalid(`Lifecycle hook ${hook.name} has the notification target ${hook.notificationTargetArn}, and no RoleARN to notify it under.`);
     }
-    const group: Group = {
-      ...options,
-      arn: this.context.arn('autoscaling', `autoScalingGroup:${this.context.clock.uuid()}:autoScalingGroupName/${options.name}`),
-      createdAt: this.context.clock.now(),
-      members: new Map(),
-      suspended: new Map(),
-      failures: undefined,
-      activities: [],
-      deleting: false,
-      emptied: [],
-    };
-    // https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html#notification-message-example
-    for (const hook of group.hooks.filter((each) => each.notificationTargetArn !== undefined)) {
-      const sent = this.sendTo(hook, {
-        AccountId: this.context.accountId,
-        RequestId: this.context.clock.uuid(),
-        AutoScalingGroupARN: group.arn,
-        AutoScalingGroupName: group.name,
-        Service: 'AWS Auto Scaling',
-        Event: 'autoscaling:TEST_NOTIFICATION',
-        Time: isoTime(this.context.clock.now()),
-      });
-      // The words of AWS, e.g. in https://github.com/aws/aws-cdk/issues/1212
-      if (!sent) throw invalid(`Unable to publish test message to notification target ${hook.notificationTargetArn} using IAM role ${hook.roleArn}. Please check your target and role configuration and try to put lifecycle hook again.`);
-    }
-    this.groups.set(group.name, group);
-    this.reconcile(group);
+  }
+
+  /** A hook that is made tells its target so. https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html#notification-message-example */
+  private tellTarget(group: Group, hook: HookOptions): void {
+    if (hook.notificationTargetArn === undefined) return;
+    const sent = this.sendTo(hook, {
+      AccountId: this.context.accountId,
+      RequestId: this.context.clock.uuid(),
+      AutoScalingGroupARN: group.arn,
+      AutoScalingGroupName: group.name,
+      Service: 'AWS Auto Scaling',
+      Event: 'autoscaling:TEST_NOTIFICATION',
+      Time: isoTime(this.context.clock.now()),
+    });
+    if (sent) return;
+    // The words of AWS, e.g. in https://github.com/aws/aws-cdk/issues/1212
+    throw new AwsError('ValidationError', `Unable to publish test message to notification target ${hook.notificationTargetArn} using IAM role ${hook.roleArn}. Please check your target and role configuration and try to put lifecycle hook again.`);
   }
 
   /** As CloudFormation deletes a group: its instances go first, through their hooks. Resolves when the group is gone. */
@@ -346,7 +359,7 @@ export class AutoScaling implements Service {
     const place = this.nextPlace(group);
     let instance: InstanceView;
     try {
-      instance = this.ec2.run({ template, instanceType, lifecycle, ...place, tags: this.instanceTags(group, template.id) });
+      instance = this.ec2.run({ template, instanceType, lifecycle, ...place, tags: this.instanceTags(group, template) });
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
       this.launchFailed(group, `${error.message.replace(/\.$/, '')}. Launching EC2 instance failed.`);
@@ -360,7 +373,7 @@ export class AutoScaling implements Service {
       availabilityZone: instance.availabilityZone,
       instanceType: instance.instanceType,
       lifecycle,
-      template: { id: template.id, name: template.name },
+      template: { id: template.id, name: template.name, version: template.version },
       actions: new Map(),
       result: 'CONTINUE',
       inServiceAt: undefined,
@@ -430,12 +443,12 @@ export class AutoScaling implements Service {
     return { subnetId: subnet.id, availabilityZone: subnet.availabilityZone };
   }
 
-  private instanceTags(group: Group, templateId: string): Tags {
+  private instanceTags(group: Group, template: { id: string; version: number }): Tags {
     return {
       ...Object.fromEntries(group.tags.filter((tag) => tag.propagate).map((tag) => [tag.key, tag.value])),
       'aws:autoscaling:groupName': group.name,
-      'aws:ec2launchtemplate:id': templateId,
-      'aws:ec2launchtemplate:version': '1',
+      'aws:ec2launchtemplate:id': template.id,
+      'aws:ec2launchtemplate:version': String(template.version),
     };
   }
 
@@ -856,7 +869,7 @@ function memberOutput(member: Member): Record<string, any> {
     AvailabilityZone: member.availabilityZone,
     LifecycleState: member.state,
     HealthStatus: member.health,
-    LaunchTemplate: { LaunchTemplateId: member.template.id, LaunchTemplateName: member.template.name, Version: '1' },
+    LaunchTemplate: { LaunchTemplateId: member.template.id, LaunchTemplateName: member.template.name, Version: String(member.template.version) },
     ProtectedFromScaleIn: false,
   };
 }

@@ -93,11 +93,19 @@ interface SecurityGroup {
   name: string;
 }
 
-/** `LaunchTemplateData` of a template, and what it is called. */
+/** One version of a template: its `LaunchTemplateData`, and what the template is called. */
 export interface LaunchTemplate {
   id: string;
   name: string;
+  version: number;
   data: Record<string, any>;
+}
+
+export interface LaunchTemplateReference {
+  LaunchTemplateId?: string;
+  LaunchTemplateName?: string;
+  /** A number, `$Latest` or `$Default`. */
+  Version?: string;
 }
 
 export interface RunRequest {
@@ -127,7 +135,8 @@ export class Ec2 implements Service {
   private readonly securityGroups = new Map<string, SecurityGroup>();
   private readonly interfaces = new Map<string, NetworkInterface>();
   private readonly volumes = new Map<string, Volume>();
-  private readonly templates = new Map<string, LaunchTemplate>();
+  /** Versions by id, the first first. */
+  private readonly templates = new Map<string, LaunchTemplate[]>();
   private readonly machinesById = new Map<string, Instance>();
   private readonly listeners = new Set<(instance: InstanceView) => void>();
   private readonly spotListeners = new Set<(instance: InstanceView) => void>();
@@ -313,20 +322,35 @@ export class Ec2 implements Service {
   // Launch templates
 
   createLaunchTemplate(name: string, data: Record<string, any>): LaunchTemplate {
-    const template = { id: this.context.id('lt'), name, data };
-    this.templates.set(template.id, template);
+    const template = { id: this.context.id('lt'), name, version: 1, data };
+    this.templates.set(template.id, [template]);
     return template;
+  }
+
+  /** The first version stays the default: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/manage-launch-template-versions.html */
+  addLaunchTemplateVersion(id: string, data: Record<string, any>): LaunchTemplate {
+    const versions = this.versions({ LaunchTemplateId: id });
+    const next = { ...versions[0]!, version: versions.length + 1, data };
+    versions.push(next);
+    return next;
   }
 
   deleteLaunchTemplate(id: string): void {
     this.templates.delete(id);
   }
 
-  launchTemplate(reference: { LaunchTemplateId?: string; LaunchTemplateName?: string }): LaunchTemplate {
-    const { LaunchTemplateId: id, LaunchTemplateName: name } = reference;
-    const template = [...this.templates.values()].find((candidate) => candidate.id === id || (name !== undefined && candidate.name === name));
-    if (!template) throw new AwsError('InvalidLaunchTemplateId.NotFoundException', `The specified launch template, with template ID ${id ?? name}, does not exist.`);
+  launchTemplate(reference: LaunchTemplateReference): LaunchTemplate {
+    const versions = this.versions(reference);
+    const { Version: version = '$Default' } = reference;
+    const template = version === '$Latest' ? versions.at(-1) : versions[version === '$Default' ? 0 : Number(version) - 1];
+    if (!template) throw new AwsError('InvalidLaunchTemplateId.VersionNotFound', `Could not find launch template version ${version} for launch template ${versions[0]!.id}`);
     return template;
+  }
+
+  private versions({ LaunchTemplateId: id, LaunchTemplateName: name }: LaunchTemplateReference): LaunchTemplate[] {
+    const versions = [...this.templates.values()].find(([first]) => first!.id === id || (name !== undefined && first!.name === name));
+    if (!versions) throw new AwsError('InvalidLaunchTemplateId.NotFoundException', `The specified launch template, with template ID ${id ?? name}, does not exist.`);
+    return versions;
   }
 
   // Instances

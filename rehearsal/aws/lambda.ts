@@ -101,6 +101,11 @@ export class Lambda {
     return created;
   }
 
+  /** From its next invocation on. */
+  updateFunction(name: string, changes: Partial<Omit<LambdaFunction, 'arn' | 'name' | 'logicalId'>>): LambdaFunction {
+    return Object.assign(this.fn(name), changes);
+  }
+
   deleteFunction(name: string): void {
     this.functions.delete(name);
   }

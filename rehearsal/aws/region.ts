@@ -7,6 +7,7 @@ import { AutoScaling, type GroupView } from './autoscaling';
 import { readAssembly } from './cloudformation/assembly';
 import { CloudFormation, type StackResourceView } from './cloudformation/engine';
 import type { ResourceTypes, Services } from './cloudformation/resource';
+import type { Template } from './cloudformation/template';
 import { autoScalingTypes } from './cloudformation/resources/autoscaling';
 import { dataTypes } from './cloudformation/resources/data';
 import { ec2Types } from './cloudformation/resources/ec2';
@@ -100,9 +101,21 @@ export class EmulatedRegion {
    * @throws Error naming every resource that failed and why, after the rollback
    */
   async createStack(assemblyFolder: string, stackName: string): Promise<Record<string, string>> {
+    return this.context.orFault(this.cloudformation.createStack(stackName, this.publish(assemblyFolder, stackName)));
+  }
+
+  /**
+   * Deploys a stack that is there already: changes what differs, a group's instances by its update policy, then deletes what the new template has no more.
+   * @throws Error naming every resource that failed and why, after everything was changed back
+   */
+  async updateStack(assemblyFolder: string, stackName: string): Promise<Record<string, string>> {
+    return this.context.orFault(this.cloudformation.updateStack(stackName, this.publish(assemblyFolder, stackName)));
+  }
+
+  private publish(assemblyFolder: string, stackName: string): Template {
     const assembly = readAssembly(assemblyFolder, stackName, this.region, this.accountId);
     for (const asset of assembly.assets) this.services.s3.publish(asset.bucket, asset.key, asset);
-    return this.context.orFault(this.cloudformation.createStack(stackName, assembly.template));
+    return assembly.template;
   }
 
   /** Deletes every resource in reverse order of creation; those with a Retain policy stay. @throws Error naming every resource that could not be deleted and why */

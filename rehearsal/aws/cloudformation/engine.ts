@@ -1,43 +1,17 @@
 /**
- * The engine of the emulated CloudFormation: creates every resource as soon as what it depends on is complete, deletes in reverse, waits for signals, and rolls a failed
- * creation back. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-overview.html
+ * The engine of the emulated CloudFormation: creates or changes every resource as soon as what it depends on is complete, deletes in reverse, waits for signals, and rolls back what failed. A change that would replace a
+ * resource is not known here. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-overview.html
  */
+import { isDeepStrictEqual } from 'node:util';
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../context';
 import { tagMap } from '../describe';
 import type { Ssm } from '../ssm';
 import { AwsError, type Service } from '../types';
-import type { CreatedResource, ResourceTypes } from './resource';
+import type { ResourceRequest, ResourceTypes } from './resource';
+import { awaitSignals, Cancellation, duration, Signals } from './signals';
+import type { ResourceStatus, Stack, StackResource, StackStatus } from './stack';
 import { TemplateReader, type Scope, type Template, type TemplateResource } from './template';
-
-type Phase = 'IN_PROGRESS' | 'COMPLETE' | 'FAILED' | 'SKIPPED';
-export type ResourceStatus = `CREATE_${Phase}` | `DELETE_${Phase}`;
-export type StackStatus = `CREATE_${Phase}` | `DELETE_${Phase}` | `ROLLBACK_${Phase}`;
-
-interface StackResource {
-  logicalId: string;
-  type: string;
-  definition: TemplateResource;
-  status: ResourceStatus | undefined;
-  reason: string | undefined;
-  /** Resolved, once its creation has begun. */
-  properties: Record<string, any>;
-  created: CreatedResource | undefined;
-  signals: Signals | undefined;
-}
-
-interface Stack {
-  name: string;
-  id: string;
-  reader: TemplateReader;
-  scope: Scope;
-  status: StackStatus;
-  reason: string | undefined;
-  createdAt: number;
-  resources: Map<string, StackResource>;
-  dependencies: Map<string, Set<string>>;
-  outputs: Record<string, string>;
-}
 
 /** What may be known of a stack's resource from outside. */
 export interface StackResourceView {
@@ -164,15 +138,20 @@ export class CloudFormation implements Service {
       if (!resource?.created) throw new Error(`Unresolved resource dependencies [${logicalId}]`);
       return resource;
     };
+    const { reader, dependencies } = this.read(template, scope);
+    for (const logicalId of dependencies.keys()) resources.set(logicalId, notCreated(logicalId, template.Resources[logicalId]!));
+    return { name, id, reader, scope, status: 'CREATE_IN_PROGRESS', reason: undefined, createdAt: this.context.clock.now(), resources, dependencies, outputs: {} };
+  }
+
+  private read(template: Template, scope: Scope): Pick<Stack, 'reader' | 'dependencies'> {
     const reader = new TemplateReader(template);
     reader.checkRules(scope);
     const dependencies = reader.dependencies(scope);
     for (const logicalId of dependencies.keys()) {
-      const definition = template.Resources[logicalId]!;
-      if (!(definition.Type in this.types)) throw new Error(`The emulation does not know the resource type '${definition.Type}' (${logicalId}). It knows ${Object.keys(this.types).join(', ')}.`);
-      resources.set(logicalId, { logicalId, type: definition.Type, definition, status: undefined, reason: undefined, properties: {}, created: undefined, signals: undefined });
+      const { Type } = template.Resources[logicalId]!;
+      if (!(Type in this.types)) throw new Error(`The emulation does not know the resource type '${Type}' (${logicalId}). It knows ${Object.keys(this.types).join(', ')}.`);
     }
-    return { name, id, reader, scope, status: 'CREATE_IN_PROGRESS', reason: undefined, createdAt: this.context.clock.now(), resources, dependencies, outputs: {} };
+    return { reader, dependencies };
   }
 
   /** Defaults; those of an SSM type are looked up: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html */
@@ -189,60 +168,65 @@ export class CloudFormation implements Service {
   // Creation
 
   private async createAll(stack: Stack): Promise<StackResource[]> {
-    const failures: StackResource[] = [];
     const cancel = new Cancellation();
-    const tasks = new Map<string, Promise<boolean>>();
-    const task = (resource: StackResource): Promise<boolean> => {
-      let started = tasks.get(resource.logicalId);
-      if (!started) {
-        started = (async () => {
-          const needs = [...stack.dependencies.get(resource.logicalId)!].map((id) => task(stack.resources.get(id)!));
-          if (!(await Promise.all(needs)).every(Boolean) || cancel.reason !== undefined) return false;
-          const ok = await this.createOne(stack, resource, cancel);
-          if (!ok) {
-            if (cancel.reason === undefined || resource.reason !== CANCELLED) failures.push(resource);
-            cancel.now(CANCELLED);
-          }
-          return ok;
-        })();
-        tasks.set(resource.logicalId, started);
+    return this.forEach(stack, stack.dependencies, cancel, (resource) => this.createOne(stack, resource, cancel));
+  }
+
+  /** @returns those that failed by themselves: the others that wait are told to end, and no more are begun. */
+  private async forEach(stack: Stack, needs: Graph, cancel: Cancellation, work: (resource: StackResource) => Promise<boolean>): Promise<StackResource[]> {
+    const failures: StackResource[] = [];
+    await inOrder(needs, async (id) => {
+      if (cancel.reason !== undefined) return false;
+      const resource = stack.resources.get(id)!;
+      const ok = await work(resource);
+      if (!ok) {
+        if (cancel.reason === undefined || resource.reason !== CANCELLED) failures.push(resource);
+        cancel.now(CANCELLED);
       }
-      return started;
-    };
-    await Promise.all([...stack.resources.values()].map(task));
+      return ok;
+    });
     return failures;
   }
 
   private async createOne(stack: Stack, resource: StackResource, cancel: Cancellation): Promise<boolean> {
     try {
-      const type = this.types[resource.type]!;
-      resource.properties = stack.reader.resolve(resource.definition.Properties ?? {}, stack.scope);
-      const unknown = Object.keys(resource.properties).filter((property) => !type.properties.includes(property));
-      if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.map((property) => `'${property}'`).join(', ')} of ${resource.type}. It knows ${type.properties.join(', ')}.`);
+      resource.properties = this.resolve(stack, resource.definition);
       const signals = this.signalsOf(resource);
       resource.signals = signals;
       this.resourceStatus(stack, resource, 'CREATE_IN_PROGRESS');
-      resource.created = await type.create({
-        logicalId: resource.logicalId,
-        stackName: stack.name,
-        stackId: stack.id,
-        properties: resource.properties,
-        physicalName: (maxLength) => this.physicalName(stack.name, resource.logicalId, maxLength),
-        tags: {
-          ...(Array.isArray(resource.properties.Tags) ? tagMap(resource.properties.Tags) : {}),
-          // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
-          'aws:cloudformation:stack-name': stack.name,
-          'aws:cloudformation:stack-id': stack.id,
-          'aws:cloudformation:logical-id': resource.logicalId,
-        },
-      });
-      if (signals) await this.awaitSignals(signals, cancel);
+      resource.created = await this.types[resource.type]!.create(this.request(stack, resource, resource.properties));
+      if (signals) await awaitSignals(this.context, signals, cancel);
       this.resourceStatus(stack, resource, 'CREATE_COMPLETE');
       return true;
     } catch (error) {
       this.resourceStatus(stack, resource, 'CREATE_FAILED', error instanceof Error ? error.message : String(error));
       return false;
     }
+  }
+
+  private resolve(stack: Stack, { Type, Properties = {} }: TemplateResource): Record<string, any> {
+    const type = this.types[Type]!;
+    const properties = stack.reader.resolve(Properties, stack.scope);
+    const unknown = Object.keys(properties).filter((property) => !type.properties.includes(property));
+    if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.map((property) => `'${property}'`).join(', ')} of ${Type}. It knows ${type.properties.join(', ')}.`);
+    return properties;
+  }
+
+  private request(stack: Stack, { logicalId }: StackResource, properties: Record<string, any>): ResourceRequest {
+    return {
+      logicalId,
+      stackName: stack.name,
+      stackId: stack.id,
+      properties,
+      physicalName: (maxLength) => this.physicalName(stack.name, logicalId, maxLength),
+      tags: {
+        ...(Array.isArray(properties.Tags) ? tagMap(properties.Tags) : {}),
+        // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
+        'aws:cloudformation:stack-name': stack.name,
+        'aws:cloudformation:stack-id': stack.id,
+        'aws:cloudformation:logical-id': logicalId,
+      },
+    };
   }
 
   private physicalName(stackName: string, logicalId: string, maxLength: number): string {
@@ -252,6 +236,88 @@ export class CloudFormation implements Service {
     if (whole.length <= room) return whole + suffix;
     const idRoom = Math.min(logicalId.length, Math.floor(room / 2));
     return `${stackName.slice(0, room - idRoom - 1)}-${logicalId.slice(0, idRoom)}${suffix}`;
+  }
+
+  // Changes
+
+  /**
+   * Changes what differs, then deletes what the new template has no more. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html
+   * @returns the outputs. @throws Error with every failed resource and its reason, after everything was changed back
+   */
+  async updateStack(name: string, template: Template): Promise<Record<string, string>> {
+    const stack = this.find(name);
+    if (!/^(CREATE|UPDATE|UPDATE_ROLLBACK)_COMPLETE$/.test(stack.status)) throw new AwsError('ValidationError', `Stack:${stack.id} is in ${stack.status} state and can not be updated.`);
+    const before = { reader: stack.reader, dependencies: stack.dependencies, parameters: stack.scope.parameters };
+    stack.scope.parameters = { ...stack.scope.parameters, ...this.parameters(template) };
+    Object.assign(stack, this.read(template, stack.scope));
+    for (const logicalId of stack.dependencies.keys()) if (!stack.resources.has(logicalId)) stack.resources.set(logicalId, notCreated(logicalId, template.Resources[logicalId]!));
+    this.stackStatus(stack, 'UPDATE_IN_PROGRESS');
+    const changed = new Set<StackResource>();
+    const failures = await this.changeAll(stack, stack.dependencies, changed);
+    if (failures.length === 0) {
+      this.stackStatus(stack, 'UPDATE_COMPLETE_CLEANUP_IN_PROGRESS');
+      await this.forget(stack, before.dependencies, ({ logicalId }) => !stack.dependencies.has(logicalId), false);
+      stack.outputs = stack.reader.outputs(stack.scope);
+      this.stackStatus(stack, 'UPDATE_COMPLETE');
+      return stack.outputs;
+    }
+    const reason = describe(failures);
+    this.stackStatus(stack, 'UPDATE_ROLLBACK_IN_PROGRESS', `The following resource(s) failed to update: [${failures.map(({ logicalId }) => logicalId).join(', ')}].`);
+    const after = stack.dependencies;
+    stack.scope.parameters = before.parameters;
+    Object.assign(stack, { reader: before.reader, dependencies: before.dependencies });
+    const stuck = await this.changeAll(stack, among(before.dependencies, [...changed].map(({ logicalId }) => logicalId)), new Set());
+    if (stuck.length === 0) {
+      this.stackStatus(stack, 'UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS');
+      await this.forget(stack, after, ({ logicalId }) => !before.dependencies.has(logicalId), true);
+    }
+    this.stackStatus(stack, stuck.length > 0 ? 'UPDATE_ROLLBACK_FAILED' : 'UPDATE_ROLLBACK_COMPLETE');
+    throw new Error(`Stack ${name} could not be updated: ${reason}.${stuck.length > 0 ? ` Rolling back failed too: ${describe(stuck)}.` : ''}`);
+  }
+
+  /** @param changed is told of each that was touched, also of one that failed */
+  private changeAll(stack: Stack, needs: Graph, changed: Set<StackResource>): Promise<StackResource[]> {
+    const cancel = new Cancellation();
+    return this.forEach(stack, needs, cancel, (resource) => (resource.created ? this.changeOne(stack, resource, cancel, changed) : this.createOne(stack, resource, cancel)));
+  }
+
+  private async changeOne(stack: Stack, resource: StackResource, cancel: Cancellation, changed: Set<StackResource>): Promise<boolean> {
+    try {
+      const definition = stack.reader.template.Resources[resource.logicalId]!;
+      const properties = this.resolve(stack, definition);
+      const previous = resource.properties;
+      const names = [...new Set([...Object.keys(properties), ...Object.keys(previous)])].filter((name) => !isDeepStrictEqual(properties[name], previous[name]));
+      resource.definition = definition;
+      if (names.length === 0) return true;
+      const type = this.types[resource.type]!;
+      if (!type.update) throw new Error(`The emulation does not know how to change ${resource.type}: ${names.join(', ')}.`);
+      changed.add(resource);
+      this.resourceStatus(stack, resource, 'UPDATE_IN_PROGRESS');
+      resource.properties = properties;
+      resource.created = await type.update({
+        ...this.request(stack, resource, properties),
+        id: resource.created!.id,
+        changed: names,
+        previous,
+        updatePolicy: definition.UpdatePolicy,
+        awaitSignals: (count, timeout) => {
+          resource.signals = new Signals(count, duration(timeout));
+          return awaitSignals(this.context, resource.signals, cancel);
+        },
+      });
+      this.resourceStatus(stack, resource, 'UPDATE_COMPLETE');
+      return true;
+    } catch (error) {
+      this.resourceStatus(stack, resource, 'UPDATE_FAILED', error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+
+  /** What cannot be deleted in a cleanup is left behind, and the stack is none the worse for it. */
+  private async forget(stack: Stack, needs: Graph, which: (resource: StackResource) => boolean, rollback: boolean): Promise<void> {
+    const gone = [...stack.resources.values()].filter(which);
+    await this.deleteThese(stack, needs, rollback, which);
+    for (const { logicalId } of gone) stack.resources.delete(logicalId);
   }
 
   // Signals
@@ -267,31 +333,12 @@ export class CloudFormation implements Service {
     return new Signals(Number(count), timeoutMs);
   }
 
-  private awaitSignals(signals: Signals, cancel: Cancellation): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      let forget = () => undefined as void;
-      const stop = this.context.after(signals.timeoutMs, () => end(new Error(`Failed to receive ${signals.count - signals.received.size} resource signal(s) within the specified duration`)));
-      const end = (error?: Error) => {
-        stop();
-        forget();
-        if (error) reject(error);
-        else resolve();
-      };
-      forget = cancel.onCancel((reason) => end(new Error(reason)));
-      signals.onChange = () => {
-        if (signals.failedBy !== undefined) end(new Error(`Received FAILURE signal with UniqueId ${signals.failedBy}`));
-        else if (signals.received.size >= signals.count) end();
-      };
-      signals.onChange();
-    });
-  }
-
   /** https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SignalResource.html */
   private signal(input: Record<string, any>): Record<string, any> {
     const stack = this.find(input.StackName);
-    if (stack.status !== 'CREATE_IN_PROGRESS') throw new AwsError('ValidationError', `Stack ${stack.id} is in ${stack.status} state and cannot be signaled`);
+    if (!/^(CREATE|UPDATE|UPDATE_ROLLBACK)_IN_PROGRESS$/.test(stack.status)) throw new AwsError('ValidationError', `Stack ${stack.id} is in ${stack.status} state and cannot be signaled`);
     const resource = this.resource(stack, input.LogicalResourceId);
-    if (resource.status !== 'CREATE_IN_PROGRESS' || !resource.signals) {
+    if (!resource.status?.endsWith('_IN_PROGRESS') || !resource.signals) {
       throw new AwsError('ValidationError', `Resource ${resource.logicalId} is in ${resource.status} state and cannot be signaled`);
     }
     const { UniqueId: uniqueId, Status: status } = input;
@@ -308,25 +355,18 @@ export class CloudFormation implements Service {
   // Deletion
 
   private async deleteAll(stack: Stack, rollback: boolean): Promise<StackResource[]> {
-    const dependents = new Map<string, string[]>([...stack.resources.keys()].map((id) => [id, []]));
-    for (const [id, needs] of stack.dependencies) for (const need of needs) dependents.get(need)!.push(id);
+    return this.deleteThese(stack, stack.dependencies, rollback, () => true);
+  }
+
+  /** In the reverse order of their creation. @returns those that could not be deleted; what they depend on stays, too */
+  private async deleteThese(stack: Stack, needs: Graph, rollback: boolean, which: (resource: StackResource) => boolean): Promise<StackResource[]> {
     const failures: StackResource[] = [];
-    const tasks = new Map<string, Promise<boolean>>();
-    const task = (resource: StackResource): Promise<boolean> => {
-      let started = tasks.get(resource.logicalId);
-      if (!started) {
-        started = (async () => {
-          const later = await Promise.all(dependents.get(resource.logicalId)!.map((id) => task(stack.resources.get(id)!)));
-          if (!later.every(Boolean)) return false;
-          const ok = await this.deleteOne(stack, resource, rollback);
-          if (!ok) failures.push(resource);
-          return ok;
-        })();
-        tasks.set(resource.logicalId, started);
-      }
-      return started;
-    };
-    await Promise.all([...stack.resources.values()].map(task));
+    await inOrder(reversed(needs), async (id) => {
+      const resource = stack.resources.get(id)!;
+      const ok = !which(resource) || (await this.deleteOne(stack, resource, rollback));
+      if (!ok) failures.push(resource);
+      return ok;
+    });
     return failures;
   }
 
@@ -392,34 +432,35 @@ export class CloudFormation implements Service {
 
 const CANCELLED = 'Resource creation cancelled';
 
-/** Tells everything that still waits that the creation has failed elsewhere. */
-class Cancellation {
-  reason: string | undefined;
-  private readonly listeners = new Set<(reason: string) => void>();
+type Graph = ReadonlyMap<string, Iterable<string>>;
 
-  now(reason: string): void {
-    if (this.reason !== undefined) return;
-    this.reason = reason;
-    for (const listener of [...this.listeners]) listener(reason);
-  }
-
-  onCancel(listener: (reason: string) => void): () => void {
-    if (this.reason !== undefined) listener(this.reason);
-    this.listeners.add(listener);
-    return () => void this.listeners.delete(listener);
-  }
+/** Does the work for each once it is done for all that it needs. What needs one that failed is left. */
+async function inOrder(needs: Graph, work: (id: string) => Promise<boolean>): Promise<void> {
+  const tasks = new Map<string, Promise<boolean>>();
+  const task = (id: string): Promise<boolean> => {
+    let started = tasks.get(id);
+    if (!started) {
+      started = Promise.all([...needs.get(id)!].map(task)).then((done) => done.every(Boolean) && work(id));
+      tasks.set(id, started);
+    }
+    return started;
+  };
+  await Promise.all([...needs.keys()].map(task));
 }
 
-class Signals {
-  /** Unique ids: a signal that comes twice counts once. */
-  readonly received = new Set<string>();
-  failedBy: string | undefined;
-  onChange: () => void = () => undefined;
+function reversed(needs: Graph): Graph {
+  const dependents = new Map<string, string[]>([...needs.keys()].map((id) => [id, []]));
+  for (const [id, others] of needs) for (const other of others) dependents.get(other)!.push(id);
+  return dependents;
+}
 
-  constructor(
-    readonly count: number,
-    readonly timeoutMs: number,
-  ) {}
+/** Of a graph, these ids alone. What lies between two of them is as it was, and keeps nobody waiting. */
+function among(needs: Graph, ids: string[]): Graph {
+  return new Map(ids.map((id) => [id, [...needs.get(id)!].filter((other) => ids.includes(other))]));
+}
+
+function notCreated(logicalId: string, definition: TemplateResource): StackResource {
+  return { logicalId, type: definition.Type, definition, status: undefined, reason: undefined, properties: {}, created: undefined, signals: undefined };
 }
 
 /** Failed resources and their reasons, without a full stop. */
@@ -443,11 +484,4 @@ function stackOutput(stack: Stack): Record<string, any> {
 
 function eventName(status: string): string {
   return status.toLowerCase().replaceAll('_', '-');
-}
-
-/** ISO 8601, as policies give it: `PT1H30M15S`. */
-export function duration(text: string): number {
-  const [whole, hours = 0, minutes = 0, seconds = 0] = /^PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?$/.exec(text) ?? [];
-  if (whole === undefined || whole === 'PT') throw new Error(`'${text}' is not a duration of the form PT#H#M#S.`);
-  return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
 }

@@ -9,6 +9,7 @@ export interface TemplateResource {
   DependsOn?: string | string[];
   Condition?: string;
   CreationPolicy?: Record<string, any>;
+  UpdatePolicy?: Record<string, any>;
   DeletionPolicy?: 'Delete' | 'Retain' | 'RetainExceptOnCreate' | 'Snapshot';
 }
 

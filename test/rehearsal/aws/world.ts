@@ -115,6 +115,13 @@ export class World {
     return this.clock.finish(this.begin(resources, rest), limit);
   }
 
+  /** Deploys another template of the same stack. */
+  update(resources: Resources, rest: Record<string, any> = {}, limit = HOUR): Promise<Record<string, string>> {
+    const change = this.region.updateStack(this.assembly({ Resources: resources, ...rest }), 'Stack');
+    change.catch(() => undefined);
+    return this.clock.finish(change, limit);
+  }
+
   delete(limit = HOUR): Promise<void> {
     const deletion = this.region.deleteStack('Stack');
     deletion.catch(() => undefined);

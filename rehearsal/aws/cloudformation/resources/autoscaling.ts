@@ -1,6 +1,7 @@
 /** Resource types of Auto Scaling. */
-import type { HookOptions } from '../../autoscaling';
-import type { ResourceTypes, Services } from '../resource';
+import type { GroupOptions, HookOptions } from '../../autoscaling';
+import { onlyThese, type ResourceRequest, type ResourceTypes, type Services } from '../resource';
+import { roll, ROLLED } from './rolling-update';
 
 export function autoScalingTypes({ autoscaling }: Services): ResourceTypes {
   return {
@@ -27,33 +28,46 @@ export function autoScalingTypes({ autoscaling }: Services): ResourceTypes {
         'TerminationPolicies',
         'VPCZoneIdentifier',
       ],
-      create({ logicalId, properties, physicalName, tags, stackName, stackId }) {
+      create(request) {
+        const { properties, physicalName } = request;
         const name: string = properties.AutoScalingGroupName ?? physicalName(255);
-        const own = { 'aws:cloudformation:stack-name': stackName, 'aws:cloudformation:stack-id': stackId, 'aws:cloudformation:logical-id': logicalId };
-        const notPropagated = new Set((properties.Tags ?? []).filter((tag: Record<string, any>) => String(tag.PropagateAtLaunch) !== 'true').map((tag: Record<string, any>) => tag.Key));
-        autoscaling.createGroup({
-          name,
-          logicalId,
-          min: Number(properties.MinSize),
-          max: Number(properties.MaxSize),
-          desired: Number(properties.DesiredCapacity ?? properties.MinSize),
-          availabilityZones: properties.AvailabilityZones ?? [],
-          subnetIds: properties.VPCZoneIdentifier ?? [],
-          launchTemplate: properties.LaunchTemplate,
-          mixedInstancesPolicy: properties.MixedInstancesPolicy,
-          hooks: (properties.LifecycleHookSpecificationList ?? []).map(hook),
-          // CloudFormation's own tags go on to the instances too.
-          tags: Object.entries({ ...tags, ...own }).map(([key, value]) => ({ key, value, propagate: !notPropagated.has(key) })),
-          healthCheckType: properties.HealthCheckType ?? 'EC2',
-          healthCheckGraceSeconds: Number(properties.HealthCheckGracePeriod ?? 0),
-          maintenance: properties.InstanceMaintenancePolicy && {
-            MinHealthyPercentage: Number(properties.InstanceMaintenancePolicy.MinHealthyPercentage),
-            MaxHealthyPercentage: Number(properties.InstanceMaintenancePolicy.MaxHealthyPercentage),
-          },
-        });
-        return { id: name, attributes: { AutoScalingGroupName: name } };
+        autoscaling.createGroup({ ...groupOptions(name, request), desired: Number(properties.DesiredCapacity ?? properties.MinSize), hooks: (properties.LifecycleHookSpecificationList ?? []).map(hook) });
+        return group(name);
+      },
+      async update(request) {
+        const { id: name, properties, changed } = request;
+        onlyThese('AWS::AutoScaling::AutoScalingGroup', changed, ['DesiredCapacity', 'HealthCheckGracePeriod', 'HealthCheckType', 'InstanceMaintenancePolicy', 'LaunchTemplate', 'MaxSize', 'MinSize', 'MixedInstancesPolicy', 'Tags', 'VPCZoneIdentifier']);
+        autoscaling.updateGroup({ ...groupOptions(name, request), ...(properties.DesiredCapacity !== undefined && { desired: Number(properties.DesiredCapacity) }) });
+        if (changed.some((property) => ROLLED.includes(property))) await roll(autoscaling, request);
+        return group(name);
       },
       delete: (name) => autoscaling.deleteGroup(name),
+    },
+  };
+}
+
+const group = (name: string) => ({ id: name, attributes: { AutoScalingGroupName: name } });
+
+/** Everything but its capacity, and its hooks, which are not changed with the group. */
+function groupOptions(name: string, { logicalId, properties, tags, stackName, stackId }: ResourceRequest): Omit<GroupOptions, 'desired' | 'hooks'> {
+  const own = { 'aws:cloudformation:stack-name': stackName, 'aws:cloudformation:stack-id': stackId, 'aws:cloudformation:logical-id': logicalId };
+  const notPropagated = new Set((properties.Tags ?? []).filter((tag: Record<string, any>) => String(tag.PropagateAtLaunch) !== 'true').map((tag: Record<string, any>) => tag.Key));
+  return {
+    name,
+    logicalId,
+    min: Number(properties.MinSize),
+    max: Number(properties.MaxSize),
+    availabilityZones: properties.AvailabilityZones ?? [],
+    subnetIds: properties.VPCZoneIdentifier ?? [],
+    launchTemplate: properties.LaunchTemplate,
+    mixedInstancesPolicy: properties.MixedInstancesPolicy,
+    // CloudFormation's own tags go on to the instances too.
+    tags: Object.entries({ ...tags, ...own }).map(([key, value]) => ({ key, value, propagate: !notPropagated.has(key) })),
+    healthCheckType: properties.HealthCheckType ?? 'EC2',
+    healthCheckGraceSeconds: Number(properties.HealthCheckGracePeriod ?? 0),
+    maintenance: properties.InstanceMaintenancePolicy && {
+      MinHealthyPercentage: Number(properties.InstanceMaintenancePolicy.MinHealthyPercentage),
+      MaxHealthyPercentage: Number(properties.InstanceMaintenancePolicy.MaxHealthyPercentage),
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Resource types of EC2. What has no behaviour here (routes, gateways, endpoints, rules of security groups) only gets an identifier. */
 import type { Context } from '../../context';
-import type { CreatedResource, ResourceType, ResourceTypes, Services } from '../resource';
+import { onlyThese, type CreatedResource, type ResourceType, type ResourceTypes, type Services } from '../resource';
 
 /** What rules of a security group have in both directions. */
 const RULE = ['GroupId', 'IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
@@ -66,6 +66,11 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
       create({ properties, physicalName }) {
         const template = ec2.createLaunchTemplate(properties.LaunchTemplateName ?? physicalName(128), checkedTemplate(properties.LaunchTemplateData));
         return { id: template.id, attributes: { LaunchTemplateId: template.id, LatestVersionNumber: '1', DefaultVersionNumber: '1' } };
+      },
+      update({ id, properties, changed }) {
+        onlyThese('AWS::EC2::LaunchTemplate', changed, ['LaunchTemplateData', 'TagSpecifications', 'VersionDescription']);
+        const { version } = ec2.addLaunchTemplateVersion(id, checkedTemplate(properties.LaunchTemplateData));
+        return { id, attributes: { LaunchTemplateId: id, LatestVersionNumber: String(version), DefaultVersionNumber: '1' } };
       },
       delete: (id) => ec2.deleteLaunchTemplate(id),
     },

@@ -26,6 +26,11 @@ export function iamTypes({ iam }: Services): ResourceTypes {
         for (const role of properties.Roles ?? []) iam.putRolePolicy(role, properties.PolicyName, properties.PolicyDocument);
         return { id: physicalName(128) };
       },
+      update({ id, properties, previous }) {
+        for (const role of previous.Roles ?? []) iam.deleteRolePolicy(role, previous.PolicyName);
+        for (const role of properties.Roles ?? []) iam.putRolePolicy(role, properties.PolicyName, properties.PolicyDocument);
+        return { id };
+      },
       delete(_, properties) {
         for (const role of properties.Roles ?? []) iam.deleteRolePolicy(role, properties.PolicyName);
       },

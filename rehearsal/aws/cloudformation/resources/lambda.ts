@@ -1,11 +1,23 @@
 /** Resource types of Lambda. */
 import { AwsError } from '../../types';
-import type { ResourceTypes, Services } from '../resource';
+import { onlyThese, type ResourceTypes, type Services } from '../resource';
 
 /** A new account's whole concurrency, all of which must stay unreserved: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html */
 const NEW_ACCOUNT_CONCURRENCY = 10;
 
 export function lambdaTypes({ iam, lambda, s3, context, sqs }: Services): ResourceTypes {
+  const configuration = (logicalId: string, properties: Record<string, any>) => {
+    const { S3Bucket: bucket, S3Key: key } = properties.Code;
+    if (bucket === undefined) throw new Error(`The emulation runs functions whose code is an asset; ${logicalId} has ${Object.keys(properties.Code).join(', ')}.`);
+    return {
+      codePath: s3.folder(bucket, key),
+      handler: properties.Handler,
+      timeoutMs: Number(properties.Timeout ?? 3) * 1000,
+      memoryMiB: Number(properties.MemorySize ?? 128),
+      environment: Object.fromEntries(Object.entries(properties.Environment?.Variables ?? {}).map(([variable, value]) => [variable, String(value)])),
+      roleName: iam.roleByArn(properties.Role).name,
+    };
+  };
   return {
     'AWS::Lambda::Function': {
       properties: [
@@ -35,21 +47,13 @@ export function lambdaTypes({ iam, lambda, s3, context, sqs }: Services): Resour
             `Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [${NEW_ACCOUNT_CONCURRENCY}].`,
           );
         }
-        const { S3Bucket: bucket, S3Key: key } = properties.Code;
-        if (bucket === undefined) throw new Error(`The emulation runs functions whose code is an asset; ${logicalId} has ${Object.keys(properties.Code).join(', ')}.`);
         const name: string = properties.FunctionName ?? physicalName(64);
-        const fn = lambda.createFunction({
-          logicalId,
-          name,
-          codePath: s3.folder(bucket, key),
-          handler: properties.Handler,
-          timeoutMs: Number(properties.Timeout ?? 3) * 1000,
-          memoryMiB: Number(properties.MemorySize ?? 128),
-          environment: Object.fromEntries(Object.entries(properties.Environment?.Variables ?? {}).map(([variable, value]) => [variable, String(value)])),
-          roleName: iam.roleByArn(properties.Role).name,
-          logGroup: properties.LoggingConfig?.LogGroup ?? `/aws/lambda/${name}`,
-        });
+        const fn = lambda.createFunction({ logicalId, name, logGroup: properties.LoggingConfig?.LogGroup ?? `/aws/lambda/${name}`, ...configuration(logicalId, properties) });
         return { id: name, attributes: { Arn: fn.arn } };
+      },
+      update({ id: name, logicalId, properties, changed }) {
+        onlyThese('AWS::Lambda::Function', changed, ['Code', 'Description', 'Environment', 'Handler', 'MemorySize', 'Role', 'Tags', 'Timeout']);
+        return { id: name, attributes: { Arn: lambda.updateFunction(name, configuration(logicalId, properties)).arn } };
       },
       delete: (name) => lambda.deleteFunction(name),
     },

@@ -1,4 +1,4 @@
-import { duration } from '../../../../rehearsal/aws/cloudformation/engine';
+import { duration } from '../../../../rehearsal/aws/cloudformation/signals';
 import { closeWorlds, group, HOUR, MINUTE, network, queue, role, World, type Resources } from '../world';
 
 afterEach(closeWorlds);

@@ -1,0 +1,59 @@
+/** Success signals that a resource waits for, and how waiting ends early. */
+import type { Context } from '../context';
+
+/** Tells everything that still waits that the work has failed elsewhere. */
+export class Cancellation {
+  reason: string | undefined;
+  private readonly listeners = new Set<(reason: string) => void>();
+
+  now(reason: string): void {
+    if (this.reason !== undefined) return;
+    this.reason = reason;
+    for (const listener of [...this.listeners]) listener(reason);
+  }
+
+  onCancel(listener: (reason: string) => void): () => void {
+    if (this.reason !== undefined) listener(this.reason);
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+}
+
+export class Signals {
+  /** Unique ids: a signal that comes twice counts once. */
+  readonly received = new Set<string>();
+  failedBy: string | undefined;
+  onChange: () => void = () => undefined;
+
+  constructor(
+    readonly count: number,
+    readonly timeoutMs: number,
+  ) {}
+}
+
+/** @throws Error when too few came in time, one said FAILURE, or the work was cancelled elsewhere */
+export function awaitSignals(context: Context, signals: Signals, cancel: Cancellation): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    let forget = () => undefined as void;
+    const stop = context.after(signals.timeoutMs, () => end(new Error(`Failed to receive ${signals.count - signals.received.size} resource signal(s) within the specified duration`)));
+    const end = (error?: Error) => {
+      stop();
+      forget();
+      if (error) reject(error);
+      else resolve();
+    };
+    forget = cancel.onCancel((reason) => end(new Error(reason)));
+    signals.onChange = () => {
+      if (signals.failedBy !== undefined) end(new Error(`Received FAILURE signal with UniqueId ${signals.failedBy}`));
+      else if (signals.received.size >= signals.count) end();
+    };
+    signals.onChange();
+  });
+}
+
+/** ISO 8601, as policies give it: `PT1H30M15S`. */
+export function duration(text: string): number {
+  const [whole, hours = 0, minutes = 0, seconds = 0] = /^PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?$/.exec(text) ?? [];
+  if (whole === undefined || whole === 'PT') throw new Error(`'${text}' is not a duration of the form PT#H#M#S.`);
+  return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
+}
