@@ -276,9 +276,9 @@ export class Agent {
   }
 
   /** One step towards it, as long as this node leads. What is refused or done is looked at again all the same: it costs one list. */
-  private async remove(command: CommandOf<'remove'>): Promise<void> {
+  private async remove(command: CommandOf<'remove' | 'retire'>): Promise<void> {
     if (!(await this.leads(await this.askEngine()))) return this.refuse(command, 'This node does not lead.');
-    if (this.removal?.id !== command.id) this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command.id, command.nodeId) };
+    if (this.removal?.id !== command.id) this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command) };
     const step = await this.removal.work.next();
     if (step.kind === 'refuse') this.refuse(command, step.reason);
     else if (step.kind === 'gone') this.lastCommand = { id: command.id, outcome: 'done' };

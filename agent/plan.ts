@@ -27,7 +27,7 @@ export type Step =
   | { kind: 'restart-engine'; reason: string }
   | { kind: 'init'; command: CommandOf<'init'> }
   | { kind: 'join'; command: CommandOf<'join'> }
-  | { kind: 'remove'; command: CommandOf<'remove'> }
+  | { kind: 'remove'; command: CommandOf<'remove' | 'retire'> }
   | { kind: 'recover'; command: CommandOf<'recover'> }
   | { kind: 'leave'; reason: string }
   /** Ends a join that Docker goes on with. Refused by an engine that has become a manager meanwhile. */
@@ -60,6 +60,7 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
     case 'leave':
       return swarm.swarmId === undefined ? { kind: 'leave', reason: command.reason } : { kind: 'refuse', command, reason: 'It is a working manager: it sees a leader.' };
     case 'remove':
+    case 'retire':
       return swarm.controlAvailable ? { kind: 'remove', command } : { kind: 'refuse', command, reason: 'It is no manager.' };
     case 'recover':
       if (!swarm.controlAvailable || swarm.nodeId !== command.nodeId) return { kind: 'refuse', command, reason: 'It is not the manager that is to go on.' };
@@ -94,6 +95,7 @@ function isSo(command: Command, swarm: LocalSwarm): boolean {
       // Managers name their swarm only while they see its leader.
       return swarm.swarmId !== undefined;
     case 'remove':
+    case 'retire':
       return false;
   }
 }

@@ -1,8 +1,9 @@
 /**
- * How the leader takes a manager that is lost out of the swarm: demote it, wait until raft counts it no more, remove its node. One step a look, each decided from the list as it is then and done behind the raft fence.
+ * How the leader takes a manager out: demote it, wait until raft counts it no more, and, if it is lost, remove its node. One that retires stays in the list as a worker. One step a look, each decided from the list as it is then and done behind the raft fence.
  * A demotion is carried out later, and without a word when it cannot be, so that only the list tells.
  */
 import type { Clock } from '../protocol/clock';
+import type { CommandOf } from '../protocol/commands';
 import { isWorkingManager, quorumOf, type SwarmNode } from '../protocol/swarm';
 import type { Engine } from './engine';
 import { commitFence } from './fence';
@@ -18,14 +19,19 @@ export type RemovalStep =
 /** A demoted node that came back into raft unasked leaves it only when it is promoted and demoted again (seen on Docker 20.10): so long it is waited for. */
 const DEMOTED_MS = 20_000;
 
+type Order = Pick<CommandOf<'remove'>, 'kind' | 'nodeId'> | Pick<CommandOf<'retire'>, 'kind' | 'nodeId' | 'leavingInstanceId'>;
+
 /** Pure. */
-export function removalStep(nodes: readonly SwarmNode[], nodeId: string): RemovalStep {
+export function removalStep(nodes: readonly SwarmNode[], order: Order): RemovalStep {
+  const { nodeId } = order;
   const node = nodes.find(({ id }) => id === nodeId);
   if (!node) return { kind: 'gone' };
-  if (node.role === 'worker') return { kind: node.manager ? 'wait' : 'remove' };
+  const retires = order.kind === 'retire';
+  if (retires && node.instanceId !== order.leavingInstanceId) return { kind: 'refuse', reason: 'The node is of another instance.' };
+  if (node.role === 'worker') return { kind: node.manager ? 'wait' : retires ? 'gone' : 'remove' };
   // Who has no host name was never heard of: an engine that died while it joined.
-  if (node.state !== 'down' && node.manager?.reachability !== 'unreachable' && node.hostname !== '') return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
-  if (!node.manager) return { kind: 'remove' };
+  if (!retires && node.state !== 'down' && node.manager?.reachability !== 'unreachable' && node.hostname !== '') return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
+  if (!node.manager && !retires) return { kind: 'remove' };
   const others = nodes.filter(({ id, manager }) => manager && id !== nodeId);
   const working = others.filter(isWorkingManager);
   if (working.length < quorumOf(others.length)) return { kind: 'refuse', reason: `Without it, ${working.length} of ${others.length} managers would work: that is no quorum.` };
@@ -38,31 +44,31 @@ export class Removal {
   constructor(
     private readonly engine: Engine,
     private readonly clock: Clock,
-    private readonly commandId: string,
-    private readonly nodeId: string,
+    private readonly command: CommandOf<'remove' | 'retire'>,
   ) {}
 
   /** Takes the next step. Nothing more is to be done after `gone` and `refuse`. */
   async next(): Promise<RemovalStep> {
-    const step = removalStep(await this.engine.nodes(), this.nodeId);
+    const { nodeId } = this.command;
+    const step = removalStep(await this.engine.nodes(), this.command);
     if (step.kind !== 'wait') this.waitingSince = undefined;
     switch (step.kind) {
       case 'demote':
-        await this.fenced(() => this.engine.updateNode(this.nodeId, { role: 'worker' }));
+        await this.fenced(() => this.engine.updateNode(nodeId, { role: 'worker' }));
         break;
       case 'remove':
-        await this.fenced(() => this.engine.removeNode(this.nodeId, { force: true }));
+        await this.fenced(() => this.engine.removeNode(nodeId, { force: true }));
         break;
       case 'wait':
         this.waitingSince ??= this.clock.now();
-        if (this.clock.now() - this.waitingSince > DEMOTED_MS) await this.fenced(() => this.engine.updateNode(this.nodeId, { role: 'manager' }));
+        if (this.clock.now() - this.waitingSince > DEMOTED_MS) await this.fenced(() => this.engine.updateNode(nodeId, { role: 'manager' }));
         break;
     }
     return step;
   }
 
   private async fenced(work: () => Promise<void>): Promise<void> {
-    await commitFence(this.engine, this.clock, this.commandId);
+    await commitFence(this.engine, this.clock, this.command.id);
     await work();
   }
 }

@@ -26,11 +26,11 @@ export const membershipSchema = v.object({
   /** Who was told to make the swarm. Never erased: at most one swarm is ever made. Only an instance with the very same volume may take it over. */
   bootstrap: v.nullable(v.object({ seat: whole, instanceId: instanceIdSchema, volumeId: text(64), commandId: text(64) })),
   /**
-   * The one change of managers in flight, or null: of which seat, and who was told what. `remove` and `recover` are told to another than the seat's own instance. `overAtEpoch`: a join was found to have come to nothing
+   * The one change of managers in flight, or null: of which seat, and who was told what. `remove`, `retire` and `recover` are told to another than the seat's own instance. `overAtEpoch`: a join was found to have come to nothing
    * when the leader's list had this epoch.
    */
   managerChange: v.nullable(
-    v.object({ kind: v.picklist(['init', 'join', 'remove', 'leave', 'recover']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, nodeId: v.optional(swarmIdSchema), overAtEpoch: v.optional(whole) }),
+    v.object({ kind: v.picklist(['init', 'join', 'remove', 'retire', 'leave', 'recover']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, nodeId: v.optional(swarmIdSchema), overAtEpoch: v.optional(whole) }),
   ),
   /** Members of raft that are admitted and seem to be deaf: node ids, and since when (milliseconds since 1970). */
   suspects: v.optional(v.record(swarmIdSchema, whole), {}),

@@ -36,6 +36,8 @@ export const commandSchema = v.variant('kind', [
   }),
   /** The leader is to take a manager that it cannot reach out of raft, and its node out of the swarm: it never returns. */
   v.object({ ...common, kind: v.literal('remove'), nodeId: swarmIdSchema }),
+  /** The leader, which may be that very manager, is to take a working one out of raft, for its instance leaves for good. Its node stays, as a worker. */
+  v.object({ ...common, kind: v.literal('retire'), nodeId: swarmIdSchema, /** The node's own label must say the same. */ leavingInstanceId: instanceIdSchema }),
   /** A node that no leader reaches is to forget whom it was. Nothing is lost with it: it is no part of the swarm any more, or never was. */
   v.object({ ...common, kind: v.literal('leave') }),
   /** The only manager that there ever was, left without a quorum by a second one that never got that far, is to go on alone, with all that it has. */

@@ -28,6 +28,11 @@ export class Facts {
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
   }
 
+  /** Instances of seats that are configured no more, and wait at their terminate hook; the last seat first. */
+  get retiring(): Instance[] {
+    return this.leaving.filter(({ group }) => group.seat !== undefined && !this.isConfigured(group.seat)).sort((a, b) => b.group.seat! - a.group.seat!);
+  }
+
   isHere(instanceId: string): boolean {
     return this.here.has(instanceId);
   }

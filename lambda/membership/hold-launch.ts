@@ -16,7 +16,8 @@ export const HELD_MS = 30 * 60_000;
 export function holdLaunch({ observed, membership, effects, alarms }: Draft): void {
   const { now } = observed;
   for (const group of observed.groups) {
-    if (group.seat === undefined || (group.stack && observed.stacksLeaving.has(group.stack.stackId))) continue;
+    // Where a seat is configured no more, its group goes too.
+    if (!observed.seats.some(({ seat }) => seat === group.seat) || (group.stack && observed.stacksLeaving.has(group.stack.stackId))) continue;
     const { name } = group;
     const since = membership.held[name];
     const holder = holderOf(group, observed);

@@ -8,12 +8,14 @@ import type { Observation } from './observation';
 import { reap } from './reap';
 import { release } from './release';
 import { replaceHung } from './replace-hung';
+import { retireSeat } from './retire-seat';
 import { returnSeat } from './return-seat';
 
 export function plan(observed: Observation, newId: () => string): Plan {
   const draft = new Draft(observed, newId);
   const facts = new Facts(observed);
   returnSeat(draft, facts);
+  retireSeat(draft, facts);
   release(draft, facts);
   reap(draft);
   handBack(draft);

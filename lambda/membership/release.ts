@@ -3,7 +3,8 @@
  *
  * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
  * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
- * - A manager's node stays: its successor goes on with what is on its volume. It is let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
+ * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
+ * - Another manager's node stays: its successor goes on with what is on its volume. It is let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
  *   part of one that nobody hears, and nothing is done. Only while there are fewer managers than seats it does not wait for ever.
  * - Where no swarm was ever made, or its whole stack goes, or the instance itself has gone, there is nothing to wait for.
  *
@@ -14,6 +15,7 @@ import { isWorkingManager, quorumOf, type SwarmNode } from '../../protocol/swarm
 import type { Draft } from './draft';
 import { LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
+import { managerOf } from './retire-seat';
 
 /** How long a worker's tasks may take to end. */
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
@@ -68,7 +70,8 @@ class Release {
     if (group.stack && this.draft.observed.stacksLeaving.has(group.stack.stackId)) return 'Its whole stack goes.';
     if (!this.draft.observed.leader) return 'No swarm was ever made.';
     if (this.draft.observed.gone.has(instanceId)) return 'EC2 has ended it already.';
-    return group.role === 'manager' ? this.whyToLetManagerGo(instance) : this.whyToLetWorkerGo(instance);
+    if (group.role === 'worker') return this.whyToLetWorkerGo(instance);
+    return this.facts.isConfigured(group.seat!) ? this.whyToLetManagerGo(instance) : this.whyToLetRetiredGo(instance);
   }
 
   private whyToLetWorkerGo({ instanceId }: Instance): string | undefined {
@@ -77,6 +80,11 @@ class Release {
     const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. Tasks on it may be cut off.`;
     this.draft.alarms.push({ instanceId, reason: late });
     return late;
+  }
+
+  /** As a manager it is waited for without an end: rule `retire-seat` makes a worker of it. */
+  private whyToLetRetiredGo(instance: Instance): string | undefined {
+    return managerOf(instance, this.draft.observed.nodes) ? undefined : this.whyToLetWorkerGo(instance);
   }
 
   private whyToLetManagerGo(instance: Instance): string | undefined {

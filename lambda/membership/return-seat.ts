@@ -15,6 +15,7 @@ import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
 import { LEADER_STALE_MS, memberAddress, neverSeen, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
+import { formerMember } from './retire-seat';
 
 /** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
 export const SUSPECT_MS = 150_000;
@@ -35,8 +36,9 @@ class ReturnOfSeat {
     const change = this.draft.membership.managerChange;
     if (!this.draft.observed.leader) return;
     if (!change) return this.lookForLost();
-    if (change.kind === 'init') return;
-    if (!this.facts.isConfigured(change.seat)) return this.draft.endManagerChange('Its seat is no longer configured.');
+    if (change.kind === 'init' || change.kind === 'retire') return;
+    // Whoever is left of a seat that is no more is taken out all the same.
+    if (change.kind !== 'remove' && !this.facts.isConfigured(change.seat)) return this.draft.endManagerChange('Its seat is no longer configured.');
     switch (change.kind) {
       case 'join':
         // Docker's own tries, and a report that is on its way, take no longer than that.
@@ -53,6 +55,11 @@ class ReturnOfSeat {
 
   private get now(): number {
     return this.draft.observed.now;
+  }
+
+  /** Which number it had nobody knows any more: one that no seat has. */
+  private get formerSeat(): number {
+    return Math.max(...this.draft.observed.seats.map(({ seat }) => seat)) + 1;
   }
 
   /** The instance whose engine keeps its state on the seat's volume, and says so. */
@@ -74,7 +81,9 @@ class ReturnOfSeat {
   private lookForLost(): void {
     if (!this.facts.quorumVisible) return;
     const deaf = this.lookForDeaf();
+    const former = formerMember(this.draft, this.facts);
     if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but its node is down, and it sees no leader, though its engine runs and has its volume.');
+    else if (former && isLost(former)) this.remove(this.formerSeat, former.id, 'No seat has its address, and no group its instance.');
     else this.removeNobody();
   }
 

@@ -54,6 +54,7 @@ export class Invariants {
   constructor(private readonly truth: SimulatedCluster) {
     truth.docker.onEvent(({ what, swarmId, nodeId }) => {
       if (what === 'raft-member-added') this.afterMemberAdded(nodeId);
+      if (what === 'raft-member-removed') this.afterMemberRemoved(nodeId);
       if (what === 'bootstrapped' && truth.docker.swarms().length > 1) this.breach(1, `A second swarm, ${swarmId}, was made.`);
       this.watchQuorum();
     });
@@ -186,6 +187,13 @@ export class Invariants {
     for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
       if (nodeId !== added && !identities.has(nodeId)) this.breach(3, `A manager was added while ${nodeId}, which is dead for good, is still a member of raft.`);
     }
+  }
+
+  /** Who decided knew the others as they were some time ago. */
+  private afterMemberRemoved(removed: string | undefined): void {
+    const members = this.truth.docker.swarms()[0]?.members ?? [];
+    const reachable = members.filter(({ raftId, alive }) => alive || this.truth.clock.now() - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS).length;
+    if (reachable < quorumOf(members.length)) this.breach(2, `${removed} was taken out of raft, and of the other ${members.length} only ${reachable} are reachable.`);
   }
 
   private beforeLeave(node: SimulatedNode): void {

@@ -53,6 +53,13 @@ export class Assemblies {
     return this.known.get(key)!;
   }
 
+  /** The same stack with a template that was changed, under a name of its own. */
+  async changed(setup: Setup, name: string, change: (template: Template) => Template): Promise<Assembly> {
+    const key = `${name}-${JSON.stringify(setup).replace(/\W+/g, '-')}`;
+    if (!this.known.has(key)) this.known.set(key, this.variant(key, setup, change));
+    return this.known.get(key)!;
+  }
+
   private async synthesised(key: string, { managers, workers }: Setup): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });

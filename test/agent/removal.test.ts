@@ -24,7 +24,22 @@ describe('the next step of a removal', () => {
     ['refuses when those left would be no quorum', [a, member('b', {}, 'unreachable'), member('c', {}, 'unreachable')], 'refuse'],
     ['does not count a deaf member among those left', [a, member('b', { state: 'down' }), member('c', { state: 'down' })], 'refuse'],
   ])('%s', (_, nodes, kind) => {
-    expect(removalStep(nodes, 'c').kind).toBe(kind);
+    expect(removalStep(nodes, { kind: 'remove', nodeId: 'c' }).kind).toBe(kind);
+  });
+});
+
+describe('the next step of a retirement', () => {
+  const instanceId = 'i-c';
+  it.each<[string, SwarmNode[], ReturnType<typeof removalStep>['kind']]>([
+    ['is over when it is not in the list', [a, b], 'gone'],
+    ['demotes a working manager', [a, b, member('c', { instanceId })], 'demote'],
+    ['demotes the leader itself', [member('a', { manager: undefined }), b, member('c', { instanceId, manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } })], 'demote'],
+    ['waits until raft counts it no more', [a, b, member('c', { instanceId, role: 'worker' })], 'wait'],
+    ['is over when it is a worker', [a, b, node('c', { instanceId, role: 'worker' })], 'gone'],
+    ['refuses when the node is of another instance', [a, b, member('c', { instanceId: 'i-d' })], 'refuse'],
+    ['refuses when those left would be no quorum', [a, member('b', {}, 'unreachable'), member('c', { instanceId })], 'refuse'],
+  ])('%s', (_, nodes, kind) => {
+    expect(removalStep(nodes, { kind: 'retire', nodeId: 'c', leavingInstanceId: instanceId }).kind).toBe(kind);
   });
 });
 
@@ -55,12 +70,13 @@ function leader(nodes: SwarmNode[], leavesRaft: () => boolean) {
   return { engine, done, labels };
 }
 
+const command = { kind: 'remove' as const, id: 'command-1', instanceId: 'i-a', expiresAt: 0, reason: 'a test', nodeId: 'c' };
 const lost = () => [member('a'), member('b'), member('c', { state: 'down' }, 'unreachable')];
 
 describe('a removal', () => {
   it('demotes and removes, each behind a fence of its own that names the command', async () => {
     const { engine, done, labels } = leader(lost(), () => true);
-    const removal = new Removal(engine, new VirtualClock(), 'command-1', 'c');
+    const removal = new Removal(engine, new VirtualClock(), command);
     const kinds = [];
     for (let n = 0; n < 3; n++) kinds.push((await removal.next()).kind);
     expect(kinds).toEqual(['demote', 'remove', 'gone']);
@@ -72,7 +88,7 @@ describe('a removal', () => {
     let tries = 0;
     const { engine, done } = leader(lost(), () => ++tries > 1);
     const clock = new VirtualClock();
-    const removal = new Removal(engine, clock, 'command-1', 'c');
+    const removal = new Removal(engine, clock, command);
     for (let n = 0; n < 30; n++) {
       await removal.next();
       await clock.advance(1_000);

@@ -76,6 +76,15 @@ export class Scenario {
     return scenario;
   }
 
+  /** Another template of the same stack. */
+  deploy({ folder, stackName }: Assembly): void {
+    this.stack = 'creating';
+    this.cluster.region.updateStack(folder, stackName).then(
+      () => (this.stack = 'created'),
+      (error: Error) => (this.stack = error),
+    );
+  }
+
   static async begin(setup: Setup, options: Options = {}): Promise<Scenario> {
     return Scenario.of(await assemblies.of(setup), options);
   }

@@ -1,6 +1,6 @@
 /** Resource types of IAM. Policies end up on their roles. */
 import type { PolicyDocument } from '../../iam/policy';
-import type { ResourceTypes, Services } from '../resource';
+import { onlyThese, type ResourceTypes, type Services } from '../resource';
 
 export function iamTypes({ iam }: Services): ResourceTypes {
   return {
@@ -17,6 +17,13 @@ export function iamTypes({ iam }: Services): ResourceTypes {
           boundaryArn: properties.PermissionsBoundary,
         });
         return { id: role.name, attributes: { Arn: role.arn, RoleId: role.roleId } };
+      },
+      update({ id: name, properties, previous, changed }) {
+        onlyThese('AWS::IAM::Role', changed, ['Description', 'Policies', 'Tags']);
+        for (const { PolicyName } of previous.Policies ?? []) iam.deleteRolePolicy(name, PolicyName);
+        for (const { PolicyName, PolicyDocument } of properties.Policies ?? []) iam.putRolePolicy(name, PolicyName, PolicyDocument);
+        const role = iam.role(name);
+        return { id: name, attributes: { Arn: role.arn, RoleId: role.roleId } };
       },
       delete: (name) => iam.deleteRole(name),
     },

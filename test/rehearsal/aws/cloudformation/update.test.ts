@@ -149,7 +149,7 @@ describe('a rolling update', () => {
     const change = world.update({ ...queue, ...rest });
     await world.clock.finish(world.clock.sleep(MINUTE), 2 * MINUTE);
     expect(await stackStatus(world)).toBe('UPDATE_COMPLETE_CLEANUP_IN_PROGRESS');
-    const [{ instanceId }] = world.group().instances as [{ instanceId: string }];
+    const { instanceId } = world.group().instances[0]!;
     await world.call('autoscaling', 'CompleteLifecycleAction', { AutoScalingGroupName: world.group().name, LifecycleHookName: 'leave', InstanceId: instanceId, LifecycleActionResult: 'CONTINUE' });
     await change;
     expect(world.region.groups()).toEqual([]);

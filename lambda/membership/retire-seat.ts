@@ -1,0 +1,50 @@
+/**
+ * Rule `retire-seat`: a seat leaves the cluster for good only when it is in the functions' list no more, and its instance waits at its terminate hook, or is gone.
+ *
+ * - While it works, the leader takes it out of raft (`retire`), one at a time; then it is a worker that leaves, and rule `release` drains and removes it.
+ * - Where the others would be no quorum, it is kept until they are.
+ * - One that is gone is a dead member with nobody behind it: it is removed (`remove`) as soon as neither Auto Scaling nor the leader knows of anybody there.
+ *
+ * Pure: reads what was observed, adds to the plan what to write.
+ */
+import { quorumOf, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
+import type { Draft } from './draft';
+import { memberAddress, type Facts } from './facts';
+import type { Instance } from './observation';
+
+export function retireSeat(draft: Draft, facts: Facts): void {
+  const { leader, now } = draft.observed;
+  const change = draft.membership.managerChange;
+  if (!leader || (change && change.kind !== 'retire')) return;
+  const leaving = facts.retiring.filter((instance) => managerOf(instance, draft.observed.nodes));
+  if (change) {
+    const going = leaving.find(({ group }) => group.seat === change.seat);
+    if (!going) return draft.endManagerChange('It is no manager any more, or its instance is gone.');
+    if (now < change.expiresAt && change.instanceId === leader.instanceId) return;
+    return retire(draft, facts, going);
+  }
+  const [next] = leaving;
+  if (next) retire(draft, facts, next);
+}
+
+/** Asks for it while a quorum reports; one that nobody can ask now is asked for later. */
+function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, group }: Instance): void {
+  const { leader, nodes } = draft.observed;
+  const { id: nodeId } = managerOf({ instanceId: leavingInstanceId }, nodes)!;
+  const staying = facts.members.filter(({ id }) => id !== nodeId);
+  const enough = staying.filter(isWorkingManager).length >= quorumOf(staying.length);
+  if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return;
+  const reason = `Seat ${group.seat} is configured no more.`;
+  draft.changeManagers(group.seat!, { kind: 'retire', ...draft.commandFor(leader!.instanceId, reason), nodeId, leavingInstanceId });
+}
+
+/** The manager, or the member of raft that is to be none, that this instance is. */
+export function managerOf({ instanceId }: Pick<Instance, 'instanceId'>, nodes: readonly SwarmNode[]): SwarmNode | undefined {
+  return nodes.find((node) => node.instanceId === instanceId && (node.role === 'manager' || node.manager));
+}
+
+/** A member at an address that no seat has, and of an instance that is in no group: nobody comes back as this one. */
+export function formerMember({ observed }: Draft, facts: Facts): SwarmNode | undefined {
+  const known = new Set(observed.instances.map(({ instanceId }) => instanceId));
+  return facts.members.find(({ instanceId, manager }) => instanceId !== undefined && !known.has(instanceId) && !observed.seats.some(({ address }) => address === memberAddress(manager!)));
+}

@@ -1,0 +1,137 @@
+/** A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do not work. */
+import type { Template } from '../../../rehearsal/synth';
+import { assemblies, MINUTE, Scenario } from './support';
+
+jest.setTimeout(120_000);
+
+const HOUR = 60 * MINUTE;
+const setup = (managers: number, workers = 2) => ({ managers, workers, chained: true });
+const swarm = ({ cluster }: Scenario) => cluster.docker.swarms()[0]!;
+const identities = (scenario: Scenario) => swarm(scenario).members.map(({ nodeId }) => nodeId).sort();
+
+async function formed(managers: number, workers = 2): Promise<Scenario> {
+  const scenario = await Scenario.begin(setup(managers, workers));
+  await scenario.whole(HOUR);
+  return scenario;
+}
+
+/** How often the swarm had no quorum after some step. An election is no loss of it. */
+function losses(scenario: Scenario): () => number {
+  let lost = 0;
+  scenario.cluster.docker.onEvent(() => (lost += swarm(scenario).hasQuorum ? 0 : 1));
+  return () => lost;
+}
+
+/** Until the deployment is over and the cluster whole, and for some time after. */
+async function settled(scenario: Scenario): Promise<void> {
+  await scenario.until(() => scenario.stack !== 'creating' || scenario.invariants.breaches.length > 0, 4 * HOUR);
+  await scenario.whole(HOUR);
+  await scenario.pass(2 * MINUTE);
+  await scenario.whole(HOUR);
+}
+
+describe('seats', () => {
+  test.each([
+    [5, 3],
+    [3, 1],
+    [5, 1],
+  ])('from %i to %i: the last ones leave raft one after the other, and go', async (before, after) => {
+    const scenario = await formed(before);
+    const lost = losses(scenario);
+    const kept = Array.from({ length: after }, (_, seat) => scenario.seat(seat)!.daemon.runner!.nodeId!).sort();
+    scenario.deploy(await assemblies.of(setup(after)));
+    await settled(scenario);
+    expect(scenario.stack).toBe('created');
+    expect(identities(scenario)).toEqual(kept);
+    expect(swarm(scenario).nodes).toHaveLength(after + 2);
+    expect(lost()).toBe(0);
+  });
+
+  test('from 5 to 3 while the leader is one of those that go', async () => {
+    const scenario = await formed(5);
+    // Until one of the last two leads.
+    for (let tries = 0; tries < 20 && ![3, 4].some((seat) => scenario.seat(seat)?.daemon.runner?.nodeId === swarm(scenario).leader); tries++) {
+      const leading = [0, 1, 2].map((seat) => scenario.seat(seat)!).find(({ daemon }) => daemon.runner?.nodeId === swarm(scenario).leader)!;
+      scenario.cluster.loseInstance(leading.identity.instanceId);
+      await scenario.pass(MINUTE);
+      await scenario.whole(HOUR);
+    }
+    expect([3, 4].map((seat) => scenario.seat(seat)!.daemon.runner!.nodeId)).toContain(swarm(scenario).leader);
+    scenario.deploy(await assemblies.of(setup(3)));
+    await settled(scenario);
+    expect(swarm(scenario).members).toHaveLength(3);
+  });
+
+  test('one that is to go is dead already: what is left of it goes, too', async () => {
+    const scenario = await formed(5);
+    const lost = losses(scenario);
+    scenario.deploy(await assemblies.of(setup(3)));
+    await scenario.until(() => scenario.events.some(({ what, subject }) => what === 'terminating-wait' && subject === scenario.seat(4)?.identity.instanceId));
+    scenario.cluster.loseInstance(scenario.seat(4)!.identity.instanceId);
+    await settled(scenario);
+    expect(swarm(scenario).members).toHaveLength(3);
+    expect(lost()).toBe(0);
+  });
+
+  test.each([
+    [3, 5],
+    [1, 3],
+  ])('from %i to %i: the new ones join one after the other', async (before, after) => {
+    const scenario = await formed(before);
+    const were = identities(scenario);
+    scenario.deploy(await assemblies.of(setup(after)));
+    await settled(scenario);
+    expect(scenario.stack).toBe('created');
+    expect(identities(scenario)).toEqual(expect.arrayContaining(were));
+    expect(swarm(scenario).members).toHaveLength(after);
+  });
+});
+
+/** Every node on other instances. */
+function otherInstances(template: Template): Template {
+  for (const { Type, Properties } of Object.values(template.Resources)) {
+    if (Type === 'AWS::EC2::LaunchTemplate') Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits: 'standard' } });
+  }
+  return template;
+}
+
+describe('a rolling update', () => {
+  test('replaces every instance: seats one by one, as the same members, and workers drained, with no moment below the quorum', async () => {
+    const scenario = await formed(3, 4);
+    const [before, were] = [new Set(scenario.cluster.machines.nodes.keys()), identities(scenario)];
+    const lost = losses(scenario);
+    let most = 0;
+    scenario.cluster.docker.onEvent(() => (most = Math.max(most, swarm(scenario).members.filter(({ alive }) => !alive).length)));
+    scenario.deploy(await assemblies.changed(setup(3, 4), 'other-instances', otherInstances));
+    await settled(scenario);
+    expect(scenario.stack).toBe('created');
+    expect([...scenario.cluster.machines.nodes.keys()].filter((instanceId) => before.has(instanceId))).toEqual([]);
+    expect(identities(scenario)).toEqual(were);
+    expect([most, lost()]).toEqual([1, 0]);
+  });
+
+  test('in which a seat does not come back stops there, and is rolled back, with no moment below the quorum', async () => {
+    const scenario = await formed(3);
+    const were = identities(scenario);
+    const lost = losses(scenario);
+    const second = scenario.seat(1)!.identity.instanceId;
+    const third = scenario.seat(2)!.identity.instanceId;
+    const broken = new Set<string>();
+    scenario.onEffect = ({ identity: { instanceId }, seat }) => {
+      // As with an image whose Docker does not start.
+      if (seat !== 1 || instanceId === second || broken.has(instanceId) || scenario.events.some(({ what }) => what === 'update-rollback-in-progress')) return;
+      broken.add(instanceId);
+      scenario.seat(1)!.breakDown();
+    };
+    scenario.deploy(await assemblies.changed(setup(3), 'other-instances', otherInstances));
+    await scenario.until(() => scenario.stack !== 'creating' || scenario.invariants.breaches.length > 0, 4 * HOUR);
+    expect(String(scenario.stack)).toMatch(/Failed to receive 1 resource signal/);
+    scenario.stack = 'created';
+    await scenario.whole(HOUR);
+    expect(broken.size).toBeGreaterThan(0);
+    expect(scenario.events.some(({ what }) => what === 'update-rollback-complete')).toBe(true);
+    expect(scenario.seat(2)!.identity.instanceId).toBe(third);
+    expect(identities(scenario)).toEqual(were);
+    expect(lost()).toBe(0);
+  });
+});
