@@ -1,9 +1,9 @@
 /** The real engine, over its Unix socket. API: https://docs.docker.com/reference/api/engine/version/v1.44/ */
 import { request, type IncomingMessage } from 'node:http';
 import type { SwarmNode } from '../protocol/swarm';
-import { INSTANCE_ID_LABEL } from '../protocol/labels';
+import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
-import { EngineError, isOutOfSequence, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
+import { changedLabels, EngineError, isOutOfSequence, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
 
 /** Longer than the 20 s that Docker itself gives to a join, and in which an engine that starts without a quorum answers nobody. */
 const TIMEOUT_MS = 30_000;
@@ -83,7 +83,12 @@ export class DockerSocket implements Engine {
   async updateNode(nodeId: string, change: NodeChange, attempts = 5): Promise<void> {
     const { Spec, Version } = await this.json('GET', `/nodes/${nodeId}`);
     try {
-      await this.json('POST', `/nodes/${nodeId}/update?version=${Version.Index}`, { ...Spec, Role: change.role ?? Spec.Role, Availability: change.availability ?? Spec.Availability });
+      await this.json('POST', `/nodes/${nodeId}/update?version=${Version.Index}`, {
+        ...Spec,
+        Role: change.role ?? Spec.Role,
+        Availability: change.availability ?? Spec.Availability,
+        Labels: changedLabels(Spec.Labels ?? {}, change.labels),
+      });
     } catch (error) {
       if (attempts === 1 || !isOutOfSequence(error)) throw error;
       await this.updateNode(nodeId, change, attempts - 1);
@@ -172,6 +177,7 @@ function localSwarm(swarm: any): LocalSwarm {
 
 function toNode(node: any): SwarmNode {
   const instanceId = node.Description?.Engine?.Labels?.[INSTANCE_ID_LABEL];
+  const { [DRAINED_FOR_LABEL]: drainedFor, [IDLE_FOR_LABEL]: idleFor } = node.Spec.Labels ?? {};
   return {
     id: node.ID,
     hostname: String(node.Description?.Hostname ?? '').slice(0, 255),
@@ -180,6 +186,8 @@ function toNode(node: any): SwarmNode {
     state: node.Status.State,
     ...(instanceId && { instanceId: String(instanceId).slice(0, 32) }),
     ...(node.Status.Addr && { address: node.Status.Addr }),
+    ...(drainedFor && { drainedFor: String(drainedFor).slice(0, 32) }),
+    ...(idleFor && { idleFor: String(idleFor).slice(0, 32) }),
     ...(node.ManagerStatus && {
       manager: { leader: node.ManagerStatus.Leader === true, reachability: node.ManagerStatus.Reachability, address: node.ManagerStatus.Addr },
     }),

@@ -19,7 +19,12 @@ export interface SwarmState {
 }
 
 /** What an operator may change of a node; what is left out stays. */
-export type NodeChange = Partial<Pick<SwarmNode, 'role' | 'availability'>>;
+export type NodeChange = Partial<Pick<SwarmNode, 'role' | 'availability'>> & { /** Labels to set, and with null, to take off. */ labels?: Record<string, string | null> };
+
+/** @param changes null takes a label off */
+export function changedLabels(labels: Readonly<Record<string, string>>, changes: NodeChange['labels'] = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries({ ...labels, ...changes }).filter((entry): entry is [string, string] => entry[1] !== null));
+}
 
 /** An answer of the engine that is an error. `message` is Docker's own sentence. */
 export class EngineError extends Error {

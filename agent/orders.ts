@@ -1,8 +1,9 @@
 /**
- * How the leader carries out its orders about other nodes: drain a worker that leaves, wait until its tasks have ended, remove its node; remove a worker that is no more. Each step is decided from the list as it is then and done
+ * How the leader carries out its orders about nodes: drain a worker that leaves, wait until its tasks have ended, remove its node; remove a worker that is no more; drain a node whose instance another one follows, and undo that then. Each step is decided from the list as it is then and done
  * behind the raft fence; whoever leads next goes on from there.
  */
 import type { Clock } from '../protocol/clock';
+import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../protocol/labels';
 import type { Order } from '../protocol/orders';
 import type { SwarmNode } from '../protocol/swarm';
 import type { AgentLog } from './agent';
@@ -15,6 +16,9 @@ export type OrderStep =
   /** Its tasks are still to end. */
   | { kind: 'wait' }
   | { kind: 'remove' }
+  /** Its tasks have ended: say so. */
+  | { kind: 'mark-idle' }
+  | { kind: 'restore' }
   | { kind: 'refuse'; reason: string };
 
 /** Steps that are under way at a time: each is a write that all managers have to take. */
@@ -29,6 +33,8 @@ const FENCE = 'orders';
 export function orderStep(order: Order, node: SwarmNode | undefined, tasks: number): OrderStep {
   if (!node) return { kind: 'gone' };
   if (node.instanceId !== order.instanceId) return { kind: 'refuse', reason: 'The node is of another instance.' };
+  if (order.kind === 'restore') return isMarked(node) ? { kind: 'restore' } : { kind: 'gone' };
+  if (order.kind === 'drain') return drainStep(node, tasks);
   if (node.role === 'manager' || node.manager) return { kind: 'refuse', reason: 'It is a manager, or still a member of raft.' };
   // Nobody is there any more who could say that its tasks have ended.
   if (node.state === 'down') return { kind: 'remove' };
@@ -36,6 +42,19 @@ export function orderStep(order: Order, node: SwarmNode | undefined, tasks: numb
   if (node.availability !== 'drain') return { kind: 'drain' };
   return tasks > 0 ? { kind: 'wait' } : { kind: 'remove' };
 }
+
+/** One that is down has no tasks that anybody could wait for. */
+function drainStep(node: SwarmNode, tasks: number): OrderStep {
+  if (node.idleFor === node.instanceId || node.state === 'down') return { kind: 'gone' };
+  if (node.availability !== 'drain') return { kind: 'drain' };
+  return tasks > 0 ? { kind: 'wait' } : { kind: 'mark-idle' };
+}
+
+/** By us, for an instance that was this node before. */
+const isMarked = ({ drainedFor, idleFor, instanceId }: SwarmNode) => [drainedFor, idleFor].some((before) => before !== undefined && before !== instanceId);
+
+/** What changes the swarm. */
+const CHANGES: ReadonlySet<OrderStep['kind']> = new Set(['drain', 'remove', 'mark-idle', 'restore']);
 
 export class Orders {
   constructor(
@@ -51,16 +70,18 @@ export class Orders {
     const drained = orders.map(({ nodeId }) => nodes.get(nodeId)).filter((node) => node?.availability === 'drain' && node.state !== 'down');
     const tasks = await this.engine.unfinishedTasks(drained.map((node) => node!.id));
     const steps = orders.map((order) => ({ order, step: orderStep(order, nodes.get(order.nodeId), tasks.get(order.nodeId) ?? 0) }));
-    const changes = steps.filter(({ step: { kind } }) => kind === 'drain' || kind === 'remove');
+    const changes = steps.flatMap(({ order, step }) => (CHANGES.has(step.kind) ? [{ order, step, node: nodes.get(order.nodeId)! }] : []));
     if (changes.length > 0) await commitFence(this.engine, this.clock, FENCE);
-    for (let n = 0; n < changes.length; n += PARALLEL) await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step }) => this.take(order, step)));
+    for (let n = 0; n < changes.length; n += PARALLEL) await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step, node }) => this.take(order, step, node)));
     return changes.length > 0 || steps.some(({ step: { kind } }) => kind === 'wait');
   }
 
   /** One that fails keeps no other waiting, and is tried again at the next look. */
-  private async take({ kind, nodeId, instanceId }: Order, step: OrderStep): Promise<void> {
+  private async take({ kind, nodeId, instanceId }: Order, step: OrderStep, { drainedFor }: SwarmNode): Promise<void> {
     try {
-      if (step.kind === 'drain') await this.engine.updateNode(nodeId, { availability: 'drain' });
+      if (step.kind === 'drain') await this.engine.updateNode(nodeId, { availability: 'drain', labels: { [DRAINED_FOR_LABEL]: instanceId } });
+      else if (step.kind === 'mark-idle') await this.engine.updateNode(nodeId, { labels: { [IDLE_FOR_LABEL]: instanceId } });
+      else if (step.kind === 'restore') await this.engine.updateNode(nodeId, { ...(drainedFor !== undefined && { availability: 'active' }), labels: { [DRAINED_FOR_LABEL]: null, [IDLE_FOR_LABEL]: null } });
       else await this.engine.removeNode(nodeId, { force: true });
       this.log('info', `Did: ${step.kind}.`, { order: kind, nodeId, instance: instanceId });
     } catch (error) {

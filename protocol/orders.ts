@@ -8,12 +8,16 @@ import { codec, instanceIdSchema, swarmIdSchema } from './body';
 /** Orders that may be open at a time. Further nodes wait for their turn. */
 export const MOST_ORDERS = 200;
 
+export const orderKinds = ['release', 'reap', 'drain', 'restore'] as const;
+
 export const orderSchema = v.object({
   /**
    * `release`: its instance leaves. Drain it, wait until its tasks have ended, remove it.
    * `reap`: its instance is no more. Remove it, if it is down.
+   * `drain`: its instance leaves, and another will be this node. Drain it, wait until its tasks have ended, say so.
+   * `restore`: another instance is this node now. Undo our drain; an operator's own stays.
    */
-  kind: v.picklist(['release', 'reap']),
+  kind: v.picklist(orderKinds),
   nodeId: swarmIdSchema,
   /** The node's own label must say the same. */
   instanceId: instanceIdSchema,

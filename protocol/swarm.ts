@@ -15,6 +15,9 @@ export const nodeSchema = v.object({
   /** The engine's own label; false labels are possible, so it counts only together with the report of that very instance. */
   instanceId: v.optional(text(32)),
   address: v.optional(text(64)),
+  /** The instance for which we drained it, and the one whose tasks on it have all ended since. An operator's own drain has no such label. */
+  drainedFor: v.optional(text(32)),
+  idleFor: v.optional(text(32)),
   /** Present while the node is a member of raft. */
   manager: v.optional(v.object({ leader: v.boolean(), reachability: v.picklist(['unknown', 'unreachable', 'reachable']), address: text(64) })),
 });

@@ -17,7 +17,7 @@ import { membershipCodec } from '../../protocol/cluster';
 import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, ORDERS_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
-import { ordersCodec } from '../../protocol/orders';
+import { orderKinds, ordersCodec } from '../../protocol/orders';
 import { describeError, type Log } from '../log';
 import { retryConflicts } from '../retry';
 import type { Effect, Plan } from './draft';
@@ -70,7 +70,7 @@ export async function write(by: Actor, lease: Lease, { membership, commands, ord
       });
     await retryConflicts(by.clock, () => by.dynamodb.send(transaction()));
     for (const { instanceId, orders: list } of orders) {
-      for (const kind of ['release', 'reap'] as const) {
+      for (const kind of orderKinds) {
         const nodes = list.filter((order) => order.kind === kind).map(({ nodeId, instanceId: of }) => `${nodeId} (${of})`);
         if (nodes.length > 0) by.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
       }

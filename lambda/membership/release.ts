@@ -4,7 +4,7 @@
  * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
  * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
  * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
- * - Another manager's node stays: its successor goes on with what is on its volume. It is let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
+ * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
  *   part of one that nobody hears, and nothing is done. Only while there are fewer managers than seats it does not wait for ever.
  * - Where no swarm was ever made, or its whole stack goes, or the instance itself has gone, there is nothing to wait for.
  *
@@ -17,7 +17,7 @@ import { LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts'
 import type { Instance } from './observation';
 import { managerOf } from './retire-seat';
 
-/** How long a worker's tasks may take to end. */
+/** How long a node's tasks may take to end. */
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
 /** How long a manager waits for more managers while there are fewer than seats: CloudFormation may make the next seat only when this one has joined. */
 export const SHORT_MS = 5 * 60_000;
@@ -29,6 +29,9 @@ export function release(draft: Draft, facts: Facts): void {
 }
 
 class Release {
+  /** A manager is drained. */
+  private draining = false;
+
   constructor(
     private readonly draft: Draft,
     private readonly facts: Facts,
@@ -41,9 +44,34 @@ class Release {
     const inTurn = [...leaving].sort((a, b) => this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
     for (const instance of inTurn) {
       const reason = this.whyToLetGo(instance);
-      if (reason) this.letGo(instance, reason);
+      if (reason && !this.isToBeDrained(instance)) this.letGo(instance, reason);
       else this.keep(instance);
     }
+    this.restore();
+  }
+
+  /** Our own drain of a node that another instance is by now. */
+  private restore(): void {
+    for (const { id: nodeId, instanceId, state, drainedFor, idleFor } of this.draft.observed.nodes) {
+      const marks = [drainedFor, idleFor].filter((mark) => mark !== undefined);
+      if (instanceId !== undefined && state === 'ready' && this.facts.present.has(instanceId) && marks.some((mark) => mark !== instanceId)) this.draft.order({ kind: 'restore', nodeId, instanceId });
+    }
+  }
+
+  /**
+   * A manager with tasks that may end elsewhere, one at a time: it is let go when they have ended. Not one that nobody can drain, or that does not work; nor past its deadline.
+   */
+  private isToBeDrained({ instanceId, group }: Instance): boolean {
+    if (group.role !== 'manager' || !this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || (group.stack && this.draft.observed.stacksLeaving.has(group.stack.stackId))) return false;
+    const node = this.draft.observed.nodes.find((one) => one.instanceId === instanceId && isWorkingManager(one));
+    if (!node || node.idleFor === instanceId || this.departures[instanceId]?.letGoAt !== undefined) return false;
+    if (this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS) {
+      this.draft.alarms.push({ instanceId, reason: `Its tasks have not ended ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. They may be cut off.` });
+      return false;
+    }
+    if (!this.draining) this.draft.order({ kind: 'drain', nodeId: node.id, instanceId });
+    this.draining = true;
+    return true;
   }
 
   private get now(): number {
@@ -129,7 +157,7 @@ class Release {
     const departure = (this.departures[instanceId] ??= { since: this.now });
     if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_MS) return;
     departure.prolongedAt = this.now;
-    const reason = role === 'manager' ? 'Without it the other managers would be no quorum.' : 'Its tasks are still to end.';
+    const reason = role === 'manager' ? 'Without it the other managers would be no quorum, or its tasks are still to end.' : 'Its tasks are still to end.';
     this.draft.effects.push({ kind: 'extend-hook', instanceId, group, hook: TERMINATE_HOOK, reason });
   }
 }

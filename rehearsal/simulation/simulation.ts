@@ -81,6 +81,8 @@ const LOGGED: [string, string][] = [
   ['function: let-go', '"Done: let-go.'],
   ['function: ordered to release', '"Ordered to release.'],
   ['function: ordered to reap', '"Ordered to reap.'],
+  ['function: ordered to drain', '"Ordered to drain.'],
+  ['function: ordered to restore', '"Ordered to restore.'],
   ['function: replace', '"Done: replace.'],
   ['function: suspend-launch', '"Done: suspend-launch.'],
   ['function: resume-launch', '"Done: resume-launch.'],

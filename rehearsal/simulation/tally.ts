@@ -30,6 +30,8 @@ const ACTIONS = [
   'function: let-go',
   'function: ordered to release',
   'function: ordered to reap',
+  'function: ordered to drain',
+  'function: ordered to restore',
   'function: suspend-launch',
   'function: resume-launch',
   'function: replace',

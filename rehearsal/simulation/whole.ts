@@ -43,6 +43,7 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
     // A node that nobody ever was has no label, and nobody removes it.
     if (role === 'worker' && instanceId !== undefined && !present.has(instanceId)) missing.push(`A worker that is ${state} is left of ${instanceId}, which is no more.`);
   }
+  for (const { id, drainedFor, idleFor } of swarm.nodes) if (drainedFor ?? idleFor) missing.push(`Node ${id} is drained for ${drainedFor ?? idleFor} still.`);
   const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
   const reachable = swarm.members.filter((member) => member.alive).length;
   if (swarm.members.length !== managers || reachable !== managers) missing.push(`Raft has ${swarm.members.length} members, ${reachable} of them reachable, for ${managers} seats.`);

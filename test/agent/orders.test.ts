@@ -23,6 +23,14 @@ describe('the next step of an order', () => {
     ['leave a member of raft alone', 'reap', worker('a', { state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.0.1:2377' } }), 0, 'refuse'],
     ['leave the node of another instance alone', 'release', worker('a', { instanceId: instanceOf('b') }), 0, 'refuse'],
     ['leave a node alone that is of no instance', 'reap', worker('a', { state: 'down', instanceId: undefined }), 0, 'refuse'],
+    ['drain a manager that another instance follows', 'drain', worker('a', { role: 'manager' }), 2, 'drain'],
+    ['wait for its tasks, too', 'drain', worker('a', { availability: 'drain' }), 2, 'wait'],
+    ['say when they have ended', 'drain', worker('a', { availability: 'drain' }), 0, 'mark-idle'],
+    ['say it of this instance, whatever was said of another', 'drain', worker('a', { availability: 'drain', idleFor: instanceOf('b') }), 0, 'mark-idle'],
+    ['nothing once it is said', 'drain', worker('a', { availability: 'drain', idleFor: instanceOf('a') }), 0, 'gone'],
+    ['nothing about one that is down', 'drain', worker('a', { state: 'down' }), 2, 'gone'],
+    ['undo our drain for another instance', 'restore', worker('a', { availability: 'drain', drainedFor: instanceOf('b') }), 0, 'restore'],
+    ['nothing where there is nothing of ours', 'restore', worker('a', { availability: 'drain' }), 0, 'gone'],
   ])('%s', (_, kind, node, tasks, step) => {
     expect(orderStep(order(kind), node, tasks).kind).toBe(step);
   });

@@ -2,7 +2,7 @@
  * One simulated Docker engine: what the agent sees of it. As dockerd does, it first brings its part in a swarm up, for 20 s at most, and answers nobody before.
  * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/swarm.go, cluster.go, nodes.go
  */
-import { EngineError, type Engine, type EngineInfo, type NodeChange, type SwarmState as SwarmInfo } from '../../../agent/engine';
+import { changedLabels, EngineError, type Engine, type EngineInfo, type NodeChange, type SwarmState as SwarmInfo } from '../../../agent/engine';
 import { INSTANCE_ID_LABEL } from '../../../protocol/labels';
 import type { SwarmNode } from '../../../protocol/swarm';
 import type { Disk } from './disk';
@@ -195,7 +195,8 @@ export class SimulatedDaemon implements Engine {
         if (node.desiredRole === 'manager' && change.role === 'worker') refuseDemotion(state, nodeId, leadership);
         if (node.version !== before.version) throw sentences.outOfSequence();
         const availability = change.availability ?? node.availability;
-        return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability, drainedAt: availability === 'drain' ? (node.drainedAt ?? this.docker.clock.now()) : undefined });
+        const labels = changedLabels(node.labels ?? {}, change.labels);
+        return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability, labels, drainedAt: availability === 'drain' ? (node.drainedAt ?? this.docker.clock.now()) : undefined });
       });
       this.docker.step(leadership.peer, 'node updated');
       leadership.reconcileRole(nodeId);

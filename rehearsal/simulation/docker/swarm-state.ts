@@ -2,6 +2,7 @@
  * What raft has committed, as an immutable value: every change makes a new one that shares all else with the old. A manager that is cut off keeps the one it had. Pure, but for chance, which it is given.
  */
 import type { Clock } from '../../../protocol/clock';
+import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../../../protocol/labels';
 import type { SwarmNode } from '../../../protocol/swarm';
 
 /** A member of raft. */
@@ -19,6 +20,7 @@ export interface NodeObject {
   desiredRole: SwarmNode['role'];
   role: SwarmNode['role'];
   availability: SwarmNode['availability'];
+  labels?: Readonly<Record<string, string>>;
   /** Since when it is drained. */
   drainedAt?: number;
   state: SwarmNode['state'];
@@ -137,7 +139,8 @@ export const quorumOf = (members: number): number => Math.floor(members / 2) + 1
 export function listNodes(state: SwarmState, leader: string | undefined, isReachable: (member: Member) => boolean): SwarmNode[] {
   const members = new Map([...state.members.values()].map((member) => [member.nodeId, member]));
   const nodes = [...state.nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-  return nodes.map(({ id, desiredRole, availability, hostname, address, instanceId, state: status }) => {
+  return nodes.map(({ id, desiredRole, availability, hostname, address, instanceId, labels, state: status }) => {
+    const { [DRAINED_FOR_LABEL]: drainedFor, [IDLE_FOR_LABEL]: idleFor } = labels ?? {};
     const member = members.get(id);
     return {
       id,
@@ -147,6 +150,8 @@ export function listNodes(state: SwarmState, leader: string | undefined, isReach
       state: status,
       ...(instanceId !== undefined && { instanceId }),
       ...(address !== undefined && { address }),
+      ...(drainedFor !== undefined && { drainedFor }),
+      ...(idleFor !== undefined && { idleFor }),
       ...(member && { manager: { leader: id === leader, reachability: isReachable(member) ? ('reachable' as const) : ('unreachable' as const), address: `${member.address}:2377` } }),
     };
   });

@@ -164,7 +164,7 @@ describe('managers', () => {
     ['the leader has been silent', { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }],
     ['no node list is there', { nodes: [] }],
     ['a manager is let go', { instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })], membership: { ...emptyMembership, departures: { [idOf(0)]: { since: NOW, letGoAt: NOW } } } }],
-    ['the only manager is let go by the same plan', { instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })] }],
+    ['the only manager is let go by the same plan', { nodes: [node(0, 'manager', { idleFor: idOf(0) })], instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })] }],
   ])('do not join while %s', (_, change) => {
     expect(plan({ ...formed, instances: [waiting(1, seatGroup(1))], ...change }).commands).toEqual([]);
   });

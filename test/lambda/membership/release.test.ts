@@ -21,8 +21,9 @@ const seat = (n: number, lifecycleState = 'InService', swarmId: string | undefin
 });
 const worker = (n: number, lifecycleState = 'InService'): Instance => ({ instanceId: idOf(n), group: { name: 'web', role: 'worker', stack: { stackId: STACK, logicalId: 'Web' } }, lifecycleState });
 const leaving = 'Terminating:Wait';
+/** Without tasks. */
 const member = (n: number, change: Partial<SwarmNode> = {}, reachability: 'reachable' | 'unreachable' = 'reachable'): SwarmNode => ({
-  id: nodeIdOf(n), hostname: `node-${n}`, role: 'manager', availability: 'active', state: 'ready', instanceId: idOf(n), address: `10.0.${n}.10`, manager: { leader: n === 0, reachability, address: `10.0.${n}.10:2377` }, ...change,
+  id: nodeIdOf(n), hostname: `node-${n}`, role: 'manager', availability: 'active', state: 'ready', instanceId: idOf(n), idleFor: idOf(n), address: `10.0.${n}.10`, manager: { leader: n === 0, reachability, address: `10.0.${n}.10:2377` }, ...change,
 });
 const node = (n: number, change: Partial<SwarmNode> = {}): SwarmNode => ({ id: nodeIdOf(n), hostname: `node-${n}`, role: 'worker', availability: 'active', state: 'ready', instanceId: idOf(n), address: `10.0.9.${n % 200}`, ...change });
 const three = [member(0), member(1), member(2)];
@@ -157,7 +158,7 @@ describe('a manager that waits at its terminate hook', () => {
     const gone = [first!, seat(2, leaving)];
     expect(planned({ now: NOW + 2_000, instances: gone }, membership).letGo).toEqual([]);
     const back = [first!, { ...seat(1), instanceId: idOf(11) }, seat(2, leaving)];
-    expect(planned({ now: NOW + 3_000, nodes: [member(0), member(1, { instanceId: idOf(11) }), member(2)], instances: back }, membership).letGo).toEqual([idOf(2)]);
+    expect(planned({ now: NOW + 3_000, nodes: [member(0), member(1, { instanceId: idOf(11), idleFor: idOf(11) }), member(2)], instances: back }, membership).letGo).toEqual([idOf(2)]);
   });
 
   it('is remembered for a while after it was let go', () => {
@@ -204,6 +205,62 @@ describe('a manager that waits at its terminate hook', () => {
     const waited = (ms: number) => planned({ nodes: [member(0), member(1)], instances: [first!, seat(1, leaving)] }, { departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
     expect(waited(SHORT_MS - 1)).toEqual([]);
     expect(waited(SHORT_MS)).toEqual([idOf(1)]);
+  });
+
+  describe('with tasks', () => {
+    const busy = (n: number, change: Partial<SwarmNode> = {}) => member(n, { idleFor: undefined, ...change });
+    const nodes = [member(0), member(1), busy(2)];
+    const instances = [first!, seat(1), seat(2, leaving)];
+    const drain = `${idOf(0)} drain ${nodeIdOf(2)} ${idOf(2)}`;
+
+    it('is drained by the leader, and let go when they have ended', () => {
+      expect(planned({ nodes, instances })).toMatchObject({ letGo: [], orders: [drain], membership: { departures: { [idOf(2)]: { since: NOW } } } });
+      expect(planned({ nodes: [member(0), member(1), busy(2, { availability: 'drain', drainedFor: idOf(2) })], instances })).toMatchObject({ letGo: [], orders: [drain] });
+      expect(planned({ nodes: [member(0), member(1), member(2, { availability: 'drain', drainedFor: idOf(2) })], instances })).toMatchObject({ letGo: [idOf(2)], orders: [] });
+    });
+
+    it('is not drained while it may not go', () => {
+      expect(planned({ nodes: [member(0), member(1, { state: 'down' }), busy(2)], instances })).toMatchObject({ letGo: [], orders: [] });
+    });
+
+    it('drains itself where it leads, or is the only one', () => {
+      expect(planned({ nodes: [busy(0), member(1), member(2)], instances: [seat(0, leaving), seat(1), seat(2)] })).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(0)} ${idOf(0)}`] });
+      expect(planned({ nodes: [busy(0)], instances: [seat(0, leaving)] })).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(0)} ${idOf(0)}`] });
+    });
+
+    it('goes one after the other', () => {
+      expect(planned({ nodes: [member(0), busy(1), busy(2)], instances: [first!, seat(1, leaving), seat(2, leaving)] })).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(1)} ${idOf(1)}`] });
+    });
+
+    it('is let go at its deadline all the same, which is said', () => {
+      const since = (ms: number) => planned({ nodes, instances }, { departures: { [idOf(2)]: { since: NOW - ms, prolongedAt: NOW } } });
+      expect(since(DRAIN_DEADLINE_MS - 1).letGo).toEqual([]);
+      expect(since(DRAIN_DEADLINE_MS)).toMatchObject({ letGo: [idOf(2)], alarms: [idOf(2)] });
+    });
+
+    it.each<[string, Partial<Observation>]>([
+      ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
+      ['EC2 has ended it', { gone: new Set([idOf(2)]) }],
+      ['it is down', { nodes: [member(0), member(1), busy(2, { state: 'down' })] }],
+      ['no quorum reports that could drain it', { leader: stale, nodes: [busy(2)] }],
+    ])('is not waited for when %s', (_, over) => {
+      expect(planned({ nodes, instances, ...over }).letGo).toContain(idOf(2));
+    });
+
+    it('is not drained by a mark that is of its predecessor', () => {
+      expect(planned({ nodes: [member(0), member(1), busy(2, { idleFor: idOf(9) })], instances }).orders.join()).toContain(drain);
+    });
+  });
+
+  it('that came back has our drain undone, whoever drained it otherwise', () => {
+    const successor: Instance = { ...seat(2), instanceId: idOf(12) };
+    const back = (change: Partial<SwarmNode>) => planned({ nodes: [member(0), member(1), member(2, { instanceId: idOf(12), availability: 'drain', ...change })], instances: [first!, seat(1), successor] }).orders;
+    expect(back({ drainedFor: idOf(2), idleFor: idOf(2) })).toEqual([`${idOf(0)} restore ${nodeIdOf(2)} ${idOf(12)}`]);
+    expect(back({ idleFor: idOf(2) })).toEqual([`${idOf(0)} restore ${nodeIdOf(2)} ${idOf(12)}`]);
+    expect(back({ idleFor: undefined })).toEqual([]);
+    // Not before it works, nor for the one that it was done for.
+    expect(back({ drainedFor: idOf(2), state: 'unknown' })).toEqual([]);
+    expect(back({ drainedFor: idOf(12), idleFor: idOf(12) })).toEqual([]);
   });
 
   it('is kept while no quorum reports: it may carry it', () => {
