@@ -4,6 +4,7 @@
  */
 import { EngineError, type Engine } from '../../../../agent/engine';
 import { joinTokenSchema, swarmIdSchema } from '../../../../protocol/body';
+import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../../../../protocol/labels';
 import type { SwarmNode } from '../../../../protocol/swarm';
 import * as v from 'valibot';
 
@@ -338,6 +339,19 @@ const sentences: Scene = (on) => [
       expect((await on.engine(3).swarm()).labels).toEqual({ counter: '1' });
       await on.engine(2).labelSwarm(second, { counter: '1' });
       expect(await version()).toBeGreaterThan(second);
+    },
+  ],
+  [
+    'labels of a node are set and taken off with or without its availability, and nothing else of it changes',
+    async () => {
+      const id = on.ids.get(4)!;
+      const before = await on.node(1, id);
+      await on.engine(1).updateNode(id, { availability: 'drain', labels: { [DRAINED_FOR_LABEL]: 'i-1', other: 'kept' } });
+      expect(await on.node(2, id)).toEqual({ ...before, availability: 'drain', drainedFor: 'i-1' });
+      await on.engine(2).updateNode(id, { labels: { [IDLE_FOR_LABEL]: 'i-2' } });
+      expect(await on.node(3, id)).toEqual({ ...before, availability: 'drain', drainedFor: 'i-1', idleFor: 'i-2' });
+      await on.engine(1).updateNode(id, { availability: 'active', labels: { [DRAINED_FOR_LABEL]: null, [IDLE_FOR_LABEL]: null, unheard: null } });
+      expect(await on.node(1, id)).toEqual(before);
     },
   ],
   [
