@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { systemClock as clock } from '../protocol/clock';
 import { leaderCodec } from '../protocol/cluster';
 import { commandsCodec } from '../protocol/commands';
@@ -25,6 +26,7 @@ import { METADATA_ADDRESS } from './nodes/network';
 import { RealMachines } from './nodes/real-machines';
 import { run } from './nodes/shell';
 import { playScenario, type Stage } from './scenarios';
+import { changeAssembly, type Template } from './synth';
 import { Timeline, type NodeTimeline } from './timeline';
 
 /** The region's network is its own: any port is free. */
@@ -144,7 +146,13 @@ export class Formation {
   private stage(): Stage {
     const { region, machines } = this;
     const instances = (wanted: string) => this.timeline.rows().flatMap(({ role, instanceId }) => (role === wanted && machines.running().includes(instanceId) ? [instanceId] : []));
-    return { clock, region, machines, instances, whole: () => this.wholeAgain() };
+    const deploy = async (change: (template: Template) => Template) => {
+      const out = join(this.order.folder, `deployed-${clock.uuid()}`);
+      changeAssembly(this.order.assembly, this.order.stackName, out, change);
+      await region.updateStack(out, this.order.stackName);
+    };
+    const deployNext = async () => void (await region.updateStack(this.order.nextAssembly!, this.order.stackName));
+    return { clock, region, machines, instances, whole: () => this.wholeAgain(), deploy, deployNext };
   }
 
   /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */

@@ -56,7 +56,7 @@ const UNTIL_UNHEARD = `
   iptables -w -D $rule
   for try in {1..3000}; do grep -q '"JoinInProgress": *false' /var/lib/docker/swarm/docker-state.json && break; sleep 0.005; done`;
 
-const UNITS = { agent: AGENT_SERVICE, engine: 'docker' };
+export const UNITS = { agent: AGENT_SERVICE, engine: 'docker' };
 /** How often a node is looked at for a process that is to be killed, or to be back. */
 const POLL_MS = 5;
 /** How long that may take: systemd starts an engine three times a minute at most. */

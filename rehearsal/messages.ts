@@ -18,6 +18,8 @@ export interface FormationOrder {
   kills?: Kill[];
   /** What happens to the swarm once it has formed: a name of `scenarios.ts`. @default nothing */
   scenario?: string;
+  /** Another assembly of the same stack, which the scenario deploys. */
+  nextAssembly?: string;
   /** By then the swarm is formed and deleted again, or the run has failed, in milliseconds. @default 10 minutes */
   deadlineMs?: number;
 }

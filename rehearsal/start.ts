@@ -118,16 +118,21 @@ class Run {
   private async work(temporary: string, groups: string[], lacks: string[]): Promise<number> {
     const { scenario } = this.options;
     if (scenario !== undefined && lacks.length > 0) throw new Error(['What happens to a cluster is rehearsed on real engines, which cannot be made here.', ...lacks.map((sentence) => `  - ${sentence}`)].join('\n'));
-    const { managers, workers, spot } = scenario === undefined ? { ...this.options, spot: undefined } : SCENARIOS[scenario]!;
-    const context = { ...(managers === undefined ? {} : { managers }), ...(workers === undefined ? {} : { workers }), ...(spot && { spot }) };
+    const { managers, workers, spot, next } = scenario === undefined ? { ...this.options, spot: undefined, next: undefined } : SCENARIOS[scenario]!;
     this.say('Synthesising the app ...');
-    const assembly = join(temporary, 'cdk.out');
+    const stack = await this.synthesise(join(temporary, 'cdk.out'), { managers, workers }, spot, groups);
+    const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), next, spot, groups));
+    return lacks.length === 0 ? this.form(stack, nextStack, temporary, groups) : this.formSimulated(stack, lacks);
+  }
+
+  private async synthesise(assembly: string, { managers, workers }: Pick<StartOptions, 'managers' | 'workers'>, spot: true | undefined, groups: string[]): Promise<Stack> {
+    const context = { ...(managers === undefined ? {} : { managers }), ...(workers === undefined ? {} : { workers }), ...(spot && { spot }) };
     await synthesise(this.environment.folder, assembly, context, groups, (app) => (this.child = app));
     this.child = undefined;
     if (this.over) throw new Interrupted();
     const stack = readStack(assembly);
     checkSize(stack.template, { managers, workers });
-    return lacks.length === 0 ? this.form(stack, temporary, groups) : this.formSimulated(stack, lacks);
+    return stack;
   }
 
   /** Everything that needs neither root nor Docker: the template is checked, and its swarm forms on simulated engines, in virtual time. */
@@ -158,7 +163,7 @@ class Run {
     return ok ? 0 : 1;
   }
 
-  private async form(stack: Stack, temporary: string, groups: string[]): Promise<number> {
+  private async form(stack: Stack, next: Stack | undefined, temporary: string, groups: string[]): Promise<number> {
     const { dist, self } = this.environment;
     const node = process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath;
     if (!isAbsolute(node) || !existsSync(node)) throw new Error(`CDK_DOCKER_SWARM_NODE is "${node}", but must be the absolute path of a Node.js binary.`);
@@ -172,6 +177,8 @@ class Run {
       lambdaRuntime: join(dist, 'rehearsal/lambda-runtime.js'),
       awsStandIn: join(dist, 'rehearsal/stand-ins/aws.js'),
       scenario: this.options.scenario,
+      nextAssembly: next?.assembly,
+      deadlineMs: this.options.scenario === undefined ? undefined : SCENARIOS[this.options.scenario]!.deadlineMs,
     };
     this.say(`Forming ${stack.name} on real engines (${Object.keys(stack.template.Resources).length} resources) ...`);
     const child = startRegion(groups, [...self, 'region', JSON.stringify(order)], ['ignore', 'pipe', 'pipe', 'ipc'], { ...process.env, TMPDIR: temporary });

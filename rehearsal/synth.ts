@@ -1,6 +1,6 @@
 /** Synthesises the app that `cdk.json` names, the way the CDK command line does, without it and without credentials. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { inGroups } from './nodes/cgroups';
 
@@ -58,6 +58,13 @@ export async function synthesise(folder: string, out: string, context: Record<st
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (said += part));
   const code = await new Promise((resolve) => child.once('close', (status, signal) => resolve(signal ?? status)));
   if (code !== 0) throw new Error(`The app does not synthesise (\`${app}\` ended with ${String(code)}):\n${said.trim()}`);
+}
+
+/** A copy of an assembly, in `out`, with a template that was changed. */
+export function changeAssembly(folder: string, stackName: string, out: string, change: (template: Template) => Template): void {
+  cpSync(folder, out, { recursive: true });
+  const file = join(out, `${stackName}.template.json`);
+  writeFileSync(file, JSON.stringify(change(readJson(file) as Template)));
 }
 
 /** The one stack of an assembly. @throws Error when it has none or several */

@@ -1,8 +1,8 @@
 /** The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which CloudFormation does not hold the seats apart. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEAT_TAG } from '../../protocol/tags';
-import { readStack, synthesise, type Template } from '../synth';
+import { changeAssembly, readStack, synthesise, type Template } from '../synth';
 import { hash } from './faults';
 import type { Act } from './simulation';
 
@@ -70,9 +70,7 @@ export class Assemblies {
   private async variant(key: string, of: Setup, change: (template: Template) => Template): Promise<Assembly> {
     const { folder, stackName } = await this.of(of);
     const out = join(this.folder, key);
-    cpSync(folder, out, { recursive: true });
-    const file = join(out, `${stackName}.template.json`);
-    writeFileSync(file, JSON.stringify(change(JSON.parse(readFileSync(file, 'utf8')) as Template)));
+    changeAssembly(folder, stackName, out, change);
     return { folder: out, stackName };
   }
 }

@@ -10,6 +10,7 @@ import type { Deleted, Evidence, Formed, FormationOrder, Message, Moment } from 
 import { hierarchies } from '../../rehearsal/nodes/cgroups';
 import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
 import { findProgram, searchPath } from '../../rehearsal/preflight';
+import { SCENARIOS } from '../../rehearsal/scenarios';
 import { readStack, synthesise, type Stack } from '../../rehearsal/synth';
 import { renderTimeline } from '../../rehearsal/timeline';
 
@@ -157,6 +158,7 @@ const FORMATION_MS = 150_000;
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
 export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<Formation> {
   const stack = await referenceApp(managers, workers, spot);
+  const next = scenario === undefined ? undefined : SCENARIOS[scenario]!.next;
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
   const order: FormationOrder = {
@@ -170,6 +172,7 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
     awsStandIn: join(PROJECT, 'dist/rehearsal/stand-ins/aws.js'),
     kills,
     scenario,
+    nextAssembly: next && (await referenceApp(next.managers, next.workers, spot)).assembly,
     deadlineMs,
   };
   const groups = makeRunGroups(run);
