@@ -16,9 +16,9 @@ import { costsAtRest, fewestTokens, Meter, peak, tableCosts, type Usage } from '
 import { ROOT } from './region';
 
 const WORKERS = 1_000;
-const SMALL: Setup = { managers: 3, workers: 10, chained: true };
-const LARGE: Setup = { managers: 3, workers: WORKERS, chained: true };
-const PLAIN: Setup = { managers: 3, workers: 2, chained: true };
+const SMALL: Setup = { managers: 3, workers: 10 };
+const LARGE: Setup = { managers: 3, workers: WORKERS };
+const PLAIN: Setup = { managers: 3, workers: 2 };
 /** USD a month (DESIGN.md). */
 const GOALS = { small: 5, large: 60 };
 

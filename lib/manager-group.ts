@@ -8,9 +8,9 @@ import {
   MANAGER_COUNT,
   MANAGER_INSTANCE_TYPE,
   MANAGER_ROOT_VOLUME_SIZE,
+  MANAGER_UPDATE_PAUSE,
   MANAGER_VOLUME_SIZE,
   SUSPENDED_IN_UPDATES,
-  UPDATE_PAUSE,
 } from './core/defaults';
 import { checkManagerCount, checkVolumeSize, checkZones, seatsToBuild } from './core/validation';
 import { checkAtSynth, known } from './known';
@@ -55,8 +55,9 @@ export interface Seat {
  * The managers of a swarm, in seats spread over three zones.
  *
  * A seat is a network interface with a fixed private address, a volume for `/var/lib/docker`, and an Auto Scaling group of exactly one. When the instance dies, its
- * successor gets the same address and the same volume and is the same raft member again: nobody has to join or leave. CloudFormation rolls one seat at a time and
- * goes on only when the manager is back in the swarm.
+ * successor gets the same address and the same volume and is the same raft member again: nobody has to join or leave. A changed group is
+ * replaced by CloudFormation together with all others, but node-leave lets one manager after the other go, and none while the last one is not back in the swarm: where one does not come back, the others
+ * stay as they are, and CloudFormation takes the change back.
  *
  * Interface and volume are deleted with the stack, but kept when CloudFormation replaces them: their construct ids are part of the contract with deployed stacks.
  */
@@ -141,14 +142,11 @@ export class ManagerGroup extends Construct {
         maxBatchSize: 1,
         minInstancesInService: 0,
         waitOnResourceSignals: true,
-        pauseTime: UPDATE_PAUSE,
+        pauseTime: MANAGER_UPDATE_PAUSE,
         suspendProcesses: SUSPENDED_IN_UPDATES,
       },
     };
     autoScalingGroup.node.addDependency(lifecycle.ready, lifecycle.managerRole.policy);
-    // One at a time, and none after one that did not come back.
-    const before = this.seats.at(-1);
-    if (before) autoScalingGroup.node.addDependency(before.autoScalingGroup);
     const address = networkInterface.attrPrimaryPrivateIpAddress;
     lifecycle.addSeat({ seat: number, volumeId: volume.ref, networkInterfaceId: networkInterface.ref, address });
     return { number, networkInterface, address, volume, launchTemplate, autoScalingGroup };

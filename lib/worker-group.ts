@@ -5,7 +5,7 @@ import { Construct } from 'constructs';
 import {
   CREATION_TIMEOUT,
   SUSPENDED_IN_UPDATES,
-  UPDATE_PAUSE,
+  WORKER_UPDATE_PAUSE,
   WORKER_INSTANCE_TYPES,
   WORKER_MIN_CAPACITY,
   WORKER_ROOT_VOLUME_SIZE,
@@ -99,13 +99,13 @@ export class WorkerGroup extends Construct {
         // Must be less than the group's maximum: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
         minInstancesInService: knownMin === undefined || knownMax === undefined ? 0 : Math.max(0, Math.min(knownMin, knownMax - 1)),
         waitOnResourceSignals: true,
-        pauseTime: UPDATE_PAUSE,
+        pauseTime: WORKER_UPDATE_PAUSE,
         suspendProcesses: SUSPENDED_IN_UPDATES,
       },
     };
     group.node.addDependency(lifecycle.ready, lifecycle.workerRole.policy);
-    const seat = managers.seats[0];
-    if (seat) group.node.addDependency(seat.autoScalingGroup);
+    // Workers are replaced only once all managers are, and not at all when these are not.
+    for (const seat of managers.seats) group.node.addDependency(seat.autoScalingGroup);
     this.autoScalingGroup = autoscaling.AutoScalingGroup.fromAutoScalingGroupName(this, 'AutoScalingGroup', group.ref);
 
     checkAtSynth(this, () => [...checkCapacity(knownMin, known(props.maxCapacity)), ...checkSpot(known(props.spot?.onDemandBase), known(props.spot?.onDemandPercentage))]);

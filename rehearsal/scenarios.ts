@@ -68,10 +68,14 @@ class Play {
   }
 
   async startService(): Promise<void> {
-    const { machines } = this.stage;
-    for (const instanceId of this.stage.instances('worker')) await machines.exec(instanceId, ['sh', '-c', IMPORT]);
-    await machines.exec(this.stage.instances('manager')[0]!, CREATE);
+    await this.loadImage();
+    await this.stage.machines.exec(this.stage.instances('manager')[0]!, CREATE);
     while ((await this.tasks()).filter(isRunning).length < REPLICAS) await this.stage.clock.sleep(POLL_MS);
+  }
+
+  /** As a registry would have it for them. */
+  async loadImage(): Promise<void> {
+    for (const instanceId of this.stage.instances('worker')) await this.stage.machines.exec(instanceId, ['sh', '-c', IMPORT]);
   }
 
   tasks(): Promise<Task[]> {
@@ -465,6 +469,7 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.stage.whole();
         const left = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter((instanceId) => before.includes(instanceId));
         if (left.length > 0) throw new Error(`Not replaced: ${left.join(', ')}.`);
+        await play.loadImage();
         await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
       });
     },

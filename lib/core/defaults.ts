@@ -40,7 +40,7 @@ export const imageParameter = (architecture: Architecture) => `/aws/service/ami-
 
 /** Heartbeats of the lifecycle hooks (seconds). At launch longer than node-join's own deadline; a broken function lets a manager's termination wait, it never speeds it. */
 export const LAUNCH_HEARTBEAT = 900;
-export const TERMINATE_HEARTBEAT = { manager: 3600, worker: 900 };
+export const TERMINATE_HEARTBEAT = { manager: 7200, worker: 900 };
 
 /** Timeouts (seconds) and memory (MiB) of the functions. */
 export const FUNCTIONS = {
@@ -55,7 +55,12 @@ export const VISIBILITY_TIMEOUT_FACTOR = 6;
 
 /** ISO 8601. How long CloudFormation waits for a node's success: within a creation, and within a rolling update (which may terminate one first). */
 export const CREATION_TIMEOUT = 'PT15M';
-export const UPDATE_PAUSE = 'PT30M';
+export const WORKER_UPDATE_PAUSE = 'PT30M';
+/**
+ * Of all seats at once: each is terminated at the same time, and node-leave lets one after the other go, so that the last one waits for all before it. A signal is waited for an hour at most.
+ * Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html (PauseTime)
+ */
+export const MANAGER_UPDATE_PAUSE = 'PT1H';
 /**
  * Suspended while CloudFormation rolls a group. Never `Launch`: then nothing would replace what was rolled.
  * Source: https://repost.aws/knowledge-center/auto-scaling-group-rolling-updates

@@ -27,7 +27,7 @@ const ENDLESS_MS = 5 * 60_000;
 const PROGRESS = 1_000;
 
 const USAGE = `Usage: npm run simulate -- [--healing] [--seeds N] [--from S] [--jobs N]
-       npm run simulate -- --seed S [--healing] [--trace] [--managers N] [--workers N] [--unchained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
+       npm run simulate -- --seed S [--healing] [--trace] [--managers N] [--workers N] [--chained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
 
 Forms clusters on simulated engines in virtual time, while things go wrong by a seed, or, with --healing, only after they have formed. Ends with 1 when a seed breaks an invariant or does not become whole in time, or when, with
 ${FULL} seeds or more, a fault never happened or an action was never taken.
@@ -37,7 +37,7 @@ ${FULL} seeds or more, a fault never happened or an action was never taken.
   --jobs N         on how many processes; by default on all processors
   --seed S         one cluster; prints what happened as JSON
   --trace          every line of it, before that
-  --managers N, --workers N, --unchained, --faults, --limits, --faults-end
+  --managers N, --workers N, --chained, --faults, --limits, --faults-end
                    other than the seed says: size, managers' groups made at once, what goes wrong, how often at most, and until when
                    Kinds: ${FAULT_KINDS.join(', ')}`;
 
@@ -64,7 +64,7 @@ async function main(): Promise<number> {
 }
 
 const OF_MANY = ['seeds', 'from', 'jobs'] as const;
-const OF_ONE = ['managers', 'workers', 'unchained', 'faults', 'limits', 'faults-end', 'trace'] as const;
+const OF_ONE = ['managers', 'workers', 'chained', 'faults', 'limits', 'faults-end', 'trace'] as const;
 
 /** @throws UsageError */
 function readArguments() {
@@ -78,7 +78,7 @@ function readArguments() {
         seed: { type: 'string' },
         managers: { type: 'string' },
         workers: { type: 'string' },
-        unchained: { type: 'boolean' },
+        chained: { type: 'boolean' },
         faults: { type: 'string' },
         limits: { type: 'string' },
         'faults-end': { type: 'string' },
@@ -104,7 +104,7 @@ function overridden(values: Record<string, string | boolean | undefined>): Run {
     managers: text('managers') === undefined ? own.managers : whole('managers', text('managers')!),
     workers: text('workers') === undefined ? own.workers : whole('workers', text('workers')!),
     spot: own.spot,
-    chained: text('managers') === undefined && values.unchained === undefined ? own.chained : !values.unchained,
+    chained: text('managers') === undefined && values.chained === undefined ? own.chained : values.chained === true,
   };
   const run = runOf(seed, act, setup);
   if (text('faults') !== undefined) run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);

@@ -1,4 +1,4 @@
-/** The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which CloudFormation does not hold the seats apart. */
+/** The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which CloudFormation holds the seats apart. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEAT_TAG } from '../../protocol/tags';
@@ -9,8 +9,8 @@ import type { Act } from './simulation';
 export interface Setup {
   managers: number;
   workers: number;
-  /** As the template has it: each seat waits for the one before. Otherwise all of them launch at once, and nothing but the functions keeps them apart. */
-  chained: boolean;
+  /** Each seat waits for the one before, and workers for the first, as a stack around the constructs may have it. @default false: as the template has it, all of them launch at once, and nothing but the functions keeps them apart */
+  chained?: boolean;
   /** Workers are spot instances. @default false */
   spot?: boolean;
 }
@@ -45,9 +45,9 @@ export class Assemblies {
   ) {}
 
   of(setup: Setup): Promise<Assembly> {
-    const key = `${setup.managers}-${setup.workers}${setup.chained ? '' : '-unchained'}${setup.spot ? '-spot' : ''}`;
+    const key = `${setup.managers}-${setup.workers}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
     if (!this.known.has(key)) {
-      const assembly = !setup.chained ? this.variant(key, { ...setup, chained: true }, unchain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
+      const assembly = setup.chained ? this.variant(key, { ...setup, chained: false }, chain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
       this.known.set(key, assembly);
     }
     return this.known.get(key)!;
@@ -75,11 +75,14 @@ export class Assemblies {
   }
 }
 
-/** No seat waits for another. */
-function unchain(template: Template): Template {
-  const isSeat = (id: string) => (template.Resources[id]?.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG) && template.Resources[id]?.Type === 'AWS::AutoScaling::AutoScalingGroup';
-  for (const [id, resource] of Object.entries(template.Resources)) {
-    if (isSeat(id)) resource.DependsOn = [resource.DependsOn ?? []].flat().filter((other) => !isSeat(other));
+function chain(template: Template): Template {
+  const groups = Object.entries(template.Resources).filter(([, { Type }]) => Type === 'AWS::AutoScaling::AutoScalingGroup');
+  const seatOf = ({ Properties }: Template['Resources'][string]) => (Properties?.Tags as { Key: string; Value: string }[]).find(({ Key }) => Key === SEAT_TAG)?.Value;
+  const seats = groups.filter(([, group]) => seatOf(group) !== undefined).sort(([, a], [, b]) => Number(seatOf(a)) - Number(seatOf(b))).map(([id]) => id);
+  for (const [id, group] of groups) {
+    const others = [group.DependsOn ?? []].flat().filter((other) => !seats.includes(other));
+    const before = seats[seats.includes(id) ? seats.indexOf(id) - 1 : 0];
+    group.DependsOn = before === undefined ? others : [...others, before];
   }
   return template;
 }

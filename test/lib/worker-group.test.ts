@@ -57,10 +57,10 @@ test('a group that could never have a worker is refused, and a wrong minimum is 
   expect(refused({ minCapacity: NaN })).toEqual(['[Test/Swarm/Web] minCapacity is NaN. Give a whole number, 0 or more.']);
 });
 
-test('workers come after the first manager, and need no other', () => {
+test('workers come, and are replaced, after all managers', () => {
   const { group, of } = withWorkers({});
   const seats = Object.keys(of('AWS::AutoScaling::AutoScalingGroup')).filter((id) => id.includes('Seat'));
-  expect(group.DependsOn!.filter((id) => seats.includes(id))).toEqual([seats[0]]);
+  expect(group.DependsOn!.filter((id) => seats.includes(id))).toEqual(seats);
 });
 
 test('the launch template has the security group of nodes, IMDSv2 within one hop, the image for the type, and the labels', () => {

@@ -14,7 +14,7 @@ const guard = jest.mocked(isTripped);
 const { isTripped: trips } = jest.requireActual<typeof import('../../../lambda/membership/breaker')>('../../../lambda/membership/breaker');
 
 async function cutOff(workers: number): Promise<Scenario> {
-  const scenario = await Scenario.begin({ managers: 3, workers: 4, chained: true });
+  const scenario = await Scenario.begin({ managers: 3, workers: 4 });
   await scenario.whole();
   const { docker, machines } = scenario.cluster;
   const managers = [0, 1, 2].map((seat) => scenario.seat(seat)!.identity.address);

@@ -1,11 +1,12 @@
 /** A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do not work. */
+import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import type { Template } from '../../../rehearsal/synth';
 import { assemblies, MINUTE, Scenario } from './support';
 
 jest.setTimeout(120_000);
 
 const HOUR = 60 * MINUTE;
-const setup = (managers: number, workers = 2) => ({ managers, workers, chained: true });
+const setup = (managers: number, workers = 2) => ({ managers, workers });
 const swarm = ({ cluster }: Scenario) => cluster.docker.swarms()[0]!;
 const identities = (scenario: Scenario) => swarm(scenario).members.map(({ nodeId }) => nodeId).sort();
 
@@ -113,15 +114,17 @@ describe('a rolling update', () => {
   test('in which a seat does not come back stops there, and is rolled back, with no moment below the quorum', async () => {
     const scenario = await formed(3);
     const were = identities(scenario);
+    const workers = scenario.workers();
     const lost = losses(scenario);
-    const second = scenario.seat(1)!.identity.instanceId;
-    const third = scenario.seat(2)!.identity.instanceId;
-    const broken = new Set<string>();
-    scenario.onEffect = ({ identity: { instanceId }, seat }) => {
+    let most = 0;
+    scenario.cluster.docker.onEvent(() => (most = Math.max(most, swarm(scenario).members.filter(({ alive }) => !alive).length)));
+    const broken = new Set<SimulatedNode>();
+    scenario.onEffect = (node) => {
+      const { tags } = scenario.cluster.region.instances().find(({ instanceId }) => instanceId === node.identity.instanceId)!;
       // As with an image whose Docker does not start.
-      if (seat !== 1 || instanceId === second || broken.has(instanceId) || scenario.events.some(({ what }) => what === 'update-rollback-in-progress')) return;
-      broken.add(instanceId);
-      scenario.seat(1)!.breakDown();
+      if (node.seat !== 1 || tags['aws:ec2launchtemplate:version'] !== '2' || broken.has(node)) return;
+      broken.add(node);
+      node.breakDown();
     };
     scenario.deploy(await assemblies.changed(setup(3), 'other-instances', otherInstances));
     await scenario.until(() => scenario.stack !== 'creating' || scenario.invariants.breaches.length > 0, 4 * HOUR);
@@ -130,8 +133,29 @@ describe('a rolling update', () => {
     await scenario.whole(HOUR);
     expect(broken.size).toBeGreaterThan(0);
     expect(scenario.events.some(({ what }) => what === 'update-rollback-complete')).toBe(true);
-    expect(scenario.seat(2)!.identity.instanceId).toBe(third);
     expect(identities(scenario)).toEqual(were);
-    expect(lost()).toBe(0);
+    expect(scenario.workers()).toEqual(workers);
+    expect([most, lost()]).toEqual([1, 0]);
+  });
+
+  test('with functions that do not work stalls, and goes on when it is rolled back', async () => {
+    const scenario = await formed(3);
+    const were = identities(scenario);
+    const lost = losses(scenario);
+    let most = 0;
+    scenario.cluster.docker.onEvent(() => (most = Math.max(most, swarm(scenario).members.filter(({ alive }) => !alive).length)));
+    scenario.deploy(await assemblies.changed(setup(3), 'broken-functions', (template) => withoutFunctions(otherInstances(template))));
+    await scenario.until(() => scenario.stack !== 'creating' || scenario.invariants.breaches.length > 0, 4 * HOUR);
+    expect(String(scenario.stack)).toMatch(/Failed to receive 1 resource signal/);
+    scenario.stack = 'created';
+    await scenario.whole(HOUR);
+    expect(identities(scenario)).toEqual(were);
+    expect([most, lost()]).toEqual([1, 0]);
   });
 });
+
+/** Functions without the variables that they need. */
+function withoutFunctions(template: Template): Template {
+  for (const { Type, Properties } of Object.values(template.Resources)) if (Type === 'AWS::Lambda::Function') Properties!.Environment = { Variables: {} };
+  return template;
+}

@@ -81,7 +81,7 @@ const furtherPages = (action: string) => calls.filter((call) => call.action === 
 
 beforeAll(async () => {
   watch();
-  const { folder, stackName } = await assemblies.of({ managers: 3, workers: WORKERS, chained: true });
+  const { folder, stackName } = await assemblies.of({ managers: 3, workers: WORKERS });
   await cluster.clock.finish(cluster.region.createStack(folder, stackName), LIMIT_MS);
   for (const end = cluster.clock.now() + MINUTE; unfinished({ stack: 'created', ...cluster }).length > 0 && cluster.clock.now() < end; ) {
     await cluster.clock.advance(1_000);

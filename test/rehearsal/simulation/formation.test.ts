@@ -8,8 +8,8 @@ import { MINUTE, Scenario } from './support';
 
 jest.setTimeout(60_000);
 
-const ONE = { managers: 1, workers: 0, chained: true };
-const THREE = { managers: 3, workers: 1, chained: true };
+const ONE = { managers: 1, workers: 0 };
+const THREE = { managers: 3, workers: 1 };
 
 const swarms = (scenario: Scenario) => scenario.cluster.docker.swarms();
 const told = (scenario: Scenario, what: string) => scenario.logs.filter((line) => line.includes(`"Told to ${what}.`) && line.includes('"level":"info"') && line.startsWith('Swarm'));
@@ -68,7 +68,7 @@ describe('the bootstrap', () => {
   });
 
   it('falls to one when three managers ask at once; the others join it one at a time', async () => {
-    const scenario = await Scenario.begin({ ...THREE, chained: false });
+    const scenario = await Scenario.begin({ ...THREE });
     await scenario.until(() => told(scenario, 'init').length > 0);
     const waiting = scenario.cluster.region.groups().flatMap(({ instances }) => instances).filter(({ state }) => state === 'Pending:Wait');
     expect(waiting).toHaveLength(3);

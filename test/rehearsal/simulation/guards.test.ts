@@ -60,7 +60,7 @@ const meetings = { 'slow-answer': 0.3, 'doubled-event': 0.9 };
 const leaving = { 'terminate-instance': 20_000 };
 
 async function run(seed: number, { against, from: _, ...off }: Partial<Guard>) {
-  const setup = { managers: 3, workers: 2, chained: false };
+  const setup = { managers: 3, workers: 2 };
   return simulate({ seed, assembly: await assemblies.of(setup), bundles: BUNDLES, faultsEndMs: 240_000, ...against, ...off });
 }
 

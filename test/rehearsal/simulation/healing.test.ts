@@ -4,7 +4,7 @@ import { MINUTE, Scenario } from './support';
 
 jest.setTimeout(60_000);
 
-const THREE = { managers: 3, workers: 2, chained: true };
+const THREE = { managers: 3, workers: 2 };
 
 async function formed(setup = THREE): Promise<Scenario> {
   const scenario = await Scenario.begin(setup);
@@ -122,7 +122,7 @@ test.each(['worker', 'manager'])('an engine of a %s never starts again, as on a 
 });
 
 test('a node that is drained, paused or demoted by hand is left as it is', async () => {
-  const scenario = await formed({ managers: 3, workers: 4, chained: true });
+  const scenario = await formed({ managers: 3, workers: 4 });
   const boss = leader(scenario).daemon;
   const idOf = (node: SimulatedNode) => node.daemon.runner!.nodeId!;
   const [drained, paused] = scenario.workers();

@@ -10,7 +10,7 @@ import { assemblies, MINUTE, Scenario } from './support';
 jest.setTimeout(300_000);
 
 /** On-demand instances get no spot notice. */
-const SETUP = { managers: 3, workers: 1, chained: true, spot: true };
+const SETUP = { managers: 3, workers: 1, spot: true };
 
 /** Those that nothing here can miss, and why. */
 const UNEXERCISED: Record<string, string> = {
