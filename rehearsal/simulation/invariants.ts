@@ -48,6 +48,8 @@ export class Invariants {
   /** When members of raft ran last. */
   private readonly aliveAt = new Map<number, number>();
   private readonly completed = new Set<string>();
+  /** Nodes that were managers: they are removed to join afresh. */
+  private readonly retired = new Set<string | undefined>();
   /** Managers that are being taken in: from the join of their engine until it is a member or has given up. */
   private readonly joining = new Set<SimulatedNode>();
 
@@ -83,8 +85,9 @@ export class Invariants {
   }
 
   /** Before each effect of an agent. */
-  onEffect(node: SimulatedNode, effect: string): void {
+  onEffect(node: SimulatedNode, effect: string, argument?: unknown): void {
     const { instanceId } = node.identity;
+    if (effect === 'removeNode') this.beforeRemoval(String(argument));
     if (effect === 'leaveSwarm') this.beforeLeave(node);
     if (effect === 'recoverSwarm') this.beforeRecovery(node);
     if (effect !== 'joinSwarm' && effect !== 'initSwarm') return;
@@ -191,6 +194,7 @@ export class Invariants {
 
   /** Who decided knew the others as they were some time ago. */
   private afterMemberRemoved(removed: string | undefined): void {
+    this.retired.add(removed);
     const members = this.truth.docker.swarms()[0]?.members ?? [];
     const reachable = members.filter(({ raftId, alive }) => alive || this.truth.clock.now() - (this.aliveAt.get(raftId) ?? 0) < QUORUM_UNHEARD_MS).length;
     if (reachable < quorumOf(members.length)) this.breach(2, `${removed} was taken out of raft, and of the other ${members.length} only ${reachable} are reachable.`);
@@ -205,6 +209,14 @@ export class Invariants {
     const reachable = swarm.members.filter((one) => one.alive).length;
     const quorum = quorumOf(swarm.members.length);
     if (member.alive && reachable >= quorum && reachable - 1 < quorum) this.breach(2, `${node.identity.instanceId}, one of ${reachable} reachable of ${swarm.members.length} managers, leaves the swarm.`);
+  }
+
+  /** An agent removes a worker that leaves, or one that is no more. */
+  private beforeRemoval(nodeId: string): void {
+    const node = this.truth.docker.swarms()[0]?.nodes.find(({ id }) => id === nodeId);
+    const { instanceId } = node ?? {};
+    if (node?.role !== 'worker' || node.manager || instanceId === undefined || !this.truth.machines.nodes.get(instanceId)?.on) return;
+    if (!this.endsSince.has(instanceId) && !this.retired.has(nodeId)) this.breach(4, `${nodeId} is removed, but its instance ${instanceId} is there, and does not leave.`);
   }
 
   /** Whoever still has the swarm's state could make a second swarm of it. */

@@ -137,7 +137,7 @@ class Simulation {
           this.count(`agent: ${effect}`);
           this.trace(`${node.identity.instanceId} ${effect} ${argument === undefined ? '' : JSON.stringify(argument)}`);
         }
-        this.invariants.onEffect(node, effect);
+        this.invariants.onEffect(node, effect, argument);
       },
     });
     const { region, docker, link, clock } = this.cluster;

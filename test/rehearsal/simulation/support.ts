@@ -51,7 +51,7 @@ export class Scenario {
         this.invariants.onLog(origin, line);
       },
       onEffect: (node, effect, argument) => {
-        this.invariants.onEffect(node, effect);
+        this.invariants.onEffect(node, effect, argument);
         this.onEffect(node, effect, argument);
       },
       ...options,
