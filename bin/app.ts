@@ -1,4 +1,4 @@
-/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large; with `spot` workers are spot instances. */
+/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large; with `spot` workers are spot instances; `volumeGenerations` gives seats other volumes. */
 import { App, Stack } from 'aws-cdk-lib';
 import { SwarmCluster } from '../lib';
 
@@ -7,6 +7,6 @@ const app = new App();
 const fromContext = (key: string, otherwise: number) => Number(app.node.tryGetContext(key) ?? otherwise);
 
 const stack = new Stack(app, 'DockerSwarm');
-const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContext('managers', 3) } });
+const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContext('managers', 3), volumeGenerations: app.node.tryGetContext('volumeGenerations') } });
 const workers = fromContext('workers', 2);
 if (workers !== 0) cluster.addWorkers('Workers', { minCapacity: workers, maxCapacity: workers, ...(app.node.tryGetContext('spot') && { spot: {} }) });

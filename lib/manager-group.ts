@@ -12,7 +12,7 @@ import {
   MANAGER_VOLUME_SIZE,
   SUSPENDED_IN_UPDATES,
 } from './core/defaults';
-import { checkManagerCount, checkVolumeSize, checkZones, seatsToBuild } from './core/validation';
+import { checkManagerCount, checkVolumeGenerations, checkVolumeSize, checkZones, seatsToBuild } from './core/validation';
 import { checkAtSynth, known } from './known';
 import { NodeLaunchTemplates, nodeTags, tagList, type NodeProps } from './node-launch-template';
 import type { NodeLifecycle } from './node-lifecycle';
@@ -33,6 +33,12 @@ export interface ManagerProps extends NodeProps {
    * @default Size.gibibytes(20)
    */
   readonly volumeSize?: Size;
+  /**
+   * For a volume that is lost: with a greater number its seat gets another, empty one, and its manager joins the swarm anew, once the others are a quorum without it. The old volume, where it is still there, is deleted, and
+   * with it whatever containers kept on it. By number of the seat, from 0. What a deployment may lose by this is one manager's state at a time; of a single manager, the swarm.
+   * @default - 1 for each seat
+   */
+  readonly volumeGenerations?: Readonly<Record<string, number>>;
 }
 
 export interface ManagerGroupProps extends ManagerProps {
@@ -72,6 +78,7 @@ export class ManagerGroup extends Construct {
     const volumeSize = props.volumeSize?.toGibibytes({ rounding: SizeRoundingBehavior.NONE }) ?? MANAGER_VOLUME_SIZE;
     const { network } = props.lifecycle;
     const zones = network.zones;
+    const generations = props.volumeGenerations ?? {};
     const templates = new NodeLaunchTemplates(this, {
       lifecycle: props.lifecycle,
       role: 'manager',
@@ -83,7 +90,7 @@ export class ManagerGroup extends Construct {
     const buildable = zones.length > 0 && Stack.of(this) === Stack.of(this.lifecycle);
     for (let number = 0; buildable && number < seatsToBuild(count); number++) {
       const { subnet, zone } = zones[number % zones.length]!;
-      this.seats.push(this.createSeat(number, subnet, zone, volumeSize, templates));
+      this.seats.push(this.createSeat(number, subnet, zone, { size: volumeSize, generation: generations[number] ?? 1 }, templates));
     }
 
     if (count === 1) {
@@ -96,10 +103,11 @@ export class ManagerGroup extends Construct {
       ...checkManagerCount(count),
       ...(count === undefined || checkManagerCount(count).length > 0 ? [] : checkZones(count, network.zoneNames)),
       ...checkVolumeSize('volumeSize', known(volumeSize)),
+      ...checkVolumeGenerations(generations, seatsToBuild(count)),
     ]);
   }
 
-  private createSeat(number: number, subnet: ec2.ISubnet, zone: string, volumeSize: number, templates: NodeLaunchTemplates): Seat {
+  private createSeat(number: number, subnet: ec2.ISubnet, zone: string, state: { size: number; generation: number }, templates: NodeLaunchTemplates): Seat {
     const { lifecycle } = this;
     const { network } = lifecycle;
     const scope = new Construct(this, `Seat${number}`);
@@ -110,9 +118,9 @@ export class ManagerGroup extends Construct {
       groupSet: [network.nodeSecurityGroup.securityGroupId, network.managerSecurityGroup.securityGroupId],
       tags: tagList(tags),
     });
-    const volume = new ec2.CfnVolume(scope, 'Volume', {
+    const volume = new ec2.CfnVolume(scope, state.generation === 1 ? 'Volume' : `Volume${state.generation}`, {
       availabilityZone: zone,
-      size: volumeSize,
+      size: state.size,
       volumeType: 'gp3',
       encrypted: true,
       kmsKeyId: lifecycle.tables.encryptionKey?.keyArn,

@@ -5,6 +5,7 @@ import type { Clock } from '../protocol/clock';
 import { SPOT_NOTICE_MS } from './aws/ec2';
 import type { EmulatedRegion } from './aws/region';
 import type { Moment, SwarmListEntry } from './messages';
+import { SEAT_TAG } from '../protocol/tags';
 import { UNITS } from './kills';
 import type { RealMachines } from './nodes/real-machines';
 import type { Template } from './synth';
@@ -30,8 +31,8 @@ export interface Scenario {
   workers: number;
   /** Workers are spot instances. @default false */
   spot?: true;
-  /** The size of the app that the scenario deploys later. */
-  next?: { managers: number; workers: number };
+  /** The app that the scenario deploys later: context values. */
+  next?: { managers: number; workers: number; volumeGenerations?: Record<string, number> };
   /** How long all of it may take, in milliseconds. @default 10 minutes */
   deadlineMs?: number;
   run(play: Play): Promise<void>;
@@ -472,6 +473,28 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.loadImage();
         await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
       });
+    },
+  },
+  'volume-lost': {
+    title: 'A manager dies, and its volume with it. A deployment gives its seat another volume.',
+    managers: 3,
+    workers: 1,
+    next: { managers: 3, workers: 1, volumeGenerations: { 1: 2 } },
+    async run(play) {
+      const { region } = play.stage;
+      const before = await play.nodes();
+      const instanceId = region.instances().find(({ tags, state }) => tags[SEAT_TAG] === '1' && state === 'running')!.instanceId;
+      const nodeId = await play.nodeId(instanceId);
+      const { volumeId } = region.volumes().find(({ attachment }) => attachment?.instanceId === instanceId)!;
+      play.begin();
+      await region.killInstance(instanceId);
+      await region.loseVolume(volumeId);
+      await play.until('another instance holds its seat', async () => play.holdSeats(3, [instanceId]));
+      await play.stage.deployNext();
+      await play.until('the deployment is complete', async () => true);
+      await play.whole();
+      const after = await play.nodes();
+      if (after.some(({ ID }) => ID === nodeId) || after.filter(({ ID }) => before.some((one) => one.ID === ID)).length !== before.length - 1) throw new Error('Not just that one manager is another node.');
     },
   },
   'disk-full': {

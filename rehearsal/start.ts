@@ -120,18 +120,18 @@ class Run {
     if (scenario !== undefined && lacks.length > 0) throw new Error(['What happens to a cluster is rehearsed on real engines, which cannot be made here.', ...lacks.map((sentence) => `  - ${sentence}`)].join('\n'));
     const { managers, workers, spot, next } = scenario === undefined ? { ...this.options, spot: undefined, next: undefined } : SCENARIOS[scenario]!;
     this.say('Synthesising the app ...');
-    const stack = await this.synthesise(join(temporary, 'cdk.out'), { managers, workers }, spot, groups);
-    const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), next, spot, groups));
+    const sized = { ...(managers !== undefined && { managers }), ...(workers !== undefined && { workers }) };
+    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }) }, groups);
+    const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), { ...next, ...(spot && { spot }) }, groups));
     return lacks.length === 0 ? this.form(stack, nextStack, temporary, groups) : this.formSimulated(stack, lacks);
   }
 
-  private async synthesise(assembly: string, { managers, workers }: Pick<StartOptions, 'managers' | 'workers'>, spot: true | undefined, groups: string[]): Promise<Stack> {
-    const context = { ...(managers === undefined ? {} : { managers }), ...(workers === undefined ? {} : { workers }), ...(spot && { spot }) };
+  private async synthesise(assembly: string, context: Pick<StartOptions, 'managers' | 'workers'>, groups: string[]): Promise<Stack> {
     await synthesise(this.environment.folder, assembly, context, groups, (app) => (this.child = app));
     this.child = undefined;
     if (this.over) throw new Interrupted();
     const stack = readStack(assembly);
-    checkSize(stack.template, { managers, workers });
+    checkSize(stack.template, context);
     return stack;
   }
 

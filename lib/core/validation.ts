@@ -28,6 +28,13 @@ export function seatsToBuild(count: number | undefined): number {
   return count !== undefined && ALLOWED_MANAGER_COUNTS.includes(count) ? count : 1;
 }
 
+export function checkVolumeGenerations(generations: Readonly<Record<string, number>>, seats: number): string[] {
+  return Object.entries(generations).flatMap(([seat, generation]) => {
+    if (!/^\d+$/.test(seat) || Number(seat) >= seats) return [`volumeGenerations names seat ${seat}, but the seats are 0 to ${seats - 1}.`];
+    return Number.isInteger(generation) && generation >= 1 ? [] : [`volumeGenerations has ${generation} for seat ${seat}. Give a whole number from 1 on, greater than it was before.`];
+  });
+}
+
 /** @param zones the distinct zones of the subnets */
 export function checkZones(managers: number, zones: string[] | undefined): string[] {
   const needed = Math.min(managers, MANAGER_ZONES);

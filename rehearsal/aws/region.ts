@@ -216,6 +216,11 @@ export class EmulatedRegion {
     await this.services.ec2.kill(instanceId);
   }
 
+  /** A fault: a volume that is attached to nobody is gone, with all that was on it. */
+  async loseVolume(volumeId: string): Promise<void> {
+    await this.services.ec2.deleteVolume(volumeId);
+  }
+
   hasSpotNotice(instanceId: string): boolean {
     return this.services.ec2.hasSpotNotice(instanceId);
   }

@@ -11,6 +11,8 @@ export interface Setup {
   workers: number;
   /** Each seat waits for the one before, and workers for the first, as a stack around the constructs may have it. @default false: as the template has it, all of them launch at once, and nothing but the functions keeps them apart */
   chained?: boolean;
+  /** See `ManagerProps`. */
+  volumeGenerations?: Record<string, number>;
   /** Workers are spot instances. @default false */
   spot?: boolean;
 }
@@ -45,7 +47,8 @@ export class Assemblies {
   ) {}
 
   of(setup: Setup): Promise<Assembly> {
-    const key = `${setup.managers}-${setup.workers}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
+    const generations = setup.volumeGenerations ? `-${JSON.stringify(setup.volumeGenerations).replace(/\W+/g, '-')}` : '';
+    const key = `${setup.managers}-${setup.workers}${generations}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
     if (!this.known.has(key)) {
       const assembly = setup.chained ? this.variant(key, { ...setup, chained: false }, chain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
       this.known.set(key, assembly);
@@ -60,10 +63,10 @@ export class Assemblies {
     return this.known.get(key)!;
   }
 
-  private async synthesised(key: string, { managers, workers }: Setup): Promise<Assembly> {
+  private async synthesised(key: string, { managers, workers, volumeGenerations }: Setup): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });
-    await synthesise(this.app, out, { managers, workers }, [], () => undefined);
+    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }) }, [], () => undefined);
     return { folder: out, stackName: readStack(out).name };
   }
 

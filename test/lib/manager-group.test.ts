@@ -221,3 +221,21 @@ test.each([
 test('user data that EC2 would refuse is refused', () => {
   expect(mistakes({ managers: { extraUserData: [`# ${'x'.repeat(16_000)}`] } })).toEqual([expect.stringMatching(/^\[Test\/Swarm\/Managers\] The user data has 1\d{4} bytes, but EC2 takes at most 16384\./)]);
 });
+
+test('a seat whose volume has a greater generation gets another volume, and all else stays', () => {
+  const resources = (volumeGenerations?: Record<string, number>) => synthesise({ managers: { volumeGenerations } }).template.toJSON().Resources as Record<string, Resource>;
+  const [before, after] = [resources(), resources({ 1: 2 })];
+  const ids = (all: Record<string, Resource>) => Object.keys(all).filter((id) => all[id]!.Type === 'AWS::EC2::Volume').sort();
+  expect(ids(after).filter((id) => !ids(before).includes(id))).toEqual([expect.stringContaining('Seat1Volume2')]);
+  expect(ids(before).filter((id) => !ids(after).includes(id))).toEqual([expect.stringContaining('Seat1Volume')]);
+  expect(Object.keys(after).length).toBe(Object.keys(before).length);
+});
+
+test.each([
+  [{ 3: 2 }, 'volumeGenerations names seat 3, but the seats are 0 to 2.'],
+  [{ one: 2 }, 'volumeGenerations names seat one, but the seats are 0 to 2.'],
+  [{ 1: 0 }, 'volumeGenerations has 0 for seat 1. Give a whole number from 1 on, greater than it was before.'],
+  [{ 1: 1.5 }, 'volumeGenerations has 1.5 for seat 1. Give a whole number from 1 on, greater than it was before.'],
+])('generations %j are refused', (volumeGenerations: Record<string, number>, sentence) => {
+  expect(mistakes({ managers: { volumeGenerations } })).toEqual([expect.stringContaining(sentence)]);
+});

@@ -134,14 +134,14 @@ export function startCommandIn(cwd: string, ...args: string[]): Command {
 
 const referenceApps = new Map<string, Promise<Stack>>();
 
-/** The reference app of this size, synthesised once for all tests of a file. */
-function referenceApp(managers: number, workers: number, spot: boolean): Promise<Stack> {
-  const size = `${managers}-${workers}${spot ? '-spot' : ''}`;
-  if (!referenceApps.has(size)) {
+/** The reference app with these context values, synthesised once for all tests of a file. */
+function referenceApp(context: Record<string, unknown>): Promise<Stack> {
+  const key = JSON.stringify(context);
+  if (!referenceApps.has(key)) {
     const out = join(temporaryFolder(), 'cdk.out');
-    referenceApps.set(size, synthesise(PROJECT, out, { managers, workers, ...(spot && { spot }) }, [], () => undefined).then(() => readStack(out)));
+    referenceApps.set(key, synthesise(PROJECT, out, context, [], () => undefined).then(() => readStack(out)));
   }
-  return referenceApps.get(size)!;
+  return referenceApps.get(key)!;
 }
 
 export interface Formation {
@@ -157,7 +157,7 @@ const FORMATION_MS = 150_000;
 
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
 export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<Formation> {
-  const stack = await referenceApp(managers, workers, spot);
+  const stack = await referenceApp({ managers, workers, ...(spot && { spot }) });
   const next = scenario === undefined ? undefined : SCENARIOS[scenario]!.next;
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
@@ -172,7 +172,7 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
     awsStandIn: join(PROJECT, 'dist/rehearsal/stand-ins/aws.js'),
     kills,
     scenario,
-    nextAssembly: next && (await referenceApp(next.managers, next.workers, spot)).assembly,
+    nextAssembly: next && (await referenceApp({ ...next, ...(spot && { spot }) })).assembly,
     deadlineMs,
   };
   const groups = makeRunGroups(run);

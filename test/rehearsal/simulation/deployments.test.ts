@@ -88,6 +88,43 @@ describe('seats', () => {
   });
 });
 
+describe('a volume that is lost', () => {
+  test.each(['a follower', 'the leader'])('of %s: somebody is told, and with another volume its seat joins as another member', async (who) => {
+    const scenario = await formed(3);
+    const lost = losses(scenario);
+    const were = identities(scenario);
+    const number = [0, 1, 2].find((seat) => (scenario.seat(seat)!.daemon.runner!.nodeId === swarm(scenario).leader) === (who === 'the leader'))!;
+    const victim = scenario.seat(number)!;
+    const [nodeId, volumeId] = [victim.daemon.runner!.nodeId!, victim.attachedVolume!];
+    scenario.cluster.loseInstance(victim.identity.instanceId);
+    await scenario.pass(1_000);
+    await scenario.cluster.region.loseVolume(volumeId);
+    await scenario.until(() => scenario.logs.some((line) => line.includes(`The volume of seat ${number}, ${volumeId}, is not there.`)));
+    scenario.deploy(await assemblies.of({ ...setup(3), volumeGenerations: { [number]: 2 } }));
+    await settled(scenario);
+    expect(scenario.stack).toBe('created');
+    const now = identities(scenario);
+    expect(now).toHaveLength(3);
+    expect(now).not.toContain(nodeId);
+    expect(were.filter((id) => now.includes(id))).toHaveLength(2);
+    expect(swarm(scenario).nodes).toHaveLength(5);
+    if (who !== 'the leader') expect(lost()).toBe(0);
+  });
+
+  test('of every manager, one after the other: the swarm is the same all the time', async () => {
+    const scenario = await formed(3);
+    const lost = losses(scenario);
+    const [{ swarmId }, were] = [swarm(scenario), identities(scenario)];
+    scenario.deploy(await assemblies.of({ ...setup(3), volumeGenerations: { 0: 2, 1: 2, 2: 2 } }));
+    await settled(scenario);
+    expect(scenario.stack).toBe('created');
+    expect(swarm(scenario).swarmId).toBe(swarmId);
+    expect(identities(scenario)).toHaveLength(3);
+    expect(identities(scenario).some((id) => were.includes(id))).toBe(false);
+    expect(lost()).toBe(0);
+  });
+});
+
 /** Every node on other instances. */
 function otherInstances(template: Template): Template {
   for (const { Type, Properties } of Object.values(template.Resources)) {
