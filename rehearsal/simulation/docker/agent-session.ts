@@ -15,6 +15,7 @@ export interface AgentHost {
   /** Whoever leads, if it can be reached from here now. */
   leadership(): Leadership | undefined;
   onSession(state: SwarmState): void;
+  onManagers(state: SwarmState): void;
   onRoleChanged(): void;
 }
 
@@ -60,6 +61,10 @@ export class Agent {
     const { session } = this;
     this.session = undefined;
     session?.dispatcher.lose(this);
+  }
+
+  managersChanged(state: SwarmState): void {
+    if (!this.ended) this.host.onManagers(state);
   }
 
   roleChanged(): void {

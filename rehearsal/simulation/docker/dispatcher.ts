@@ -58,6 +58,11 @@ export class Dispatcher {
     this.sessions.get(nodeId)?.roleChanged();
   }
 
+  /** Every node in session is told who the managers are now. */
+  tellManagers(): void {
+    for (const agent of this.sessions.values()) agent.managersChanged(this.leadership.state);
+  }
+
   /** The node has been removed: its session ends. */
   remove(nodeId: string): void {
     this.cancelDown.get(nodeId)?.();

@@ -80,11 +80,13 @@ export class Leadership {
   }
 
   commit(change: Change): SwarmState {
+    const { members } = this.peer.state;
     const state = change(this.peer.state);
     this.peer.log = undefined;
     if (state !== undefined) {
       this.peer.state = { ...state, term: this.peer.term };
       this.group.replicate(this.peer);
+      if (state.members !== members) this.dispatcher.tellManagers();
     }
     return this.peer.state;
   }

@@ -152,9 +152,13 @@ export class NodeRunner implements PeerHost, AgentHost {
     });
   }
 
+  onManagers(state: SwarmState): void {
+    this.guard(() => this.write({ ...this.disk, managers: [...state.members.values()].map(({ address }) => address) }));
+  }
+
   onSession(state: SwarmState): void {
+    this.onManagers(state);
     this.guard(() => {
-      this.write({ ...this.disk, managers: [...state.members.values()].map(({ address }) => address) });
       if (this.disk.certificate!.role !== state.nodes.get(this.nodeId!)?.role) this.onRoleChanged();
       if (this.status === 'active' || this.waitsForPeer()) return;
       this.becomeActive();

@@ -126,7 +126,7 @@ class Stage {
       await this.start(number);
       const { state, nodeId } = (await this.engine(number).info()).swarm;
       if (state === 'pending') return;
-      if (tries === 8) throw new Error(`Eight times it was killed too late, or too early: it is ${state}.`);
+      if (tries === 16) throw new Error(`Sixteen times it was killed too late, or too early: it is ${state}.`);
       if (state === 'inactive') continue;
       await this.until('it is reachable', async () => (await this.node(remote, nodeId!))?.manager?.reachability === 'reachable', 30_000);
       await this.engine(remote).updateNode(nodeId!, { role: 'worker' });
@@ -905,6 +905,24 @@ const deafSecond: Scene = (on) => [
   ],
 ];
 
+/** Managers join after a worker has. */
+const lateManagers: Scene = (on) => [
+  [
+    'a worker that joined through the only manager is ready again when that one is dead, and one of those that came later leads',
+    async () => {
+      await on.form(1, 1);
+      await on.prepare(3, 4);
+      for (const number of [3, 4]) await on.join(number, 1, on.tokens.manager);
+      await on.remember(1, 2, 3, 4);
+      await on.until('they are reachable', async () => (await on.engine(1).nodes()).filter(({ manager }) => manager?.reachability === 'reachable').length === 3);
+      await on.sleep(1_000);
+      await on.kill(1);
+      await on.until('another one leads', async () => (await on.leader(3, 3, 4)) !== undefined, 30_000);
+      await on.until('the worker has come to it', async () => (await on.node(3, on.ids.get(2)!))!.state === 'ready', 20_000);
+    },
+  ],
+];
+
 const SCENES: [name: string, engines: number, scene: Scene][] = [
   ['in a swarm', 4, sentences],
   ['joins that fail', 4, failedJoins],
@@ -915,6 +933,7 @@ const SCENES: [name: string, engines: number, scene: Scene][] = [
   ['forsaken', 3, forsaken],
   ['cut-off leader', 3, cutOff('leader')],
   ['cut-off follower', 3, cutOff('follower')],
+  ['late managers', 4, lateManagers],
   ['moved', 3, moved],
   ['a deaf third', 3, deafThird],
   ['a deaf second', 2, deafSecond],
