@@ -1,7 +1,7 @@
 /** A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do not work. */
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import type { Template } from '../../../rehearsal/synth';
-import { assemblies, MINUTE, Scenario } from './support';
+import { assemblies, MINUTE, otherInstances, Scenario } from './support';
 
 jest.setTimeout(120_000);
 
@@ -124,14 +124,6 @@ describe('a volume that is lost', () => {
     expect(lost()).toBe(0);
   });
 });
-
-/** Every node on other instances. */
-function otherInstances(template: Template): Template {
-  for (const { Type, Properties } of Object.values(template.Resources)) {
-    if (Type === 'AWS::EC2::LaunchTemplate') Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits: 'standard' } });
-  }
-  return template;
-}
 
 describe('a rolling update', () => {
   test('replaces every instance: seats one by one, as the same members, and workers drained, with no moment below the quorum', async () => {
