@@ -339,7 +339,7 @@ export class Agent {
   /** Whether there is still something to be done about other nodes. */
   private async carryOutOrders(): Promise<boolean> {
     const read = await this.parts.mailbox.readOrders();
-    if (read.ok) return this.orders.next(read.value.orders);
+    if (read.ok) return (await this.orders.rotate(read.value.rotation)) || this.orders.next(read.value.orders);
     if (read.refusal !== 'missing') this.parts.log('warn', 'Orders were ignored.', { refusal: read.refusal });
     return false;
   }

@@ -65,8 +65,16 @@ export class DockerSocket implements Engine {
   }
 
   async labelSwarm(version: number, labels: Record<string, string>): Promise<void> {
+    await this.updateSwarm(`version=${version}`, labels);
+  }
+
+  async rotateTokens(version: number, labels: Record<string, string>): Promise<void> {
+    await this.updateSwarm(`version=${version}&rotateWorkerToken=true&rotateManagerToken=true`, labels);
+  }
+
+  private async updateSwarm(query: string, labels: Record<string, string>): Promise<void> {
     const { Spec } = await this.json('GET', '/swarm');
-    await this.json('POST', `/swarm/update?version=${version}`, { ...Spec, Labels: { ...Spec.Labels, ...labels } });
+    await this.json('POST', `/swarm/update?${query}`, { ...Spec, Labels: { ...Spec.Labels, ...labels } });
   }
 
   async nodes(): Promise<SwarmNode[]> {

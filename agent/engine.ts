@@ -55,6 +55,8 @@ export interface Engine {
   swarm(): Promise<SwarmState>;
   /** Commits labels through raft. @throws EngineError "update out of sequence" when the version is not the present one */
   labelSwarm(version: number, labels: Record<string, string>): Promise<void>;
+  /** Makes other join tokens, and commits labels with them. @throws EngineError "update out of sequence" when the version is not the present one */
+  rotateTokens(version: number, labels: Record<string, string>): Promise<void>;
   nodes(): Promise<SwarmNode[]>;
   isLeader(nodeId: string): Promise<boolean>;
   /** A change of role is carried out later, and without a word when it cannot be: the node's membership in raft tells. */

@@ -3,7 +3,7 @@
  * behind the raft fence; whoever leads next goes on from there.
  */
 import type { Clock } from '../protocol/clock';
-import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../protocol/labels';
+import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL, ROTATION_LABEL } from '../protocol/labels';
 import type { Order } from '../protocol/orders';
 import type { SwarmNode } from '../protocol/swarm';
 import type { AgentLog } from './agent';
@@ -62,6 +62,16 @@ export class Orders {
     private readonly clock: Clock,
     private readonly log: AgentLog,
   ) {}
+
+  /** Once for each id: the swarm itself keeps it, with the tokens. False when it is done. */
+  async rotate(id: string | undefined): Promise<boolean> {
+    if (id === undefined) return false;
+    const { version, labels } = await this.engine.swarm();
+    if (labels[ROTATION_LABEL] === id) return false;
+    await this.engine.rotateTokens(version, { [ROTATION_LABEL]: id });
+    this.log('info', 'Rotated the join tokens.', { rotation: id });
+    return true;
+  }
 
   /** Takes one step for each order. False when all of them are done, as far as they can be. */
   async next(orders: readonly Order[]): Promise<boolean> {

@@ -2,6 +2,7 @@
  * The leader's view of the swarm, behind the raft fence: a report with the version index that the fence has made cannot come from a leader that was deposed.
  */
 import { isRecent, type Clock } from '../protocol/clock';
+import { ROTATION_LABEL } from '../protocol/labels';
 import { tokensDigest, type JoinTokens } from '../protocol/report';
 import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
 import { EngineError, type Engine } from './engine';
@@ -50,7 +51,7 @@ export class SwarmReporter {
   /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */
   private async fenced(): Promise<SwarmReport> {
     await commitFence(this.engine, this.clock, 'report');
-    const [{ swarmId, version: epoch }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
-    return { swarmId, epoch, nodes };
+    const [{ swarmId, version: epoch, labels }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
+    return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), nodes };
   }
 }

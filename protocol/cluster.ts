@@ -1,7 +1,7 @@
 /** The cluster's own records in the token table. Written and read by functions only. */
 import * as v from 'valibot';
 import { codec, instanceIdSchema, joinTokenSchema, swarmIdSchema, text, whole } from './body';
-import { MOST_ORDERS, orderSchema } from './orders';
+import { ordersSchema } from './orders';
 
 /**
  * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than it has (attribute `epoch`).
@@ -13,6 +13,8 @@ export const leaderSchema = v.object({
   /** The manager that led the swarm then. */
   instanceId: instanceIdSchema,
   tokens: v.object({ manager: joinTokenSchema, worker: joinTokenSchema }),
+  /** Under which id the join tokens were rotated last, by the swarm's own label. */
+  rotation: v.optional(text(64)),
   /** Milliseconds since 1970, by the function's clock. */
   updatedAt: whole,
 });
@@ -47,9 +49,14 @@ export const membershipSchema = v.object({
   /** Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
   departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
   /** What lies in the mailbox of the manager that is to carry it out. */
-  orders: v.optional(v.nullable(v.object({ instanceId: instanceIdSchema, orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)) })), null),
+  orders: v.optional(v.nullable(v.object({ instanceId: instanceIdSchema, ...ordersSchema.entries })), null),
+  /** When the join tokens were rotated last, since when they are to be rotated again, and how it was asked for: under which id, until when, and instead of which tokens (milliseconds since 1970, a digest). */
+  rotation: v.optional(
+    v.nullable(v.object({ at: whole, dueSince: v.optional(whole), asked: v.optional(v.object({ id: text(64), expiresAt: whole, instead: text(64) })) })),
+    null,
+  ),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null };

@@ -16,3 +16,5 @@ export const IDLE_FOR_LABEL = 'cdk-docker-swarm.idle-for';
 /** Swarm labels that make up the raft fence: a counter and the command that was carried out under it. */
 export const FENCE_COUNTER_LABEL = 'cdk-docker-swarm.fence';
 export const FENCE_COMMAND_LABEL = 'cdk-docker-swarm.command';
+/** And the id of the last rotation of the join tokens that the functions asked for. */
+export const ROTATION_LABEL = 'cdk-docker-swarm.rotation';

@@ -3,7 +3,7 @@
  * Each order may be carried out again, by another leader too.
  */
 import * as v from 'valibot';
-import { codec, instanceIdSchema, swarmIdSchema } from './body';
+import { codec, instanceIdSchema, swarmIdSchema, text } from './body';
 
 /** Orders that may be open at a time. Further nodes wait for their turn. */
 export const MOST_ORDERS = 200;
@@ -24,6 +24,10 @@ export const orderSchema = v.object({
 });
 export type Order = v.InferOutput<typeof orderSchema>;
 
-export const ordersSchema = v.object({ orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)) });
+export const ordersSchema = v.object({
+  orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)),
+  /** The join tokens are to be rotated, unless the swarm says that they were, under this id. */
+  rotation: v.optional(text(64)),
+});
 export type Orders = v.InferOutput<typeof ordersSchema>;
 export const ordersCodec = codec(ordersSchema, 32 * 1024);

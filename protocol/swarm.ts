@@ -37,6 +37,8 @@ export const swarmReportSchema = v.object({
   swarmId: swarmIdSchema,
   /** The raft fence: `Cluster.Version.Index` after the leader committed its label. Only ever grows. */
   epoch: whole,
+  /** Under which id the join tokens were rotated last. */
+  rotation: v.optional(text(64)),
   nodes: v.pipe(v.array(nodeSchema), v.maxLength(20_000)),
 });
 export type SwarmReport = v.InferOutput<typeof swarmReportSchema>;

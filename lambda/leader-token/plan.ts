@@ -36,7 +36,7 @@ export function plan({ now, instanceId, report, swarm, leader, membership }: Obs
   if (!tokens) return { kind: 'ignore', reason: 'It carries no join tokens, and none are published.' };
   return {
     kind: 'publish',
-    leader: { swarmId: swarm.swarmId, epoch: swarm.epoch, instanceId, tokens, updatedAt: now },
+    leader: { swarmId: swarm.swarmId, epoch: swarm.epoch, instanceId, tokens, ...(swarm.rotation !== undefined && { rotation: swarm.rotation }), updatedAt: now },
     publishedTokens: report.tokens && tokensDigest(report.tokens),
     reason: leader ? `Its epoch ${swarm.epoch} is above ${leader.epoch}.` : 'The first report of the swarm that this instance was told to make.',
   };

@@ -47,9 +47,9 @@ export async function write(by: Actor, lease: Lease, { membership, commands, ord
         TransactItems: [
           { ConditionCheck: { TableName: by.tokenTable, ...leaseCondition(lease) } },
           { Put: { TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: MEMBERSHIP_KEY, ...membershipCodec.encode(membership) }) } },
-          ...orders.map(({ instanceId, orders: list }) => {
+          ...orders.map(({ instanceId, ...list }) => {
             const key = { [PARTITION_KEY]: mailbox(by.roleIds.manager, instanceId), [SORT_KEY]: ORDERS_KEY };
-            return list.length > 0 ? { Put: { TableName: by.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode({ orders: list }) }) } } : { Delete: { TableName: by.tokenTable, Key: marshall(key) } };
+            return list.orders.length > 0 || list.rotation !== undefined ? { Put: { TableName: by.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode(list) }) } } : { Delete: { TableName: by.tokenTable, Key: marshall(key) } };
           }),
           ...commands.map(({ instanceId, role, command }) => {
             const { v, body } = commandsCodec.encode({ command });
@@ -69,12 +69,13 @@ export async function write(by: Actor, lease: Lease, { membership, commands, ord
         ],
       });
     await retryConflicts(by.clock, () => by.dynamodb.send(transaction()));
-    for (const { instanceId, orders: list } of orders) {
+    for (const { instanceId, orders: list, rotation } of orders) {
+      if (rotation !== undefined) by.log('info', 'Ordered to rotate the join tokens.', { instanceId, rotation });
       for (const kind of orderKinds) {
         const nodes = list.filter((order) => order.kind === kind).map(({ nodeId, instanceId: of }) => `${nodeId} (${of})`);
         if (nodes.length > 0) by.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
       }
-      if (list.length === 0) by.log('info', 'Its orders were erased.', { instanceId });
+      if (list.length === 0 && rotation === undefined) by.log('info', 'Its orders were erased.', { instanceId });
     }
     for (const { instanceId, command, reason } of commands) by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', { instanceId, commandId: command?.id, reason });
     return 'written';

@@ -204,8 +204,13 @@ class Admission {
     const first = candidates[0];
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
-    if (this.membership.managerChange || !this.facts.quorumVisible || this.managerGoes() || !this.managersSettled() || this.managerAddresses().length === 0) return;
+    if (this.membership.managerChange || this.rotates || !this.facts.quorumVisible || this.managerGoes() || !this.managersSettled() || this.managerAddresses().length === 0) return;
     this.draft.changeManagers(first.group.seat!, this.joinCommand(first, this.observed.leader.tokens.manager));
+  }
+
+  /** The tokens that are published may be no good any more. */
+  private get rotates(): boolean {
+    return this.membership.rotation?.asked !== undefined;
   }
 
   /** The list still shows it at work, and the quorum of one more manager would be counted with it. */
@@ -236,7 +241,7 @@ class Admission {
 
   private admitWorkers(): void {
     const { leader } = this.observed;
-    if (!leader || !this.facts.quorumVisible || this.managerAddresses().length === 0 || Object.keys(this.membership.admissions).length > OPEN_ADMISSIONS) return;
+    if (!leader || this.rotates || !this.facts.quorumVisible || this.managerAddresses().length === 0 || Object.keys(this.membership.admissions).length > OPEN_ADMISSIONS) return;
     // Whoever failed before is told again after those that were never told.
     const candidates = [...this.facts.waiting].sort((a, b) => Number(wasTold(a)) - Number(wasTold(b)));
     for (const instance of candidates) {

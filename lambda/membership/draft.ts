@@ -2,7 +2,7 @@
 import type { NodeRole } from '../../protocol/body';
 import type { Membership } from '../../protocol/cluster';
 import type { Command } from '../../protocol/commands';
-import { MOST_ORDERS, type Order } from '../../protocol/orders';
+import { MOST_ORDERS, type Order, type Orders } from '../../protocol/orders';
 import type { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import type { Observation } from './observation';
 
@@ -32,7 +32,7 @@ export interface Plan {
   /** What to write into mailboxes: a command, or null to erase one. */
   commands: { instanceId: string; role: NodeRole; command: Command | null; reason: string }[];
   /** Whose mailbox is to hold which orders, or none any more. */
-  orders: { instanceId: string; orders: Order[] }[];
+  orders: ({ instanceId: string } & Orders)[];
   effects: Effect[];
   /** Nothing to do about it here, but somebody should know. */
   alarms: { instanceId: string; reason: string }[];
@@ -96,7 +96,8 @@ export class Draft {
     const before = this.membership.orders;
     const leader = this.observed.leader?.instanceId;
     const orders = [...this.ordered].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-    this.membership.orders = leader !== undefined && orders.length > 0 ? { instanceId: leader, orders } : null;
+    const rotation = this.membership.rotation?.asked?.id;
+    this.membership.orders = leader !== undefined && (orders.length > 0 || rotation !== undefined) ? { instanceId: leader, orders, ...(rotation !== undefined && { rotation }) } : null;
     const after = this.membership.orders;
     if (JSON.stringify(before) === JSON.stringify(after)) return [];
     return [...(before && before.instanceId !== after?.instanceId ? [{ instanceId: before.instanceId, orders: [] }] : []), ...(after ? [after] : [])];

@@ -7,6 +7,7 @@ import { holdLaunch } from './hold-launch';
 import type { Observation } from './observation';
 import { reap } from './reap';
 import { release } from './release';
+import { rotateTokens } from './rotate-tokens';
 import { replaceHung } from './replace-hung';
 import { retireSeat } from './retire-seat';
 import { returnSeat } from './return-seat';
@@ -21,6 +22,7 @@ export function plan(observed: Observation, newId: () => string): Plan {
   handBack(draft);
   holdLaunch(draft);
   replaceHung(draft, facts);
+  rotateTokens(draft, facts);
   admit(draft, facts);
   return draft.plan();
 }

@@ -81,6 +81,7 @@ const LOGGED: [string, string][] = [
   ['function: let-go', '"Done: let-go.'],
   ['function: ordered to release', '"Ordered to release.'],
   ['function: ordered to reap', '"Ordered to reap.'],
+  ['function: ordered to rotate', '"Ordered to rotate the join tokens.'],
   ['function: ordered to drain', '"Ordered to drain.'],
   ['function: ordered to restore', '"Ordered to restore.'],
   ['function: replace', '"Done: replace.'],
@@ -133,7 +134,7 @@ class Simulation {
       onLost: (instanceId) => this.trace(`FAULT lost ${instanceId}`),
       onEffect: (node, effect, argument) => {
         // The others only look.
-        if (/^(configure|init|join|leave|start|mount|label|stop|kill|recover|update|remove)/.test(effect)) {
+        if (/^(configure|init|join|leave|start|mount|label|stop|kill|recover|update|remove|rotate)/.test(effect)) {
           this.count(`agent: ${effect}`);
           this.trace(`${node.identity.instanceId} ${effect} ${argument === undefined ? '' : JSON.stringify(argument)}`);
         }

@@ -81,6 +81,11 @@ class OneNodeEngine implements Engine {
   async swarm() {
     return { swarmId, version: this.version, labels: this.labels, tokens };
   }
+  rotations = 0;
+  async rotateTokens(version: number, labels: Record<string, string>) {
+    await this.labelSwarm(version, labels);
+    this.rotations++;
+  }
   async labelSwarm(version: number, labels: Record<string, string>) {
     if (this.stillborn) throw new EngineError(500, 'rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA corresponding to the current CA certificate');
     if (this.othersChange-- > 0) this.version++;

@@ -1,6 +1,6 @@
 import type { Engine, NodeChange } from '../../agent/engine';
 import { Orders, orderStep } from '../../agent/orders';
-import { FENCE_COMMAND_LABEL } from '../../protocol/labels';
+import { FENCE_COMMAND_LABEL, ROTATION_LABEL } from '../../protocol/labels';
 import type { Order } from '../../protocol/orders';
 import type { SwarmNode } from '../../protocol/swarm';
 import { VirtualClock } from '../../rehearsal/virtual-clock';
@@ -61,6 +61,24 @@ function leader(nodes: SwarmNode[], tasks: Map<string, number>, fails?: string) 
   } as unknown as Engine;
   return { engine, done, fences: () => fences };
 }
+
+describe('a rotation', () => {
+  it('is carried out once for each id, with the id in the same change', async () => {
+    const labels: Record<string, string> = {};
+    const rotated: number[] = [];
+    const engine = {
+      swarm: async () => ({ swarmId: 's', version: 7, labels, tokens: { manager: '', worker: '' } }),
+      rotateTokens: async (version: number, change: Record<string, string>) => {
+        rotated.push(version);
+        Object.assign(labels, change);
+      },
+    } as unknown as Engine;
+    const orders = new Orders(engine, new VirtualClock(), () => undefined);
+    expect([await orders.rotate(undefined), await orders.rotate('one'), await orders.rotate('one'), await orders.rotate('two')]).toEqual([false, true, false, true]);
+    expect(rotated).toEqual([7, 7]);
+    expect(labels[ROTATION_LABEL]).toBe('two');
+  });
+});
 
 describe('orders', () => {
   const release = (engine: Engine) => new Orders(engine, new VirtualClock(), () => undefined);

@@ -10,7 +10,7 @@ import type { Leadership } from './leadership';
 import { NodeRunner } from './node-runner';
 import * as sentences from './sentences';
 import type { SimulatedDocker } from './simulated-docker';
-import { changeCluster, changeNode, memberOf, removeNode, type SwarmState } from './swarm-state';
+import { changeCluster, changeNode, memberOf, removeNode, rotatedTokens, type SwarmState } from './swarm-state';
 
 const VERSION = '20.10.24+dfsg1';
 /** Without a part in a swarm the engine is there this soon. Measured: 0.6 s with containerd. */
@@ -169,6 +169,16 @@ export class SimulatedDaemon implements Engine {
       await leadership.propose((state) => {
         if (state.version !== version) throw sentences.outOfSequence();
         return changeCluster(state, { labels: { ...state.labels, ...labels } });
+      });
+      this.docker.step(leadership.peer, 'cluster updated');
+    });
+  }
+
+  rotateTokens(version: number, labels: Record<string, string>): Promise<void> {
+    return this.managerCall(async (leadership) => {
+      await leadership.propose((state) => {
+        if (state.version !== version) throw sentences.outOfSequence();
+        return changeCluster(state, { labels: { ...state.labels, ...labels }, tokens: rotatedTokens(this.docker.clock, state.tokens) });
       });
       this.docker.step(leadership.peer, 'cluster updated');
     });

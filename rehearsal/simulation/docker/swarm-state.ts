@@ -67,7 +67,7 @@ export function newSwarm(clock: Clock, first: { swarmId: string; nodeId: string;
     index: FIRST_INDEX,
     version: FIRST_INDEX,
     labels: {},
-    tokens: { manager: `SWMTKN-1-${digest}-${base36(clock, 25)}`, worker: `SWMTKN-1-${digest}-${base36(clock, 25)}` },
+    tokens: newTokens(clock, digest),
     members: new Map([[first.raftId, { raftId: first.raftId, nodeId: first.nodeId, address: first.address }]]),
     nodes: new Map([[node.id, node]]),
     removed: new Set(),
@@ -83,8 +83,15 @@ const next = (state: SwarmState, what: Partial<SwarmState>): SwarmState => ({ ..
 export const nothing: Change = (state) => next(state, {});
 
 /** Any write of the cluster object moves its version. */
-export function changeCluster(state: SwarmState, what: { labels?: Record<string, string>; removed?: ReadonlySet<string> }): SwarmState {
+export function changeCluster(state: SwarmState, what: { labels?: Record<string, string>; removed?: ReadonlySet<string>; tokens?: SwarmState['tokens'] }): SwarmState {
   return next(state, { ...what, version: state.index + 1 });
+}
+
+/** Other secrets, of the same certificate authority. */
+export const rotatedTokens = (clock: Clock, { manager }: SwarmState['tokens']) => newTokens(clock, manager.split('-')[2]!);
+
+function newTokens(clock: Clock, digest: string): SwarmState['tokens'] {
+  return { manager: `SWMTKN-1-${digest}-${base36(clock, 25)}`, worker: `SWMTKN-1-${digest}-${base36(clock, 25)}` };
 }
 
 /** Writes a node object; undefined when it says so already, or is gone. */

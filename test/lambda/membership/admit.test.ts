@@ -55,7 +55,7 @@ function observed(change: Partial<Observation>): Observation {
     settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
     stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
     nodes: [],
-    membership: emptyMembership,
+    membership: { ...emptyMembership, rotation: { at: NOW } },
     instances: [],
     volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
     ...change,
@@ -224,7 +224,7 @@ describe('workers', () => {
 
 describe('admission', () => {
   const instances = [waiting(10, workers, joined(10, 'worker'))];
-  const flight = { ...emptyMembership, workerJoins: { [idOf(10)]: { commandId: 'c', expiresAt: NOW + 1_000 } } };
+  const flight = { ...emptyMembership, rotation: { at: NOW }, workerJoins: { [idOf(10)]: { commandId: 'c', expiresAt: NOW + 1_000 } } };
 
   it('erases the command, records what is still to be done, then continues the hook and signals', () => {
     const { commands, membership, effects } = plan({ leader, nodes: [node(0, 'manager'), node(10, 'worker')], instances, membership: flight });

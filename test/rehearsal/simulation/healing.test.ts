@@ -154,3 +154,16 @@ test('an operator removes a node whose engine is down: its instance is replaced,
   await scenario.whole();
   expect(worker!.on).toBe(false);
 });
+
+test('a manager that was terminated knew the join tokens: others take their place, and who comes later joins with these', async () => {
+  const scenario = await formed();
+  const { managerToken } = swarm(scenario);
+  scenario.terminate(managers(scenario)[1]!);
+  await scenario.until(() => swarm(scenario).managerToken !== managerToken);
+  await scenario.whole();
+  const [worker] = scenario.workers();
+  scenario.terminate(worker!);
+  await scenario.until(() => !scenario.workers().includes(worker!));
+  await scenario.whole();
+  expect(scenario.logs.filter((line) => line.includes('Rotated the join tokens.'))).toHaveLength(1);
+});

@@ -355,6 +355,23 @@ const sentences: Scene = (on) => [
     },
   ],
   [
+    'rotated join tokens take the place of those that there were, which are good for nothing any more, and labels are committed with them',
+    async () => {
+      const before = await on.engine(2).swarm();
+      expect(await on.refusal(on.engine(2).rotateTokens(before.version - 1, { turn: '1' }))).toEqual([500, 'rpc error: code = Unknown desc = update out of sequence']);
+      expect(await on.engine(1).swarm()).toEqual(before);
+      await on.engine(2).rotateTokens(before.version, { turn: '1' });
+      const { tokens, labels, version } = await on.engine(1).swarm();
+      expect(labels).toEqual({ ...before.labels, turn: '1' });
+      expect(version).toBeGreaterThan(before.version);
+      for (const role of ['manager', 'worker'] as const) {
+        expect(v.is(joinTokenSchema, tokens[role])).toBe(true);
+        expect(tokens[role]).not.toBe(before.tokens[role]);
+      }
+      on.tokens = tokens;
+    },
+  ],
+  [
     'a stale version is refused and changes nothing',
     async () => {
       const { version, labels } = await on.engine(1).swarm();
