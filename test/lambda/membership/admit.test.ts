@@ -385,7 +385,7 @@ describe('an instance past its deadline', () => {
 
 describe('a join in flight', () => {
   const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW + 1_000 };
-  const membership = { ...emptyMembership, managerChange };
+  const membership = { ...emptyMembership, rotation: { at: NOW }, managerChange };
 
   const over = (n: number, lastCommand: Report['lastCommand'], state: 'inactive' | 'pending' = 'inactive') => waiting(n, seatGroup(n), { lastCommand, swarm: { state, controlAvailable: false } });
 
