@@ -138,5 +138,15 @@ export function lostWorkers(nodes: SwarmNode[], instances: Instance[]): { nodeId
   return nodes.flatMap((node) => (isWorkerOnly(node) && node.state === 'down' && node.instanceId !== undefined && !members.has(node.instanceId) ? [{ nodeId: node.id, instanceId: node.instanceId }] : []));
 }
 
+/** Members of raft at an address that no seat has, whose instance is in none of the cluster's groups any more: nobody comes back as these. */
+export function formerManagers(nodes: SwarmNode[], instances: Instance[], seats: Observation['seats']): { node: SwarmNode; instanceId: string }[] {
+  const members = new Set(instances.map(({ instanceId }) => instanceId));
+  return nodes.flatMap((node) => {
+    const { instanceId, manager } = node;
+    const former = manager && instanceId !== undefined && !members.has(instanceId) && !seats.some(({ address }) => address === memberAddress(manager));
+    return former ? [{ node, instanceId }] : [];
+  });
+}
+
 /** Neither a manager nor on the way to be one, nor one that is to leave raft still. */
 const isWorkerOnly = ({ role, manager }: SwarmNode) => role === 'worker' && !manager;

@@ -18,7 +18,7 @@ import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../proto
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
 import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
-import { isLeaving, lostWorkers } from './facts';
+import { formerManagers, isLeaving, lostWorkers } from './facts';
 import type { Group, Instance, Observation, Volume } from './observation';
 
 /** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
@@ -57,7 +57,7 @@ export async function observe(by: Observer): Promise<Observation> {
     readReports(by, heard),
     managersLookedAt ? describeVolumes(by) : [],
     leavingStacks(by, leaving),
-    goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances)].map(({ instanceId }) => instanceId)),
+    goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
     instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
     groups.some(({ seat, launchSuspended }) => seat !== undefined && launchSuspended) || instances.some(({ group, lifecycleState }) => group.seat !== undefined && lifecycleState.startsWith('Terminating')) ? describeInterfaces(by) : [],
   ]);

@@ -3,13 +3,13 @@
  *
  * - While it works, the leader takes it out of raft (`retire`), one at a time; then it is a worker that leaves, and rule `release` drains and removes it.
  * - Where the others would be no quorum, it is kept until they are.
- * - One that is gone is a dead member with nobody behind it: it is removed (`remove`) as soon as neither Auto Scaling nor the leader knows of anybody there.
+ * - One that is gone, by EC2's own word, is a dead member with nobody behind it: rule `return-seat` has it removed.
  *
  * Pure: reads what was observed, adds to the plan what to write.
  */
 import { quorumOf, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { memberAddress, type Facts } from './facts';
+import type { Facts } from './facts';
 import type { Instance } from './observation';
 
 export function retireSeat(draft: Draft, facts: Facts): void {
@@ -41,10 +41,4 @@ function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, gro
 /** The manager, or the member of raft that is to be none, that this instance is. */
 export function managerOf({ instanceId }: Pick<Instance, 'instanceId'>, nodes: readonly SwarmNode[]): SwarmNode | undefined {
   return nodes.find((node) => node.instanceId === instanceId && (node.role === 'manager' || node.manager));
-}
-
-/** A member at an address that no seat has, and of an instance that is in no group: nobody comes back as this one. */
-export function formerMember({ observed }: Draft, facts: Facts): SwarmNode | undefined {
-  const known = new Set(observed.instances.map(({ instanceId }) => instanceId));
-  return facts.members.find(({ instanceId, manager }) => instanceId !== undefined && !known.has(instanceId) && !observed.seats.some(({ address }) => address === memberAddress(manager!)));
 }

@@ -13,9 +13,8 @@
 import type { Membership } from '../../protocol/cluster';
 import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { LEADER_STALE_MS, memberAddress, neverSeen, seesLeader, type Facts } from './facts';
+import { formerManagers, LEADER_STALE_MS, memberAddress, neverSeen, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
-import { formerMember } from './retire-seat';
 
 /** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
 export const SUSPECT_MS = 150_000;
@@ -81,9 +80,10 @@ class ReturnOfSeat {
   private lookForLost(): void {
     if (!this.facts.quorumVisible) return;
     const deaf = this.lookForDeaf();
-    const former = formerMember(this.draft, this.facts);
+    const { nodes, instances, seats, gone } = this.draft.observed;
+    const former = formerManagers(nodes, instances, seats).find(({ node, instanceId }) => isLost(node) && gone.has(instanceId))?.node;
     if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but its node is down, and it sees no leader, though its engine runs and has its volume.');
-    else if (former && isLost(former)) this.remove(this.formerSeat, former.id, 'No seat has its address, and no group its instance.');
+    else if (former) this.remove(this.formerSeat, former.id, 'No seat has its address, and its instance is gone.');
     else this.removeNobody();
   }
 

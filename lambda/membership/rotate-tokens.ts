@@ -21,7 +21,7 @@ export function rotateTokens(draft: Draft, facts: Facts): void {
   if (!leader) return;
   const rotation = (membership.rotation ??= { at: now });
   const { asked } = rotation;
-  if (asked && leader.rotation === asked.id && tokensDigest(leader.tokens) !== asked.instead) membership.rotation = { at: now };
+  if (asked && leader.rotation === asked.id && tokensDigest(leader.tokens) !== asked.instead) membership.rotation = { at: asked.expiresAt - COMMAND_MS };
   else if (asked && now >= asked.expiresAt) delete rotation.asked;
   if (asked) return;
   const letGo = Math.max(...Object.values(membership.departures).map(({ letGoAt = 0 }) => letGoAt));

@@ -85,8 +85,11 @@ describe('a seat that is configured no more', () => {
 
   test('whose instance is gone is a dead member, and is removed; not while its group still has it', () => {
     const nodes = [...five.slice(0, 4), down(4)];
-    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), down(4)] }).told).toEqual([`${idOf(0)} remove ${nodeIdOf(4)}`]);
-    expect(planned({ instances: [...instances.slice(0, 3), seat(3), seat(4, 'Terminating:Proceed')], nodes }).told).toEqual([]);
-    expect(planned({ instances: [...instances.slice(0, 3), seat(3)], nodes: five }).told).toEqual([]);
+    const gone = new Set([idOf(4)]);
+    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), down(4)], gone }).told).toEqual([`${idOf(0)} remove ${nodeIdOf(4)}`]);
+    // A list of groups that lacks one says nothing, nor does the swarm alone.
+    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), down(4)] }).told).toEqual([]);
+    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), member(4)], gone }).told).toEqual([]);
+    expect(planned({ instances: [...instances.slice(0, 3), seat(3), seat(4, 'Terminating:Proceed')], nodes, gone }).told).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ function planned(membership: Partial<Membership>, over: Partial<Observation> = {
 }
 
 const old = { rotation: { at: NOW - ROTATION_MS } };
-const asked = { id: 'id', expiresAt: NOW + COMMAND_MS, instead: tokensDigest(leader.tokens) };
+const asked = { id: 'id', expiresAt: NOW + COMMAND_MS - 5_000, instead: tokensDigest(leader.tokens) };
 const pending = { rotation: { at: NOW - ROTATION_MS, dueSince: NOW - 1, asked }, orders: { instanceId: idOf(0), orders: [], rotation: 'id' } };
 
 describe('the join tokens', () => {
@@ -41,7 +41,7 @@ describe('the join tokens', () => {
 
   test('are rotated by the leader when they are a month old', () => {
     expect(planned({ rotation: { at: NOW - ROTATION_MS + 1 } }).orders).toEqual([]);
-    expect(planned(old)).toEqual({ orders: [{ instanceId: idOf(0), orders: [], rotation: 'id' }], rotation: { ...old.rotation, dueSince: NOW, asked }, joins: 0 });
+    expect(planned(old)).toEqual({ orders: [{ instanceId: idOf(0), orders: [], rotation: 'id' }], rotation: { ...old.rotation, dueSince: NOW, asked: { ...asked, expiresAt: NOW + COMMAND_MS } }, joins: 0 });
   });
 
   test('are rotated when a manager was let go since', () => {
@@ -69,7 +69,7 @@ describe('the join tokens', () => {
     // The record says that it was done, and still has the tokens of before.
     expect(planned(pending, { instances, leader: { ...leader, rotation: 'id' } }).joins).toBe(0);
     const done = { ...leader, rotation: 'id', tokens: tokensOf('b') };
-    expect(planned(pending, { instances, leader: done })).toEqual({ orders: [{ instanceId: idOf(0), orders: [] }], rotation: { at: NOW }, joins: 1 });
+    expect(planned(pending, { instances, leader: done })).toEqual({ orders: [{ instanceId: idOf(0), orders: [] }], rotation: { at: asked.expiresAt - COMMAND_MS }, joins: 1 });
   });
 
   test('an order that nobody carried out is taken back, and given again', () => {
