@@ -2,7 +2,7 @@
  * Instances as real nodes: namespaces with a root of their own (the machine's, overlaid), in which the template's own user data runs. Must run inside a region (namespaces.ts), as root.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Clock } from '../../protocol/clock';
@@ -206,7 +206,7 @@ export class RealMachines implements Machines {
     // An instance that has just died has no root any more: what was kept before stays.
     if (!existsSync(folder)) return;
     const files = readdirSync(folder).filter((name) => name.endsWith('.log'));
-    this.lastLogs.set(spec.instanceId, Object.fromEntries(files.map((name) => [name, readFileSync(join(folder, name), 'utf8').slice(-KEPT_LOG)])));
+    this.lastLogs.set(spec.instanceId, Object.fromEntries(files.map((name) => [name, readEnd(join(folder, name), KEPT_LOG)])));
   }
 
   /** Asks the instance's Docker engine, on its own socket: `GET /nodes`, ... */
@@ -301,4 +301,16 @@ function lineReader(child: ChildProcess): { next(): Promise<string | undefined> 
     for (const resolve of waiting.splice(0)) resolve(undefined);
   });
   return { next: () => new Promise((resolve) => (lines.length > 0 || ended ? resolve(lines.shift()) : waiting.push(resolve))) };
+}
+
+/** The last bytes of a file, which may be larger than any text that a program can hold. */
+function readEnd(file: string, bytes: number): string {
+  const opened = openSync(file, 'r');
+  try {
+    const { size } = fstatSync(opened);
+    const end = Buffer.alloc(Math.min(size, bytes));
+    return end.toString('utf8', 0, readSync(opened, end, 0, end.length, size - end.length));
+  } finally {
+    closeSync(opened);
+  }
 }
