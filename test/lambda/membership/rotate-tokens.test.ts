@@ -50,7 +50,8 @@ describe('the join tokens', () => {
     expect(planned({ rotation: { at: NOW - 5_000 }, departures: departures(NOW - 6_000) }).orders).toEqual([]);
   });
 
-  test('are not rotated while a manager is taken in or out, or no quorum reports', () => {
+  test('are not rotated while a manager is taken in or out, no quorum reports, or the whole stack goes', () => {
+    expect(planned(old, { stacksLeaving: new Set(['stack']) }).orders).toEqual([]);
     const managerChange = { kind: 'join' as const, seat: 0, instanceId: idOf(9), commandId: 'c', expiresAt: NOW + COMMAND_MS };
     expect(planned({ ...old, managerChange }).orders).toEqual([]);
     expect(planned(old, { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }).orders).toEqual([]);
