@@ -138,8 +138,12 @@ supervise() {
     main=$!
     echo $main > "$state/main"
     [ "\${value[Type]}" = notify ] || : > "$state/ready"
-    # -f: with job control a process that is stopped would count as one that has ended.
-    wait -f $main; code=$?
+    # With job control a process that is stopped counts as one that has ended. (\`wait -f\` knows better, but never returns, and complains without end, where the process has ended before it: bash 5.2.)
+    while :; do
+      wait $main; code=$?
+      alive "$state/main" || break
+      pause
+    done
     [ -e "$state/stopping" ] && exit
     alive "$state/listener" && kill "$(< "$state/listener")"
     [ -e "$state/ready" ] || : > "$state/failed"

@@ -52,17 +52,20 @@ const nodeCases: Case[] = [
   formation(1, engine('seat 0', engineSteps[3]!), engine('worker 1', engineStepsOfWorker[1]!)),
 ];
 
-/** `UpdateItem` is how node-join takes its lease; its first transaction tells seat 0 to make the swarm; the first of leader-token publishes it. */
+/**
+ * node-join or node-leave, whichever does it: both look when a group is made, and both do what there is to do. `UpdateItem` is how they take their lease; the first transaction tells seat 0 to make the swarm; the first of leader-token publishes
+ * it.
+ */
 const functionCases: Case[] = (
   [
-    ['NodeJoin', 'after', 'UpdateItem'],
-    ['NodeJoin', 'before', 'AttachVolume'],
-    ['NodeJoin', 'after', 'AttachVolume'],
-    ['NodeJoin', 'before', 'TransactWriteItems'],
-    ['NodeJoin', 'after', 'TransactWriteItems'],
-    ['NodeJoin', 'before', 'CompleteLifecycleAction'],
-    ['NodeJoin', 'after', 'CompleteLifecycleAction'],
-    ['NodeJoin', 'after', 'SignalResource'],
+    ['LifecycleNode', 'after', 'UpdateItem'],
+    ['LifecycleNode', 'before', 'AttachVolume'],
+    ['LifecycleNode', 'after', 'AttachVolume'],
+    ['LifecycleNode', 'before', 'TransactWriteItems'],
+    ['LifecycleNode', 'after', 'TransactWriteItems'],
+    ['LifecycleNode', 'before', 'CompleteLifecycleAction'],
+    ['LifecycleNode', 'after', 'CompleteLifecycleAction'],
+    ['LifecycleNode', 'after', 'SignalResource'],
     ['LeaderToken', 'before', 'TransactWriteItems'],
     ['LeaderToken', 'after', 'TransactWriteItems'],
     ['LeaderToken', 'after', 'SendMessage'],
