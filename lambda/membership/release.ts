@@ -44,7 +44,7 @@ class Release {
     const inTurn = [...leaving].sort((a, b) => this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
     for (const instance of inTurn) {
       const reason = this.whyToLetGo(instance);
-      if (reason && !this.isToBeDrained(instance)) this.letGo(instance, reason);
+      if (reason && !this.drain(instance)) this.letGo(instance, reason);
       else this.keep(instance);
     }
     this.restore();
@@ -59,9 +59,10 @@ class Release {
   }
 
   /**
-   * A manager with tasks that may end elsewhere, one at a time: it is let go when they have ended. Not one that nobody can drain, or that does not work; nor past its deadline.
+   * A manager with tasks that may end elsewhere, one at a time. Not one that nobody can drain, or that does not work; nor past its deadline.
+   * @returns whether it is waited for
    */
-  private isToBeDrained({ instanceId, group }: Instance): boolean {
+  private drain({ instanceId, group }: Instance): boolean {
     if (group.role !== 'manager' || !this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || (group.stack && this.draft.observed.stacksLeaving.has(group.stack.stackId))) return false;
     const node = this.draft.observed.nodes.find((one) => one.instanceId === instanceId && isWorkingManager(one));
     if (!node || node.idleFor === instanceId || this.departures[instanceId]?.letGoAt !== undefined) return false;
