@@ -2,12 +2,15 @@
  * The program on every node: looks at the volume, the engine and its mailbox, takes the next step, and reports what changed. Everything is decided from what
  * is there (`plan.ts`), so it may be killed at any line and started again.
  */
-import { isRecent, type Clock } from '../protocol/clock';
+import { isoTime, isRecent, type Clock } from '../protocol/clock';
 import type { Command, CommandOf } from '../protocol/commands';
+import { CERTIFICATE_METRIC } from '../protocol/census';
 import type { AgentConfig } from '../protocol/environment';
-import { tokensDigest, type Report } from '../protocol/report';
+import { tokensDigest, type Notice, type Report } from '../protocol/report';
+import { isOverdue } from './certificate';
 import { daemonConfig } from './daemon-config';
 import type { Engine, EngineInfo } from './engine';
+import type { Health, Illness } from './health';
 import type { Host } from './host';
 import type { Identity, Metadata } from './identity';
 import type { Inbox, Mailbox } from './mailbox';
@@ -42,8 +45,10 @@ const WORKER_HEARTBEAT_MS = 60_000;
  * changes nothing wakes nobody: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
  */
 const MANAGER_REPORT_MS = 300_000;
-/** How often a spot instance looks whether it is taken back: as often as AWS recommends. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
+/** How often a node looks whether its instance is about to end: as often as AWS recommends. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
 const NOTICE_MS = 5_000;
+/** How often a node looks whether its certificate was renewed. */
+const CERTIFICATE_MS = 3_600_000;
 /** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
 const UNASKED_MS = 5_000;
 /** How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still starting is waited for by systemd, however long it takes. */
@@ -63,6 +68,7 @@ export interface AgentParts {
   host: Host;
   metadata: Metadata;
   mailbox: Mailbox;
+  health: Pick<Health, 'see'>;
 }
 
 export class Agent {
@@ -84,8 +90,9 @@ export class Agent {
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
-  private spotNotice = false;
+  private notice: Notice | undefined;
   private noticeSoughtAt = Number.NEGATIVE_INFINITY;
+  private certificateSeenAt = Number.NEGATIVE_INFINITY;
   private watching = false;
   private settled = false;
   /** What the last look saw, and since when it has been so. */
@@ -127,6 +134,8 @@ export class Agent {
     // A request that ends while the engine is being asked has changed what it said.
     const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
+    this.parts.health.see(this.illness(info));
+    await this.watchCertificate();
     const certified = info !== undefined && saysNothingOfItself(info.swarm) && (await this.parts.host.isCertified());
     const now = this.parts.clock.now();
     const { instanceId } = this.parts.identity;
@@ -185,15 +194,32 @@ export class Agent {
   }
 
   private async seekNotice(): Promise<void> {
-    const { identity, metadata, clock, log } = this.parts;
+    const { metadata, clock, log } = this.parts;
     const now = clock.now();
-    if (identity.lifecycle !== 'spot' || this.spotNotice || isRecent(this.noticeSoughtAt, now, NOTICE_MS)) return;
+    // A spot instance that is taken back is terminated by its group soon after; nothing comes after that.
+    if (this.notice === 'termination' || isRecent(this.noticeSoughtAt, now, NOTICE_MS)) return;
     this.noticeSoughtAt = now;
-    this.spotNotice = await metadata.hasSpotNotice().catch((error: unknown) => {
-      log('warn', 'The instance metadata service does not say whether this instance is taken back.', { error: sentence(error) });
-      return false;
+    const before = this.notice;
+    this.notice = await metadata.notice().catch((error: unknown) => {
+      log('warn', 'The instance metadata service does not say whether this instance is to end.', { error: sentence(error) });
+      return before;
     });
-    if (this.spotNotice) log('info', 'EC2 takes this spot instance back.');
+    if (this.notice !== before) log('info', 'This instance is to end.', { notice: this.notice });
+  }
+
+  private illness(info: EngineInfo | undefined): Illness {
+    if (this.inbox.leaving || this.notice === 'termination') return 'This instance leaves the cluster.';
+    if (this.notice) return 'EC2 takes this instance back.';
+    return info?.swarm.state === 'active' ? undefined : 'The Docker engine is no active node of a swarm.';
+  }
+
+  private async watchCertificate(): Promise<void> {
+    const { host, clock, log } = this.parts;
+    const now = clock.now();
+    if (isRecent(this.certificateSeenAt, now, CERTIFICATE_MS)) return;
+    this.certificateSeenAt = now;
+    const validity = await host.certificateValidity();
+    if (validity && isOverdue(validity, now)) log('error', 'Docker should have renewed the certificate of this node long ago. When it has run out, the node is down for good.', { metric: CERTIFICATE_METRIC, until: isoTime(validity.until) });
   }
 
   /** True when the step changed something, so that another look is due at once. */
@@ -374,7 +400,7 @@ export class Agent {
       address: identity.address,
       ...(volume && { volume: { id: volume.id, state: volume.mounted ? 'mounted' : 'waiting' } }),
       ...(info && { engine: { version: info.version }, swarm: info.swarm }),
-      ...(this.spotNotice && { spotNotice: true as const }),
+      ...(this.notice && { notice: this.notice }),
       ...(this.lastCommand && { lastCommand: this.lastCommand }),
       ...(tokens && { tokens }),
     };

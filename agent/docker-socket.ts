@@ -22,6 +22,13 @@ export class DockerSocket implements Engine {
 
   constructor(private readonly socketPath = '/var/run/docker.sock') {}
 
+  /** @throws Error when no engine answers in time */
+  async ping(timeoutMs: number): Promise<void> {
+    const answer = await this.send('GET', '/_ping', undefined, undefined, timeoutMs);
+    const text = await readAll(answer);
+    if (answer.statusCode !== 200) throw new EngineError(answer.statusCode ?? 0, text);
+  }
+
   async info(): Promise<EngineInfo> {
     const info = await this.json('GET', '/info');
     const swarm = info.Swarm ?? {};

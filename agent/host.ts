@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { access, mkdir, open, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { validityOf, type Validity } from './certificate';
 
 const run = promisify(execFile);
 
@@ -36,6 +37,8 @@ export interface Host {
   begin(name: string): Promise<boolean>;
   /** Whether the engine has the certificate of a node of a swarm. */
   isCertified(): Promise<boolean>;
+  /** Of that certificate; undefined without one. */
+  certificateValidity(): Promise<Validity | undefined>;
 }
 
 export const linuxHost: Host = {
@@ -102,6 +105,11 @@ export const linuxHost: Host = {
       () => true,
       () => false,
     );
+  },
+
+  async certificateValidity() {
+    const pem = await readFile(NODE_CERTIFICATE, 'utf8').catch(() => undefined);
+    return pem === undefined ? undefined : validityOf(pem);
   },
 };
 

@@ -1,5 +1,6 @@
 /** Who this node is, and what is to become of it, from the instance metadata service (IMDSv2). https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html */
 import { MetadataService } from '@aws-sdk/ec2-metadata-service';
+import type { Notice } from '../protocol/report';
 
 export interface Identity {
   instanceId: string;
@@ -30,25 +31,30 @@ const METADATA_TIMEOUT_MS = 2_000;
 
 /** What the instance learns of its own end. */
 export interface Metadata {
-  /** Whether EC2 is about to take this spot instance back. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
-  hasSpotNotice(): Promise<boolean>;
+  /** Undefined while nobody is about to end it. */
+  notice(): Promise<Notice | undefined>;
 }
 
 /** @param options of the client; by default it asks the service of this instance */
 export function instanceMetadata(options?: { endpoint: string }): Metadata {
   // While it waits, nothing else is looked at.
   const metadata = new MetadataService({ httpOptions: { timeout: METADATA_TIMEOUT_MS }, ...options });
+  /** Undefined where there is no such path. */
+  const read = async (path: string, token: string): Promise<string | undefined> => {
+    try {
+      return await metadata.request(`latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });
+    } catch (error) {
+      if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return undefined;
+      throw error;
+    }
+  };
   return {
-    async hasSpotNotice() {
+    async notice() {
       const token = await metadata.fetchMetadataToken();
-      try {
-        await metadata.request('latest/meta-data/spot/instance-action', { headers: { 'x-aws-ec2-metadata-token': token } });
-        return true;
-      } catch (error) {
-        // Without a notice there is no such path.
-        if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return false;
-        throw error;
-      }
+      // https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
+      if ((await read('autoscaling/target-lifecycle-state', token)) === 'Terminated') return 'termination';
+      // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+      return (await read('spot/instance-action', token)) === undefined ? undefined : 'interruption';
     },
   };
 }

@@ -5,10 +5,11 @@ import { fromInstanceMetadata } from '@smithy/credential-provider-imds';
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { isoTime, systemClock as clock } from '../protocol/clock';
-import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, AWS_ATTEMPTS, BOOT_LOG_PATH } from '../protocol/environment';
+import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, AWS_ATTEMPTS, BOOT_LOG_PATH, HEALTH_PORT } from '../protocol/environment';
 import { mailbox } from '../protocol/keys';
 import { Agent, type AgentLog } from './agent';
 import { DockerSocket } from './docker-socket';
+import { Health } from './health';
 import { linuxHost } from './host';
 import { instanceMetadata, readIdentity } from './identity';
 import { shipLogs } from './log-shipper';
@@ -24,12 +25,17 @@ async function main(): Promise<void> {
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
 
   const client = { region: config.region, maxAttempts: AWS_ATTEMPTS, credentials: fromInstanceMetadata({ maxRetries: 5 }) };
+  const engine = new DockerSocket();
+  const health = new Health((timeoutMs) => engine.ping(timeoutMs), clock);
+  // Another program may have the port: load balancers take this node for ill then, and everything else works.
+  health.listen(HEALTH_PORT).on('error', (error) => log('error', 'Nobody can ask this node for its health.', { port: HEALTH_PORT, error: error.message }));
   const agent = new Agent({
     config,
     identity,
     clock,
     log,
-    engine: new DockerSocket(),
+    engine,
+    health,
     host: linuxHost,
     metadata: instanceMetadata(),
     mailbox: new Mailbox(new DynamoDBClient(client), config, mailbox(config.roleId, identity.instanceId)),

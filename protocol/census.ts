@@ -4,6 +4,8 @@
 export const CENSUS_METRIC = 'Census';
 /** Value of the field `metric` in a log line about something that a person should know. */
 export const ALARM_METRIC = 'MembershipAlarms';
+/** And in a line of a node's own log, about its certificate, which Docker should have renewed long ago. */
+export const CERTIFICATE_METRIC = 'CertificatesOverdue';
 
 export interface Census {
   /** Managers that there should be. */

@@ -44,6 +44,11 @@ export function isRecent(moment: number, now: number, ms: number): boolean {
   return moment <= now && now - moment < ms;
 }
 
+/** The moment that a text names, in milliseconds since 1970; NaN when it names none. */
+export function parseTime(text: string): number {
+  return Date.parse(text);
+}
+
 /** An ISO 8601 text for a moment, for logs and items that people read. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();

@@ -41,6 +41,9 @@ export const swarmSettingsSchema = v.object({
 });
 export type SwarmSettings = v.InferOutput<typeof swarmSettingsSchema>;
 
+/** Where every node answers load balancers whether it may be sent work: `GET /health`, 200 or 503. Beside Docker's own 2375 to 2377. */
+export const HEALTH_PORT = 2378;
+
 /** Where user data puts the agent's configuration, bundle, and log. */
 export const AGENT_CONFIG_PATH = '/etc/cdk-docker-swarm/agent.json';
 export const AGENT_BUNDLE_PATH = '/opt/cdk-docker-swarm/agent.cjs';

@@ -6,6 +6,10 @@ import { codec, instanceIdSchema, ipv4Schema, joinTokenSchema, nodeRoleSchema, s
 /** States of an engine's swarm part, as Docker names them (`docker info`, Swarm.LocalNodeState). */
 export const localNodeStates = ['inactive', 'pending', 'active', 'error', 'locked'] as const;
 
+/** `interruption`: EC2 takes this spot instance back. `termination`: its group terminates it. */
+export const notices = ['interruption', 'termination'] as const;
+export type Notice = (typeof notices)[number];
+
 export const reportSchema = v.object({
   instanceId: instanceIdSchema,
   role: nodeRoleSchema,
@@ -27,8 +31,8 @@ export const reportSchema = v.object({
       controlAvailable: v.boolean(),
     }),
   ),
-  /** EC2 has told this spot instance that it takes it back. Nobody acts on the word itself: it makes functions look what EC2 says, should its own event be lost. */
-  spotNotice: v.optional(v.literal(true)),
+  /** What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says, should its own event be lost. */
+  notice: v.optional(v.picklist(notices)),
   /** How the last command fared. `error` is Docker's own sentence, cut. */
   lastCommand: v.optional(v.object({ id: text(64), outcome: v.picklist(['done', 'failed', 'refused']), error: v.optional(text(500)) })),
   /** Only in the report of the manager that publishes them, and only until they are published. */

@@ -193,7 +193,8 @@ export class Formation {
     if (instance?.roleName === undefined || credentials === undefined) return undefined;
     const { instanceId, privateIpAddress, availabilityZone, instanceType, lifecycle, tags, roleName, noticedAt } = instance;
     const userData = this.userData.get(instanceId) ?? '';
-    return { instanceId, privateIpAddress, availabilityZone, region: this.region.region, instanceType, instanceLifeCycle: lifecycle, tags, roleName, credentials, userData, ...(noticedAt !== undefined && { terminatedAt: noticedAt + SPOT_NOTICE_MS }) };
+    const targetLifecycleState = this.region.targetLifecycleState(instanceId);
+    return { instanceId, privateIpAddress, availabilityZone, region: this.region.region, instanceType, instanceLifeCycle: lifecycle, tags, roleName, credentials, userData, targetLifecycleState, ...(noticedAt !== undefined && { terminatedAt: noticedAt + SPOT_NOTICE_MS }) };
   }
 
   /** Not every write to a table is an event: they are looked at, as the account's operator would. */

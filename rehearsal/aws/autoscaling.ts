@@ -190,6 +190,12 @@ export class AutoScaling implements Service {
     return group && this.taggedGroup(group.name);
   }
 
+  /** Undefined outside of every group. https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html */
+  targetLifecycleState(instanceId: string): 'InService' | 'Terminated' | undefined {
+    const member = [...this.groups.values()].map(({ members }) => members.get(instanceId)).find((found) => found !== undefined);
+    return member && (isActive(member) ? 'InService' : 'Terminated');
+  }
+
   createGroup(options: GroupOptions): void {
     if (this.groups.has(options.name)) throw new AwsError('AlreadyExists', `AutoScalingGroup by this name already exists - A group with the name ${options.name} already exists`);
     this.check(options);

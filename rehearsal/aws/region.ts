@@ -225,6 +225,10 @@ export class EmulatedRegion {
     return this.services.ec2.hasSpotNotice(instanceId);
   }
 
+  targetLifecycleState(instanceId: string): 'InService' | 'Terminated' | undefined {
+    return this.services.autoscaling.targetLifecycleState(instanceId);
+  }
+
   /** A fault: the spot instance gets its notice, and is taken back two minutes later. */
   interruptSpot(instanceId: string): void {
     this.services.ec2.interruptSpot(instanceId);

@@ -62,7 +62,7 @@ export class SimulatedCluster {
       docker: this.docker,
       credentials: (instanceId) => this.region.credentialsFor(instanceId),
       skew: (instanceId) => this.skews.get(instanceId) ?? 0,
-      hasSpotNotice: (instanceId) => this.region.hasSpotNotice(instanceId),
+      notice: (instanceId) => (this.region.targetLifecycleState(instanceId) === 'Terminated' ? 'termination' : this.region.hasSpotNotice(instanceId) ? 'interruption' : undefined),
       connected: (instanceId) => !this.isolated.has(instanceId),
       loseInstance: (instanceId) => this.loseInstance(instanceId),
       log: onLog,

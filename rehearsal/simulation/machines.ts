@@ -1,4 +1,5 @@
 /** Instances and volumes of the emulated EC2 as simulated nodes: they boot, read their user data, and start the real agent. */
+import type { Notice } from '../../protocol/report';
 import type { Credentials, MachineSpec, Machines } from '../aws/types';
 import { readUserData, type BootInstructions } from './agent-config';
 import type { Disk } from './docker/disk';
@@ -13,7 +14,7 @@ export type NodeSurroundings = Pick<SimulatedNodeProps, 'clock' | 'faults' | 'li
   /** Of the instance's role. */
   credentials(instanceId: string): Credentials | undefined;
   skew(instanceId: string): number;
-  hasSpotNotice(instanceId: string): boolean;
+  notice(instanceId: string): Notice | undefined;
   connected(instanceId: string): boolean;
   loseInstance(instanceId: string): void;
   log(instanceId: string, line: string): void;
@@ -42,7 +43,7 @@ export class SimulatedMachines implements Machines {
       hostname: `ip-${privateIpAddress.replaceAll('.', '-')}`,
       accessKeyId: this.around.credentials(instanceId)!.accessKeyId,
       skew: () => this.around.skew(instanceId),
-      hasSpotNotice: () => this.around.hasSpotNotice(instanceId),
+      notice: () => this.around.notice(instanceId),
       connected: () => this.around.connected(instanceId),
       loseInstance: () => this.around.loseInstance(instanceId),
       log: (level, message, fields) => this.around.log(instanceId, JSON.stringify({ level, message, ...fields })),

@@ -10,6 +10,7 @@ import { Mailbox } from '../../agent/mailbox';
 import type { Clock } from '../../protocol/clock';
 import type { AgentConfig } from '../../protocol/environment';
 import { mailbox } from '../../protocol/keys';
+import type { Notice } from '../../protocol/report';
 import type { AwsLink } from './aws-link';
 import { inProcessClients } from './clients';
 import type { SimulatedDaemon } from './docker/daemon';
@@ -35,8 +36,8 @@ export interface SimulatedNodeProps {
   accessKeyId: string;
   /** Milliseconds that this node's clock is ahead. */
   skew(): number;
-  /** Whether EC2 is about to take it back. */
-  hasSpotNotice(): boolean;
+  /** What it is told of its own end. */
+  notice(): Notice | undefined;
   /** Whether AWS can be reached. */
   connected(): boolean;
   /** The machine itself is to be lost, now. */
@@ -117,7 +118,9 @@ export class SimulatedNode {
       log,
       engine: this.as<Engine>(this.props.withoutRaftFence ? unfenced(this.daemon) : this.daemon, process),
       host: this.as<Host>(this.host(), process),
-      metadata: { hasSpotNotice: async () => this.props.hasSpotNotice() },
+      metadata: { notice: async () => this.props.notice() },
+      // No load balancer asks.
+      health: { see: () => undefined },
       mailbox: new Mailbox(inProcessClients(process.clock, link.answerTo(caller)).dynamodb, config, this.mailbox),
     });
     void agent.run(this.power.signal);
@@ -234,6 +237,8 @@ export class SimulatedNode {
       },
       begin: async (name) => !this.begun.has(name) && this.begun.add(name).size > 0,
       isCertified: async () => this.disk().docker?.certificate !== undefined,
+      // Docker renews it, which takes longer than any simulation.
+      certificateValidity: async () => undefined,
     };
   }
 }

@@ -1,11 +1,13 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Agent } from '../../agent/agent';
+import type { Validity } from '../../agent/certificate';
 import { EngineError, type Engine, type LocalSwarm, type NodeChange } from '../../agent/engine';
+import type { Illness } from '../../agent/health';
 import type { Host } from '../../agent/host';
 import { Mailbox } from '../../agent/mailbox';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
-import { reportCodec, tokensDigest, type Report } from '../../protocol/report';
+import { reportCodec, tokensDigest, type Notice, type Report } from '../../protocol/report';
 import { ordersCodec } from '../../protocol/orders';
 import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
 import { DynamoDb } from '../../rehearsal/aws/dynamodb';
@@ -113,7 +115,7 @@ class OneNodeEngine implements Engine {
   }
 }
 
-function start(role: 'manager' | 'worker', startedAtBoot = false, lifecycle = 'on-demand') {
+function start(role: 'manager' | 'worker', startedAtBoot = false) {
   const clock = new VirtualClock();
   const dynamodb = new DynamoDb(clock);
   for (const tableName of ['tokens', 'reports']) dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
@@ -141,17 +143,21 @@ function start(role: 'manager' | 'worker', startedAtBoot = false, lifecycle = 'o
     },
     begin: async (name) => !begun.has(name) && begun.add(name).size > 0,
     isCertified: async () => engine.certified,
+    certificateValidity: async () => certificate.validity,
   };
-  const metadata = { spotNotice: () => false };
+  const certificate: { validity?: Validity } = {};
+  const metadata = { notice: (): Notice | undefined => undefined };
   const logged: string[] = [];
+  let illness: Illness;
   const makeAgent = () => new Agent({
     config: { cluster: 'c', role, roleId: 'AROAMANAGER', region: 'eu-west-1', tokenTable: 'tokens', reportTable: 'reports', logGroup: 'l', labels: {}, daemon: {}, ...(role === 'manager' && { seat: { number: 0, volumeId: 'vol-1' } }) },
-    identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle },
+    identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle: 'on-demand' },
     clock,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
     engine,
     host,
-    metadata: { hasSpotNotice: async () => metadata.spotNotice() },
+    metadata: { notice: async () => metadata.notice() },
+    health: { see: (seen) => (illness = seen) },
     mailbox: new Mailbox(client, { tokenTable: 'tokens', reportTable: 'reports' }, box),
   });
   let stop = new AbortController();
@@ -166,6 +172,8 @@ function start(role: 'manager' | 'worker', startedAtBoot = false, lifecycle = 'o
     swarmReport: () => decodeSwarmReport([item('reports', 'swarm#0')].filter((one) => one !== undefined)),
     overwriteReport: (old: Report) => dynamodb.call('PutItem', { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) }, principal),
     metadata,
+    certificate,
+    illness: () => illness,
     tell: (command: Command | null, attributes: object = {}) =>
       dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
     order: (attributes: object) => dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'orders', ...attributes }) }, principal),
@@ -208,36 +216,79 @@ describe('an engine that cannot be the node that it was', () => {
   });
 });
 
-describe('a spot instance', () => {
-  it('says in its report that it is taken back, once it is so, and goes on to work', async () => {
-    const { metadata, pass, report, end } = start('worker', false, 'spot');
+describe('an instance that is to end', () => {
+  it('says so in its report, once it is so, and goes on to work', async () => {
+    const { metadata, pass, report, end } = start('worker');
     await pass(10_000);
-    expect(report()).not.toHaveProperty('spotNotice');
-    metadata.spotNotice = () => true;
+    expect(report()).not.toHaveProperty('notice');
+    metadata.notice = () => 'interruption';
     await pass(6_000);
-    metadata.spotNotice = () => {
+    expect(report()).toMatchObject({ notice: 'interruption', engine: { version: '25.0.8' } });
+    metadata.notice = () => 'termination';
+    await pass(6_000);
+    metadata.notice = () => {
       throw new Error('Nobody asks any more.');
     };
     await pass(30_000);
     await end();
-    expect(report()).toMatchObject({ spotNotice: true, engine: { version: '25.0.8' } });
+    expect(report()).toMatchObject({ notice: 'termination', engine: { version: '25.0.8' } });
   });
 
-  it('works though nobody says whether it is taken back, and only it asks', async () => {
-    const silent = start('worker', false, 'spot');
-    silent.metadata.spotNotice = () => {
+  it('works though nobody says whether it is to end, and does not forget what was said', async () => {
+    const { metadata, pass, report, logged, end } = start('worker');
+    metadata.notice = () => 'interruption';
+    await pass(10_000);
+    metadata.notice = () => {
       throw new Error('connect EHOSTUNREACH');
     };
-    const onDemand = start('worker');
-    let asked = 0;
-    onDemand.metadata.spotNotice = () => ++asked > 0;
-    await silent.pass(20_000);
-    await onDemand.pass(20_000);
-    await silent.end();
-    await onDemand.end();
-    expect(silent.report()).toMatchObject({ engine: { version: '25.0.8' } });
-    expect(silent.logged.join()).toContain('does not say whether this instance is taken back');
-    expect(asked).toBe(0);
+    await pass(20_000);
+    await end();
+    expect(report()).toMatchObject({ notice: 'interruption', engine: { version: '25.0.8' } });
+    expect(logged.join()).toContain('does not say whether this instance is to end');
+  });
+});
+
+describe('load balancers', () => {
+  it('are told to send nothing before a node is in the swarm, nor once it is to end', async () => {
+    const { clock, metadata, illness, tell, pass, end } = start('worker');
+    await pass(5_000);
+    expect(illness()).toBe('The Docker engine is no active node of a swarm.');
+    await tell(joinCommand(clock.now()));
+    await pass(10_000);
+    expect(illness()).toBeUndefined();
+    metadata.notice = () => 'termination';
+    await pass(10_000);
+    await end();
+    expect(illness()).toBe('This instance leaves the cluster.');
+  });
+
+  it('are told so by the tombstone, too', async () => {
+    const { clock, illness, tell, pass, end } = start('worker');
+    await tell(joinCommand(clock.now()));
+    await pass(10_000);
+    await tell(null, { tombstone: clock.now() });
+    await pass(25_000);
+    await end();
+    expect(illness()).toBe('This instance leaves the cluster.');
+  });
+});
+
+describe('a certificate that Docker does not renew', () => {
+  const days = (count: number) => count * 24 * 3_600_000;
+
+  it('is complained of every hour, and one that is renewed is not', async () => {
+    const { clock, certificate, logged, pass, end } = start('worker');
+    const complaints = () => logged.filter((line) => line.includes('CertificatesOverdue')).length;
+    certificate.validity = { from: clock.now() - days(70), until: clock.now() + days(20) };
+    await pass(4_000_000);
+    expect(complaints()).toBe(0);
+    certificate.validity = { from: clock.now() - days(80), until: clock.now() + days(10) };
+    await pass(7_200_000);
+    expect(complaints()).toBe(2);
+    certificate.validity = { from: clock.now(), until: clock.now() + days(90) };
+    await pass(7_200_000);
+    await end();
+    expect(complaints()).toBe(2);
   });
 });
 

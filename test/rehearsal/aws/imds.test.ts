@@ -155,11 +155,20 @@ test('a caller that is no instance is told so', async () => {
 
 // spot-instance-termination-notices.html
 test('a spot instance that is taken back finds when, and the agent that it is', async () => {
-  const { hasSpotNotice } = instanceMetadata({ endpoint: url });
-  expect(await hasSpotNotice()).toBe(false);
+  const { notice } = instanceMetadata({ endpoint: url });
+  expect(await notice()).toBeUndefined();
   known = { '127.0.0.1': { ...instance, terminatedAt: 1_767_323_045_678 } };
   expect(JSON.parse((await get('/latest/meta-data/spot/instance-action')).body)).toEqual({ action: 'terminate', time: '2026-01-02T03:04:05Z' });
-  expect(await hasSpotNotice()).toBe(true);
+  expect(await notice()).toBe('interruption');
   known = {};
-  await expect(hasSpotNotice()).rejects.toThrow();
+  await expect(notice()).rejects.toThrow();
+});
+
+// retrieving-target-lifecycle-state-through-imds.html
+test('an instance finds that its group terminates it, and so does the agent, whether it is a spot instance or not', async () => {
+  const { notice } = instanceMetadata({ endpoint: url });
+  known = { '127.0.0.1': { ...instance, targetLifecycleState: 'InService' } };
+  expect(await notice()).toBeUndefined();
+  known = { '127.0.0.1': { ...instance, targetLifecycleState: 'Terminated', terminatedAt: 1_767_323_045_678 } };
+  expect(await notice()).toBe('termination');
 });
