@@ -124,6 +124,12 @@ export class DockerSocket implements Engine {
     return found;
   }
 
+  async pendingTasks(): Promise<number> {
+    const filters = encodeURIComponent(JSON.stringify({ 'desired-state': ['running'] }));
+    const tasks: any[] = await this.json('GET', `/tasks?filters=${filters}`);
+    return tasks.filter(({ Status }) => Status.State === 'pending').length;
+  }
+
   async watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {
     const filters = encodeURIComponent(JSON.stringify({ type: ['node'] }));
     const answer = await this.send('GET', await this.versioned(`/events?filters=${filters}`), undefined, signal, 0);

@@ -65,6 +65,8 @@ export interface Engine {
   removeNode(nodeId: string, options: { force: boolean }): Promise<void>;
   /** How many tasks on each of these nodes have not come to their end, by node id. Of a node that is down they never do. */
   unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>>;
+  /** How many tasks should run and have no node yet. A list of all tasks of the swarm: not to be asked for at each look. */
+  pendingTasks(): Promise<number>;
   /** Calls back on every event of a node, until the signal aborts or the engine ends it. */
   watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void>;
 }

@@ -11,6 +11,8 @@ import type { Mailbox } from './mailbox';
 
 /** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
 export const REFRESH_MS = 30_000;
+/** How often tasks are counted that have no node. */
+const TASKS_MS = 60_000;
 /** The same while the join tokens are not published: whoever refused or missed them may take them now. */
 const UNPUBLISHED_MS = 5_000;
 /**
@@ -20,6 +22,7 @@ const UNPUBLISHED_MS = 5_000;
 const STILLBORN = 'there must be at least one valid, reachable external CA corresponding to the current CA certificate';
 
 export class SwarmReporter {
+  private tasks: { pending: number; at: number } | undefined;
   private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
 
   constructor(
@@ -52,6 +55,17 @@ export class SwarmReporter {
   private async fenced(): Promise<SwarmReport> {
     await commitFence(this.engine, this.clock, 'report');
     const [{ swarmId, version: epoch, labels }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
-    return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), nodes };
+    const tasksPending = await this.tasksPending();
+    return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), ...(tasksPending !== undefined && { tasksPending }), nodes };
+  }
+
+  /** Undefined where the engine does not say: a report that lacks them is better than none. */
+  private async tasksPending(): Promise<number | undefined> {
+    const now = this.clock.now();
+    if (!this.tasks || !isRecent(this.tasks.at, now, TASKS_MS)) {
+      const pending = await this.engine.pendingTasks().catch(() => undefined);
+      this.tasks = pending === undefined ? undefined : { pending, at: now };
+    }
+    return this.tasks?.pending;
   }
 }

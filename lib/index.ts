@@ -2,9 +2,9 @@
 export { LeaderTokenPublisher, type LeaderTokenPublisherProps } from './leader-token-publisher';
 export { ManagerGroup, type ManagerGroupProps, type ManagerProps, type Seat } from './manager-group';
 export { type NodeProps } from './node-launch-template';
-export { NodeLifecycle, type NodeLifecycleProps } from './node-lifecycle';
+export { NodeLifecycle, type NodeLifecycleProps, type OnSwarmEventOptions, type SwarmEvent } from './node-lifecycle';
 export { NodeRole, type NodeRoleProps } from './node-role';
-export { SwarmAlarms, type AlarmOptions, type SwarmAlarmsProps } from './swarm-alarms';
+export { SwarmAlarms, type AlarmOptions, type SwarmAlarmsProps, type SwarmMetric } from './swarm-alarms';
 export { SwarmCluster, type SwarmClusterProps } from './swarm-cluster';
 export { SwarmNetwork, type SwarmNetworkProps } from './swarm-network';
 export { TokenTable, type TokenTableProps } from './token-table';

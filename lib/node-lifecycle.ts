@@ -14,6 +14,7 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import type { NodeRole as Role } from '../protocol/body';
 import { environmentVariables as env, type Seats, type SwarmSettings } from '../protocol/environment';
+import { EVENT_SOURCE, swarmEvents, type SwarmEvent } from '../protocol/events';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../protocol/hooks';
 import { ClusterFunction } from './cluster-function';
 import { agentBundle } from './core/bundles';
@@ -77,6 +78,16 @@ export interface NodeLifecycleProps {
    * @default 24
    */
   readonly addressPoolPrefixLength?: number;
+}
+
+export type { SwarmEvent } from '../protocol/events';
+
+export interface OnSwarmEventOptions extends events.OnEventOptions {
+  /**
+   * Which events, e.g. `['nodeLost', 'quorumAtRisk']`.
+   * @default - all
+   */
+  readonly events?: SwarmEvent[];
 }
 
 /**
@@ -219,6 +230,18 @@ export class NodeLifecycle extends Construct {
         ? [`Managers and workers have the same role, ${props.managerRole.node.path}: a worker could read what is meant for managers. Give two roles, or none.`]
         : []),
     ]);
+  }
+
+  /**
+   * A rule for what happens in this cluster: nodes that become Ready, leave, are lost or replaced, and a quorum that is at risk. The event's `detail` has the cluster, the instance's id and the reason in words
+   * (`protocol/events.ts`). It may come twice, and, as all of EventBridge's, it is best effort: alarms (`addAlarms`) do not depend on it. Below 0.01 USD a month.
+   */
+  onSwarmEvent(id: string, { events: kinds = Object.keys(swarmEvents) as SwarmEvent[], target, eventPattern, ...props }: OnSwarmEventOptions = {}): events.Rule {
+    return new events.Rule(this, id, {
+      ...props,
+      targets: target && [target],
+      eventPattern: { ...eventPattern, source: [EVENT_SOURCE], detailType: kinds.map((kind) => swarmEvents[kind]), detail: { ...eventPattern?.detail, cluster: [this.cluster] } },
+    });
   }
 
   /** Adds something that must be there while nodes are. */

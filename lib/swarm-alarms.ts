@@ -4,7 +4,7 @@ import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { ALARM_METRIC, CENSUS_METRIC, type Census } from '../protocol/census';
+import { ALARM_METRIC, CENSUS_METRIC, CERTIFICATE_METRIC, DEEDS_METRIC, type Census, type Deeds } from '../protocol/census';
 import type { LeaderTokenPublisher } from './leader-token-publisher';
 import type { NodeLifecycle } from './node-lifecycle';
 
@@ -24,9 +24,14 @@ export interface SwarmAlarmsProps extends AlarmOptions {
 /** No report of the leader for so long, and for three minutes in a row: it reports every 30 s. */
 const SILENT_SECONDS = 180;
 
+/** Metrics that the functions log, by name: how the cluster was seen at each look, and what each look has done. */
+export type SwarmMetric = keyof Census | keyof Deeds;
+
+const DEEDS: readonly SwarmMetric[] = ['nodesReady', 'nodesLeft', 'nodesLost', 'nodesReplaced', 'hookDeadlines', 'managersRemoved', 'rotations'] satisfies (keyof Deeds)[];
+
 /**
- * Seven alarms and the four metrics behind them, about 1.90 USD a month (us-east-1: 0.30 for a metric, 0.10 for an alarm; https://aws.amazon.com/cloudwatch/pricing/).
- * The metrics are in the namespace `DockerSwarm/<cluster>`.
+ * Ten alarms and the seven metrics behind them, at most 3.50 USD a month, of which 2.60 while all is well (us-east-1: 0.30 for a metric in hours in which it is reported, 0.10 for each metric of an alarm;
+ * https://aws.amazon.com/cloudwatch/pricing/). Every further metric is paid when {@link metric} is called. The metrics are in the namespace `DockerSwarm/<cluster>`.
  */
 export class SwarmAlarms extends Construct {
   /** No leader has reported for three minutes: there is no quorum, or nobody can say so. Nothing is removed or replaced meanwhile. */
@@ -35,6 +40,12 @@ export class SwarmAlarms extends Construct {
   readonly managersMissing: cloudwatch.Alarm;
   /** For fifteen minutes a node has been down, and was not replaced. */
   readonly nodesDown: cloudwatch.Alarm;
+  /** For fifteen minutes tasks have been waiting for a node that can run them. */
+  readonly tasksPending: cloudwatch.Alarm;
+  /** Three hooks within half an hour were completed past their deadline: instances that are launched do not become Ready, or nodes do not leave in time. */
+  readonly hookDeadlines: cloudwatch.Alarm;
+  /** A node's certificate should have been renewed by Docker long ago. The nodes' logs tell which. */
+  readonly certificatesOverdue: cloudwatch.Alarm;
   /** The functions said several times that a person should know something: a node was refused, replaced or taken out, or the breaker keeps everything from being replaced. Their logs tell what. */
   readonly attention: cloudwatch.Alarm;
   /** Several invocations of the functions have failed. */
@@ -51,18 +62,32 @@ export class SwarmAlarms extends Construct {
     super(scope, id);
     this.namespace = `DockerSwarm/${lifecycle.cluster}`;
     this.membership = [lifecycle.nodeJoin, lifecycle.nodeLeave];
-    const minute = Duration.minutes(1);
     const few = Duration.minutes(5);
     const functions = [...this.membership, leaderToken.function];
-    const said = (field: keyof Census, statistic: string) => this.metric(field, logs.FilterPattern.all(logs.FilterPattern.stringValue('$.metric', '=', CENSUS_METRIC), logs.FilterPattern.numberValue(`$.${field}`, '>=', 0)), `$.${field}`, statistic, minute, this.membership);
+    const groups = (of: lambda.Function[]) => of.map(({ logGroup }) => logGroup);
 
-    this.leaderSilent = this.alarm('LeaderSilent', 'No leader of the swarm has reported for three minutes: it may have lost its quorum.', said('leaderAgeSeconds', 'min'), SILENT_SECONDS, 3);
-    this.managersMissing = this.alarm('ManagersMissing', 'A manager has been missing for ten minutes: the quorum is at risk.', said('managersMissing', 'min'), 1, 10);
-    this.nodesDown = this.alarm('NodesDown', 'A node has been down for fifteen minutes, and was not replaced.', said('nodesDown', 'min'), 1, 15);
+    this.leaderSilent = this.alarm('LeaderSilent', 'No leader of the swarm has reported for three minutes: it may have lost its quorum.', this.metric('leaderAgeSeconds', { statistic: 'min' }), SILENT_SECONDS, 3);
+    this.managersMissing = this.alarm('ManagersMissing', 'A manager has been missing for ten minutes: the quorum is at risk.', this.metric('managersMissing', { statistic: 'min' }), 1, 10);
+    this.nodesDown = this.alarm('NodesDown', 'A node has been down for fifteen minutes, and was not replaced.', this.metric('nodesDown', { statistic: 'min' }), 1, 15);
+    this.tasksPending = this.alarm('TasksPending', 'Tasks have been waiting for fifteen minutes for a node that can run them.', this.metric('tasksPending', { statistic: 'min' }), 1, 15);
+    this.hookDeadlines = this.alarm(
+      'HookDeadlines',
+      'Three hooks within half an hour were completed past their deadline: instances do not become Ready, or do not leave in time. See what was abandoned, or let go, in the logs of the functions, and the logs of these nodes.',
+      this.metric('hookDeadlines', { period: Duration.minutes(30) }),
+      3,
+      1,
+    );
+    this.certificatesOverdue = this.alarm(
+      'CertificatesOverdue',
+      'Docker should have renewed the certificate of a node long ago: see lines with the level error in the logs of the nodes. When it has run out, the node is down for good.',
+      this.filtered('certificatesOverdue', logs.FilterPattern.stringValue('$.metric', '=', CERTIFICATE_METRIC), '1', [lifecycle.nodeLogGroup]).with({ statistic: 'sum', period: Duration.hours(2) }),
+      1,
+      1,
+    );
     this.attention = this.alarm(
       'Attention',
       'The functions said several times that a person should know something: see lines with the level error in their logs.',
-      this.metric('attention', logs.FilterPattern.stringValue('$.metric', '=', ALARM_METRIC), '1', 'sum', few, functions),
+      this.filtered('attention', logs.FilterPattern.stringValue('$.metric', '=', ALARM_METRIC), '1', groups(functions)).with({ statistic: 'sum', period: few }),
       3,
       1,
     );
@@ -101,12 +126,24 @@ export class SwarmAlarms extends Construct {
     });
   }
 
-  /** Of lines that any of these functions logs. */
-  private metric(metricName: string, filterPattern: logs.IFilterPattern, metricValue: string, statistic: string, period: Duration, functions: lambda.Function[]): cloudwatch.Metric {
-    for (const [n, { logGroup }] of functions.entries()) {
-      new logs.MetricFilter(this, `${metricName[0]!.toUpperCase()}${metricName.slice(1)}${n}`, { logGroup, filterPattern, metricNamespace: this.namespace, metricName, metricValue });
+  /**
+   * A metric of what the functions log, e.g. for a dashboard: 0.30 USD a month in us-east-1 (nothing in hours in which it is not reported).
+   * @param options by default of one minute; the average of how the cluster was seen, the sum of what was done
+   */
+  metric(name: SwarmMetric, options: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
+    const isDeed = DEEDS.includes(name);
+    const pattern = logs.FilterPattern.all(logs.FilterPattern.stringValue('$.metric', '=', isDeed ? DEEDS_METRIC : CENSUS_METRIC), logs.FilterPattern.numberValue(`$.${name}`, '>=', 0));
+    const metric = this.filtered(name, pattern, `$.${name}`, this.membership.map(({ logGroup }) => logGroup));
+    return metric.with({ statistic: isDeed ? 'sum' : 'avg', period: Duration.minutes(1), ...options });
+  }
+
+  /** Of lines in any of these logs. */
+  private filtered(metricName: string, filterPattern: logs.IFilterPattern, metricValue: string, groups: logs.ILogGroup[]): cloudwatch.Metric {
+    for (const [n, logGroup] of groups.entries()) {
+      const id = `${metricName[0]!.toUpperCase()}${metricName.slice(1)}${n}`;
+      if (!this.node.tryFindChild(id)) new logs.MetricFilter(this, id, { logGroup, filterPattern, metricNamespace: this.namespace, metricName, metricValue });
     }
-    return new cloudwatch.Metric({ namespace: this.namespace, metricName, statistic, period });
+    return new cloudwatch.Metric({ namespace: this.namespace, metricName });
   }
 
   private sum(metrics: cloudwatch.IMetric[]): cloudwatch.MathExpression {

@@ -1,6 +1,7 @@
 /** A whole swarm: composes the other constructs and decides nothing itself. */
 import { Aws, CfnOutput } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type { Rule } from 'aws-cdk-lib/aws-events';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
@@ -8,7 +9,7 @@ import { CLUSTER_TAG, ROLE_TAG } from '../protocol/tags';
 import { LeaderTokenPublisher } from './leader-token-publisher';
 import { ManagerGroup, type ManagerProps } from './manager-group';
 import type { NodeProps } from './node-launch-template';
-import { NodeLifecycle } from './node-lifecycle';
+import { NodeLifecycle, type OnSwarmEventOptions } from './node-lifecycle';
 import { SwarmAlarms, type AlarmOptions } from './swarm-alarms';
 import { SwarmNetwork } from './swarm-network';
 import { TokenTable } from './token-table';
@@ -138,7 +139,12 @@ export class SwarmCluster extends Construct {
     return group;
   }
 
-  /** Adds alarms about the cluster itself: its quorum, its managers, its functions. About 1.90 USD a month. */
+  /** A rule for what happens in this cluster. See `NodeLifecycle.onSwarmEvent`. */
+  onSwarmEvent(id: string, options: OnSwarmEventOptions = {}): Rule {
+    return this.lifecycle.onSwarmEvent(id, options);
+  }
+
+  /** Adds alarms about the cluster itself: its quorum, its managers, its functions. About 2.60 USD a month. */
   addAlarms(options: AlarmOptions = {}): SwarmAlarms {
     return new SwarmAlarms(this, 'Alarms', { ...options, lifecycle: this.lifecycle, leaderToken: this.leaderToken });
   }

@@ -55,8 +55,10 @@ export const membershipSchema = v.object({
     v.nullable(v.object({ at: whole, dueSince: v.optional(whole), asked: v.optional(v.object({ id: text(64), expiresAt: whole, instead: text(64) })) })),
     null,
   ),
+  /** Whether it was told that one manager less would be no quorum any more. */
+  quorumAtRisk: v.optional(v.boolean(), false),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null, quorumAtRisk: false };

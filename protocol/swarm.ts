@@ -39,6 +39,8 @@ export const swarmReportSchema = v.object({
   epoch: whole,
   /** Under which id the join tokens were rotated last. */
   rotation: v.optional(text(64)),
+  /** Tasks that should run and have no node yet. Counted now and then. */
+  tasksPending: v.optional(whole),
   nodes: v.pipe(v.array(nodeSchema), v.maxLength(20_000)),
 });
 export type SwarmReport = v.InferOutput<typeof swarmReportSchema>;

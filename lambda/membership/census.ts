@@ -4,7 +4,7 @@ import { isWorkingManager } from '../../protocol/swarm';
 import { isLeaving } from './facts';
 import type { Observation } from './observation';
 
-export function census({ now, leader, nodes, seats, instances }: Observation): Census & { metric: string } {
+export function census({ now, leader, nodes, seats, instances, membership, tasksPending }: Observation): Census & { metric: string } {
   const workers = nodes.filter(({ role, manager }) => role === 'worker' && !manager);
   const managersWorking = nodes.filter(isWorkingManager).length;
   return {
@@ -16,6 +16,8 @@ export function census({ now, leader, nodes, seats, instances }: Observation): C
     nodesDown: nodes.filter(({ state }) => state === 'down').length,
     instancesWaiting: instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait').length,
     instancesLeaving: instances.filter(isLeaving).length,
+    launchesHeld: Object.keys(membership.held).length,
+    ...(tasksPending !== undefined && { tasksPending }),
     ...(leader && { leaderAgeSeconds: Math.round(Math.max(0, now - leader.updatedAt) / 1000) }),
   };
 }

@@ -4,9 +4,11 @@
  */
 import type { Membership } from '../../protocol/cluster';
 import { ALARM_METRIC } from '../../protocol/census';
+import { announce, announcementOf, type Announcer } from './announce';
 import { carryOut, write, type Actor } from './act';
 import { census } from './census';
-import type { Plan } from './draft';
+import { deeds } from './deeds';
+import type { Effect, Plan } from './draft';
 import type { Lease, LeaseRow } from './lease';
 import type { Observation } from './observation';
 
@@ -15,7 +17,7 @@ const MAX_ROUNDS = 50;
 /** Requests to AWS that are under way at a time. */
 const PARALLEL = 25;
 
-export interface Converger extends Actor {
+export interface Converger extends Actor, Announcer {
   lease: LeaseRow;
   observe(): Promise<Observation>;
   plan(observed: Observation): Plan;
@@ -64,12 +66,16 @@ async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, 
   }
   // What is asked of AWS knows no condition on the lease: at least it was ours a moment ago.
   if (plan.effects.length > 0 && !(await by.lease.renew(lease))) return 'lost';
-  const admitted: string[] = [];
+  const carriedOut: Effect[] = [];
   for (let n = 0; n < plan.effects.length; n += PARALLEL) {
     const some = plan.effects.slice(n, n + PARALLEL);
     const done = await Promise.all(some.map((effect) => carryOut(by, effect)));
-    admitted.push(...some.filter(({ kind }, k) => kind === 'admit' && done[k]).map(({ instanceId }) => instanceId));
+    carriedOut.push(...some.filter((_, k) => done[k]));
   }
+  const counted = deeds(observed, plan, carriedOut);
+  if (counted) by.log('info', 'What was done.', { ...counted });
+  await announce(by, [...plan.announcements, ...carriedOut.flatMap((effect) => announcementOf(effect) ?? [])]);
+  const admitted = carriedOut.filter(({ kind }) => kind === 'admit').map(({ instanceId }) => instanceId);
   if (admitted.length > 0) {
     const settled: Membership = structuredClone(plan.membership);
     for (const instanceId of admitted) delete settled.admissions[instanceId];

@@ -4,6 +4,7 @@ import type { Membership } from '../../protocol/cluster';
 import type { Command } from '../../protocol/commands';
 import { MOST_ORDERS, type Order, type Orders } from '../../protocol/orders';
 import type { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
+import type { Announcement } from './announce';
 import type { Observation } from './observation';
 
 /** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */
@@ -15,8 +16,8 @@ export type Effect = { instanceId: string; reason: string } & (
   | { kind: 'admit'; group: string; stackId?: string; logicalId?: string }
   | { kind: 'abandon'; group: string }
   | { kind: 'extend-hook'; group: string; hook: typeof LAUNCH_HOOK | typeof TERMINATE_HOOK }
-  /** Complete the terminate hook, with a tombstone before it. */
-  | { kind: 'let-go'; group: string; role: NodeRole }
+  /** Complete the terminate hook, with a tombstone before it. `tells`: nothing of one that goes with its whole stack, or before there was a swarm. `late`: past its deadline. */
+  | { kind: 'let-go'; group: string; role: NodeRole; tells?: 'nodeLeft' | 'nodeLost'; late?: true }
   /** Call it unhealthy: its group terminates it and launches another. */
   | { kind: 'replace' }
   /** Through its group, which begins its terminate hook and launches another. */
@@ -36,6 +37,8 @@ export interface Plan {
   effects: Effect[];
   /** Nothing to do about it here, but somebody should know. */
   alarms: { instanceId: string; reason: string }[];
+  /** For whoever listens; what the effects tell by themselves comes on top. */
+  announcements: Announcement[];
 }
 
 type CommandOfManagers = Extract<Command, { kind: NonNullable<Membership['managerChange']>['kind'] }>;
@@ -44,6 +47,7 @@ export class Draft {
   readonly membership: Membership;
   readonly effects: Effect[] = [];
   readonly alarms: Plan['alarms'] = [];
+  readonly announcements: Announcement[] = [];
   private readonly ordered: Order[] = [];
   /** One for each mailbox: a later one takes the place of an earlier one. */
   private readonly commands = new Map<string, Plan['commands'][number]>();
@@ -106,6 +110,6 @@ export class Draft {
   plan(): Plan {
     const orders = this.settleOrders();
     const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
-    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], orders, effects: this.effects, alarms: this.alarms };
+    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], orders, effects: this.effects, alarms: this.alarms, announcements: this.announcements };
   }
 }

@@ -13,6 +13,8 @@ export interface Observation {
   leader?: LeaderRecord;
   /** The swarm's node list as its leader last gave it; empty when none was ever given. */
   nodes: SwarmNode[];
+  /** Tasks that should run and have no node yet, by the same report. */
+  tasksPending?: number;
   membership: Membership;
   /** All of the cluster's, also those without an instance. */
   groups: Group[];

@@ -74,14 +74,14 @@ function worksAs(nodes: SwarmNode[], { instanceId, lifecycleState }: Instance): 
 }
 
 /** Everything in the cluster's own partition. */
-async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' | 'nodes' | 'membership'>> {
+async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' | 'nodes' | 'tasksPending' | 'membership'>> {
   const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
   const find = (key: string) => items.find((item) => item[SORT_KEY] === key);
   const membership = decodeOwn(by, membershipCodec, find(MEMBERSHIP_KEY)) ?? emptyMembership;
   const leader = decodeOwn(by, leaderCodec, find(LEADER_KEY));
   const chunks = items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX));
   const report = decodeSwarmReport(chunks);
-  return { leader, membership, nodes: report.ok ? report.value.nodes : [] };
+  return { leader, membership, nodes: report.ok ? report.value.nodes : [], tasksPending: report.ok ? report.value.tasksPending : undefined };
 }
 
 /** All groups that carry the cluster's tag, and their members. */

@@ -11,6 +11,7 @@ import { rotateTokens } from './rotate-tokens';
 import { replaceHung } from './replace-hung';
 import { retireSeat } from './retire-seat';
 import { returnSeat } from './return-seat';
+import { watchQuorum } from './watch-quorum';
 
 export function plan(observed: Observation, newId: () => string): Plan {
   const draft = new Draft(observed, newId);
@@ -24,5 +25,6 @@ export function plan(observed: Observation, newId: () => string): Plan {
   replaceHung(draft, facts);
   rotateTokens(draft, facts);
   admit(draft, facts);
+  watchQuorum(draft, facts);
   return draft.plan();
 }

@@ -31,6 +31,8 @@ export function release(draft: Draft, facts: Facts): void {
 class Release {
   /** A manager is drained. */
   private draining = false;
+  /** Those whose time is over. */
+  private readonly late = new Set<string>();
 
   constructor(
     private readonly draft: Draft,
@@ -62,11 +64,13 @@ class Release {
    * A manager with tasks that may end elsewhere, one at a time. Not one that nobody can drain, or that does not work; nor past its deadline.
    * @returns whether it is waited for
    */
-  private drain({ instanceId, group }: Instance): boolean {
-    if (group.role !== 'manager' || !this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || (group.stack && this.draft.observed.stacksLeaving.has(group.stack.stackId))) return false;
+  private drain(instance: Instance): boolean {
+    const { instanceId, group } = instance;
+    if (group.role !== 'manager' || !this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || this.goesWithItsStack(instance)) return false;
     const node = this.draft.observed.nodes.find((one) => one.instanceId === instanceId && isWorkingManager(one));
     if (!node || node.idleFor === instanceId || this.departures[instanceId]?.letGoAt !== undefined) return false;
     if (this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS) {
+      this.late.add(instanceId);
       this.draft.alarms.push({ instanceId, reason: `Its tasks have not ended ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. They may be cut off.` });
       return false;
     }
@@ -94,9 +98,13 @@ class Release {
     }
   }
 
+  private goesWithItsStack({ group: { stack } }: Instance): boolean {
+    return stack !== undefined && this.draft.observed.stacksLeaving.has(stack.stackId);
+  }
+
   private whyToLetGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
-    if (group.stack && this.draft.observed.stacksLeaving.has(group.stack.stackId)) return 'Its whole stack goes.';
+    if (this.goesWithItsStack(instance)) return 'Its whole stack goes.';
     if (!this.draft.observed.leader) return 'No swarm was ever made.';
     if (this.draft.observed.gone.has(instanceId)) return 'EC2 has ended it already.';
     if (group.role === 'worker') return this.whyToLetWorkerGo(instance);
@@ -107,6 +115,7 @@ class Release {
     if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
     if (this.now < this.since(instanceId) + DRAIN_DEADLINE_MS) return undefined;
     const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. Tasks on it may be cut off.`;
+    this.late.add(instanceId);
     this.draft.alarms.push({ instanceId, reason: late });
     return late;
   }
@@ -146,9 +155,11 @@ class Release {
     return instance !== undefined && seesLeader(instance) && this.departures[instance.instanceId]?.letGoAt === undefined;
   }
 
-  private letGo({ instanceId, group: { name: group, role } }: Instance, reason: string): void {
+  private letGo(instance: Instance, reason: string): void {
+    const { instanceId, group: { name: group, role } } = instance;
+    const tells = this.goesWithItsStack(instance) || !this.draft.observed.leader ? undefined : this.draft.observed.gone.has(instanceId) ? 'nodeLost' : 'nodeLeft';
     if (role === 'manager') (this.departures[instanceId] ??= { since: this.now }).letGoAt ??= this.now;
-    this.draft.effects.push({ kind: 'let-go', instanceId, group, role, reason });
+    this.draft.effects.push({ kind: 'let-go', instanceId, group, role, ...(tells && { tells }), ...(this.late.has(instanceId) && { late: true as const }), reason });
   }
 
   private keep({ instanceId, group: { name: group, role } }: Instance): void {

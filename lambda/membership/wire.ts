@@ -3,6 +3,7 @@ import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import type { Clock } from '../../protocol/clock';
 import { Environment, type Variables } from '../environment';
 import type { Log } from '../log';
@@ -19,12 +20,13 @@ export interface MembershipParts {
   ec2: EC2Client;
   autoScaling: AutoScalingClient;
   cloudFormation: CloudFormationClient;
+  eventBridge: EventBridgeClient;
 }
 
 /** @throws Error naming an environment variable that is missing */
 export function wire({ variables, ...parts }: MembershipParts): Observer & Converger {
   const environment = new Environment(variables);
-  const observer: Observer = {
+  const observer = {
     ...parts,
     cluster: environment.cluster(),
     tokenTable: environment.tokenTable(),

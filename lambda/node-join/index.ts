@@ -10,6 +10,7 @@ import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { systemClock } from '../../protocol/clock';
 import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
 import { jsonLog } from '../log';
@@ -23,4 +24,5 @@ export const handler = nodeJoin({
   ec2: new EC2Client({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
   cloudFormation: new CloudFormationClient({ maxAttempts }),
+  eventBridge: new EventBridgeClient({ maxAttempts }),
 });

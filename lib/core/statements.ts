@@ -1,4 +1,5 @@
 /** Who may do what, as data: every permission of functions, hooks and nodes stands here and nowhere else. */
+import { EVENT_SOURCE } from '../../protocol/events';
 import { CLUSTER_TAG } from '../../protocol/tags';
 
 /** An IAM statement that allows. */
@@ -73,6 +74,12 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
     { sid: 'HoldLaunches', actions: ['autoscaling:SuspendProcesses', 'autoscaling:ResumeProcesses'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'ReplaceInstances', actions: ['autoscaling:SetInstanceHealth', 'autoscaling:TerminateInstanceInAutoScalingGroup'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
+    {
+      sid: 'TellOfNodes',
+      actions: ['events:PutEvents'],
+      resources: [`arn:${place.partition}:events:${place.region}:${place.account}:event-bus/default`],
+      conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
+    },
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
   ];
 }

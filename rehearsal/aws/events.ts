@@ -1,10 +1,10 @@
-/** EventBridge: rules on the default bus, by schedule or by pattern, with queues as targets. */
+/** EventBridge: rules on the default bus, by schedule or by pattern, with queues as targets; and events of the account's own programs. */
 import { isoTime } from '../../protocol/clock';
 import type { Context } from './context';
 import type { Authorization } from './iam/authorization';
 import { matchesPattern } from './pattern';
 import type { Sqs } from './sqs';
-import { AwsError } from './types';
+import { AwsError, type Service } from './types';
 
 export interface RuleTarget {
   id: string;
@@ -37,7 +37,11 @@ export interface BusEvent {
 const SERVICE = 'events.amazonaws.com';
 const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
-export class Events {
+/** Entries of one request, and bytes of all. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html */
+const MOST_ENTRIES = 10;
+const MOST_BYTES = 256 * 1024;
+
+export class Events implements Service {
   private readonly rules = new Map<string, Rule>();
 
   constructor(
@@ -68,6 +72,26 @@ export class Events {
     for (const rule of this.rules.values()) {
       if (rule.enabled && rule.pattern !== undefined && matchesPattern(rule.pattern, full)) this.fire(rule, full);
     }
+  }
+
+  async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
+    if (action !== 'PutEvents') throw new Error(`The emulation does not know the action ${action} of EventBridge.`);
+    const entries = (input.Entries ?? []) as Entry[];
+    if (entries.length === 0 || entries.length > MOST_ENTRIES) throw new AwsError('ValidationException', `1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length less than or equal to ${MOST_ENTRIES}`);
+    if (entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0) > MOST_BYTES) throw new AwsError('ValidationException', 'Total size of the entries in the request is over the limit.');
+    const answers = entries.map((entry) => this.take(entry));
+    return { FailedEntryCount: answers.filter(({ ErrorCode }) => ErrorCode).length, Entries: answers };
+  }
+
+  /** An entry that is refused keeps no other from being taken. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html */
+  private take({ Source, DetailType, Detail, Resources = [] }: Entry): { EventId?: string; ErrorCode?: string; ErrorMessage?: string } {
+    if (!Source || !DetailType || Detail === undefined) return { ErrorCode: 'InvalidArgument', ErrorMessage: 'Parameter Source, DetailType or Detail is missing.' };
+    if (Source.startsWith('aws.')) return { ErrorCode: 'NotAuthorizedForSourceException', ErrorMessage: 'Not authorized for the source.' };
+    const detail = parseObject(Detail);
+    if (detail === undefined) return { ErrorCode: 'MalformedDetail', ErrorMessage: 'Detail is malformed.' };
+    this.context.emit('events', 'put', Source, { detailType: DetailType, ...detail });
+    this.put({ source: Source, detailType: DetailType, resources: Resources, detail });
+    return { EventId: this.context.clock.uuid() };
   }
 
   private schedule(rule: Rule, every: number): void {
@@ -102,6 +126,26 @@ export class Events {
       resources: event.resources,
       detail: event.detail,
     };
+  }
+}
+
+interface Entry {
+  Source?: string;
+  DetailType?: string;
+  Detail?: string;
+  Resources?: string[];
+}
+
+function sizeOf(entry: Entry): number {
+  return Object.values(entry).reduce((bytes, value) => bytes + Buffer.byteLength(String(value)), 0);
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

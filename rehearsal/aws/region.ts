@@ -79,7 +79,7 @@ export class EmulatedRegion {
     this.context = context;
     this.services = { context, authorization, autoscaling, dynamodb, ec2, events, iam, lambda, logs, s3, sqs, ssm };
     this.cloudformation = new CloudFormation(context, resourceTypes(this.services), ssm);
-    this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, logs, s3, sqs, sts: iam };
+    this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, events, logs, s3, sqs, sts: iam };
     this.inventory = inventoryOf(this.services, this.cloudformation);
     this.operator = iam.operator;
     this.logs = logs;

@@ -8,6 +8,7 @@ import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationServiceException, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { ConditionalCheckFailedException, DynamoDBServiceException, TransactionCanceledException, TransactionConflictException, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { EC2ServiceException, type EC2Client } from '@aws-sdk/client-ec2';
+import { EventBridgeServiceException, type EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SQSServiceException, type SQSClient } from '@aws-sdk/client-sqs';
 import { parseRfc3339DateTimeWithOffset } from '@smithy/core/serde';
 import type { Clock } from '../../protocol/clock';
@@ -35,6 +36,7 @@ const exceptions: Record<string, ServiceException> = {
   cloudformation: CloudFormationServiceException,
   dynamodb: DynamoDBServiceException,
   ec2: EC2ServiceException,
+  events: EventBridgeServiceException,
   sqs: SQSServiceException,
 };
 
@@ -43,6 +45,7 @@ export interface Clients {
   cloudFormation: CloudFormationClient;
   dynamodb: DynamoDBClient;
   ec2: EC2Client;
+  eventBridge: EventBridgeClient;
   sqs: SQSClient;
 }
 
@@ -53,6 +56,7 @@ export function inProcessClients(clock: Clock, answer: Answer): Clients {
     cloudFormation: client('cloudformation') as unknown as CloudFormationClient,
     dynamodb: client('dynamodb') as unknown as DynamoDBClient,
     ec2: client('ec2') as unknown as EC2Client,
+    eventBridge: client('events') as unknown as EventBridgeClient,
     sqs: client('sqs') as unknown as SQSClient,
   };
 }

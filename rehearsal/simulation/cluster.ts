@@ -23,8 +23,8 @@ export interface ClusterOptions {
   tamper?(service: string, action: string, input: Record<string, any>): Record<string, any>;
   /** Switches off the raft fence: the version index of a manager grows without being committed. */
   withoutRaftFence?: boolean;
-  /** The function of this name (`node-join`, ...) gets no event at all. */
-  deaf?: string;
+  /** Whether the function of this name (`node-join`, ...) gets an event. @default it gets all */
+  hears?(name: string, event: unknown): boolean;
   /** Gets every event that a function is given. */
   onEvent?(functionName: string, event: unknown): void;
   /** Gets every line that a node or a function logs. */
@@ -69,7 +69,7 @@ export class SimulatedCluster {
       onEffect: options.onEffect,
       withoutRaftFence: options.withoutRaftFence ?? false,
     });
-    const functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, deaf: options.deaf, onEvent: options.onEvent, onLog });
+    const functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, hears: options.hears, onEvent: options.onEvent, onLog });
     this.region = new EmulatedRegion({ clock, machines: this.machines, functions, delays: options.delays });
   }
 

@@ -45,7 +45,7 @@ export interface SimulatedFunctionsProps {
   /** The folder with the built bundles: by it a function of a template is recognised as one of ours. */
   bundles: string;
   /** See `ClusterOptions`. */
-  deaf?: string;
+  hears?(name: string, event: unknown): boolean;
   /** Gets every event that a function is given. */
   onEvent?(functionName: string, event: unknown): void;
   /** Gets every line that a function logs. */
@@ -59,7 +59,7 @@ export class SimulatedFunctions implements FunctionRunner {
 
   async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
     const { clock, faults } = this.props;
-    if (this.nameOf(fn) === this.props.deaf || faults.happens('lost-event')) return undefined;
+    if (this.props.hears?.(this.nameOf(fn), event) === false || faults.happens('lost-event')) return undefined;
     if (faults.happens('late-event')) await clock.sleep(faults.random('late-event') * LATE_MS);
     if (faults.happens('doubled-event')) void this.run(fn, event).catch(() => undefined);
     return this.run(fn, event);

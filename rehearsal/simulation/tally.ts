@@ -58,6 +58,7 @@ const ACTIONS = [
   'TerminateInstanceInAutoScalingGroup',
   'DescribeSpotInstanceRequests',
   'SignalResource',
+  'PutEvents',
   'DescribeStacks',
 ];
 

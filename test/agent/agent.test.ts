@@ -25,6 +25,11 @@ class OneNodeEngine implements Engine {
     return new Map();
   }
 
+  async pendingTasks(): Promise<number> {
+    return this.pending;
+  }
+
+  pending = 0;
   running = false;
   local: LocalSwarm = { state: 'inactive', controlAvailable: false };
   version = 10;

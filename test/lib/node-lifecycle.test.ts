@@ -1,6 +1,8 @@
 /** Queues, functions, wake-ups, permissions, and the roles of nodes. */
+import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { seatsSchema, swarmSettingsSchema } from '../../protocol/environment';
 import * as v from 'valibot';
 import { mistakes, synthesise, textOf, type Resource, type Synthesised } from './synthesise';
@@ -135,6 +137,7 @@ test.each<[string, string, string[]]>([
       ...['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat', 'SuspendProcesses', 'ResumeProcesses', 'SetInstanceHealth', 'TerminateInstanceInAutoScalingGroup'].map(
         (action) => `autoscaling:${action} ${arn}:autoscaling:${here}:autoScalingGroup:*:autoScalingGroupName/* if ${JSON.stringify(ofCluster)}`,
       ),
+      `events:PutEvents ${arn}:events:${here}:event-bus/default if {"StringEquals":{"events:source":"cdk-docker-swarm"}}`,
       'cloudformation:SignalResource <AWS::StackId>',
       'cloudformation:DescribeStacks <AWS::StackId>',
     ].sort(),
@@ -215,4 +218,21 @@ test('the address pools of the swarm can be chosen', () => {
   const { of } = synthesise({ addressPools: ['172.20.0.0/14'], addressPoolPrefixLength: 26 });
   const settings = JSON.parse(textOf(named(of('AWS::Lambda::Function'), 'NodeJoin')[1].Properties.Environment.Variables.SWARM_SETTINGS));
   expect(settings).toEqual({ addressPools: ['172.20.0.0/14'], addressPoolPrefixLength: 26 });
+});
+
+test('a rule for what happens in a cluster hears of this cluster alone, and of what it is asked for', () => {
+  const { of } = synthesise({}, (cluster, stack) => {
+    cluster.onSwarmEvent('Everything');
+    cluster.onSwarmEvent('Lost', { events: ['nodeLost', 'quorumAtRisk'], target: new SnsTopic(new Topic(stack, 'People')), eventPattern: { detail: { reason: [{ prefix: 'EC2' }] } } });
+  });
+  const rules = of('AWS::Events::Rule');
+  expect(named(rules, 'Everything')[1].Properties.EventPattern).toEqual({
+    source: ['cdk-docker-swarm'],
+    'detail-type': ['Swarm Node Ready', 'Swarm Node Left', 'Swarm Node Lost', 'Swarm Node Replaced', 'Swarm Quorum At Risk', 'Swarm Quorum Safe'],
+    detail: { cluster: ['Test/Swarm'] },
+  });
+  expect(named(rules, 'Lost')[1].Properties).toMatchObject({
+    EventPattern: { 'detail-type': ['Swarm Node Lost', 'Swarm Quorum At Risk'], detail: { cluster: ['Test/Swarm'], reason: [{ prefix: 'EC2' }] } },
+    Targets: [{ Arn: { Ref: expect.stringContaining('People') } }],
+  });
 });

@@ -16,7 +16,7 @@ function logged(): Record<string, unknown> {
   const lines: string[] = [];
   const swarm = { role: 'manager' as const, hostname: 'm', availability: 'active' as const, instanceId: 'i-00000000000000001' };
   const observation = {
-    now: 100_000, seats: [0, 1, 2].map((seat) => ({ seat, volumeId: 'v', networkInterfaceId: 'e', address: '10.0.0.1' })), settings: { addressPools: [], addressPoolPrefixLength: 24 }, membership: emptyMembership,
+    now: 100_000, seats: [0, 1, 2].map((seat) => ({ seat, volumeId: 'v', networkInterfaceId: 'e', address: '10.0.0.1' })), settings: { addressPools: [], addressPoolPrefixLength: 24 }, membership: { ...emptyMembership, held: { seat: 1 } }, tasksPending: 3,
     leader: { swarmId: 's'.repeat(25), epoch: 1, instanceId: 'i-00000000000000001', tokens: { manager: 'm', worker: 'w' }, updatedAt: 58_000 },
     nodes: [
       { ...swarm, id: 'a', state: 'ready' as const, manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' } },
@@ -31,13 +31,13 @@ function logged(): Record<string, unknown> {
 }
 
 test('a look is logged in numbers', () => {
-  expect(logged()).toMatchObject({ metric: 'Census', seats: 3, managersWorking: 1, managersMissing: 2, workersReady: 1, nodesDown: 1, instancesWaiting: 1, instancesLeaving: 1, leaderAgeSeconds: 42 });
+  expect(logged()).toMatchObject({ metric: 'Census', seats: 3, managersWorking: 1, managersMissing: 2, workersReady: 1, nodesDown: 1, instancesWaiting: 1, instancesLeaving: 1, launchesHeld: 1, leaderAgeSeconds: 42, tasksPending: 3 });
 });
 
 test('each metric is of a field that the functions log, from both of them, since either may be the one that looks', () => {
   const line = logged();
   const ofCensus = filters.filter(({ pattern }) => pattern.includes('"Census"'));
-  expect([...new Set(ofCensus.map(({ MetricName }) => MetricName))].sort()).toEqual(['leaderAgeSeconds', 'managersMissing', 'nodesDown']);
+  expect([...new Set(ofCensus.map(({ MetricName }) => MetricName))].sort()).toEqual(['leaderAgeSeconds', 'managersMissing', 'nodesDown', 'tasksPending']);
   for (const { MetricName, MetricValue, MetricNamespace, pattern } of ofCensus) {
     expect(MetricNamespace).toBe('DockerSwarm/Test/Swarm');
     expect(MetricValue).toBe(`$.${MetricName}`);
@@ -48,13 +48,32 @@ test('each metric is of a field that the functions log, from both of them, since
   expect(filters.filter(({ pattern }) => pattern === '{ $.metric = "MembershipAlarms" }')).toHaveLength(3);
 });
 
-test('seven alarms, each with a sentence; what is missing alarms only where silence is what is looked for', () => {
-  expect(alarms.map(({ id }) => id.replace(/^SwarmAlarms|[0-9A-F]{8}$/g, '')).sort()).toEqual(['Attention', 'DeadLetters', 'FunctionsFail', 'FunctionsSilent', 'LeaderSilent', 'ManagersMissing', 'NodesDown']);
+test('ten alarms, each with a sentence; what is missing alarms only where silence is what is looked for', () => {
+  expect(alarms.map(({ id }) => id.replace(/^SwarmAlarms|[0-9A-F]{8}$/g, '')).sort()).toEqual(['Attention', 'CertificatesOverdue', 'DeadLetters', 'FunctionsFail', 'FunctionsSilent', 'HookDeadlines', 'LeaderSilent', 'ManagersMissing', 'NodesDown', 'TasksPending']);
   for (const { id, AlarmDescription, TreatMissingData, AlarmActions } of alarms) {
     expect(AlarmDescription).toMatch(/\.$/);
     expect(TreatMissingData).toBe(id.includes('FunctionsSilent') ? 'breaching' : 'notBreaching');
     expect(AlarmActions).toBeUndefined();
   }
+});
+
+test('they cost what is said: 2.60 USD a month while all is well, and 3.50 at most', () => {
+  const ofAlarms = Object.values(plain.of('AWS::CloudWatch::Alarm')).flatMap(({ Properties }) => (Properties.Metrics as { MetricStat?: object }[] | undefined)?.filter(({ MetricStat }) => MetricStat) ?? [Properties.MetricName]);
+  const names = new Set(filters.map(({ MetricName }) => MetricName));
+  const ofCensus = new Set(filters.filter(({ pattern }) => pattern.includes('"Census"')).map(({ MetricName }) => MetricName));
+  const cents = (metrics: number) => metrics * 30 + ofAlarms.length * 10;
+  expect([cents(ofCensus.size), cents(names.size)]).toEqual([260, 350]);
+});
+
+test('what was done is a metric, too, for whoever wants it, and each is made once', () => {
+  const { of } = synthesise({}, (cluster) => {
+    const swarm = cluster.addAlarms();
+    expect(swarm.metric('rotations')).toMatchObject({ namespace: 'DockerSwarm/Test/Swarm', metricName: 'rotations', statistic: 'Sum' });
+    expect(swarm.metric('workersReady', { label: 'Workers' })).toMatchObject({ statistic: 'Average', label: 'Workers' });
+    swarm.metric('rotations');
+  });
+  const patterns = Object.values(of('AWS::Logs::MetricFilter')).filter(({ Properties }) => Properties.MetricTransformations[0].MetricName === 'rotations').map(({ Properties }) => Properties.FilterPattern as string);
+  expect(patterns).toEqual(Array(2).fill('{ ($.metric = "Deeds") && ($.rotations >= 0) }'));
 });
 
 test('actions are taken when an alarm goes off, and when it ends', () => {

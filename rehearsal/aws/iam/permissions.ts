@@ -113,6 +113,16 @@ function sqs(action: string, input: Input, { arn }: Inventory): Permission[] | u
   return given(name).map((queue) => ({ action: `sqs:${action}`, resource: arn('sqs', queue) }));
 }
 
+/** https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html : each entry is checked by itself. */
+function events(action: string, input: Input, { arn }: Inventory): Permission[] | undefined {
+  if (action !== 'PutEvents') return undefined;
+  return (input.Entries ?? []).map(({ EventBusName = 'default', Source, DetailType }: Input) => ({
+    action: 'events:PutEvents',
+    resource: arn('events', `event-bus/${EventBusName}`),
+    key: (key: string) => ({ 'events:source': [Source], 'events:detail-type': [DetailType] })[key],
+  }));
+}
+
 /**
  * On the stream, not on the group: what is granted on a group's ARN ending in `:*` covers its streams.
  * Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html#CWL_ARN_Format
@@ -193,4 +203,4 @@ function given(names: string | string[] | undefined): string[] {
 /** https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html : "No permissions are required". */
 const sts: Mapping = (action) => (action === 'GetCallerIdentity' ? [] : undefined);
 
-const MAPPINGS: Record<string, Mapping> = { autoscaling, cloudformation, dynamodb, ec2, logs, s3, sqs, sts };
+const MAPPINGS: Record<string, Mapping> = { autoscaling, cloudformation, dynamodb, ec2, events, logs, s3, sqs, sts };

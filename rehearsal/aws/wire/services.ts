@@ -17,6 +17,7 @@ interface WireService {
 const services: Record<string, WireService> = {
   dynamodb: { protocol: 'json', dialect: '1.0', load: () => import('@aws-sdk/client-dynamodb') },
   sqs: { protocol: 'json', dialect: '1.0', load: () => import('@aws-sdk/client-sqs') },
+  events: { protocol: 'json', dialect: '1.1', load: () => import('@aws-sdk/client-eventbridge') },
   logs: { protocol: 'json', dialect: '1.1', load: () => import('@aws-sdk/client-cloudwatch-logs') },
   autoscaling: { protocol: 'query', dialect: 'http://autoscaling.amazonaws.com/doc/2011-01-01/', load: () => import('@aws-sdk/client-auto-scaling') },
   cloudformation: {

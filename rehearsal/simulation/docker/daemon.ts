@@ -228,6 +228,11 @@ export class SimulatedDaemon implements Engine {
     });
   }
 
+  /** No service waits for a node. */
+  pendingTasks(): Promise<number> {
+    return this.managerCall(async () => 0);
+  }
+
   unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>> {
     return this.managerCall(async ({ state }) => new Map(nodeIds.flatMap((id) => (this.docker.hasTasks(state.nodes.get(id)) ? [[id, 1] as const] : []))));
   }

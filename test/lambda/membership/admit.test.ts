@@ -445,7 +445,7 @@ describe('a join in flight', () => {
   it('changes nothing while it goes on', () => {
     const observation = observed({ ...formed, instances: [waiting(1, seatGroup(1))], membership });
     const result = planFor(observation, () => 'unused');
-    expect(result).toEqual({ membership: observation.membership, commands: [], orders: [], effects: [], alarms: [] });
+    expect(result).toEqual({ membership: observation.membership, commands: [], orders: [], effects: [], alarms: [], announcements: [] });
     expect(result.membership).toBe(observation.membership);
   });
 });

@@ -2,6 +2,7 @@ import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { plan } from '../../../lambda/membership/plan';
 import { converge, type Converger } from '../../../lambda/membership/converge';
@@ -39,10 +40,12 @@ beforeEach(async () => {
     asked.push(action);
     return answers(action, input);
   });
-  const clients = { dynamodb: endpoint.client, ec2: new EC2Client(endpoint.clientOptions), autoScaling: new AutoScalingClient(endpoint.clientOptions), cloudFormation: new CloudFormationClient(endpoint.clientOptions) };
+  const clients = { dynamodb: endpoint.client, ec2: new EC2Client(endpoint.clientOptions), autoScaling: new AutoScalingClient(endpoint.clientOptions), cloudFormation: new CloudFormationClient(endpoint.clientOptions), eventBridge: new EventBridgeClient(endpoint.clientOptions) };
   const log: Converger['log'] = (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields }));
-  observer = { clock, log, ...clients, cluster, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds, seats, settings };
+  const { eventBridge, ...ofObserver } = clients;
+  observer = { clock, log, ...ofObserver, cluster, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds, seats, settings };
   by = {
+    eventBridge,
     ...observer,
     lease: new LeaseRow(endpoint.client, TOKEN_TABLE, clock),
     observe: () => Promise.resolve(observation),
@@ -71,7 +74,7 @@ describe('a look that fails', () => {
   });
 
   it('or never ends leaves the lease free, too', async () => {
-    by.plan = () => ({ membership: { ...emptyMembership }, commands: [], orders: [], effects: [], alarms: [] });
+    by.plan = () => ({ membership: { ...emptyMembership }, commands: [], orders: [], effects: [], alarms: [], announcements: [] });
     await converge(by);
     expect(logged.join()).toContain('more to do than one invocation may');
     expect(await by.lease.acquireOrAsk()).toBeDefined();
@@ -102,7 +105,7 @@ it('an instance that hangs is called unhealthy, without a grace period, and one 
     inputs.push(input);
     throw new AwsError('ValidationError', 'Instance Id not found - No managed instance found for instance ID.');
   };
-  by.plan = (observed) => ({ membership: observed.membership, commands: [], orders: [], effects: [{ kind: 'replace', instanceId, reason: 'It hangs.' }], alarms: [] });
+  by.plan = (observed) => ({ membership: observed.membership, commands: [], orders: [], effects: [{ kind: 'replace', instanceId, reason: 'It hangs.' }], alarms: [], announcements: [] });
   await converge(by);
   expect(inputs).toEqual([expect.objectContaining({ InstanceId: instanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false })]);
   expect(logged.join()).toContain('Failed: replace.');

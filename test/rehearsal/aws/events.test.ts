@@ -107,3 +107,39 @@ test('state changes of instances and lifecycle actions reach rules by pattern', 
     ['EC2 Instance State-change Notification', 'running'],
   ]);
 });
+
+// Sources: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html , https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
+describe('events of the account itself', () => {
+  const entry = { Source: 'shop', DetailType: 'Order', Detail: '{"id":1}' };
+  const put = (world: World, ...Entries: object[]) => world.region.call({ service: 'events', action: 'PutEvents', input: { Entries }, accessKeyId: world.region.operator.accessKeyId });
+  const listening = async () => {
+    const world = new World();
+    await world.create({ ...queue, ...rule({ EventPattern: { source: ['shop'] } }) });
+    return world;
+  };
+
+  it('reach the rules that match them', async () => {
+    const world = await listening();
+    expect(await put(world, entry, { ...entry, Source: 'other' })).toMatchObject({ FailedEntryCount: 0 });
+    expect(bodies(world)).toEqual([expect.objectContaining({ source: 'shop', 'detail-type': 'Order', detail: { id: 1 } })]);
+  });
+
+  it.each([
+    ['InvalidArgument', { ...entry, Source: undefined }],
+    ['MalformedDetail', { ...entry, Detail: '[1]' }],
+    ['MalformedDetail', { ...entry, Detail: 'no JSON' }],
+    ['NotAuthorizedForSourceException', { ...entry, Source: 'aws.ec2' }],
+  ])('%s: one that is refused keeps no other from being taken', async (ErrorCode, bad) => {
+    const world = await listening();
+    expect(await put(world, bad, entry)).toMatchObject({ FailedEntryCount: 1, Entries: [{ ErrorCode }, { EventId: expect.any(String) }] });
+    expect(bodies(world)).toHaveLength(1);
+  });
+
+  it('are ten at most, and 256 KB', async () => {
+    const world = await listening();
+    await expect(put(world, ...Array(11).fill(entry))).rejects.toThrow('less than or equal to 10');
+    await expect(put(world)).rejects.toThrow('less than or equal to 10');
+    await expect(put(world, { ...entry, Detail: JSON.stringify({ text: 'x'.repeat(256 * 1024) }) })).rejects.toThrow('over the limit');
+    expect(bodies(world)).toEqual([]);
+  });
+});

@@ -60,6 +60,8 @@ test.each<[string, string, Record<string, any>, string[] | undefined]>([
   ['sqs', 'SendMessage', { QueueUrl: 'http://127.0.0.1:4566/123456789012/q' }, ['sqs:SendMessage arn:aws:sqs:q']],
   ['sqs', 'GetQueueUrl', { QueueName: 'q' }, ['sqs:GetQueueUrl arn:aws:sqs:q']],
   ['sqs', 'ListQueues', {}, undefined],
+  ['events', 'PutEvents', { Entries: [{ Source: 's' }, { Source: 't', EventBusName: 'b' }] }, ['events:PutEvents arn:aws:events:event-bus/default', 'events:PutEvents arn:aws:events:event-bus/b']],
+  ['events', 'PutRule', {}, undefined],
   ['logs', 'PutLogEvents', { logGroupName: '/g', logStreamName: 'a/b' }, ['logs:PutLogEvents arn:aws:logs:log-group:/g:log-stream:a/b']],
   ['s3', 'HeadObject', { Bucket: 'b', Key: 'k/l' }, ['s3:GetObject arn:aws:s3:::b/k/l']],
   ['sts', 'GetCallerIdentity', {}, []],

@@ -8,7 +8,7 @@ const NOTICE_MS = 2 * MINUTE;
 
 // Notices and terminate hooks are events of node-leave. Without them, what the agents say wakes node-join.
 test(`${WORKERS} workers are drained, and let go, within two minutes of a notice that all of them get at once, though node-leave hears of nothing`, async () => {
-  const scenario = Scenario.of(await assemblies.of({ managers: 3, workers: WORKERS, spot: true }), { deaf: 'node-leave' });
+  const scenario = Scenario.of(await assemblies.of({ managers: 3, workers: WORKERS, spot: true }), { hears: (name) => name !== 'node-leave' });
   await scenario.until(() => scenario.missing().length === 0, 30 * MINUTE);
   const { clock, docker, region } = scenario.cluster;
   const workers = scenario.workers().map(({ identity }) => identity.instanceId);

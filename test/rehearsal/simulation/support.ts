@@ -26,7 +26,7 @@ afterEach(async () => {
   for (const scenario of scenarios.splice(0)) await scenario.cluster.stop();
 });
 
-type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'deaf'>>;
+type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'hears'>>;
 
 export class Scenario {
   readonly cluster: SimulatedCluster;
