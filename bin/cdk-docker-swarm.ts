@@ -9,7 +9,7 @@ import { SCENARIOS } from '../rehearsal/scenarios';
 import { start, type StartOptions } from '../rehearsal/start';
 
 const USAGE = `Usage: cdk-docker-swarm start [--managers N] [--workers N | --scenario NAME] [--json] [--keep-logs FOLDER]
-       cdk-docker-swarm rehearse --scenario NAME | --all [--times N] [--write FILE]
+       cdk-docker-swarm rehearse --scenario NAME | --all [--times N] [--at-once N] [--write FILE]
 
 Synthesises the app that ./cdk.json names and forms its swarm on this machine: the template's own user data, agent and
 functions, on real Docker engines in namespaces, against an emulated AWS. Then deletes it again. Needs Linux, root and
@@ -25,6 +25,7 @@ Docker; without them it says so, checks the template and forms the same swarm on
 "rehearse" does that for one scenario or for all of them, one after the other, on real engines.
 
   --times N            each of them so often, by default once
+  --at-once N          so many runs beside each other, by default one: quicker, and what comes when is later then
   --write FILE         writes what came when as a page of Markdown
 
 ${Object.entries(SCENARIOS).map(([name, { title }]) => `  ${name.padEnd(20)} ${title}`).join('\n')}
@@ -68,17 +69,18 @@ export function parseStart(args: string[]): StartOptions | 'help' {
 export function parseRehearse(args: string[]): RehearseOptions | 'help' {
   let values;
   try {
-    ({ values } = parseArgs({ args, options: { scenario: { type: 'string' }, all: { type: 'boolean' }, times: { type: 'string' }, write: { type: 'string' }, help: { type: 'boolean' } } }));
+    ({ values } = parseArgs({ args, options: { scenario: { type: 'string' }, all: { type: 'boolean' }, times: { type: 'string' }, 'at-once': { type: 'string' }, write: { type: 'string' }, help: { type: 'boolean' } } }));
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  const { scenario, all = false, times = '1', write, help = false } = values;
+  const { scenario, all = false, times = '1', 'at-once': atOnce = '1', write, help = false } = values;
   if (help) return 'help';
   if ((scenario === undefined) !== all) throw new UsageError('Give either --scenario NAME or --all.');
   if (scenario !== undefined) checkScenario(scenario);
   if (!/^[1-9]\d?$/.test(times)) throw new UsageError(`--times is "${times}", but must be a whole number from 1 to 99.`);
+  if (!/^[1-8]$/.test(atOnce)) throw new UsageError(`--at-once is "${atOnce}", but must be a whole number from 1 to 8.`);
   if (write === '') throw new UsageError('--write needs the name of a file.');
-  return { scenarios: scenario === undefined ? Object.keys(SCENARIOS) : [scenario], times: Number(times), ...(write === undefined ? {} : { write }) };
+  return { scenarios: scenario === undefined ? Object.keys(SCENARIOS) : [scenario], times: Number(times), atOnce: Number(atOnce), ...(write === undefined ? {} : { write }) };
 }
 
 function checkScenario(name: string): void {

@@ -104,6 +104,9 @@ export class SwarmCluster extends Construct {
   /** Opens a shell on a manager by Session Manager; whoever runs it needs the AWS CLI with its Session Manager plugin, and permission. */
   readonly managerShell: CfnOutput;
 
+  /** For the day on which the quorum is lost for good: asks what would be done to go on with one manager. See docs/quorum-lost.md. */
+  readonly recoverQuorum: CfnOutput;
+
   private readonly ofAllNodes: NodeProps;
 
   constructor(scope: Construct, id: string, props: SwarmClusterProps = {}) {
@@ -129,6 +132,10 @@ export class SwarmCluster extends Construct {
       value:
         `aws ssm start-session --region ${Aws.REGION} --target $(aws ec2 describe-instances --region ${Aws.REGION} ` +
         `--filters ${filters.map((filter) => `'${filter}'`).join(' ')} --query 'Reservations[0].Instances[0].InstanceId' --output text)`,
+    });
+    this.recoverQuorum = new CfnOutput(this, 'RecoverQuorum', {
+      description: 'When the quorum is lost for good: says what going on with the manager of seat 0 would mean. It does nothing yet.',
+      value: `aws lambda invoke --region ${Aws.REGION} --function-name ${this.lifecycle.nodeLeave.functionName} --cli-binary-format raw-in-base64-out --payload '{"recover":{"seat":0}}' /dev/stdout`,
     });
   }
 

@@ -55,10 +55,20 @@ export const membershipSchema = v.object({
     v.nullable(v.object({ at: whole, dueSince: v.optional(whole), asked: v.optional(v.object({ id: text(64), expiresAt: whole, instead: text(64) })) })),
     null,
   ),
+  /**
+   * A person has said that the quorum is lost for good: the seat that goes on alone, the volumes that were given up for it, since when nobody holds one (milliseconds since 1970), whether the manager was told, and who is to be taken out of the
+   * swarm afterwards.
+   */
+  recovery: v.optional(
+    v.nullable(v.object({ seat: whole, volumes: v.array(text(64)), freeSince: v.optional(whole), told: v.optional(v.literal(true)), dead: v.array(v.object({ nodeId: swarmIdSchema, seat: whole })) })),
+    null,
+  ),
+  /** Volumes that were ever given up so: never to be attached again. */
+  abandonedVolumes: v.optional(v.array(text(64)), []),
   /** Whether it was told that one manager less would be no quorum any more. */
   quorumAtRisk: v.optional(v.boolean(), false),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null, quorumAtRisk: false };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null, recovery: null, abandonedVolumes: [], quorumAtRisk: false };

@@ -25,7 +25,8 @@ import type { Deleted, Evidence, Formed, FormationOrder, Logs, Message, SwarmLis
 import { METADATA_ADDRESS } from './nodes/network';
 import { RealMachines } from './nodes/real-machines';
 import { run } from './nodes/shell';
-import { playScenario, type Stage } from './scenarios';
+import type { Stage } from './play';
+import { playScenario } from './scenarios';
 import { changeAssembly, type Template } from './synth';
 import { Timeline, type NodeTimeline } from './timeline';
 
@@ -152,7 +153,8 @@ export class Formation {
       await region.updateStack(out, this.order.stackName);
     };
     const deployNext = async () => void (await region.updateStack(this.order.nextAssembly!, this.order.stackName));
-    return { clock, region, machines, instances, whole: () => this.wholeAgain(), deploy, deployNext };
+    const milestones = (instanceId: string) => this.timeline.rows().find((row) => row.instanceId === instanceId)?.milestones ?? {};
+    return { clock, region, machines, instances, milestones, whole: () => this.wholeAgain(), deploy, deployNext };
   }
 
   /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */

@@ -14,6 +14,8 @@ export interface RehearseOptions {
   /** Names of `scenarios.ts`. */
   scenarios: string[];
   times: number;
+  /** How many runs are under way at a time. */
+  atOnce: number;
   /** A file for the page. */
   write?: string;
 }
@@ -35,27 +37,34 @@ interface Outcome {
 }
 
 /** @returns the exit code: that of the first run that failed */
-export async function rehearse({ scenarios, times, write }: RehearseOptions, { self, stdout }: RehearseEnvironment): Promise<number> {
+export async function rehearse({ scenarios, times, atOnce, write }: RehearseOptions, { self, stdout }: RehearseEnvironment): Promise<number> {
   const runs = new Map<string, Moment[][]>();
   let engine = '';
-  for (let time = 0; time < times; time++) {
-    for (const name of scenarios) {
-      stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
+  const left = Array.from({ length: times }, () => scenarios).flat();
+  let failed = 0;
+  const work = async () => {
+    while (failed === 0 && left.length > 0) {
+      const name = left.shift()!;
+      if (atOnce === 1) stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
       const { code, outcome } = await play(self, name);
+      if (atOnce > 1) stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
       // Stopped, or not possible here: the run itself has said why.
       if (code !== 0 || outcome?.moments === undefined) {
         stdout.write(`${name} FAILED${outcome?.error ? `: ${outcome.error}` : '.'}\n`);
-        return code === 0 ? 1 : code;
+        failed ||= code || 1;
+        return;
       }
       engine = outcome.swarm?.[0]?.engine ?? engine;
       runs.set(name, [...(runs.get(name) ?? []), outcome.moments]);
       for (const { what, ms } of outcome.moments) stdout.write(`  ${seconds(ms).padStart(7)} s  ${what}\n`);
     }
-  }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  if (failed !== 0) return failed;
   stdout.write(`\n${scenarios.length * times} rehearsed, all whole again.\n`);
   if (write !== undefined) {
     mkdirSync(dirname(write), { recursive: true });
-    writeFileSync(write, page(runs, engine));
+    writeFileSync(write, page(runs, engine, atOnce));
     stdout.write(`Written down: ${write}\n`);
   }
   return 0;
@@ -75,8 +84,43 @@ async function play(self: string[], scenario: string): Promise<{ code: number; o
   return { code, outcome: text === '' ? undefined : (JSON.parse(text) as Outcome) };
 }
 
+/** A figure that there is a goal for: the time between two moments of a scenario. */
+interface Figure {
+  what: string;
+  scenario: string;
+  /** @default the beginning */
+  from?: string;
+  to: string;
+  /** Seconds. */
+  goal?: number;
+}
+
+const FIGURES: readonly Figure[] = [
+  { what: 'Worker killed: its tasks run elsewhere', scenario: 'worker-killed', to: 'its tasks run elsewhere', goal: 20 },
+  { what: 'Leader killed: a leader again', scenario: 'leader-killed', to: 'the swarm has a leader again', goal: 22 },
+  { what: 'Worker with 10 s of stop grace: drained and removed', scenario: 'worker-terminated', to: 'its node is removed', goal: 15 },
+  { what: 'Manager killed: Ready and reachable again, and in service', scenario: 'manager-killed', to: 'the cluster is whole again' },
+  { what: '... of that Auto Scaling, until another instance is launched', scenario: 'manager-killed', to: 'its seat has another instance' },
+  { what: '... user data', scenario: 'manager-killed', from: 'its seat has another instance', to: 'its user data has run' },
+  { what: '... our agent and functions, until its volume is attached', scenario: 'manager-killed', from: 'its user data has run', to: 'its volume is attached', goal: 5 },
+  { what: '... its engine, from the volume until it answers', scenario: 'manager-killed', from: 'its volume is attached', to: 'its engine answers' },
+  { what: '... from there until all of it is over', scenario: 'manager-killed', from: 'its engine answers', to: 'the cluster is whole again', goal: 5 },
+];
+
+/** Of all runs, the slowest. */
+function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
+  const rows = FIGURES.flatMap(({ what, scenario, from, to, goal }) => {
+    const played = runs.get(scenario);
+    if (!played) return [];
+    const at = (moments: Moment[], name: string | undefined) => (name === undefined ? 0 : moments.find((moment) => moment.what === name)!.ms);
+    const slowest = Math.max(...played.map((moments) => at(moments, to) - at(moments, from)));
+    return [`| ${what} | ${seconds(slowest)} | ${goal === undefined ? '' : `${goal}`} |`];
+  });
+  return rows.length === 0 ? [] : ['', '| the slowest run, in seconds | | goal |', '|---|---:|---:|', ...rows];
+}
+
 /** What came when, of all runs. */
-export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, commit = presentCommit()): string {
+export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, atOnce = 1, commit = presentCommit()): string {
   const times = Math.max(...[...runs.values()].map(({ length }) => length));
   const sections = [...runs].flatMap(([name, played]) => {
     const { title, managers, workers } = SCENARIOS[name]!;
@@ -86,8 +130,9 @@ export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, comm
   return [
     '# Rehearsals',
     '',
-    `What happened to clusters that had formed on real Docker engines, ${times === 1 ? 'once each' : `${times} times in a row each`}, written by \`npm run rehearse -- --all --times ${times} --write docs/rehearsal.md\`${commit ? ` at commit \`${commit}\`` : ''}.`,
+    `What happened to clusters that had formed on real Docker engines, ${times === 1 ? 'once each' : `${times} times in a row each`}, written by \`npm run rehearse -- --all --times ${times}${atOnce > 1 ? ` --at-once ${atOnce}` : ''} --write docs/rehearsal.md\`${commit ? ` at commit \`${commit}\`` : ''}.`,
     `${availableParallelism()} processors, Docker ${engine}. The emulated AWS has no delays of its own: on AWS, an instance takes a minute or two longer to end and to launch. Times count from the end of the instance, or from the order to end it.`,
+    ...figures(runs),
     ...sections,
     '',
   ].join('\n');

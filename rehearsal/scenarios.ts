@@ -1,29 +1,11 @@
 /**
  * What can happen to a cluster that has formed, on real engines: each scenario does one thing to it, waits until it is whole again, and says what came when, in milliseconds from the instance's end (or from the order to end it).
  */
-import type { Clock } from '../protocol/clock';
+import type { RecoveryAnswer } from '../protocol/recovery';
 import { SPOT_NOTICE_MS } from './aws/ec2';
-import type { EmulatedRegion } from './aws/region';
-import type { Moment, SwarmListEntry } from './messages';
-import { SEAT_TAG } from '../protocol/tags';
-import { UNITS } from './kills';
-import type { RealMachines } from './nodes/real-machines';
+import type { Moment } from './messages';
+import { isLeader, isRunning, movedFrom, Play, REPLICAS, type Stage } from './play';
 import type { Template } from './synth';
-
-/** A cluster that has formed, and what scenarios do with it. */
-export interface Stage {
-  clock: Clock;
-  region: EmulatedRegion;
-  machines: RealMachines;
-  /** Instances that run, by role, in the order in which they were launched. */
-  instances(role: 'manager' | 'worker'): string[];
-  /** The swarm's own node list, once every instance that runs is a Ready node of it, and nobody else is in it. */
-  whole(): Promise<SwarmListEntry[]>;
-  /** Another template of the same stack. @throws Error when it was rolled back */
-  deploy(change: (template: Template) => Template): Promise<void>;
-  /** The app as `next` of the scenario has it. */
-  deployNext(): Promise<void>;
-}
 
 export interface Scenario {
   title: string;
@@ -38,192 +20,10 @@ export interface Scenario {
   run(play: Play): Promise<void>;
 }
 
-const POLL_MS = 50;
-const REPLICAS = 4;
 /** Longer than an election takes, and shorter than anybody is replaced after. */
 const CUT_OFF_MS = 40_000;
-/** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
-const STOP_GRACE = '10s';
 /** Docker keeps everything there. */
 const FILL_DISK = 'mount -t tmpfs -o size=64k tmpfs /var/lib/docker && ! head -c 1M /dev/zero > /var/lib/docker/full';
-const IMAGE = 'rehearsal-sleep';
-/** A root file system of one program and its libraries: no registry is reached from here. */
-const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
-const CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'work', '--replicas', String(REPLICAS), '--constraint', 'node.role==worker', '--stop-grace-period', STOP_GRACE, IMAGE, '/bin/sleep', '100000'];
-
-/** Tasks are asked for on a manager. */
-class Play {
-  readonly moments: Moment[] = [];
-  private begun = 0;
-
-  constructor(readonly stage: Stage) {}
-
-  begin(): void {
-    this.begun = this.stage.clock.now();
-  }
-
-  /** Waits for something, and notes when it came. */
-  async until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    while (!(await condition())) await this.stage.clock.sleep(POLL_MS);
-    this.moments.push({ what, ms: this.elapsed() });
-  }
-
-  async startService(): Promise<void> {
-    await this.loadImage();
-    await this.stage.machines.exec(this.stage.instances('manager')[0]!, CREATE);
-    while ((await this.tasks()).filter(isRunning).length < REPLICAS) await this.stage.clock.sleep(POLL_MS);
-  }
-
-  /** As a registry would have it for them. */
-  async loadImage(): Promise<void> {
-    for (const instanceId of this.stage.instances('worker')) await this.stage.machines.exec(instanceId, ['sh', '-c', IMPORT]);
-  }
-
-  tasks(): Promise<Task[]> {
-    return this.ask('/tasks');
-  }
-
-  nodes(): Promise<Node[]> {
-    return this.ask('/nodes');
-  }
-
-  /** As a manager tells it that answers; until one does, nothing is known. */
-  private async ask<T>(path: string): Promise<T[]> {
-    for (;;) {
-      for (const instanceId of this.stage.instances('manager')) {
-        const answer = await this.stage.machines.engine(instanceId, path).catch(() => undefined);
-        if (Array.isArray(answer)) return answer as T[];
-      }
-      await this.stage.clock.sleep(POLL_MS);
-    }
-  }
-
-  /** The node that an instance is, by its own engine. */
-  async nodeId(instanceId: string): Promise<string> {
-    const { Swarm } = (await this.stage.machines.engine(instanceId, '/info')) as { Swarm: { NodeID: string } };
-    return Swarm.NodeID;
-  }
-
-  async leader(): Promise<{ instanceId: string; nodeId: string }> {
-    const nodeId = (await this.nodes()).find(({ ManagerStatus }) => ManagerStatus?.Leader)!.ID;
-    for (const instanceId of this.stage.instances('manager')) if ((await this.nodeId(instanceId)) === nodeId) return { instanceId, nodeId };
-    throw new Error('The leader is no instance.');
-  }
-
-  async nextLeader(last: { nodeId: string }): Promise<void> {
-    await this.until('the swarm has a leader again', async () => (await this.nodes()).some(({ ID, ManagerStatus }) => ManagerStatus?.Leader && ID !== last.nodeId));
-  }
-
-  /** As an operator does it: through the group, which then launches another. */
-  async terminate(instanceId: string): Promise<void> {
-    const { region } = this.stage;
-    await region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input: { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }, accessKeyId: region.operator.accessKeyId });
-  }
-
-  /** Whatever happens to the leader, it comes back as it was: nobody is replaced. */
-  async troubleLeader(trouble: (leader: { instanceId: string; nodeId: string }) => Promise<void>): Promise<void> {
-    const leader = await this.leader();
-    const before = this.stage.instances('manager');
-    this.begin();
-    await trouble(leader);
-    await this.whole();
-    if (this.stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though it came back.');
-  }
-
-  /** Until the cluster is whole again, with the very managers that it had. */
-  async sameManagers(change: () => Promise<void>): Promise<void> {
-    const ids = async () => (await this.nodes()).flatMap(({ ID, Spec }) => (Spec.Role === 'manager' ? [ID] : [])).sort().join();
-    const before = await ids();
-    await change();
-    await this.whole();
-    if ((await ids()) !== before) throw new Error('A seat came back as another node.');
-  }
-
-  /** So many managers run, none of them one of those. */
-  holdSeats(count: number, lost: string[]): boolean {
-    const managers = this.stage.instances('manager');
-    return managers.length === count && !lost.some((instanceId) => managers.includes(instanceId));
-  }
-
-  async killAgent(instanceId: string): Promise<void> {
-    await this.killService(instanceId, UNITS.agent);
-  }
-
-  async killEngine(instanceId: string): Promise<void> {
-    await this.killService(instanceId, UNITS.engine);
-  }
-
-  private async killService(instanceId: string, unit: string): Promise<void> {
-    const { machines } = this.stage;
-    const running = await machines.serviceProcess(instanceId, unit);
-    if (!running || !(await machines.killProcess(instanceId, running.id))) throw new Error(`${unit} of ${instanceId} does not run.`);
-  }
-
-  /** Nobody can say anything about the swarm until there is a leader again. */
-  async loseManagers(instanceIds: string[]): Promise<void> {
-    const { stage } = this;
-    await this.sameManagers(async () => {
-      this.begin();
-      for (const instanceId of instanceIds) await stage.region.killInstance(instanceId);
-      await this.until('other instances hold their seats', async () => this.holdSeats(3, instanceIds));
-      await this.until('the swarm has a leader again', async () => (await this.nodes()).some(isLeader));
-    });
-  }
-
-  elapsed(): number {
-    return this.stage.clock.now() - this.begun;
-  }
-
-  async isListed(nodeId: string): Promise<boolean> {
-    return (await this.nodes()).some(({ ID }) => ID === nodeId);
-  }
-
-  /** A worker with some of the service's tasks. */
-  async busyWorker(): Promise<{ instanceId: string; nodeId: string }> {
-    await this.startService();
-    const instanceId = this.stage.instances('worker')[0]!;
-    return { instanceId, nodeId: await this.nodeId(instanceId) };
-  }
-
-  /** What never happens: the instance goes before its node, or the node before its tasks have ended. They take the whole of their grace to end, so that they are seen where nobody waited for them. */
-  async expectOrder({ instanceId, nodeId }: { instanceId: string; nodeId: string }): Promise<void> {
-    const letGo = !this.hasOpenHook(instanceId);
-    if (await this.isListed(nodeId)) {
-      if (letGo) throw new Error('The instance was let go before its node was removed.');
-      return;
-    }
-    // It may be gone by now.
-    const containers = (await this.stage.machines.engine(instanceId, '/containers/json').catch(() => [])) as unknown[];
-    if (containers.length > 0) throw new Error(`The node was removed while ${containers.length} of its tasks still ran.`);
-  }
-
-  hasOpenHook(instanceId: string): boolean {
-    return this.stage.region.groups().some(({ instances }) => instances.some((one) => one.instanceId === instanceId && one.openHooks.length > 0));
-  }
-
-  async whole(): Promise<void> {
-    await this.until('the cluster is whole again', async () => (await this.stage.whole()).length > 0);
-  }
-}
-
-interface Task {
-  NodeID?: string;
-  DesiredState: string;
-  Status: { State: string };
-}
-
-interface Node {
-  ID: string;
-  Spec: { Availability: string; Role: string };
-  ManagerStatus?: { Leader?: boolean };
-}
-
-const isLeader = ({ ManagerStatus }: Node) => ManagerStatus?.Leader === true;
-const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'running' && Status.State === 'running';
-
-/** A node that had tasks: whether all of them run elsewhere. */
-const movedFrom = (nodeId: string, tasks: Task[]) => tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
-
 /** What came when. */
 export async function playScenario(name: string, stage: Stage): Promise<Moment[]> {
   const play = new Play(stage);
@@ -276,6 +76,26 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.stage.region.killInstance(leader.instanceId);
         await play.nextLeader(leader);
         await play.until('its seat has another instance', async () => play.stage.instances('manager').length === 3);
+      });
+    },
+  },
+  'manager-killed': {
+    title: 'A manager that does not lead dies without notice.',
+    managers: 3,
+    workers: 1,
+    async run(play) {
+      const killed = await play.follower();
+      const seat = play.seatOf(killed);
+      await play.sameManagers(async () => {
+        play.begin();
+        await play.stage.region.killInstance(killed);
+        await play.until('its seat has another instance', async () => play.holdSeats(3, [killed]));
+        await play.follow(play.holderOf(seat)!, [
+          ['userData', 'its user data has run'],
+          ['volume', 'its volume is attached'],
+          ['engine', 'its engine answers'],
+          ['ready', 'it is Ready'],
+        ]);
       });
     },
   },
@@ -483,7 +303,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     async run(play) {
       const { region } = play.stage;
       const before = await play.nodes();
-      const instanceId = region.instances().find(({ tags, state }) => tags[SEAT_TAG] === '1' && state === 'running')!.instanceId;
+      const instanceId = play.holderOf('1')!;
       const nodeId = await play.nodeId(instanceId);
       const { volumeId } = region.volumes().find(({ attachment }) => attachment?.instanceId === instanceId)!;
       play.begin();
@@ -495,6 +315,41 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.whole();
       const after = await play.nodes();
       if (after.some(({ ID }) => ID === nodeId) || after.filter(({ ID }) => before.some((one) => one.ID === ID)).length !== before.length - 1) throw new Error('Not just that one manager is another node.');
+    },
+  },
+  'quorum-lost': {
+    title: 'Two of three managers die, and their volumes with them: the quorum is lost for good. A person says so, the third manager goes on alone, and a deployment gives the others other volumes.',
+    managers: 3,
+    workers: 2,
+    next: { managers: 3, workers: 2, volumeGenerations: { 0: 2, 2: 2 } },
+    deadlineMs: 20 * 60_000,
+    async run(play) {
+      const { region, machines } = play.stage;
+      await play.startService();
+      const survivor = play.holderOf('1')!;
+      const nodeId = await play.nodeId(survivor);
+      const { ID: swarmId } = (await machines.engine(survivor, '/swarm')) as { ID: string };
+      play.begin();
+      for (const seat of ['0', '2']) {
+        const instanceId = play.holderOf(seat)!;
+        const { volumeId } = region.volumes().find(({ attachment }) => attachment?.instanceId === instanceId)!;
+        await region.killInstance(instanceId);
+        await region.loseVolume(volumeId);
+      }
+      const ask = async (recover: object) => (await region.invoke(region.functions().find(({ logicalId }) => logicalId.includes('NodeLeave'))!.logicalId, { recover })) as RecoveryAnswer;
+      const refused = await ask({ seat: 1, swarmId });
+      if (!('refused' in refused)) throw new Error('The quorum was given up at once.');
+      await play.until('it may be given up', async () => 'wouldDo' in (await ask({ seat: 1 })));
+      const begun = await ask({ seat: 1, swarmId });
+      if (!('begun' in begun)) throw new Error(`It was not given up: ${JSON.stringify(begun)}`);
+      await play.until('the third manager goes on alone', async () => (await play.nodes()).filter(({ ManagerStatus }) => ManagerStatus).length === 1);
+      await play.until('the others are taken out of the swarm', async () => (await play.nodes()).length === 3);
+      const { ID } = (await machines.engine(survivor, '/swarm')) as { ID: string };
+      if (ID !== swarmId || (await play.nodeId(survivor)) !== nodeId) throw new Error('It is another swarm, or the manager is another node.');
+      await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
+      await play.stage.deployNext();
+      await play.until('the deployment is complete', async () => true);
+      await play.whole();
     },
   },
   'disk-full': {

@@ -163,6 +163,7 @@ class Admission {
   /** Why a late instance is not given up yet. */
   private whyToKeep(instance: Instance): string | undefined {
     const { managerChange } = this.membership;
+    if (this.facts.isAbandoned(instance.group.seat)) return 'its seat waits for another volume, by a deployment.';
     if (managerChange && managerChange.seat === instance.group.seat && this.observed.now < managerChange.expiresAt + LEADER_STALE_MS) return 'it was told so late that raft may count it already, before the leader has said so.';
     if (!this.observed.leader) return undefined;
     if (!this.facts.quorumVisible) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
@@ -189,6 +190,10 @@ class Admission {
   private attachVolume({ instanceId, group, ec2 }: Instance): void {
     const seat = this.observed.seats.find((one) => one.seat === group.seat);
     const volume = this.observed.volumes.find((one) => one.volumeId === seat?.volumeId);
+    if (this.facts.isAbandoned(group.seat)) {
+      this.draft.alarms.push({ instanceId, reason: `The volume of seat ${group.seat} was given up when the quorum was recovered. Deploy with another one: managers: { volumeGenerations: { '${group.seat}': 2 } }, or one more than there is.` });
+      return;
+    }
     if (!volume) this.draft.alarms.push({ instanceId, reason: `The volume of seat ${group.seat}, ${seat?.volumeId}, is not there.` });
     if (volume?.state === 'available' && ec2?.state === 'running') {
       this.draft.effects.push({ kind: 'attach-volume', instanceId, volumeId: volume.volumeId, device: VOLUME_DEVICE, reason: `It holds seat ${group.seat} and reports.` });

@@ -41,6 +41,12 @@ export class Facts {
     return this.observed.seats.some((one) => one.seat === seat);
   }
 
+  /** The volume of the seat was given up: another one has to take its place. */
+  isAbandoned(seat: number | undefined): boolean {
+    const volumeId = this.observed.seats.find((one) => one.seat === seat)?.volumeId;
+    return volumeId !== undefined && this.observed.membership.abandonedVolumes.includes(volumeId);
+  }
+
   addressOf(seat: number | undefined): string | undefined {
     return this.observed.seats.find((one) => one.seat === seat)?.address;
   }
@@ -121,6 +127,9 @@ export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): s
 export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
 }
+
+/** The leader calls a deaf member reachable, since it takes what it is sent; but its node has no session, and is down. */
+export const isLost = (node: SwarmNode) => node.state === 'down' || node.manager?.reachability === 'unreachable' || neverSeen(node);
 
 /** What a manager says itself: it names its swarm only while it sees its leader. */
 export function seesLeader({ report }: Instance): boolean {

@@ -18,7 +18,7 @@ import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../proto
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
 import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
-import { formerManagers, isLeaving, lostWorkers } from './facts';
+import { formerManagers, isLeaving, LEADER_STALE_MS, lostWorkers } from './facts';
 import type { Group, Instance, Observation, Volume } from './observation';
 
 /** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
@@ -49,7 +49,8 @@ export async function observe(by: Observer): Promise<Observation> {
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const leaving = instances.filter(isLeaving);
   // While all of them work nothing is asked of them.
-  const managersLookedAt = records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && MAY_WORK.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
+  const silent = records.leader !== undefined && by.clock.now() - records.leader.updatedAt >= LEADER_STALE_MS;
+  const managersLookedAt = silent || records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && MAY_WORK.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
   const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (group.role === 'manager' && MAY_WORK.test(lifecycleState))) : waiting;
   const [ec2, reports, volumes, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([

@@ -6,6 +6,7 @@ import { handBack } from './hand-back';
 import { holdLaunch } from './hold-launch';
 import type { Observation } from './observation';
 import { reap } from './reap';
+import { recoverQuorum } from './recover-quorum';
 import { release } from './release';
 import { rotateTokens } from './rotate-tokens';
 import { replaceHung } from './replace-hung';
@@ -16,6 +17,7 @@ import { watchQuorum } from './watch-quorum';
 export function plan(observed: Observation, newId: () => string): Plan {
   const draft = new Draft(observed, newId);
   const facts = new Facts(observed);
+  recoverQuorum(draft, facts);
   returnSeat(draft, facts);
   retireSeat(draft, facts);
   release(draft, facts);

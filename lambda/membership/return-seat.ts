@@ -13,7 +13,7 @@
 import type { Membership } from '../../protocol/cluster';
 import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { formerManagers, LEADER_STALE_MS, memberAddress, neverSeen, seesLeader, type Facts } from './facts';
+import { formerManagers, isLost, LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
 /** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
@@ -33,7 +33,8 @@ class ReturnOfSeat {
 
   run(): void {
     const change = this.draft.membership.managerChange;
-    if (!this.draft.observed.leader) return;
+    // While a quorum is recovered only what is removed comes to its end here.
+    if (!this.draft.observed.leader || (this.draft.membership.recovery && change?.kind !== 'remove')) return;
     if (!change) return this.lookForLost();
     if (change.kind === 'init' || change.kind === 'retire') return;
     // Whoever is left of a seat that is no more is taken out all the same.
@@ -195,6 +196,3 @@ class ReturnOfSeat {
 }
 
 const isInactive = ({ report }: Instance) => report?.swarm?.state === 'inactive';
-
-/** The leader calls a deaf member reachable, since it takes what it is sent; but its node has no session, and is down. */
-const isLost = (node: SwarmNode) => node.state === 'down' || node.manager?.reachability === 'unreachable' || neverSeen(node);

@@ -1,16 +1,19 @@
 /** node-leave, made of what it is given: the real clients (`index.ts`) or a simulation's. */
+import type { RecoveryAnswer } from '../../protocol/recovery';
 import { describeError } from '../log';
 import { converge } from '../membership/converge';
 import { isLeaving } from '../membership/facts';
 import { describeGroups } from '../membership/observe';
 import { bury } from '../membership/tombstone';
 import { wire, type MembershipParts } from '../membership/wire';
+import { isRequest, recover } from './recovery';
 
 /** @throws Error naming an environment variable that is missing */
-export function nodeLeave(parts: MembershipParts): () => Promise<void> {
+export function nodeLeave(parts: MembershipParts): (event: unknown) => Promise<RecoveryAnswer | undefined> {
   const membership = wire(parts);
   const { autoScaling, cluster, log } = membership;
-  return async () => {
+  return async (event) => {
+    if (isRequest(event)) return recover(membership, event);
     // A manager's comes when it is let go: until then it may lead, and goes on to be heard.
     const { instances } = await describeGroups(autoScaling, cluster);
     const leaving = instances.filter((instance) => isLeaving(instance) && instance.group.role === 'worker');
@@ -19,5 +22,6 @@ export function nodeLeave(parts: MembershipParts): () => Promise<void> {
       await bury(membership, group.role, instanceId).catch((error: unknown) => log('warn', 'A tombstone could not be set.', { instanceId, error: describeError(error) }));
     }
     await converge(membership);
+    return undefined;
   };
 }

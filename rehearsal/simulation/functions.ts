@@ -22,7 +22,7 @@ interface Parts extends Clients {
 }
 
 /** By the folder of the bundle: what its `index.ts` wires. */
-const HANDLERS: Record<string, (parts: Parts) => (event: any) => Promise<void>> = {
+const HANDLERS: Record<string, (parts: Parts) => (event: any) => Promise<unknown>> = {
   'leader-token': leaderToken,
   'node-join': nodeJoin,
   'node-leave': nodeLeave,

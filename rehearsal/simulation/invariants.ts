@@ -41,6 +41,9 @@ export class Invariants {
   /** Managers that were let go, by address. */
   private readonly letGo = new Map<string, string>();
   private wholeStackGoes = false;
+  private goesOnWith: number | undefined;
+  /** Volumes with the swarm's state, without which it went on. */
+  private readonly givenUp = new Set<string>();
   private readonly readyAt = new Map<string, number>();
   /** Whether an instance is a Ready node, and since when it has been so. */
   private readonly condition = new Map<string, { ready: boolean; since: number }>();
@@ -63,6 +66,11 @@ export class Invariants {
     truth.region.onEvent((event) => this.onAwsEvent(event));
   }
 
+  /** A person says that the quorum is lost for good, and that the swarm goes on with this seat. What the others have on their volumes is given up. */
+  personRecovers(seat: number): void {
+    this.goesOnWith = seat;
+  }
+
   /** After every step. */
   check(): void {
     this.watchQuorum();
@@ -74,7 +82,7 @@ export class Invariants {
   onCall({ service, action, input }: Call): void {
     if (service === 'sqs' && action === 'SendMessage' && TOKEN.test(String(input.MessageBody))) this.breach(7, 'A join token was sent through a queue.');
     if (action === 'SetInstanceHealth') this.beforeReplacement(String(input.InstanceId));
-    if (action === 'TerminateInstanceInAutoScalingGroup' && !this.truth.region.hasSpotNotice(String(input.InstanceId))) this.breach(10, `${input.InstanceId} was terminated, though EC2 does not take it back.`);
+    if (action === 'TerminateInstanceInAutoScalingGroup') this.beforeTermination(String(input.InstanceId));
     if (service !== 'dynamodb' || !/^(Put|Update|Delete|TransactWrite)/.test(action)) return;
     const operator = this.truth.region.operator.accessKeyId;
     for (const { table, key } of writtenKeys(action, input)) {
@@ -147,7 +155,7 @@ export class Invariants {
     const lost = this.lastQuorum !== undefined && this.truth.clock.now() - this.lastQuorum > QUORUM_UNHEARD_MS;
     const identity = node.attachedVolume === undefined ? undefined : this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
     // What counts is who it is, by its volume: a successor that never got that far has the address, and nothing else.
-    if (lost && swarm.members.some(({ nodeId }) => nodeId === identity)) this.breach(8, `${instanceId}, a member of raft, was abandoned while the swarm had no quorum.`);
+    if (lost && !this.isGivenUp(node) && swarm.members.some(({ nodeId }) => nodeId === identity)) this.breach(8, `${instanceId}, a member of raft, was abandoned while the swarm had no quorum.`);
   }
 
   private afterLetGo(instanceId: string): void {
@@ -219,11 +227,25 @@ export class Invariants {
     if (!this.endsSince.has(instanceId) && !this.retired.has(nodeId)) this.breach(4, `${nodeId} is removed, but its instance ${instanceId} is there, and does not leave.`);
   }
 
-  /** Whoever still has the swarm's state could make a second swarm of it. */
+  private beforeTermination(instanceId: string): void {
+    const node = this.truth.machines.nodes.get(instanceId);
+    if (!this.truth.region.hasSpotNotice(instanceId) && !(node && this.isGivenUp(node))) this.breach(10, `${instanceId} was terminated, though EC2 does not take it back.`);
+  }
+
+  private isGivenUp({ seat }: SimulatedNode): boolean {
+    return this.goesOnWith !== undefined && seat !== undefined && seat !== this.goesOnWith;
+  }
+
+  /** Whoever still has the swarm's state could make a second swarm of it: where a person gives it up, it may lie on volumes that nobody has, or ever will have. */
   private beforeRecovery(node: SimulatedNode): void {
-    const own = node.attachedVolume && this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
-    for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
-      if (nodeId !== own && this.identities().has(nodeId)) this.breach(1, `${node.identity.instanceId} is to go on alone, but ${nodeId} still has the swarm's state.`);
+    const { docker, machines } = this.truth;
+    const members = new Set(docker.swarms()[0]?.members.map(({ nodeId }) => nodeId));
+    const attached = new Set([...machines.nodes.values()].map(({ attachedVolume }) => attachedVolume));
+    for (const [volumeId, { docker: state }] of machines.volumes) {
+      const nodeId = state?.certificate?.nodeId;
+      if (volumeId === node.attachedVolume || !members.has(nodeId!)) continue;
+      if (node.seat !== this.goesOnWith || attached.has(volumeId)) this.breach(1, `${node.identity.instanceId} is to go on alone, but ${nodeId} still has the swarm's state.`);
+      this.givenUp.add(volumeId);
     }
   }
 
@@ -278,6 +300,7 @@ export class Invariants {
       const other = holders.get(attachedVolume);
       if (other !== undefined) this.breach(12, `${attachedVolume} is attached to ${other} and ${instanceId}.`);
       holders.set(attachedVolume, instanceId);
+      if (this.givenUp.has(attachedVolume)) this.breach(1, `${instanceId} got ${attachedVolume}, without which the swarm went on.`);
     }
   }
 

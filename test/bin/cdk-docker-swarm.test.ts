@@ -31,8 +31,8 @@ test('a scenario says itself how large the cluster is', () => {
 });
 
 test('one scenario is rehearsed, or all of them', () => {
-  expect(parseRehearse(['--scenario', 'spot-notice'])).toEqual({ scenarios: ['spot-notice'], times: 1 });
-  expect(parseRehearse(['--all', '--times', '3', '--write', 'docs/rehearsal.md'])).toEqual({ scenarios: Object.keys(SCENARIOS), times: 3, write: 'docs/rehearsal.md' });
+  expect(parseRehearse(['--scenario', 'spot-notice'])).toEqual({ scenarios: ['spot-notice'], times: 1, atOnce: 1 });
+  expect(parseRehearse(['--all', '--times', '3', '--at-once', '2', '--write', 'docs/rehearsal.md'])).toEqual({ scenarios: Object.keys(SCENARIOS), times: 3, atOnce: 2, write: 'docs/rehearsal.md' });
   expect(parseRehearse(['--help'])).toBe('help');
 });
 

@@ -1,11 +1,14 @@
 /** The README's snippets compile and synthesise, and its commands exist. */
+import { App, Stack } from 'aws-cdk-lib';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SwarmCluster } from '../../lib';
 
 const root = join(__dirname, '../..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const blocks = (language: string) => [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1]!);
+const runbook = readFileSync(join(root, 'docs/quorum-lost.md'), 'utf8');
+const blocks = (language: string, text = readme) => [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1]!);
 
 describe('the README', () => {
   it('begins with what it is, then the two commands', () => {
@@ -18,8 +21,8 @@ describe('the README', () => {
   });
 
   it('has TypeScript snippets that compile under the strict options of this repository, and synthesise', () => {
-    const snippets = blocks('ts');
-    expect(snippets.length).toBeGreaterThan(0);
+    const snippets = [...blocks('ts'), ...blocks('ts', runbook)];
+    expect(snippets.length).toBeGreaterThan(2);
     // Inside the repository, so that `cdk-docker-swarm` resolves to it as it does for a user.
     const folder = mkdtempSync(join(root, 'dist/readme-'));
     try {
@@ -42,5 +45,13 @@ describe('the README', () => {
     expect(named.length).toBeGreaterThan(4);
     for (const name of named) expect(scripts).toContain(name);
     for (const [, path] of readme.matchAll(/\]\(([A-Za-z./-]+)\)/g)) readFileSync(join(root, path!));
+  });
+
+  it("and the runbook's command is the one of the stack's output", () => {
+    const [command] = blocks('sh', runbook);
+    const stack = new Stack(new App(), 'Docs');
+    const { recoverQuorum } = new SwarmCluster(stack, 'Swarm');
+    const value = JSON.stringify(stack.resolve(recoverQuorum.value));
+    for (const part of command!.trim().split(/REGION|FUNCTION/)) expect(value).toContain(JSON.stringify(part).slice(1, -1));
   });
 });

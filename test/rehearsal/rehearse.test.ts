@@ -15,9 +15,9 @@ function program(name: string, script: string): string[] {
   return [process.execPath, file];
 }
 
-async function run(self: string[], scenarios: string[], times = 1, write?: string): Promise<{ code: number; said: string }> {
+async function run(self: string[], scenarios: string[], times = 1, write?: string, atOnce = 1): Promise<{ code: number; said: string }> {
   let said = '';
-  const code = await rehearse({ scenarios, times, write }, { self, stdout: { write: (text: string) => (said += text) } as never });
+  const code = await rehearse({ scenarios, times, atOnce, write }, { self, stdout: { write: (text: string) => (said += text) } as never });
   return { code, said };
 }
 
@@ -54,6 +54,32 @@ test('one that was stopped, and said nothing, is no success', async () => {
 
 test('a page names the commit, where there is one', () => {
   const runs = new Map([['spot-notice', [moments(1_000)]]]);
-  expect(page(runs, '20.10.24', 'abc1234')).toContain('at commit `abc1234`');
-  expect(page(runs, '20.10.24', undefined)).toContain(SCENARIOS['spot-notice']!.title);
+  expect(page(runs, '20.10.24', 1, 'abc1234')).toContain('at commit `abc1234`');
+  expect(page(runs, '20.10.24', 2, undefined)).toContain('--times 1 --at-once 2 --write');
+  expect(page(runs, '20.10.24', 1, undefined)).toContain(SCENARIOS['spot-notice']!.title);
+});
+
+test('figures that there are goals for are of the slowest run, and those of scenarios that were not run are left out', () => {
+  const killed = (ms: number) => [
+    { what: 'its seat has another instance', ms }, { what: 'its user data has run', ms: ms + 2_000 }, { what: 'its volume is attached', ms: ms + 2_500 },
+    { what: 'its engine answers', ms: ms + 4_000 }, { what: 'it is Ready', ms: ms + 4_500 }, { what: 'the cluster is whole again', ms: ms + 5_000 },
+  ];
+  const text = page(new Map([['leader-killed', [moments(12_000), moments(19_000)]], ['manager-killed', [killed(1_000), killed(3_000)]]]), '20.10.24');
+  expect(text).toContain('| Leader killed: a leader again | 19.0 | 22 |');
+  expect(text).toContain('| Manager killed: Ready and reachable again, and in service | 8.0 |  |');
+  expect(text).toContain('| ... our agent and functions, until its volume is attached | 0.5 | 5 |');
+  expect(text).toContain('| ... from there until all of it is over | 1.0 | 5 |');
+  expect(text).not.toContain('Worker killed');
+  expect(page(new Map([['spot-notice', [moments(1_000)]]]), '20.10.24')).not.toContain('goal');
+});
+
+test('several at a time: all are run, and after one that fails no other is begun', async () => {
+  const works = program('works-too', `console.log(JSON.stringify({ ok: true, moments: ${JSON.stringify(moments(1_000))} }));`);
+  const { code, said } = await run(works, ['leader-killed', 'engine-hung', 'spot-notice'], 2, undefined, 2);
+  expect(code).toBe(0);
+  expect(said.match(/the cluster is whole again/g)).toHaveLength(6);
+  const fails = program('fails-too', `console.log(JSON.stringify({ ok: false, error: 'No.' })); process.exitCode = 1;`);
+  const failed = await run(fails, ['leader-killed', 'engine-hung', 'spot-notice', 'disk-full'], 1, undefined, 2);
+  expect(failed.code).toBe(1);
+  expect(failed.said.match(/FAILED/g)).toHaveLength(2);
 });

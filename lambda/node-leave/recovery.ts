@@ -1,0 +1,40 @@
+/** A person has invoked this function by hand, since the quorum is lost for good. */
+import * as v from 'valibot';
+import { recoveryRequestSchema, type RecoveryAnswer } from '../../protocol/recovery';
+import { write } from '../membership/act';
+import { converge, type Converger } from '../membership/converge';
+import type { Lease } from '../membership/lease';
+import { askForRecovery } from '../membership/recover-quorum';
+
+/** How often, and after how long, it tries to get the lease: whoever holds it now is done within seconds. */
+const ATTEMPTS = 15;
+const PAUSE_MS = 2_000;
+
+export function isRequest(event: unknown): boolean {
+  return typeof event === 'object' && event !== null && 'recover' in event;
+}
+
+export async function recover(by: Converger, event: unknown): Promise<RecoveryAnswer> {
+  const request = v.safeParse(recoveryRequestSchema, event);
+  if (!request.success) return { refused: ['It must be {"recover":{"seat":<the number of the seat that goes on>}}, then what that answers under "toConfirm".'] };
+  const lease = await acquire(by);
+  if (!lease) return { refused: ['Another function is at work. Try again in a minute.'] };
+  try {
+    const { answer, membership } = askForRecovery(await by.observe(), request.output.recover);
+    if (membership && (await write(by, lease, { membership, commands: [], orders: [] })) !== 'written') return { refused: ['Another function came first. Try again in a minute.'] };
+    by.log('warn', 'A person asks to go on with one manager.', { ...request.output.recover, answer: Object.keys(answer)[0] });
+    return answer;
+  } finally {
+    await by.lease.giveUp(lease);
+    await converge(by);
+  }
+}
+
+async function acquire({ lease, clock }: Converger): Promise<Lease | undefined> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const got = await lease.acquireOrAsk();
+    if (got) return got;
+    await clock.sleep(PAUSE_MS);
+  }
+  return undefined;
+}

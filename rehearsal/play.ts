@@ -1,0 +1,228 @@
+/** What scenarios (scenarios.ts) do to a cluster on real engines, and how they see what becomes of it: the part that all of them share. */
+import type { Clock } from '../protocol/clock';
+import { SEAT_TAG } from '../protocol/tags';
+import type { EmulatedRegion } from './aws/region';
+import { UNITS } from './kills';
+import type { Moment, SwarmListEntry } from './messages';
+import type { RealMachines } from './nodes/real-machines';
+import type { Template } from './synth';
+import type { Milestone, NodeTimeline } from './timeline';
+
+/** A cluster that has formed, and what scenarios do with it. */
+export interface Stage {
+  clock: Clock;
+  region: EmulatedRegion;
+  machines: RealMachines;
+  /** Instances that run, by role, in the order in which they were launched. */
+  instances(role: 'manager' | 'worker'): string[];
+  /** What an instance has reached on its way into the swarm, in milliseconds from its launch. */
+  milestones(instanceId: string): NodeTimeline['milestones'];
+  /** The swarm's own node list, once every instance that runs is a Ready node of it, and nobody else is in it. */
+  whole(): Promise<SwarmListEntry[]>;
+  /** Another template of the same stack. @throws Error when it was rolled back */
+  deploy(change: (template: Template) => Template): Promise<void>;
+  /** The app as `next` of the scenario has it. */
+  deployNext(): Promise<void>;
+}
+
+const POLL_MS = 50;
+export const REPLICAS = 4;
+/** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
+const STOP_GRACE = '10s';
+const IMAGE = 'rehearsal-sleep';
+/** A root file system of one program and its libraries: no registry is reached from here. */
+const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
+const CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'work', '--replicas', String(REPLICAS), '--constraint', 'node.role==worker', '--stop-grace-period', STOP_GRACE, IMAGE, '/bin/sleep', '100000'];
+
+/** Tasks are asked for on a manager. */
+export class Play {
+  readonly moments: Moment[] = [];
+  private begun = 0;
+
+  constructor(readonly stage: Stage) {}
+
+  begin(): void {
+    this.begun = this.stage.clock.now();
+  }
+
+  /** Waits for something, and notes when it came. */
+  async until(what: string, condition: () => Promise<boolean>): Promise<void> {
+    while (!(await condition())) await this.stage.clock.sleep(POLL_MS);
+    this.moments.push({ what, ms: this.elapsed() });
+  }
+
+  async startService(): Promise<void> {
+    await this.loadImage();
+    await this.stage.machines.exec(this.stage.instances('manager')[0]!, CREATE);
+    while ((await this.tasks()).filter(isRunning).length < REPLICAS) await this.stage.clock.sleep(POLL_MS);
+  }
+
+  /** As a registry would have it for them. */
+  async loadImage(): Promise<void> {
+    for (const instanceId of this.stage.instances('worker')) await this.stage.machines.exec(instanceId, ['sh', '-c', IMPORT]);
+  }
+
+  tasks(): Promise<Task[]> {
+    return this.ask('/tasks');
+  }
+
+  nodes(): Promise<Node[]> {
+    return this.ask('/nodes');
+  }
+
+  /** As a manager tells it that answers; until one does, nothing is known. */
+  private async ask<T>(path: string): Promise<T[]> {
+    for (;;) {
+      for (const instanceId of this.stage.instances('manager')) {
+        const answer = await this.stage.machines.engine(instanceId, path).catch(() => undefined);
+        if (Array.isArray(answer)) return answer as T[];
+      }
+      await this.stage.clock.sleep(POLL_MS);
+    }
+  }
+
+  /** The node that an instance is, by its own engine. */
+  async nodeId(instanceId: string): Promise<string> {
+    const { Swarm } = (await this.stage.machines.engine(instanceId, '/info')) as { Swarm: { NodeID: string } };
+    return Swarm.NodeID;
+  }
+
+  async leader(): Promise<{ instanceId: string; nodeId: string }> {
+    const nodeId = (await this.nodes()).find(({ ManagerStatus }) => ManagerStatus?.Leader)!.ID;
+    for (const instanceId of this.stage.instances('manager')) if ((await this.nodeId(instanceId)) === nodeId) return { instanceId, nodeId };
+    throw new Error('The leader is no instance.');
+  }
+
+  async nextLeader(last: { nodeId: string }): Promise<void> {
+    await this.until('the swarm has a leader again', async () => (await this.nodes()).some(({ ID, ManagerStatus }) => ManagerStatus?.Leader && ID !== last.nodeId));
+  }
+
+  /** As an operator does it: through the group, which then launches another. */
+  async terminate(instanceId: string): Promise<void> {
+    const { region } = this.stage;
+    await region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input: { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }, accessKeyId: region.operator.accessKeyId });
+  }
+
+  /** Whatever happens to the leader, it comes back as it was: nobody is replaced. */
+  async troubleLeader(trouble: (leader: { instanceId: string; nodeId: string }) => Promise<void>): Promise<void> {
+    const leader = await this.leader();
+    const before = this.stage.instances('manager');
+    this.begin();
+    await trouble(leader);
+    await this.whole();
+    if (this.stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though it came back.');
+  }
+
+  /** Until the cluster is whole again, with the very managers that it had. */
+  async sameManagers(change: () => Promise<void>): Promise<void> {
+    const ids = async () => (await this.nodes()).flatMap(({ ID, Spec }) => (Spec.Role === 'manager' ? [ID] : [])).sort().join();
+    const before = await ids();
+    await change();
+    await this.whole();
+    if ((await ids()) !== before) throw new Error('A seat came back as another node.');
+  }
+
+  /** So many managers run, none of them one of those. */
+  holdSeats(count: number, lost: string[]): boolean {
+    const managers = this.stage.instances('manager');
+    return managers.length === count && !lost.some((instanceId) => managers.includes(instanceId));
+  }
+
+  /** A manager that does not lead. */
+  async follower(): Promise<string> {
+    const leader = await this.leader();
+    return this.stage.instances('manager').find((instanceId) => instanceId !== leader.instanceId)!;
+  }
+
+  seatOf(instanceId: string): string {
+    return this.stage.region.instances().find((one) => one.instanceId === instanceId)!.tags[SEAT_TAG]!;
+  }
+
+  /** The instance that holds a seat now, if any runs. */
+  holderOf(seat: string): string | undefined {
+    return this.stage.instances('manager').find((instanceId) => this.seatOf(instanceId) === seat);
+  }
+
+  /** Notes when an instance has reached what, one after the other. */
+  async follow(instanceId: string, steps: [Milestone, string][]): Promise<void> {
+    for (const [milestone, what] of steps) await this.until(what, async () => this.stage.milestones(instanceId)[milestone] !== undefined);
+  }
+
+  async killAgent(instanceId: string): Promise<void> {
+    await this.killService(instanceId, UNITS.agent);
+  }
+
+  async killEngine(instanceId: string): Promise<void> {
+    await this.killService(instanceId, UNITS.engine);
+  }
+
+  private async killService(instanceId: string, unit: string): Promise<void> {
+    const { machines } = this.stage;
+    const running = await machines.serviceProcess(instanceId, unit);
+    if (!running || !(await machines.killProcess(instanceId, running.id))) throw new Error(`${unit} of ${instanceId} does not run.`);
+  }
+
+  /** Nobody can say anything about the swarm until there is a leader again. */
+  async loseManagers(instanceIds: string[]): Promise<void> {
+    const { stage } = this;
+    await this.sameManagers(async () => {
+      this.begin();
+      for (const instanceId of instanceIds) await stage.region.killInstance(instanceId);
+      await this.until('other instances hold their seats', async () => this.holdSeats(3, instanceIds));
+      await this.until('the swarm has a leader again', async () => (await this.nodes()).some(isLeader));
+    });
+  }
+
+  elapsed(): number {
+    return this.stage.clock.now() - this.begun;
+  }
+
+  async isListed(nodeId: string): Promise<boolean> {
+    return (await this.nodes()).some(({ ID }) => ID === nodeId);
+  }
+
+  /** A worker with some of the service's tasks. */
+  async busyWorker(): Promise<{ instanceId: string; nodeId: string }> {
+    await this.startService();
+    const instanceId = this.stage.instances('worker')[0]!;
+    return { instanceId, nodeId: await this.nodeId(instanceId) };
+  }
+
+  /** What never happens: the instance goes before its node, or the node before its tasks have ended. They take the whole of their grace to end, so that they are seen where nobody waited for them. */
+  async expectOrder({ instanceId, nodeId }: { instanceId: string; nodeId: string }): Promise<void> {
+    const letGo = !this.hasOpenHook(instanceId);
+    if (await this.isListed(nodeId)) {
+      if (letGo) throw new Error('The instance was let go before its node was removed.');
+      return;
+    }
+    // It may be gone by now.
+    const containers = (await this.stage.machines.engine(instanceId, '/containers/json').catch(() => [])) as unknown[];
+    if (containers.length > 0) throw new Error(`The node was removed while ${containers.length} of its tasks still ran.`);
+  }
+
+  hasOpenHook(instanceId: string): boolean {
+    return this.stage.region.groups().some(({ instances }) => instances.some((one) => one.instanceId === instanceId && one.openHooks.length > 0));
+  }
+
+  async whole(): Promise<void> {
+    await this.until('the cluster is whole again', async () => (await this.stage.whole()).length > 0);
+  }
+}
+
+export interface Task {
+  NodeID?: string;
+  DesiredState: string;
+  Status: { State: string };
+}
+
+export interface Node {
+  ID: string;
+  Spec: { Availability: string; Role: string };
+  ManagerStatus?: { Leader?: boolean };
+}
+
+export const isLeader = ({ ManagerStatus }: Node) => ManagerStatus?.Leader === true;
+export const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'running' && Status.State === 'running';
+
+/** A node that had tasks: whether all of them run elsewhere. */
+export const movedFrom = (nodeId: string, tasks: Task[]) => tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
