@@ -140,7 +140,9 @@ class Release {
     if (!own) return joins && !waitedShort ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     if (waitedShort) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
-    if (!this.facts.quorumVisible || managerChange) return undefined;
+    // What was begun with this very seat and never came to its end, its successor goes on with: nobody else can.
+    const begun = managerChange?.seat === group.seat && this.now >= managerChange!.expiresAt + LEADER_STALE_MS;
+    if (!this.facts.quorumVisible || (managerChange && !begun)) return undefined;
     // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may need one that raft reaches, though it has no session with the leader yet.
     if (own.state === 'down' && own.manager!.reachability !== 'reachable') return 'It is down.';
     const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));

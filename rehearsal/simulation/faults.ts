@@ -26,11 +26,27 @@ export const FAULT_KINDS = [
   'hang-engine',
   'break-instance',
   'spot-notice',
+  'zone-loss',
+  'spot-wave',
+  'operator',
+  'refresh',
+  'resize',
+  'volume-loss',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Those that only a swarm that has formed has to outlive. */
-export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance', 'spot-notice'];
+export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance', 'spot-notice', 'zone-loss', 'spot-wave', 'operator', 'refresh', 'resize', 'volume-loss'];
+
+/** Deployments: other instances everywhere, more or fewer managers, another volume in the place of one that is lost. At most one in a run. */
+export const DEPLOYMENTS = ['refresh', 'resize', 'volume-loss'] as const satisfies readonly FaultKind[];
+export type Deployment = (typeof DEPLOYMENTS)[number];
+/** In this share of all runs. They take long. */
+export const DEPLOYMENT_SHARE = 0.06;
+
+export function isDeployment(kind: FaultKind): kind is Deployment {
+  return DEPLOYMENTS.includes(kind as Deployment);
+}
 
 /** How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the minute. */
 const CHANCE: Partial<Record<FaultKind, number>> = {
@@ -61,6 +77,12 @@ export const INTERVAL_MS: Partial<Record<FaultKind, number>> = {
   'hang-engine': 120_000,
   'break-instance': 180_000,
   'spot-notice': 90_000,
+  'zone-loss': 180_000,
+  'spot-wave': 180_000,
+  operator: 45_000,
+  refresh: 30_000,
+  resize: 30_000,
+  'volume-loss': 30_000,
 };
 
 export class Faults {

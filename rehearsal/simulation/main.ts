@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../protocol/clock';
 import { FAULT_KINDS, type FaultKind } from './faults';
-import { Assemblies, setupOf, type Assembly } from './setup';
+import { Assemblies, setupOf, type Assembly, type Next } from './setup';
 import { failed, replayCommand, runOf, shrink, type Run } from './shrink';
 import { simulate, type Act, type SimulationResult } from './simulation';
 import { Tally } from './tally';
@@ -46,6 +46,11 @@ class UsageError extends Error {}
 interface Job {
   run: Run;
   assembly: Assembly;
+  next: Next | undefined;
+}
+
+async function jobOf(run: Run, assemblies: Assemblies): Promise<Job> {
+  return { run, assembly: await assemblies.of(run.setup), next: await assemblies.next(run.seed, run.setup, run.faults) };
 }
 
 async function main(): Promise<number> {
@@ -57,6 +62,8 @@ async function main(): Promise<number> {
   const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-simulation-'));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
   process.once('exit', () => rmSync(temporary, { recursive: true, force: true }));
+  // The very templates pass the linter of aws-cdk-lib in the unit tests; here it would take most of the time of each.
+  process.env.CDK_VALIDATION ??= 'false';
   const assemblies = new Assemblies(ROOT, temporary);
   const act = values.healing ? 'healing' : 'forming';
   if (values.seed !== undefined) return one(overridden(values), assemblies, values.trace === true);
@@ -127,13 +134,12 @@ function whole(name: string, text: string): number {
   return Number(text);
 }
 
-function optionsOf({ seed, act, faults, limits, faultsEndMs }: Run, assembly: Assembly) {
-  return { seed, act, assembly, bundles: BUNDLES, faults, limits, faultsEndMs };
+function optionsOf({ run: { seed, act, faults, limits, faultsEndMs }, assembly, next }: Job) {
+  return { seed, act, assembly, next, bundles: BUNDLES, faults, limits, faultsEndMs };
 }
 
 async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<number> {
-  const assembly = await assemblies.of(run.setup);
-  const result = await simulate({ ...optionsOf(run, assembly), ...(trace && { trace: (line: string) => console.log(line) }) });
+  const result = await simulate({ ...optionsOf(await jobOf(run, assemblies)), ...(trace && { trace: (line: string) => console.log(line) }) });
   console.log(JSON.stringify({ run, result }, null, 1));
   return failed(result) ? 1 : 0;
 }
@@ -151,7 +157,7 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
         while (next < from + count) {
           const seed = next++;
           const run = runOf(seed, act, setupOf(seed, act));
-          const result = await ask(worker, { run, assembly: await assemblies.of(run.setup) });
+          const result = await ask(worker, await jobOf(run, assemblies));
           tally.add(result);
           if (++done % PROGRESS === 0) console.error(`${done} of ${count} seeds, ${failures.length} failed`);
           if (failed(result)) {
@@ -162,7 +168,7 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
       }),
     );
     for (const { run } of failures.slice(0, SHRUNK)) {
-      const smaller = await shrink(run, async (attempt) => ask(workers[0]!, { run: attempt, assembly: await assemblies.of(attempt.setup) }));
+      const smaller = await shrink(run, async (attempt) => ask(workers[0]!, await jobOf(attempt, assemblies)));
       console.log(`seed ${run.seed}, made smaller: ${[...smaller.result.breaches, ...smaller.result.unfinished].slice(0, 3).join(' | ')}\n  ${replayCommand(smaller.run)}`);
     }
   } finally {
@@ -192,8 +198,8 @@ function ask(worker: ChildProcess, job: Job): Promise<SimulationResult> {
 }
 
 function work(): void {
-  process.on('message', ({ run, assembly }: Job) => {
-    simulate(optionsOf(run, assembly)).then(
+  process.on('message', (job: Job) => {
+    simulate(optionsOf(job)).then(
       (result) => process.send!(result),
       (error: Error) => process.send!({ error: error.stack ?? error.message }),
     );

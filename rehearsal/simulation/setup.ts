@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEAT_TAG } from '../../protocol/tags';
 import { changeAssembly, readStack, synthesise, type Template } from '../synth';
-import { hash } from './faults';
+import { hash, isDeployment, type FaultKind } from './faults';
 import type { Act } from './simulation';
 
 export interface Setup {
@@ -20,6 +20,13 @@ export interface Setup {
 export interface Assembly {
   folder: string;
   stackName: string;
+}
+
+/** What a run deploys while things go wrong. */
+export interface Next {
+  assembly: Assembly;
+  /** The seat that loses its volume before that, where one does. */
+  lostSeat?: number;
 }
 
 const SIZES = [
@@ -63,6 +70,24 @@ export class Assemblies {
     return this.known.get(key)!;
   }
 
+  /** The deployment that is among these faults, if any. A single manager that loses its volume loses the swarm. */
+  async next(seed: number, setup: Setup, faults: readonly FaultKind[]): Promise<Next | undefined> {
+    const { managers } = setup;
+    switch (faults.find(isDeployment)) {
+      case 'refresh':
+        return { assembly: await this.changed(setup, 'other-instances', otherInstances) };
+      case 'resize':
+        return { assembly: await this.of({ ...setup, managers: managers === 3 ? 5 : 3 }) };
+      case 'volume-loss': {
+        if (managers < 3) return undefined;
+        const lostSeat = Math.floor(hash(seed, 203) * managers);
+        return { assembly: await this.changed(setup, `other-volume-${lostSeat}`, (template) => otherVolume(template, lostSeat)), lostSeat };
+      }
+      default:
+        return undefined;
+    }
+  }
+
   private async synthesised(key: string, { managers, workers, volumeGenerations }: Setup): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });
@@ -98,6 +123,20 @@ function withSpotWorkers(template: Template): Template {
     const InstancesDistribution = { OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 };
     Object.assign(Properties, rest, { MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution } });
     delete Properties.LaunchTemplate;
+  }
+  return template;
+}
+
+/** As another of its `volumeGenerations` does: the volume of a seat has another logical id. */
+function otherVolume(template: Template, seat: number): Template {
+  const [id] = Object.entries(template.Resources).find(([, { Type, Properties }]) => Type === 'AWS::EC2::Volume' && (Properties?.Tags as { Key: string; Value: string }[]).some(({ Key, Value }) => Key === SEAT_TAG && Value === String(seat)))!;
+  return JSON.parse(JSON.stringify(template).replaceAll(`"${id}"`, `"${id}Other"`)) as Template;
+}
+
+/** Every node on other instances. */
+export function otherInstances(template: Template): Template {
+  for (const { Type, Properties } of Object.values(template.Resources)) {
+    if (Type === 'AWS::EC2::LaunchTemplate') Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits: 'standard' } });
   }
   return template;
 }

@@ -1,13 +1,13 @@
 /**
  * A cluster forms, from a seed, or has formed: for a while things go wrong; then they stop, and it has to become whole within a bound. What must never happen is checked after every step.
  */
-import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
-import { encodeSwarmReport } from '../../protocol/swarm';
 import type { Delays } from '../aws/types';
 import type { Call } from './aws-link';
 import { SimulatedCluster, type ClusterOptions } from './cluster';
-import { FAULT_KINDS, Faults, hash, OF_HEALING, type FaultKind } from './faults';
+import { DEPLOYMENT_SHARE, DEPLOYMENTS, FAULT_KINDS, Faults, hash, isDeployment, OF_HEALING, type FaultKind } from './faults';
 import { Invariants } from './invariants';
+import type { Assembly, Next } from './setup';
+import { Strikes } from './strikes';
 import { unfinished } from './whole';
 
 /** Liveness: from the end of the faults until the cluster is whole. */
@@ -22,7 +22,9 @@ export type Act = 'forming' | 'healing';
 
 export interface SimulationOptions extends Pick<ClusterOptions, 'seed' | 'bundles' | 'tamper' | 'withoutRaftFence'> {
   /** A cloud assembly and the stack in it that is created. */
-  assembly: { folder: string; stackName: string };
+  assembly: Assembly;
+  /** What is deployed meanwhile, where a deployment is among the faults, and the seat whose volume was lost before. */
+  next?: Next;
   /** @default 'forming' */
   act?: Act;
   /** @default - some of all kinds, by the seed */
@@ -58,11 +60,10 @@ export interface SimulationResult {
   actions: Record<string, number>;
 }
 
-/** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
-const OUTAGE_MS = 14 * 60_000;
-
-/** In a simulation whose faults last longer than this, those of one node's way to AWS may last as long. */
-const LONG_MS = 10 * 60_000;
+/** See `CREATION_TIMEOUT` of the constructs. */
+const ROLLED_BACK_MS = 15 * 60_000;
+/** A deployment replaces one instance after the other, each of which may fail some times; CloudFormation itself waits for an hour. */
+const DEPLOYMENT_MS = 3 * 3_600_000;
 
 /** What functions did, by what they log. */
 const LOGGED: [string, string][] = [
@@ -73,6 +74,7 @@ const LOGGED: [string, string][] = [
   ['function: told to init', '"Told to init.'],
   ['function: told to join', '"Told to join.'],
   ['function: told to remove', '"Told to remove.'],
+  ['function: told to retire', '"Told to retire.'],
   ['function: told to leave', '"Told to leave.'],
   ['function: told to recover', '"Told to recover.'],
   ['function: command erased', '"Its command was erased.'],
@@ -99,10 +101,15 @@ export function kindsOf(act: Act): FaultKind[] {
 export function faultsOf(seed: number, act: Act): { kinds: FaultKind[]; endMs: number } {
   // A run in which everything goes wrong at once hides what two faults alone would show.
   const share = 0.15 + 0.6 * hash(seed, 101);
-  const kinds = kindsOf(act).filter((kind) => hash(seed, 102, FAULT_KINDS.indexOf(kind)) < (kind === 'outage' ? 0.05 : share));
+  const kinds = kindsOf(act).filter((kind) => (isDeployment(kind) ? kind === deploymentOf(seed) : hash(seed, 102, FAULT_KINDS.indexOf(kind)) < (kind === 'outage' ? 0.05 : share)));
   // Only a long time of faults holds an outage that outlasts what an instance is given to become Ready.
   const minutes = kinds.includes('outage') ? 20 : 4;
   return { kinds, endMs: Math.round(30_000 + hash(seed, 103) * minutes * 60_000) };
+}
+
+/** The deployment that happens by this seed, if any: CloudFormation does one at a time. */
+function deploymentOf(seed: number): FaultKind | undefined {
+  return hash(seed, 105) < DEPLOYMENT_SHARE ? DEPLOYMENTS[Math.floor(hash(seed, 106) * DEPLOYMENTS.length)] : undefined;
 }
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
@@ -119,6 +126,9 @@ class Simulation {
   private readonly actions = new Map<string, number>();
   private readonly started: number;
   private stack: 'creating' | 'created' | Error = 'creating';
+  private readonly strikes: Strikes;
+  /** When the deployment was over. */
+  private deployedMs = 0;
 
   constructor(private readonly options: SimulationOptions) {
     const { seed } = options;
@@ -144,6 +154,7 @@ class Simulation {
     const { region, docker, link, clock } = this.cluster;
     this.started = this.begun = clock.now();
     this.invariants = new Invariants(this.cluster);
+    this.strikes = new Strikes({ cluster: this.cluster, faults: this.faults, endMs: this.endMs, lostSeat: options.next?.lostSeat ?? 0, deploy: () => this.deploy(), trace: (line) => this.trace(line) });
     link.onCall((call) => this.onCall(call));
     region.onEvent(({ source, what, subject, detail }) => this.trace(`${source} ${what} ${subject} ${JSON.stringify(detail)}`));
     docker.onEvent(({ what, nodeId, address }) => this.trace(`docker ${what} ${nodeId ?? ''} ${address ?? ''}`));
@@ -156,10 +167,11 @@ class Simulation {
       (error: Error) => (this.stack = error),
     );
     if (this.options.act === 'healing') await this.formInPeace();
-    this.scheduleFaults();
+    this.strikes.schedule();
     while (this.elapsed() < this.endMs && !this.broken()) await this.step(Math.min(STEP_MS, this.endMs - this.elapsed()));
     this.stopFaults();
     const { left, wholeMs } = await this.converge();
+    this.checkWishes();
     if (this.stack instanceof Error) this.trace(`The stack: ${this.stack.message}`);
     const virtualMs = this.elapsed();
     await this.cluster.stop();
@@ -168,7 +180,7 @@ class Simulation {
       unfinished: this.broken() ? [] : left,
       formed: this.stack === 'created',
       formedMs: wholeMs,
-      convergedMs: Math.max(0, wholeMs - this.endMs),
+      convergedMs: Math.max(0, wholeMs - Math.max(this.endMs, this.deployedMs)),
       virtualMs,
       faults: Object.fromEntries(this.faults.injected),
       actions: Object.fromEntries([...this.actions, ...this.cluster.link.calls]),
@@ -190,8 +202,40 @@ class Simulation {
     return unfinished({ stack: this.stack, ...this.cluster });
   }
 
+  /** Another template of the same stack. */
+  private deploy(): void {
+    const { next } = this.options;
+    if (!next || this.stack !== 'created') return;
+    this.trace('A deployment begins.');
+    this.stack = 'creating';
+    const over = () => {
+      this.stack = 'created';
+      this.deployedMs = this.elapsed();
+      this.trace('The deployment is over.');
+    };
+    this.cluster.region.updateStack(next.assembly.folder, next.assembly.stackName).then(
+      over,
+      (error: Error) => {
+        // It may be rolled back where things went wrong for longer than CloudFormation waits for a new instance.
+        if (this.endMs < ROLLED_BACK_MS) this.invariants.breaches.push(`deployment: ${error.message}`);
+        this.trace(error.message);
+        over();
+      },
+    );
+  }
+
+  /** What operators did by hand is so still, or the node is no more. */
+  private checkWishes(): void {
+    const [swarm] = this.cluster.docker.swarms();
+    for (const [id, wish] of this.strikes.wishes) {
+      const node = swarm?.nodes.find((one) => one.id === id);
+      if (node && node.availability !== wish) this.invariants.breaches.push(`operator: ${id} was made ${wish} by hand, and is ${node.availability}.`);
+    }
+  }
+
   /** Until the cluster is whole and stays so, or the bound is reached. */
   private async converge(): Promise<{ left: string[]; wholeMs: number }> {
+    for (const limit = this.elapsed() + DEPLOYMENT_MS; this.options.act === 'healing' && this.stack === 'creating' && this.elapsed() < limit && !this.broken(); ) await this.step(STEP_MS);
     const end = this.elapsed() + CONVERGENCE_MS;
     let wholeMs: number | undefined;
     for (;;) {
@@ -215,96 +259,6 @@ class Simulation {
 
   private broken(): boolean {
     return this.invariants.breaches.length > 0;
-  }
-
-  // What goes wrong by the minute
-
-  private scheduleFaults(): void {
-    const { skews } = this.cluster;
-    const every = (kind: FaultKind, work: (instanceId: string) => void) => {
-      const pause = this.faults.pause(kind);
-      if (pause === undefined) return;
-      this.cluster.clock.after(pause, () => {
-        this.strike(kind, work);
-        every(kind, work);
-      });
-    };
-    every('kill-instance', (instanceId) => this.cluster.loseInstance(instanceId));
-    every('terminate-instance', (instanceId) => this.terminateInstance(instanceId));
-    every('isolation', (instanceId) => this.isolate('isolation', [instanceId], this.endMs > LONG_MS ? OUTAGE_MS : 60_000));
-    every('outage', () => this.isolate('outage', [...this.cluster.machines.nodes.keys()], OUTAGE_MS));
-    every('clock-step', (instanceId) => skews.set(instanceId, (this.faults.random('clock-step') - 0.5) * 600_000));
-    every('partition', (instanceId) => this.cutOff(instanceId));
-    every('hang-engine', (instanceId) => this.cluster.machines.nodes.get(instanceId)!.hangEngine());
-    every('break-instance', (instanceId) => this.breakDown(instanceId));
-    every('spot-notice', (instanceId) => {
-      if (this.cluster.machines.nodes.get(instanceId)!.identity.lifecycle === 'spot') this.cluster.region.interruptSpot(instanceId);
-    });
-    every('forged-report', (instanceId) => this.forge(instanceId));
-  }
-
-  private strike(kind: FaultKind, work: (instanceId: string) => void): void {
-    if (this.faults.stopped) return;
-    const instanceId = this.faults.pick(kind, [...this.cluster.machines.nodes.keys()]);
-    if (instanceId === undefined || !this.faults.count(kind)) return;
-    this.trace(`FAULT ${kind} ${instanceId}`);
-    work(instanceId);
-  }
-
-  private isolate(kind: FaultKind, instanceIds: string[], most: number): void {
-    const { isolated, clock } = this.cluster;
-    for (const instanceId of instanceIds) isolated.add(instanceId);
-    clock.after(this.faults.random(kind) * most, () => instanceIds.forEach((instanceId) => isolated.delete(instanceId)));
-  }
-
-  /** One node from all others, or from one of them. */
-  private cutOff(instanceId: string): void {
-    const { machines, docker, clock } = this.cluster;
-    const address = machines.nodes.get(instanceId)!.identity.address;
-    const others = [...machines.nodes.values()].map(({ identity }) => identity.address).filter((other) => other !== address);
-    const from = this.faults.random('partition') < 0.5 ? others : others.slice(0, 1);
-    for (const other of from) docker.network.cut(address, other);
-    clock.after(this.faults.random('partition') * 60_000, () => from.forEach((other) => docker.network.heal(address, other)));
-  }
-
-  /**
-   * At most one of a role at a time, and a manager only while all others work: more than a share of a role that is down for good, and a quorum that is, are left to people.
-   */
-  private breakDown(instanceId: string): void {
-    const nodes = [...this.cluster.machines.nodes.values()];
-    const node = this.cluster.machines.nodes.get(instanceId)!;
-    if (nodes.some((other) => other.role === node.role && other.isBroken)) return;
-    const [swarm] = this.cluster.docker.swarms();
-    const others = swarm?.members.filter(({ address }) => address !== node.identity.address) ?? [];
-    if (node.role === 'manager' && (others.length < 2 || others.some(({ alive }) => !alive))) return;
-    node.breakDown();
-  }
-
-  /** A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of this very swarm, a manager (which has every right to lead this one) of another. */
-  private forge(instanceId: string): void {
-    const { machines, region, docker } = this.cluster;
-    const node = machines.nodes.get(instanceId)!;
-    const nobody = 'f'.repeat(25);
-    const swarm = node.role === 'worker' ? docker.swarms()[0] : undefined;
-    const id = (swarm && node.daemon.runner?.nodeId) ?? nobody;
-    const manager = { leader: true, reachability: 'reachable' as const, address: `${node.identity.address}:2377` };
-    const [chunk] = encodeSwarmReport({ swarmId: swarm?.swarmId ?? nobody, epoch: 999_999, nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }] });
-    const values = Object.entries({ ...chunk }).map(([name, value]) => [`:${name}`, typeof value === 'number' ? { N: String(value) } : { S: value }]);
-    const input = {
-      TableName: node.reportTable,
-      Key: { [PARTITION_KEY]: { S: node.mailbox }, [SORT_KEY]: { S: `${SWARM_KEY_PREFIX}0` } },
-      UpdateExpression: 'SET #v = :v, #epoch = :epoch, #chunks = :chunks, #body = :body',
-      ExpressionAttributeNames: { '#v': 'v', '#epoch': 'epoch', '#chunks': 'chunks', '#body': 'body' },
-      ExpressionAttributeValues: Object.fromEntries(values),
-    };
-    void region.call({ service: 'dynamodb', action: 'UpdateItem', input, accessKeyId: region.credentialsFor(instanceId)!.accessKeyId });
-  }
-
-  private terminateInstance(instanceId: string): void {
-    const { region } = this.cluster;
-    const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
-    // It may be leaving already.
-    region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input, accessKeyId: region.operator.accessKeyId }).catch(() => undefined);
   }
 
   private stopFaults(): void {

@@ -23,6 +23,7 @@ const ACTIONS = [
   'function: told to init',
   'function: told to join',
   'function: told to remove',
+  'function: told to retire',
   'function: told to leave',
   'function: told to recover',
   'function: command erased',
@@ -64,7 +65,7 @@ const ACTIONS = [
 
 /** What is rarely called for while a cluster forms, or once it has formed: the other runs hold it. */
 const OUT_OF_PLACE: Record<Act, string[]> = {
-  forming: ['function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth', 'function: terminate', 'TerminateInstanceInAutoScalingGroup', 'DescribeSpotInstanceRequests'],
+  forming: ['function: told to retire', 'function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth', 'function: terminate', 'TerminateInstanceInAutoScalingGroup', 'DescribeSpotInstanceRequests'],
   healing: ['agent: stopEngine', 'agent: leaveSwarm', 'agent: recoverSwarm', 'function: told to remove', 'function: told to leave', 'function: told to recover'],
 };
 

@@ -1,7 +1,8 @@
 /** A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do not work. */
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import type { Template } from '../../../rehearsal/synth';
-import { assemblies, MINUTE, otherInstances, Scenario } from './support';
+import { otherInstances } from '../../../rehearsal/simulation/setup';
+import { assemblies, MINUTE, Scenario } from './support';
 
 jest.setTimeout(120_000);
 

@@ -3,7 +3,8 @@ import { SimulatedCluster } from '../../../rehearsal/simulation/cluster';
 import { Faults } from '../../../rehearsal/simulation/faults';
 import { Invariants } from '../../../rehearsal/simulation/invariants';
 import { unfinished } from '../../../rehearsal/simulation/whole';
-import { assemblies, BUNDLES, MINUTE, otherInstances } from './support';
+import { otherInstances } from '../../../rehearsal/simulation/setup';
+import { assemblies, BUNDLES, MINUTE } from './support';
 
 const WORKERS = 1_000;
 const HOUR = 60 * MINUTE;

@@ -1,6 +1,6 @@
 /** Seeds that once failed, each with what it found. `npm run simulate -- --seed N` runs one. */
 import { setupOf } from '../../../rehearsal/simulation/setup';
-import { runOf } from '../../../rehearsal/simulation/shrink';
+import { runOf, type Run } from '../../../rehearsal/simulation/shrink';
 import { simulate, type Act } from '../../../rehearsal/simulation/simulation';
 import { assemblies, BUNDLES } from './support';
 
@@ -39,9 +39,19 @@ it.each([
   [1994, 'workers that had joined through the only manager of that time found no other leader, since simulated workers, unlike real ones, were never told of managers that came later'],
 ])('seed %i, once it has formed: %s', (seed) => expectWhole(seed, 'healing'));
 
+it.each<[string, Run]>([
+  [
+    'a manager whose machine broke for good in the middle of its join was kept at its terminate hook until its join had ended, which it never did',
+    { seed: 572, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['late-event', 'isolation', 'break-instance', 'volume-loss'], limits: { 'late-event': 10, isolation: 2 }, faultsEndMs: 320_245 },
+  ],
+])('%s', (_, run) => expectRun(run));
+
 async function expectWhole(seed: number, act: Act): Promise<void> {
   const setup = setupOf(seed, act);
-  const { faults, faultsEndMs } = runOf(seed, act, setup);
-  const { breaches, unfinished } = await simulate({ seed, act, assembly: await assemblies.of(setup), bundles: BUNDLES, faults, faultsEndMs });
+  await expectRun(runOf(seed, act, setup));
+}
+
+async function expectRun({ seed, act, setup, faults, limits, faultsEndMs }: Run): Promise<void> {
+  const { breaches, unfinished } = await simulate({ seed, act, assembly: await assemblies.of(setup), next: await assemblies.next(seed, setup, faults), bundles: BUNDLES, faults, limits, faultsEndMs });
   expect({ breaches, unfinished }).toEqual({ breaches: [], unfinished: [] });
 }

@@ -10,7 +10,6 @@ import { Invariants } from '../../../rehearsal/simulation/invariants';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { Assemblies, type Assembly, type Setup } from '../../../rehearsal/simulation/setup';
 import { unfinished } from '../../../rehearsal/simulation/whole';
-import type { Template } from '../../../rehearsal/synth';
 
 export const PROJECT = resolve(__dirname, '../../..');
 export const BUNDLES = join(PROJECT, 'dist/lambda');
@@ -134,12 +133,4 @@ export class Scenario {
   item(table: 'token' | 'report', partition: string, key: string): Record<string, any> | undefined {
     return this.cluster.region.tableItems().find(({ table: name, item }) => name.toLowerCase().includes(table) && item.pk?.S === partition && item.sk?.S === key)?.item;
   }
-}
-
-/** Every node on other instances. */
-export function otherInstances(template: Template): Template {
-  for (const { Type, Properties } of Object.values(template.Resources)) {
-    if (Type === 'AWS::EC2::LaunchTemplate') Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits: 'standard' } });
-  }
-  return template;
 }

@@ -1,0 +1,182 @@
+/** What goes wrong by the minute, in the simulated machines, in the network, in EC2, and by the hands of operators. What goes wrong at a call or an effect is in aws-link.ts, functions.ts and node.ts. */
+import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
+import { encodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
+import type { SimulatedCluster } from './cluster';
+import type { FaultKind, Faults } from './faults';
+import type { SimulatedNode } from './node';
+
+/** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
+const OUTAGE_MS = 14 * 60_000;
+/** In a simulation whose faults last longer than this, those of one node's way to AWS may last as long. */
+const LONG_MS = 10 * 60_000;
+/** How long an operator takes to find out that a volume is lost, and to deploy another one. */
+const NOTICED_MS = 60_000;
+const POLL_MS = 1_000;
+
+export interface StrikesProps {
+  cluster: SimulatedCluster;
+  faults: Faults;
+  /** How long things go wrong, in milliseconds. */
+  endMs: number;
+  /** The seat whose volume is lost where one is. */
+  lostSeat: number;
+  /** Begins the deployment that this run has. */
+  deploy(): void;
+  trace(line: string): void;
+}
+
+export class Strikes {
+  /** What operators have made of nodes by hand, and what nobody else may change: by node id. */
+  readonly wishes = new Map<string, SwarmNode['availability']>();
+
+  constructor(private readonly props: StrikesProps) {}
+
+  schedule(): void {
+    const { cluster } = this.props;
+    const { skews, region, machines } = cluster;
+    this.every('kill-instance', (instanceId) => cluster.loseInstance(instanceId));
+    this.every('terminate-instance', (instanceId) => this.terminate(instanceId));
+    this.every('isolation', (instanceId) => this.isolate('isolation', [instanceId], this.props.endMs > LONG_MS ? OUTAGE_MS : 60_000));
+    this.every('outage', () => this.isolate('outage', [...machines.nodes.keys()], OUTAGE_MS));
+    this.every('clock-step', (instanceId) => skews.set(instanceId, (this.props.faults.random('clock-step') - 0.5) * 600_000));
+    this.every('partition', (instanceId) => this.cutOff(instanceId));
+    this.every('hang-engine', (instanceId) => machines.nodes.get(instanceId)!.hangEngine());
+    this.every('break-instance', (instanceId) => this.breakDown(instanceId));
+    this.every('spot-notice', (instanceId) => {
+      if (machines.nodes.get(instanceId)!.identity.lifecycle === 'spot') region.interruptSpot(instanceId);
+    });
+    this.every('forged-report', (instanceId) => this.forge(instanceId));
+    this.every('zone-loss', (instanceId) => this.loseZone(instanceId));
+    this.every('spot-wave', () => {
+      for (const [instanceId, { identity }] of machines.nodes) if (identity.lifecycle === 'spot') region.interruptSpot(instanceId);
+    });
+    this.every('operator', (instanceId) => void this.operate(instanceId));
+    this.once('refresh', () => this.props.deploy());
+    this.once('resize', () => this.props.deploy());
+    this.once('volume-loss', () => void this.loseVolume());
+  }
+
+  private every(kind: FaultKind, work: (instanceId: string) => void): void {
+    const pause = this.props.faults.pause(kind);
+    if (pause === undefined) return;
+    this.props.cluster.clock.after(pause, () => {
+      this.strike(kind, work);
+      this.every(kind, work);
+    });
+  }
+
+  private once(kind: FaultKind, work: () => void): void {
+    const pause = this.props.faults.pause(kind);
+    // It comes, if it can come at all.
+    if (pause !== undefined) this.props.cluster.clock.after(Math.min(pause, this.props.endMs / 2), () => this.strike(kind, work));
+  }
+
+  private strike(kind: FaultKind, work: (instanceId: string) => void): void {
+    const { faults, cluster, trace } = this.props;
+    if (faults.stopped) return;
+    const instanceId = faults.pick(kind, [...cluster.machines.nodes.keys()]);
+    if (instanceId === undefined || !faults.count(kind)) return;
+    trace(`FAULT ${kind} ${instanceId}`);
+    work(instanceId);
+  }
+
+  private isolate(kind: FaultKind, instanceIds: string[], most: number): void {
+    const { isolated, clock } = this.props.cluster;
+    for (const instanceId of instanceIds) isolated.add(instanceId);
+    clock.after(this.props.faults.random(kind) * most, () => instanceIds.forEach((instanceId) => isolated.delete(instanceId)));
+  }
+
+  /** One node from all others, or from one of them. */
+  private cutOff(instanceId: string): void {
+    const { faults, cluster } = this.props;
+    const { machines, docker, clock } = cluster;
+    const address = machines.nodes.get(instanceId)!.identity.address;
+    const others = [...machines.nodes.values()].map(({ identity }) => identity.address).filter((other) => other !== address);
+    const from = faults.random('partition') < 0.5 ? others : others.slice(0, 1);
+    for (const other of from) docker.network.cut(address, other);
+    clock.after(faults.random('partition') * 60_000, () => from.forEach((other) => docker.network.heal(address, other)));
+  }
+
+  /**
+   * At most one of a role at a time, and a manager only while all others work: more than a share of a role that is down for good, and a quorum that is, are left to people.
+   */
+  private breakDown(instanceId: string): void {
+    const node = this.props.cluster.machines.nodes.get(instanceId)!;
+    const sameRole = [...this.props.cluster.machines.nodes.values()].filter(({ role }) => role === node.role);
+    if (sameRole.some((other) => other.isBroken) || (node.role === 'manager' && !this.othersWork(node))) return;
+    node.breakDown();
+  }
+
+  /** Two other managers at least, and every one alive. */
+  private othersWork({ identity }: SimulatedNode): boolean {
+    const [swarm] = this.props.cluster.docker.swarms();
+    const others = swarm?.members.filter(({ address }) => address !== identity.address) ?? [];
+    return others.length >= 2 && others.every(({ alive }) => alive);
+  }
+
+  private loseZone(instanceId: string): void {
+    const { cluster } = this.props;
+    const { zone } = cluster.machines.nodes.get(instanceId)!.identity;
+    for (const [id, { identity }] of [...cluster.machines.nodes]) if (identity.zone === zone) cluster.loseInstance(id);
+  }
+
+  /** A manager and all that it has; a person gives its seat another volume. Not where a quorum would be lost for good. */
+  private async loseVolume(): Promise<void> {
+    const { cluster, deploy, lostSeat } = this.props;
+    const { region, clock } = cluster;
+    const node = [...cluster.machines.nodes.values()].find(({ seat }) => seat === lostSeat);
+    const volumeId = node?.attachedVolume;
+    if (!node || volumeId === undefined || [...cluster.machines.nodes.values()].some(({ isBroken, role }) => role === 'manager' && isBroken) || !this.othersWork(node)) return;
+    cluster.loseInstance(node.identity.instanceId);
+    while (region.volumes().find((volume) => volume.volumeId === volumeId)?.attachment !== undefined) await clock.sleep(POLL_MS);
+    await region.loseVolume(volumeId);
+    await clock.sleep(NOTICED_MS);
+    deploy();
+  }
+
+  /** `docker node update --availability`, or `docker node rm` of a worker that is down, on some manager. It may be refused. */
+  private async operate(instanceId: string): Promise<void> {
+    const { faults, cluster, trace } = this.props;
+    const chance = faults.random('operator');
+    const [swarm] = cluster.docker.swarms();
+    const manager = [...cluster.machines.nodes.values()].find(({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader);
+    const target = swarm?.nodes.find((node) => node.instanceId === instanceId);
+    if (!manager || !target) return;
+    if (target.state === 'down' && target.role === 'worker') return manager.daemon.removeNode(target.id, { force: false }).catch(() => undefined);
+    // A node that is drained for us is drained still, or not any more, when its instance has gone: nobody can tell what the operator meant.
+    if (target.drainedFor ?? target.idleFor) return;
+    const availability = chance < 0.4 ? 'drain' : chance < 0.6 && target.role === 'worker' ? 'pause' : 'active';
+    trace(`An operator makes ${target.id} ${availability}.`);
+    await manager.daemon.updateNode(target.id, { availability }).then(
+      () => this.wishes.set(target.id, availability),
+      () => this.wishes.delete(target.id),
+    );
+  }
+
+  /** A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of this very swarm, a manager (which has every right to lead this one) of another. */
+  private forge(instanceId: string): void {
+    const { machines, region, docker } = this.props.cluster;
+    const node = machines.nodes.get(instanceId)!;
+    const nobody = 'f'.repeat(25);
+    const swarm = node.role === 'worker' ? docker.swarms()[0] : undefined;
+    const id = (swarm && node.daemon.runner?.nodeId) ?? nobody;
+    const manager = { leader: true, reachability: 'reachable' as const, address: `${node.identity.address}:2377` };
+    const [chunk] = encodeSwarmReport({ swarmId: swarm?.swarmId ?? nobody, epoch: 999_999, nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }] });
+    const values = Object.entries({ ...chunk }).map(([name, value]) => [`:${name}`, typeof value === 'number' ? { N: String(value) } : { S: value }]);
+    const input = {
+      TableName: node.reportTable,
+      Key: { [PARTITION_KEY]: { S: node.mailbox }, [SORT_KEY]: { S: `${SWARM_KEY_PREFIX}0` } },
+      UpdateExpression: 'SET #v = :v, #epoch = :epoch, #chunks = :chunks, #body = :body',
+      ExpressionAttributeNames: { '#v': 'v', '#epoch': 'epoch', '#chunks': 'chunks', '#body': 'body' },
+      ExpressionAttributeValues: Object.fromEntries(values),
+    };
+    void region.call({ service: 'dynamodb', action: 'UpdateItem', input, accessKeyId: region.credentialsFor(instanceId)!.accessKeyId });
+  }
+
+  private terminate(instanceId: string): void {
+    const { region } = this.props.cluster;
+    const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
+    // It may be leaving already.
+    region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input, accessKeyId: region.operator.accessKeyId }).catch(() => undefined);
+  }
+}
