@@ -16,7 +16,10 @@ import { checkAtSynth, known } from './known';
 import type { ManagerGroup } from './manager-group';
 import { NodeLaunchTemplates, nodeTags, type NodeProps } from './node-launch-template';
 
-/** How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or none. */
+/**
+ * How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or none. One that is at an elevated risk of it is replaced as soon as EC2 says so, its successor first
+ * (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html): the group may be a tenth above its maximum meanwhile.
+ */
 export interface SpotOptions {
   /**
    * So many instances are on demand before any is spot.
@@ -87,6 +90,7 @@ export class WorkerGroup extends Construct {
       ...(props.spot || types.length > 1
         ? { mixedInstancesPolicy: { launchTemplate: { launchTemplateSpecification: template, overrides: overrides(types) }, instancesDistribution: distribution(props.spot) } }
         : { launchTemplate: template }),
+      ...(props.spot && { capacityRebalance: true }),
       healthCheckType: 'EC2',
       lifecycleHookSpecificationList: lifecycle.hooks('worker'),
       tags: Object.entries(nodeTags(lifecycle.cluster, 'worker')).map(([key, value]) => ({ key, value, propagateAtLaunch: true })),

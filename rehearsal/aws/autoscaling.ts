@@ -60,6 +60,8 @@ export interface GroupOptions {
   healthCheckGraceSeconds: number;
   /** Percentages. https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-maintenance-policy.html */
   maintenance?: { MinHealthyPercentage: number; MaxHealthyPercentage: number };
+  /** https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html */
+  capacityRebalance?: boolean;
 }
 
 /** What may be known of a group from outside. */
@@ -98,6 +100,8 @@ interface Member {
   running: boolean;
   /** Why it is being terminated. */
   cause: string | undefined;
+  /** EC2 recommends that it is replaced, and its group does so: another one comes first. */
+  atRisk?: true;
 }
 
 interface Activity {
@@ -158,6 +162,7 @@ export class AutoScaling implements Service {
     private readonly authorization: Authorization,
   ) {
     ec2.onState((instance) => this.instanceChanged(instance));
+    ec2.onRebalanceRecommendation((instance) => this.rebalance(instance));
   }
 
   groupViews(): GroupView[] {
@@ -315,6 +320,7 @@ export class AutoScaling implements Service {
   /** Brings the group towards its desired capacity. Called whenever something may have changed; does nothing when all is well. */
   private reconcile(group: Group): void {
     this.replaceUnhealthy(group);
+    this.replaceAtRisk(group);
     const active = () => [...group.members.values()].filter(isActive);
     if (!group.suspended.has('Terminate')) {
       const surplus = active().length - this.wanted(group);
@@ -329,7 +335,7 @@ export class AutoScaling implements Service {
 
   /** How many instances there should be: with a policy that launches before it terminates, unhealthy ones come on top until their successors serve. */
   private wanted(group: Group): number {
-    if (!launchesFirst(group)) return group.desired;
+    if (!launchesFirst(group)) return group.desired + [...group.members.values()].filter((member) => isActive(member) && member.atRisk).length;
     const leaving = [...group.members.values()].filter((member) => isActive(member) && member.health === 'Unhealthy').length;
     const room = Math.max(1, Math.floor((group.desired * group.maintenance!.MaxHealthyPercentage) / 100) - group.desired);
     return group.desired + Math.min(leaving, room);
@@ -343,6 +349,22 @@ export class AutoScaling implements Service {
       if (launchesFirst(group) && member.state === 'InService' && serving <= group.desired && group.desired > 0) continue;
       this.terminate(group, member, 'an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped, or a user health-check');
     }
+  }
+
+  /** Once as many others serve: "after the new instances pass their health check". */
+  private replaceAtRisk(group: Group): void {
+    if (group.suspended.has('Terminate')) return;
+    const others = [...group.members.values()].filter((member) => member.state === 'InService' && !member.atRisk).length;
+    for (const member of [...group.members.values()]) {
+      if (member.atRisk && isActive(member) && others >= group.desired) this.terminate(group, member, 'an instance was taken out of service in response to an EC2 instance rebalance recommendation');
+    }
+  }
+
+  private rebalance({ instanceId }: InstanceView): void {
+    const group = [...this.groups.values()].find(({ members }) => members.has(instanceId));
+    if (!group?.capacityRebalance || group.suspended.has('Launch')) return;
+    group.members.get(instanceId)!.atRisk = true;
+    this.reconcile(group);
   }
 
   /** From the fullest zone, the oldest first: https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html */

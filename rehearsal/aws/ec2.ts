@@ -140,6 +140,7 @@ export class Ec2 implements Service {
   private readonly machinesById = new Map<string, Instance>();
   private readonly listeners = new Set<(instance: InstanceView) => void>();
   private readonly spotListeners = new Set<(instance: InstanceView) => void>();
+  private readonly rebalanceListeners = new Set<(instance: InstanceView) => void>();
 
   constructor(
     private readonly context: Context,
@@ -157,6 +158,11 @@ export class Ec2 implements Service {
   /** Calls the listener when a spot instance gets its notice. */
   onSpotNotice(listener: (instance: InstanceView) => void): void {
     this.spotListeners.add(listener);
+  }
+
+  /** Calls the listener when a spot instance is at an elevated risk of being taken back. */
+  onRebalanceRecommendation(listener: (instance: InstanceView) => void): void {
+    this.rebalanceListeners.add(listener);
   }
 
   instances(): InstanceView[] {
@@ -446,6 +452,13 @@ export class Ec2 implements Service {
     this.context.after(SPOT_NOTICE_MS, () => {
       if (this.machinesById.has(id)) this.terminate(id, 'Server.SpotInstanceTermination: Spot instance termination');
     });
+  }
+
+  /** Earlier than a notice, which may never come. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html */
+  recommendRebalance(id: string): void {
+    const instance = this.find(id);
+    if (instance.lifecycle !== 'spot') throw new Error(`Instance ${id} is ${instance.lifecycle}: only of spot instances EC2 recommends that they are replaced.`);
+    for (const listener of this.rebalanceListeners) listener(instance);
   }
 
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {

@@ -234,6 +234,11 @@ export class EmulatedRegion {
     this.services.ec2.interruptSpot(instanceId);
   }
 
+  /** A fault: EC2 says that a spot instance is at an elevated risk of being taken back. */
+  recommendRebalance(instanceId: string): void {
+    this.services.ec2.recommendRebalance(instanceId);
+  }
+
   /** Milliseconds slept because of `delays` so far, over everything that slept at once. */
   delayed(): number {
     return this.context.delayed();
@@ -277,7 +282,7 @@ function resourceTypes(services: Services): ResourceTypes {
   };
 }
 
-/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html and spot-instance-termination-notices.html there */
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html, and spot-instance-termination-notices.html and rebalance-recommendations.html there */
 function announceInstances(ec2: Ec2, events: Events, context: Context): void {
   const resources = (instance: InstanceView) => [context.arn('ec2', `instance/${instance.instanceId}`)];
   ec2.onState((instance) =>
@@ -297,4 +302,12 @@ function announceInstances(ec2: Ec2, events: Events, context: Context): void {
       detail: { 'instance-id': instance.instanceId, 'instance-action': 'terminate' },
     });
   });
+  ec2.onRebalanceRecommendation((instance) =>
+    events.put({
+      source: 'aws.ec2',
+      detailType: 'EC2 Instance Rebalance Recommendation',
+      resources: resources(instance),
+      detail: { 'instance-id': instance.instanceId },
+    }),
+  );
 }

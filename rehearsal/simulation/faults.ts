@@ -32,11 +32,12 @@ export const FAULT_KINDS = [
   'refresh',
   'resize',
   'volume-loss',
+  'rebalance',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Those that only a swarm that has formed has to outlive. */
-export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance', 'spot-notice', 'zone-loss', 'spot-wave', 'operator', 'refresh', 'resize', 'volume-loss'];
+export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance', 'spot-notice', 'zone-loss', 'spot-wave', 'operator', 'refresh', 'resize', 'volume-loss', 'rebalance'];
 
 /** Deployments: other instances everywhere, more or fewer managers, another volume in the place of one that is lost. At most one in a run. */
 export const DEPLOYMENTS = ['refresh', 'resize', 'volume-loss'] as const satisfies readonly FaultKind[];
@@ -79,6 +80,7 @@ export const INTERVAL_MS: Partial<Record<FaultKind, number>> = {
   'spot-notice': 90_000,
   'zone-loss': 180_000,
   'spot-wave': 180_000,
+  rebalance: 120_000,
   operator: 45_000,
   refresh: 30_000,
   resize: 30_000,

@@ -121,7 +121,7 @@ function withSpotWorkers(template: Template): Template {
     if (Type !== 'AWS::AutoScaling::AutoScalingGroup' || !Properties?.VPCZoneIdentifier) continue;
     const { LaunchTemplate: LaunchTemplateSpecification, ...rest } = Properties;
     const InstancesDistribution = { OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 };
-    Object.assign(Properties, rest, { MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution } });
+    Object.assign(Properties, rest, { CapacityRebalance: true, MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution } });
     delete Properties.LaunchTemplate;
   }
   return template;

@@ -60,8 +60,8 @@ export interface SimulationResult {
   actions: Record<string, number>;
 }
 
-/** See `CREATION_TIMEOUT` of the constructs. */
-const ROLLED_BACK_MS = 15 * 60_000;
+/** Faults that last longer than this leave less than ten minutes of what CloudFormation gives a new seat (`CREATION_TIMEOUT` of the constructs). */
+const ROLLED_BACK_MS = 5 * 60_000;
 /** A deployment replaces one instance after the other, each of which may fail some times; CloudFormation itself waits for an hour. */
 const DEPLOYMENT_MS = 3 * 3_600_000;
 

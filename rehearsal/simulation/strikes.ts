@@ -45,6 +45,9 @@ export class Strikes {
     this.every('spot-notice', (instanceId) => {
       if (machines.nodes.get(instanceId)!.identity.lifecycle === 'spot') region.interruptSpot(instanceId);
     });
+    this.every('rebalance', (instanceId) => {
+      if (machines.nodes.get(instanceId)!.identity.lifecycle === 'spot') region.recommendRebalance(instanceId);
+    });
     this.every('forged-report', (instanceId) => this.forge(instanceId));
     this.every('zone-loss', (instanceId) => this.loseZone(instanceId));
     this.every('spot-wave', () => {

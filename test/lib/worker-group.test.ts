@@ -88,6 +88,8 @@ test('spot instances come from the pools with the best price and capacity', () =
     LaunchTemplate: { Overrides: [{ InstanceType: 'c7g.large' }, { InstanceType: 'm7g.large' }] },
     InstancesDistribution: { OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: 20, SpotAllocationStrategy: 'price-capacity-optimized' },
   });
+  expect(group.Properties.CapacityRebalance).toBe(true);
+  expect(withWorkers({}).group.Properties.CapacityRebalance).toBeUndefined();
   expect(withWorkers({ spot: {} }).group.Properties.MixedInstancesPolicy.InstancesDistribution).toMatchObject({ OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 });
 });
 

@@ -201,6 +201,14 @@ describe('a manager that waits at its terminate hook', () => {
     expect(joining(NOW + LEADER_STALE_MS)).toEqual([idOf(1)]);
   });
 
+  it('is let go in the middle of its own join when that has not ended long after its time: nobody but its successor can end it', () => {
+    const broken = (now: number, seatInFlight: number) =>
+      planned({ now, leader: { ...leader, updatedAt: now }, nodes: [member(0), member(1), member(2, { state: 'unknown', hostname: '' })], instances: [first!, seat(1), seat(2, leaving)] }, { managerChange: change(seatInFlight) }).letGo;
+    expect(broken(NOW + LEADER_STALE_MS - 1, 2)).toEqual([]);
+    expect(broken(NOW + LEADER_STALE_MS, 2)).toEqual([idOf(2)]);
+    expect(broken(NOW + LEADER_STALE_MS, 1)).toEqual([]);
+  });
+
   it('does not wait for ever where there are fewer managers than seats', () => {
     const waited = (ms: number) => planned({ nodes: [member(0), member(1)], instances: [first!, seat(1, leaving)] }, { departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
     expect(waited(SHORT_MS - 1)).toEqual([]);

@@ -143,3 +143,43 @@ describe('events of the account itself', () => {
     expect(bodies(world)).toEqual([]);
   });
 });
+
+// Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html , https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html
+describe('a rebalance recommendation', () => {
+  const spotGroup = (CapacityRebalance: boolean) =>
+    group({
+      CapacityRebalance, MinSize: '2', MaxSize: '2', DesiredCapacity: '2',
+      LaunchTemplate: undefined,
+      MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification: { LaunchTemplateId: { Ref: 'Template' }, Version: '1' } }, InstancesDistribution: { OnDemandPercentageAboveBaseCapacity: 0 } },
+    });
+
+  it('has the instance replaced, by one that serves first, where the group rebalances; rules see it', async () => {
+    const world = new World();
+    await world.create({ ...queue, ...rule({ EventPattern: { 'detail-type': ['EC2 Instance Rebalance Recommendation'] } }), ...spotGroup(true) });
+    const [first, second] = world.group().instances.map(({ instanceId }) => instanceId);
+    world.region.recommendRebalance(first!);
+    expect(bodies(world)).toMatchObject([{ source: 'aws.ec2', detail: { 'instance-id': first } }]);
+    const serving: number[] = [];
+    for (let second = 0; second < 60; second++) {
+      await world.clock.advance(1_000);
+      serving.push(world.group().instances.filter(({ state }) => state === 'InService').length);
+    }
+    expect(Math.min(...serving)).toBe(2);
+    const after = world.group().instances.map(({ instanceId }) => instanceId);
+    expect(after).toHaveLength(2);
+    expect(after).toContain(second);
+    expect(after).not.toContain(first);
+  });
+
+  it('changes nothing where it does not, and is never of an on-demand instance', async () => {
+    const world = new World();
+    await world.create(spotGroup(false));
+    const before = world.group().instances.map(({ instanceId }) => instanceId);
+    world.region.recommendRebalance(before[0]!);
+    await world.clock.advance(MINUTE);
+    expect(world.group().instances.map(({ instanceId }) => instanceId)).toEqual(before);
+    const other = new World();
+    await other.create(group());
+    expect(() => other.region.recommendRebalance(other.group().instances[0]!.instanceId)).toThrow('only of spot instances');
+  });
+});

@@ -36,7 +36,7 @@ export function autoScalingTypes({ autoscaling }: Services): ResourceTypes {
       },
       async update(request) {
         const { id: name, properties, changed } = request;
-        onlyThese('AWS::AutoScaling::AutoScalingGroup', changed, ['DesiredCapacity', 'HealthCheckGracePeriod', 'HealthCheckType', 'InstanceMaintenancePolicy', 'LaunchTemplate', 'MaxSize', 'MinSize', 'MixedInstancesPolicy', 'Tags', 'VPCZoneIdentifier']);
+        onlyThese('AWS::AutoScaling::AutoScalingGroup', changed, ['CapacityRebalance', 'DesiredCapacity', 'HealthCheckGracePeriod', 'HealthCheckType', 'InstanceMaintenancePolicy', 'LaunchTemplate', 'MaxSize', 'MinSize', 'MixedInstancesPolicy', 'Tags', 'VPCZoneIdentifier']);
         autoscaling.updateGroup({ ...groupOptions(name, request), ...(properties.DesiredCapacity !== undefined && { desired: Number(properties.DesiredCapacity) }) });
         if (changed.some((property) => ROLLED.includes(property))) await roll(autoscaling, request);
         return group(name);
@@ -63,6 +63,7 @@ function groupOptions(name: string, { logicalId, properties, tags, stackName, st
     mixedInstancesPolicy: properties.MixedInstancesPolicy,
     // CloudFormation's own tags go on to the instances too.
     tags: Object.entries({ ...tags, ...own }).map(([key, value]) => ({ key, value, propagate: !notPropagated.has(key) })),
+    capacityRebalance: String(properties.CapacityRebalance) === 'true',
     healthCheckType: properties.HealthCheckType ?? 'EC2',
     healthCheckGraceSeconds: Number(properties.HealthCheckGracePeriod ?? 0),
     maintenance: properties.InstanceMaintenancePolicy && {
