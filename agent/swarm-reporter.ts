@@ -22,7 +22,7 @@ const UNPUBLISHED_MS = 5_000;
 const STILLBORN = 'there must be at least one valid, reachable external CA corresponding to the current CA certificate';
 
 export class SwarmReporter {
-  private tasks: { pending: number; at: number } | undefined;
+  private tasks: { pending: number | undefined; at: number } | undefined;
   private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
 
   constructor(
@@ -59,13 +59,12 @@ export class SwarmReporter {
     return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), ...(tasksPending !== undefined && { tasksPending }), nodes };
   }
 
-  /** Undefined where the engine does not say: a report that lacks them is better than none. */
+  /** Undefined where the engine does not say: a report that lacks them is better than none, and it is not asked again at once. */
   private async tasksPending(): Promise<number | undefined> {
     const now = this.clock.now();
     if (!this.tasks || !isRecent(this.tasks.at, now, TASKS_MS)) {
-      const pending = await this.engine.pendingTasks().catch(() => undefined);
-      this.tasks = pending === undefined ? undefined : { pending, at: now };
+      this.tasks = { pending: await this.engine.pendingTasks().catch(() => undefined), at: now };
     }
-    return this.tasks?.pending;
+    return this.tasks.pending;
   }
 }

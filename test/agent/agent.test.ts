@@ -26,10 +26,14 @@ class OneNodeEngine implements Engine {
   }
 
   async pendingTasks(): Promise<number> {
+    this.counted++;
+    if (this.pending === undefined) throw new Error('The Docker engine answered with more than 67108864 bytes.');
     return this.pending;
   }
 
-  pending = 0;
+  /** Tasks without a node; undefined where the engine does not say. */
+  pending: number | undefined = 0;
+  counted = 0;
   running = false;
   local: LocalSwarm = { state: 'inactive', controlAvailable: false };
   version = 10;
@@ -250,6 +254,40 @@ describe('an instance that is to end', () => {
     await end();
     expect(report()).toMatchObject({ notice: 'interruption', engine: { version: '25.0.8' } });
     expect(logged.join()).toContain('does not say whether this instance is to end');
+  });
+});
+
+describe('tasks without a node', () => {
+  const leading = async () => {
+    const node = start('manager');
+    node.engine.certified = true;
+    node.volume.attached = true;
+    await node.pass(5_000);
+    return node;
+  };
+  const pendingOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) => (read.ok ? read.value.tasksPending : read.refusal);
+
+  it('are counted once a minute, with the list', async () => {
+    const { engine, pass, swarmReport, end } = await leading();
+    engine.pending = 3;
+    await pass(120_000);
+    expect(pendingOf(swarmReport())).toBe(3);
+    const before = engine.counted;
+    await pass(600_000);
+    await end();
+    expect(engine.counted - before).toBeGreaterThanOrEqual(8);
+    expect(engine.counted - before).toBeLessThanOrEqual(10);
+  });
+
+  it('are left out where the engine does not say, which is not asked again at once: the list is reported all the same', async () => {
+    const { engine, pass, swarmReport, end } = await leading();
+    engine.pending = undefined;
+    await pass(120_000);
+    const before = engine.counted;
+    await pass(600_000);
+    await end();
+    expect(engine.counted - before).toBeLessThanOrEqual(10);
+    expect(pendingOf(swarmReport())).toBeUndefined();
   });
 });
 
