@@ -1,5 +1,6 @@
 /** What scenarios (scenarios.ts) do to a cluster on real engines, and how they see what becomes of it: the part that all of them share. */
 import type { Clock } from '../protocol/clock';
+import { HEALTH_PORT } from '../protocol/environment';
 import { SEAT_TAG } from '../protocol/tags';
 import type { EmulatedRegion } from './aws/region';
 import { UNITS } from './kills';
@@ -146,6 +147,11 @@ export class Play {
   /** Notes when an instance has reached what, one after the other. */
   async follow(instanceId: string, steps: [Milestone, string][]): Promise<void> {
     for (const [milestone, what] of steps) await this.until(what, async () => this.stage.milestones(instanceId)[milestone] !== undefined);
+  }
+
+  /** What a load balancer is told. */
+  async isHealthy(instanceId: string): Promise<boolean> {
+    return (await this.stage.machines.exec(instanceId, ['curl', '--silent', '--max-time', '5', `http://127.0.0.1:${HEALTH_PORT}/health`])) === 'This node may be sent work.\n';
   }
 
   async killAgent(instanceId: string): Promise<void> {

@@ -46,6 +46,7 @@ export const SCENARIOS: Record<string, Scenario> = {
         return condition();
       };
       await play.until('it is drained', () => inOrder(async () => (await play.nodes()).some(({ ID, Spec }) => ID === nodeId && Spec.Availability === 'drain')));
+      await play.until('its health check fails', () => inOrder(async () => !(await play.isHealthy(instanceId))));
       await play.until('its tasks run elsewhere', () => inOrder(async () => movedFrom(nodeId, await play.tasks())));
       await play.until('its node is removed', () => inOrder(async () => !(await play.isListed(nodeId))));
       await play.until('the instance is let go', async () => !play.hasOpenHook(instanceId));
@@ -187,9 +188,12 @@ export const SCENARIOS: Record<string, Scenario> = {
     workers: 1,
     run: (play) =>
       play.troubleLeader(async (leader) => {
+        if (!(await play.isHealthy(leader.instanceId))) throw new Error('It does not say that it may be sent work.');
         await play.stage.machines.hangEngine(leader.instanceId);
+        await play.until('its health check fails', async () => !(await play.isHealthy(leader.instanceId)));
         await play.nextLeader(leader);
         await play.until('its engine answers again', () => play.nodeId(leader.instanceId).then((nodeId) => nodeId === leader.nodeId, () => false));
+        await play.until('its health check passes again', () => play.isHealthy(leader.instanceId));
       }),
   },
   'leader-killed-twice': {

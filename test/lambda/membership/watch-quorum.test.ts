@@ -41,7 +41,7 @@ test.each([
 });
 
 test('it is told once, and once more when it is over', () => {
-  expect(told('wwd')).toMatchObject({ quorumAtRisk: true, reason: '2 of 3 managers work, and 2 are the quorum.' });
+  expect(told('wwd')).toMatchObject({ quorumAtRisk: true, reason: '2 of 3 managers work, and the quorum is 2.' });
   expect(told('wwd', true)).toEqual({ events: [], reason: undefined, quorumAtRisk: true });
   expect(told('www', true)).toMatchObject({ events: ['quorumSafe'], quorumAtRisk: false });
 });
