@@ -68,7 +68,8 @@ async function send(clock: Clock, answer: Answer, service: string, { schema, inp
   if (action === 'TransactWriteItems') asked.ClientRequestToken ??= clock.uuid();
   for (let attempt = 1; ; attempt++) {
     try {
-      return asReceived(await answer(service, action, asked)) as Record<string, any>;
+      const output = await answer(service, action, asked);
+      return service === 'dynamodb' ? output : withMoments(output);
     } catch (error) {
       const again = error instanceof NoAnswer || (error instanceof AwsError && (RETRYABLE.test(error.code) || error.status >= 500));
       if (!again || attempt === AWS_ATTEMPTS) throw error instanceof AwsError ? exception(service, error) : error;
@@ -86,14 +87,14 @@ function asSent(value: unknown): unknown {
   return copy;
 }
 
-/** A copy in which moments are of the type that the client makes of them. */
-function asReceived(value: unknown, name = ''): unknown {
-  if (Array.isArray(value)) return value.map((member) => asReceived(member));
-  if (typeof value === 'string') return name.endsWith('Time') && /^\d{4}-\d\d-\d\dT/.test(value) ? parseRfc3339DateTimeWithOffset(value) : value;
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-  const copy: Record<string, unknown> = {};
-  for (const key in value) copy[key] = asReceived((value as Record<string, unknown>)[key], key);
-  return copy;
+/** Makes moments of the type that the client makes of them. In place: a service makes each answer anew, and those of a fleet are large. What DynamoDB answers has none. */
+function withMoments(output: Record<string, any>): Record<string, any> {
+  for (const name in output) {
+    const value: unknown = output[name];
+    if (typeof value === 'object' && value !== null) withMoments(value);
+    else if (typeof value === 'string' && name.endsWith('Time') && /^\d{4}-\d\d-\d\dT/.test(value)) output[name] = parseRfc3339DateTimeWithOffset(value);
+  }
+  return output;
 }
 
 function exception(service: string, { code, message, status, members }: AwsError): Error {

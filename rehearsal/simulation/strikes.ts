@@ -137,7 +137,7 @@ export class Strikes {
     deploy();
   }
 
-  /** `docker node update --availability`, or `docker node rm` of a worker that is down, on some manager. It may be refused. */
+  /** `docker node update --availability`, or `docker node rm` of a worker whose instance is gone, on the leader. It may be refused. */
   private async operate(instanceId: string): Promise<void> {
     const { faults, cluster, trace } = this.props;
     const chance = faults.random('operator');
@@ -145,7 +145,9 @@ export class Strikes {
     const manager = [...cluster.machines.nodes.values()].find(({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader);
     const target = swarm?.nodes.find((node) => node.instanceId === instanceId);
     if (!manager || !target) return;
-    if (target.state === 'down' && target.role === 'worker') return manager.daemon.removeNode(target.id, { force: false }).catch(() => undefined);
+    // Not one that may come back: with two of these down at once the breaker has tripped, and people are asked.
+    const gone = swarm?.nodes.find((node) => node.role === 'worker' && node.state === 'down' && !cluster.machines.nodes.has(node.instanceId ?? ''));
+    if (gone && chance > 0.8) return manager.daemon.removeNode(gone.id, { force: false }).catch(() => undefined);
     // A node that is drained for us is drained still, or not any more, when its instance has gone: nobody can tell what the operator meant.
     if (target.drainedFor ?? target.idleFor) return;
     const availability = chance < 0.4 ? 'drain' : chance < 0.6 && target.role === 'worker' ? 'pause' : 'active';
