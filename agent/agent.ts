@@ -129,8 +129,14 @@ export class Agent {
       await this.heartbeat(false);
       return VOLUME_MS;
     }
-    await this.readMailbox();
     await this.seekNotice();
+    try {
+      await this.readMailbox();
+    } catch (error) {
+      // A table that cannot be reached makes no node ill, nor well.
+      this.parts.health.see(this.illness(await this.askEngine()));
+      throw error;
+    }
     // A request that ends while the engine is being asked has changed what it said.
     const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
@@ -218,7 +224,7 @@ export class Agent {
     const now = clock.now();
     if (isRecent(this.certificateSeenAt, now, CERTIFICATE_MS)) return;
     this.certificateSeenAt = now;
-    const validity = await host.certificateValidity();
+    const validity = await host.certificateValidity().catch((error: unknown) => void log('error', 'The certificate of this node cannot be read.', { metric: CERTIFICATE_METRIC, error: sentence(error) }));
     if (validity && isOverdue(validity, now)) log('error', 'Docker should have renewed the certificate of this node long ago. When it has run out, the node is down for good.', { metric: CERTIFICATE_METRIC, until: isoTime(validity.until) });
   }
 

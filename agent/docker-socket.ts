@@ -11,6 +11,8 @@ const TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Nodes whose tasks are asked for in one request: a task has some 3 KB, and of those that ended Docker keeps five for each replica. */
 const NODES_ASKED = 20;
+/** What is nice to know is not waited for longer: the leader's agent does nothing else meanwhile. */
+const COUNT_TIMEOUT_MS = 3_000;
 /** States in which a task stays. https://docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states/ */
 const TASK_ENDS = new Set(['complete', 'failed', 'shutdown', 'rejected', 'orphaned', 'remove']);
 /** Where every swarm listens; the address is added by us. https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
@@ -126,7 +128,7 @@ export class DockerSocket implements Engine {
 
   async pendingTasks(): Promise<number> {
     const filters = encodeURIComponent(JSON.stringify({ 'desired-state': ['running'] }));
-    const tasks: any[] = await this.json('GET', `/tasks?filters=${filters}`);
+    const tasks: any[] = await this.json('GET', `/tasks?filters=${filters}`, undefined, COUNT_TIMEOUT_MS);
     return tasks.filter(({ Status }) => Status.State === 'pending').length;
   }
 
@@ -137,8 +139,8 @@ export class DockerSocket implements Engine {
     for await (const _ of answer) onEvent();
   }
 
-  private async json(method: string, path: string, body?: unknown): Promise<any> {
-    const answer = await this.send(method, await this.versioned(path), body, undefined, TIMEOUT_MS);
+  private async json(method: string, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<any> {
+    const answer = await this.send(method, await this.versioned(path), body, undefined, timeoutMs);
     const text = await readAll(answer);
     if ((answer.statusCode ?? 0) >= 400) throw new EngineError(answer.statusCode!, messageOf(text));
     return text ? JSON.parse(text) : undefined;

@@ -34,7 +34,8 @@ export class Health {
   }
 
   listen(port: number): Server {
-    const server = createServer((request, response) => {
+    // How often Node.js looks whether a request is too late.
+    const server = createServer({ connectionsCheckingInterval: 1_000 }, (request, response) => {
       const { method, url } = request;
       const isHealth = url === '/health' && (method === 'GET' || method === 'HEAD');
       const answer = isHealth ? this.check().then((illness) => ({ status: illness === undefined ? 200 : 503, body: illness ?? 'This node may be sent work.' })) : Promise.resolve({ status: 404, body: 'There is only GET /health.' });

@@ -4,12 +4,14 @@ import { codec, instanceIdSchema, joinTokenSchema, swarmIdSchema, text, whole } 
 import { ordersSchema } from './orders';
 
 /**
- * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than it has (attribute `epoch`).
+ * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than it has, or a greater generation (attributes `epoch` and `generation`).
  */
 export const leaderSchema = v.object({
   swarmId: swarmIdSchema,
   /** The raft fence of the report this record was made from. */
   epoch: whole,
+  /** How often a quorum was recovered before. The manager that went on may have been behind: of two records, the one of the greater generation is the newer, then the one of the greater epoch. */
+  generation: v.optional(whole),
   /** The manager that led the swarm then. */
   instanceId: instanceIdSchema,
   tokens: v.object({ manager: joinTokenSchema, worker: joinTokenSchema }),
@@ -56,19 +58,30 @@ export const membershipSchema = v.object({
     null,
   ),
   /**
-   * A person has said that the quorum is lost for good: the seat that goes on alone, the volumes that were given up for it, since when nobody holds one (milliseconds since 1970), whether the manager was told, and who is to be taken out of the
-   * swarm afterwards.
+   * A person has said that the quorum is lost for good: the seat that goes on alone, the volumes that were given up for it, the instances that have to go first, since when nobody holds one of the volumes (milliseconds since 1970), whether
+   * the manager was told, and who is to be taken out of the swarm afterwards.
    */
   recovery: v.optional(
-    v.nullable(v.object({ seat: whole, volumes: v.array(text(64)), freeSince: v.optional(whole), told: v.optional(v.literal(true)), dead: v.array(v.object({ nodeId: swarmIdSchema, seat: whole })) })),
+    v.nullable(
+      v.object({
+        seat: whole,
+        volumes: v.array(text(64)),
+        instances: v.array(instanceIdSchema),
+        freeSince: v.optional(whole),
+        told: v.optional(v.literal(true)),
+        dead: v.array(v.object({ nodeId: swarmIdSchema, seat: whole })),
+      }),
+    ),
     null,
   ),
+  /** How often a quorum was recovered, and with which seat the last time. */
+  generation: v.optional(v.nullable(v.object({ number: whole, seat: whole })), null),
   /** Volumes that were ever given up so: never to be attached again. */
   abandonedVolumes: v.optional(v.array(text(64)), []),
-  /** Whether it was told that one manager less would be no quorum any more. */
-  quorumAtRisk: v.optional(v.boolean(), false),
+  /** Whether it was told that one manager less would be no quorum any more. Absent until there is a quorum that can do without one. */
+  quorumAtRisk: v.optional(v.boolean()),
 });
 export type Membership = v.InferOutput<typeof membershipSchema>;
 export const membershipCodec = codec(membershipSchema, 128 * 1024);
 
-export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null, recovery: null, abandonedVolumes: [], quorumAtRisk: false };
+export const emptyMembership: Membership = { bootstrap: null, managerChange: null, suspects: {}, workerJoins: {}, admissions: {}, extensions: {}, hung: {}, held: {}, departures: {}, orders: null, rotation: null, recovery: null, generation: null, abandonedVolumes: [] };

@@ -65,17 +65,17 @@ export async function publish(by: Publisher, box: string): Promise<void> {
   }
 }
 
-/** False when what is published already has this epoch or a greater one: nothing was written then. */
+/** False when what is published already has this epoch or a greater one, or another generation: nothing was written then. */
 async function write(by: Publisher, box: string, decision: Decision & { kind: 'publish' }, swarm: SwarmReport, published: Items): Promise<boolean> {
   const put = (key: string, attributes: object) => ({ TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key, ...attributes }) });
   const chunks = encodeSwarmReport(swarm);
   const writes: TransactWriteItem[] = [
     {
       Put: {
-        ...put(LEADER_KEY, { epoch: swarm.epoch, ...leaderCodec.encode(decision.leader) }),
-        ConditionExpression: 'attribute_not_exists(#epoch) OR #epoch < :epoch',
-        ExpressionAttributeNames: { '#epoch': 'epoch' },
-        ExpressionAttributeValues: marshall({ ':epoch': swarm.epoch }),
+        ...put(LEADER_KEY, { epoch: swarm.epoch, generation: decision.leader.generation ?? 0, ...leaderCodec.encode(decision.leader) }),
+        ConditionExpression: 'attribute_not_exists(#epoch) OR #generation < :generation OR ((attribute_not_exists(#generation) OR #generation = :generation) AND #epoch < :epoch)',
+        ExpressionAttributeNames: { '#epoch': 'epoch', '#generation': 'generation' },
+        ExpressionAttributeValues: marshall({ ':epoch': swarm.epoch, ':generation': decision.leader.generation ?? 0 }),
       },
     },
     ...chunks.map((chunk, n) => ({ Put: put(`${NODES_KEY_PREFIX}${n}`, chunk) })),

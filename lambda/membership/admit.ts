@@ -136,7 +136,7 @@ class Admission {
     if (this.membership.admissions[instanceId]) return;
     if (report?.swarm?.swarmId && this.observed.leader && report.swarm.swarmId !== this.observed.leader.swarmId) {
       this.draft.alarms.push({ instanceId, reason: 'It is a member of another swarm than this cluster. It is not admitted.' });
-    } else if (this.facts.readyNode(instance) && !this.isBeingTakenOut(instance)) {
+    } else if (this.facts.readyNode(instance) && !this.isBeingTakenOut(instance) && !this.facts.isAbandoned(instance, this.membership)) {
       this.membership.admissions[instanceId] = { group: group.name };
       delete this.membership.extensions[instanceId];
       return;
@@ -163,7 +163,7 @@ class Admission {
   /** Why a late instance is not given up yet. */
   private whyToKeep(instance: Instance): string | undefined {
     const { managerChange } = this.membership;
-    if (this.facts.isAbandoned(instance.group.seat)) return 'its seat waits for another volume, by a deployment.';
+    if (this.facts.isAbandoned(instance, this.membership)) return 'its seat waits for another volume, by a deployment.';
     if (managerChange && managerChange.seat === instance.group.seat && this.observed.now < managerChange.expiresAt + LEADER_STALE_MS) return 'it was told so late that raft may count it already, before the leader has said so.';
     if (!this.observed.leader) return undefined;
     if (!this.facts.quorumVisible) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
@@ -187,10 +187,11 @@ class Admission {
     return ec2 !== undefined && this.observed.now >= Math.max(ec2.launchedAt + ADMISSION_DEADLINE_MS, this.membership.extensions[instanceId] ?? 0);
   }
 
-  private attachVolume({ instanceId, group, ec2 }: Instance): void {
+  private attachVolume(instance: Instance): void {
+    const { instanceId, group, ec2 } = instance;
     const seat = this.observed.seats.find((one) => one.seat === group.seat);
     const volume = this.observed.volumes.find((one) => one.volumeId === seat?.volumeId);
-    if (this.facts.isAbandoned(group.seat)) {
+    if (this.facts.isAbandoned(instance, this.membership)) {
       this.draft.alarms.push({ instanceId, reason: `The volume of seat ${group.seat} was given up when the quorum was recovered. Deploy with another one: managers: { volumeGenerations: { '${group.seat}': 2 } }, or one more than there is.` });
       return;
     }

@@ -35,7 +35,7 @@ function eventOf(effect: Effect): SwarmEvent | undefined {
   }
 }
 
-/** Once, and never in the way of anything else: what cannot be told is written down in the log. */
+/** Once, and never in the way of anything else: what cannot be told at once is written down in the log. */
 export async function announce({ log, eventBridge, cluster }: Announcer, announcements: readonly Announcement[]): Promise<void> {
   for (let n = 0; n < announcements.length; n += MOST_ENTRIES) {
     const some = announcements.slice(n, n + MOST_ENTRIES);
@@ -44,7 +44,8 @@ export async function announce({ log, eventBridge, cluster }: Announcer, announc
       const { FailedEntryCount = 0 } = await eventBridge.send(new PutEventsCommand({ Entries }));
       if (FailedEntryCount > 0) log('warn', 'EventBridge did not take all events.', { failed: FailedEntryCount, of: some.length });
     } catch (error) {
-      log('warn', 'EventBridge took no events.', { events: some.length, error: describeError(error) });
+      log('warn', 'EventBridge took no events.', { events: announcements.length - n, error: describeError(error) });
+      return;
     }
   }
 }

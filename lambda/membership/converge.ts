@@ -74,12 +74,12 @@ async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, 
   }
   const counted = deeds(observed, plan, carriedOut);
   if (counted) by.log('info', 'What was done.', { ...counted });
-  await announce(by, [...plan.announcements, ...carriedOut.flatMap((effect) => announcementOf(effect) ?? [])]);
   const admitted = carriedOut.filter(({ kind }) => kind === 'admit').map(({ instanceId }) => instanceId);
   if (admitted.length > 0) {
     const settled: Membership = structuredClone(plan.membership);
     for (const instanceId of admitted) delete settled.admissions[instanceId];
     if ((await write(by, lease, { membership: settled, commands: [], orders: [] })) === 'lost') return 'lost';
   }
+  await announce(by, [...plan.announcements, ...carriedOut.flatMap((effect) => announcementOf(effect) ?? [])]);
   return changed || admitted.length > 0 ? 'some' : 'none';
 }

@@ -1,4 +1,5 @@
 /** What follows from an observation by itself, whatever is to be done about it: who is there, who is who, and whether the swarm has a quorum. */
+import type { Membership } from '../../protocol/cluster';
 import type { Report } from '../../protocol/report';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { Instance, Observation } from './observation';
@@ -41,10 +42,10 @@ export class Facts {
     return this.observed.seats.some((one) => one.seat === seat);
   }
 
-  /** The volume of the seat was given up: another one has to take its place. */
-  isAbandoned(seat: number | undefined): boolean {
-    const volumeId = this.observed.seats.find((one) => one.seat === seat)?.volumeId;
-    return volumeId !== undefined && this.observed.membership.abandonedVolumes.includes(volumeId);
+  /** The volume that it has, or, without any, the one that its seat has, was given up: another one has to take its place. */
+  isAbandoned({ group, report }: Instance, { abandonedVolumes }: Membership): boolean {
+    const volumeId = report?.volume?.state === 'mounted' ? report.volume.id : this.observed.seats.find((one) => one.seat === group.seat)?.volumeId;
+    return volumeId !== undefined && abandonedVolumes.includes(volumeId);
   }
 
   addressOf(seat: number | undefined): string | undefined {

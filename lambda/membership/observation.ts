@@ -57,7 +57,7 @@ export interface Group {
 
 export interface Volume {
   volumeId: string;
-  /** As EC2 names it: `available`, `in-use`, ... */
+  /** As EC2 names it: `available`, `in-use`, ...; `deleted` where it does not know the volume by its id any more. */
   state: string;
   attachedTo?: string;
 }

@@ -56,7 +56,7 @@ export async function observe(by: Observer): Promise<Observation> {
   const [ec2, reports, volumes, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
-    managersLookedAt ? describeVolumes(by) : [],
+    managersLookedAt ? describeVolumes(by, records.membership.recovery?.volumes ?? []) : [],
     leavingStacks(by, leaving),
     goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
     instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
@@ -198,14 +198,31 @@ async function interruptedInstances(by: Observer): Promise<Set<string>> {
   return interrupted;
 }
 
-async function describeVolumes(by: Observer): Promise<Volume[]> {
+/** Of the seats, and those that are given up in a recovery. */
+async function describeVolumes(by: Observer, givenUp: string[]): Promise<Volume[]> {
+  const volumeIds = [...by.seats.map(({ volumeId }) => volumeId), ...givenUp];
   // By filter: asked by id, EC2 answers with an error if a single one is gone.
-  const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: by.seats.map(({ volumeId }) => volumeId) }] }));
-  return Volumes.map(({ VolumeId, State, Attachments }) => ({
+  const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: [...new Set(volumeIds)] }] }));
+  const answered = new Set(Volumes.map(({ VolumeId }) => VolumeId));
+  const deleted: Volume[] = [];
+  // An answer that merely lacks one says nothing: of what was given up, each is asked for by its own id then.
+  for (const volumeId of givenUp) if (!answered.has(volumeId) && (await isUnknownVolume(by, volumeId))) deleted.push({ volumeId, state: 'deleted' });
+  return [...deleted, ...Volumes.map(({ VolumeId, State, Attachments }) => ({
     volumeId: VolumeId!,
     state: State!,
     attachedTo: Attachments?.find((attachment) => attachment.State === 'attached')?.InstanceId,
-  }));
+  }))];
+}
+
+async function isUnknownVolume(by: Observer, volumeId: string): Promise<boolean> {
+  try {
+    await by.ec2.send(new DescribeVolumesCommand({ VolumeIds: [volumeId] }));
+    return false;
+  } catch (error) {
+    if (error instanceof Error && error.name === 'InvalidVolume.NotFound') return true;
+    by.log('warn', 'EC2 did not say whether a volume is there.', { volumeId, error: describeError(error) });
+    return false;
+  }
 }
 
 async function describeInterfaces(by: Observer): Promise<Observation['interfaces']> {

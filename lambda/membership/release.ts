@@ -127,7 +127,7 @@ class Release {
 
   private whyToLetManagerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
-    if (this.facts.isAbandoned(group.seat)) return 'The volume of its seat is given up, so it is nobody any more.';
+    if (this.facts.isAbandoned(instance, this.draft.membership)) return 'The volume of its seat is given up, so it is nobody any more.';
     if (this.facts.isNobody(instance)) return 'The volume of its seat is attached to no instance, so it is nobody.';
     const { members } = this.facts;
     const { managerChange } = this.draft.membership;

@@ -33,8 +33,8 @@ class ReturnOfSeat {
 
   run(): void {
     const change = this.draft.membership.managerChange;
-    // While a quorum is recovered only what is removed comes to its end here.
-    if (!this.draft.observed.leader || (this.draft.membership.recovery && change?.kind !== 'remove')) return;
+    // While a quorum is recovered nobody is asked to forget anything: who goes on is a person's choice.
+    if (!this.draft.observed.leader || (this.draft.membership.recovery && !this.facts.quorumVisible)) return;
     if (!change) return this.lookForLost();
     if (change.kind === 'init' || change.kind === 'retire') return;
     // Whoever is left of a seat that is no more is taken out all the same.

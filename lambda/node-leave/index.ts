@@ -25,5 +25,6 @@ export const handler = nodeLeave({
   ec2: new EC2Client({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
   cloudFormation: new CloudFormationClient({ maxAttempts }),
-  eventBridge: new EventBridgeClient({ maxAttempts }),
+  // Nobody waits for it.
+  eventBridge: new EventBridgeClient({ maxAttempts: 1, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } }),
 });

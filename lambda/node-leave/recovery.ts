@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { recoveryRequestSchema, type RecoveryAnswer } from '../../protocol/recovery';
 import { write } from '../membership/act';
 import { converge, type Converger } from '../membership/converge';
+import { describeError } from '../log';
 import type { Lease } from '../membership/lease';
 import { askForRecovery } from '../membership/recover-quorum';
 
@@ -26,7 +27,8 @@ export async function recover(by: Converger, event: unknown): Promise<RecoveryAn
     return answer;
   } finally {
     await by.lease.giveUp(lease);
-    await converge(by);
+    // The next look does it otherwise: what was answered holds.
+    await converge(by).catch((error: unknown) => by.log('warn', 'A look failed after a recovery was asked for.', { error: describeError(error) }));
   }
 }
 

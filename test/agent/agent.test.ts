@@ -129,7 +129,11 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
   const dynamodb = new DynamoDb(clock);
   for (const tableName of ['tokens', 'reports']) dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
   const principal = { accessKeyId: 'a', role: 'r', arn: 'arn', userId: box };
-  const client = { send: (command: { input: object }) => dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal) } as unknown as DynamoDBClient;
+  let broken = false;
+  const client = { send: async (command: { input: object }) => {
+    if (broken) throw new Error('connect ETIMEDOUT');
+    return dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal);
+  } } as unknown as DynamoDBClient;
   const engine = new OneNodeEngine();
   engine.running = startedAtBoot;
   const volume = { attached: false, mounted: false };
@@ -181,6 +185,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     swarmReport: () => decodeSwarmReport([item('reports', 'swarm#0')].filter((one) => one !== undefined)),
     overwriteReport: (old: Report) => dynamodb.call('PutItem', { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) }, principal),
     metadata,
+    breakTables: () => void (broken = true),
     certificate,
     illness: () => illness,
     tell: (command: Command | null, attributes: object = {}) =>
@@ -301,6 +306,19 @@ describe('load balancers', () => {
     expect(illness()).toBeUndefined();
     metadata.notice = () => 'termination';
     await pass(10_000);
+    await end();
+    expect(illness()).toBe('This instance leaves the cluster.');
+  });
+
+  it('are told so though no table can be reached, and a node that is well stays so', async () => {
+    const { clock, metadata, illness, tell, pass, breakTables, end } = start('worker');
+    await tell(joinCommand(clock.now()));
+    await pass(10_000);
+    breakTables();
+    await pass(60_000);
+    expect(illness()).toBeUndefined();
+    metadata.notice = () => 'termination';
+    await pass(30_000);
     await end();
     expect(illness()).toBe('This instance leaves the cluster.');
   });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { Health } from '../../agent/health';
 import { VirtualClock } from '../../rehearsal/virtual-clock';
 
@@ -35,6 +35,23 @@ test('however many ask, the engine is asked once a second', async () => {
   await health.check();
   expect(engine.asked).toBe(2);
 });
+
+test('whoever sends half a request, and nothing more, keeps no other waiting for long', async () => {
+  const { health } = start();
+  health.see(undefined);
+  const server = health.listen(0);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const halves = Array.from({ length: 100 }, () => connect(port, '127.0.0.1').on('error', () => undefined).resume());
+  halves.forEach((half) => half.write('GET /health HTTP/1.1\r\n'));
+  try {
+    // Node.js itself ends them: the time is its own.
+    await Promise.all(halves.map((half) => once(half, 'close')));
+    expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
+  } finally {
+    server.close();
+  }
+}, 20_000);
 
 test('load balancers ask it over HTTP, and for nothing else', async () => {
   const { clock, engine, health } = start();

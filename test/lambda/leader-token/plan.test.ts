@@ -31,6 +31,18 @@ describe('what leader-token makes of a swarm report', () => {
     expect(plan({ ...first, report: withoutTokens, leader })).toMatchObject({ kind: 'publish', leader: { tokens }, publishedTokens: undefined });
   });
 
+  it('after a quorum was recovered, publishes what the manager says that went on, however far behind it was, and then whatever is newer', () => {
+    const recovered = { ...emptyMembership, generation: { number: 1, seat: 0 } };
+    const behind = { ...first, leader: { ...leader, epoch: 9_000 }, membership: recovered };
+    expect(plan(behind)).toMatchObject({ kind: 'publish', leader: { epoch: 12, generation: 1 } });
+    expect(plan({ ...behind, membership: emptyMembership }).kind).toBe('ignore');
+    // Nobody else may say that it is that one.
+    expect(plan({ ...behind, report: { ...first.report, seat: 1 } }).kind).toBe('ignore');
+    const after = { ...leader, epoch: 12, generation: 1 };
+    expect(plan({ ...first, leader: after, membership: recovered }).kind).toBe('ignore');
+    expect(plan({ ...first, leader: after, membership: recovered, report: { ...first.report, seat: 1 }, swarm: { ...first.swarm, epoch: 13 } })).toMatchObject({ kind: 'publish', leader: { epoch: 13, generation: 1 } });
+  });
+
   it('publishes though a worker carries the leader\'s label', () => {
     const forger: SwarmNode = { id: 'f'.repeat(25), hostname: 'w', role: 'worker', availability: 'active', state: 'ready', instanceId };
     expect(plan({ ...first, swarm: { ...first.swarm, nodes: [forger, self] } }).kind).toBe('publish');

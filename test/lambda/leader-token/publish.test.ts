@@ -93,6 +93,19 @@ describe('publishing', () => {
     expect(await published()).toMatchObject({ leader: { epoch: 13 }, nodes: swarm(13).nodes });
   });
 
+  it('after a quorum was recovered, goes on from what is far behind', async () => {
+    await reports(swarm(9_000));
+    await publish(publisher, box);
+    const membership = (generation: object) => put(TOKEN_TABLE, 'cluster', 'membership', membershipCodec.encode({ ...emptyMembership, bootstrap: { seat: 0, instanceId, volumeId: 'vol-1', commandId: 'c' }, ...generation }));
+    await membership({ generation: { number: 1, seat: 0 } });
+    await reports(swarm(12));
+    await publish(publisher, box);
+    expect((await published()).leader).toMatchObject({ epoch: 12, generation: 1 });
+    await reports(swarm(13));
+    await publish(publisher, box);
+    expect((await published()).leader).toMatchObject({ epoch: 13, generation: 1 });
+  });
+
   it('removes the chunks of a longer list', async () => {
     await reports(swarm(12));
     await put(TOKEN_TABLE, 'cluster', 'nodes#0', { v: 1, epoch: 11, chunks: 2, body: 'old' });

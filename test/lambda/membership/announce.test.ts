@@ -52,14 +52,19 @@ describe('what is told', () => {
     expect(requests).toEqual([]);
   });
 
-  it('what EventBridge does not take is in the log, and keeps nothing else from being told', async () => {
-    answer = () => {
-      if (requests.length === 1) throw new AwsError('AccessDeniedException', 'is not authorized to perform: events:PutEvents');
-      return { FailedEntryCount: 1, Entries: [] };
-    };
+  it('what EventBridge does not take is in the log, and is not tried again; the others are told', async () => {
+    answer = () => ({ FailedEntryCount: 1, Entries: [] });
     await announce(by, many(15));
     expect(requests).toHaveLength(2);
-    expect(logged.join('\n')).toContain('is not authorized to perform: events:PutEvents');
     expect(logged.join('\n')).toContain('EventBridge did not take all events.');
+  });
+
+  it('after one request that fails there is no other: nobody waits for it', async () => {
+    answer = () => {
+      throw new AwsError('AccessDeniedException', 'is not authorized to perform: events:PutEvents');
+    };
+    await announce(by, many(25));
+    expect(requests).toHaveLength(1);
+    expect(logged).toEqual([expect.stringMatching(/"events":25.*is not authorized to perform: events:PutEvents/)]);
   });
 });

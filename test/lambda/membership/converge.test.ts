@@ -111,6 +111,20 @@ it('an instance that hangs is called unhealthy, without a grace period, and one 
   expect(logged.join()).toContain('Failed: replace.');
 });
 
+it('EventBridge is told last: an instance that is admitted is settled, whatever becomes of the event', async () => {
+  let settled = 0;
+  answers = (action) => {
+    if (action === 'PutEvents') settled = asked.filter((one) => one === 'CompleteLifecycleAction').length + endpoint.calls.filter((one) => one === 'TransactWriteItems').length;
+    return {};
+  };
+  const admissions = { [instanceId]: { group: 'workers' } };
+  let looks = 0;
+  by.plan = (observed) => ({ membership: looks++ === 0 ? { ...emptyMembership, admissions } : observed.membership, commands: [], orders: [], effects: looks === 1 ? [{ kind: 'admit', instanceId, group: 'workers', reason: 'It is Ready.' }] : [], alarms: [], announcements: [] });
+  await converge(by);
+  // The hook, the record that it is to be done, and the record that it is.
+  expect(settled).toBe(3);
+});
+
 describe('an observation', () => {
   const group = {
     AutoScalingGroupName: 'workers',

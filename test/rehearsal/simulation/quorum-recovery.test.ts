@@ -1,5 +1,6 @@
 /** A quorum that is lost for good: two of three managers, with all that was on their volumes. A person says so, and the swarm goes on with what is left. */
 import type { RecoveryAnswer } from '../../../protocol/recovery';
+import { AwsError } from '../../../rehearsal/aws/types';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { assemblies, MINUTE, Scenario } from './support';
 
@@ -78,7 +79,7 @@ test('two managers that break and keep their volumes are terminated first, and t
   for (const seat of [0, 2]) scenario.seat(seat)!.breakDown();
   await scenario.pass(6 * MINUTE);
   scenario.invariants.personRecovers(1);
-  expect(await ask(scenario, { recover: { seat: 1, swarmId: swarm(scenario).swarmId } })).toEqual({ begun: expect.arrayContaining([expect.stringMatching(/^i-\w+ of seat 0, which has its volume still, is terminated\.$/)]) });
+  expect(await ask(scenario, { recover: { seat: 1, swarmId: swarm(scenario).swarmId } })).toEqual({ begun: expect.arrayContaining([expect.stringMatching(/^i-\w+ of seat 0 is terminated\.$/)]) });
   await scenario.until(() => swarm(scenario).hasQuorum && swarm(scenario).nodes.length === 3, 10 * MINUTE);
   await scenario.pass(30 * MINUTE);
   expect(seats(scenario).filter(({ attachedVolume }) => attachedVolume !== undefined && given.includes(attachedVolume))).toEqual([]);
@@ -104,4 +105,50 @@ test.each([
 ])('what is no request is refused with the form of one: %j', async (event) => {
   const scenario = await formed();
   expect(await ask(scenario, event)).toEqual({ refused: [expect.stringContaining('It must be {"recover":{"seat":')] });
+});
+
+test('a quorum that is only unheard, since leader-token does not work, is not given up: the others say that they see a leader', async () => {
+  let deaf = false;
+  const scenario = await Scenario.begin(SETUP, { hears: (name: string) => !deaf || name !== 'leader-token' });
+  await scenario.whole();
+  const { docker, machines } = scenario.cluster;
+  deaf = true;
+  // For all that seat 1 knows it is alone.
+  const { address } = scenario.seat(1)!.identity;
+  for (const { identity } of machines.nodes.values()) if (identity.address !== address) docker.network.cut(address, identity.address);
+  await scenario.pass(7 * MINUTE);
+  const { refused } = (await ask(scenario, { recover: { seat: 1, swarmId: swarm(scenario).swarmId } })) as { refused: string[] };
+  expect(refused).toHaveLength(2);
+  for (const reason of refused) expect(reason).toContain('says that it sees a leader: there is a quorum, and only its reports do not arrive.');
+  deaf = false;
+  docker.network.healAll();
+  await scenario.pass(MINUTE);
+  await scenario.whole();
+});
+
+test('managers that EC2 does not end hold the recovery up, also when a deployment gives their seats other volumes meanwhile', async () => {
+  let stuck: string[] = [];
+  const tamper = (_service: string, action: string, input: Record<string, any>) => {
+    if (action === 'TerminateInstanceInAutoScalingGroup' && stuck.includes(input.InstanceId)) throw new AwsError('InternalFailure', 'Out of reach.', 500);
+    return input;
+  };
+  const scenario = await Scenario.begin(SETUP, { tamper });
+  await scenario.whole();
+  const broken = [0, 2].map((seat) => scenario.seat(seat)!);
+  stuck = broken.map(({ identity }) => identity.instanceId);
+  const before = swarm(scenario).members.map(({ nodeId }) => nodeId);
+  const survivor = scenario.seat(1)!.daemon.runner!.nodeId!;
+  for (const node of broken) node.breakDown();
+  await scenario.pass(6 * MINUTE);
+  scenario.invariants.personRecovers(1);
+  expect(await ask(scenario, { recover: { seat: 1, swarmId: swarm(scenario).swarmId } })).toHaveProperty('begun');
+  await scenario.pass(5 * MINUTE);
+  expect(swarm(scenario).members.map(({ nodeId }) => nodeId)).toEqual(before);
+  expect(scenario.logs.some((line) => line.includes('The recovery of the quorum waits. It is InService still.'))).toBe(true);
+  // From now on their volumes are of no seat. They have them until CloudFormation has their groups end them.
+  scenario.deploy(await assemblies.of({ ...SETUP, volumeGenerations: { 0: 2, 2: 2 } }));
+  await scenario.until(() => scenario.stack !== 'creating', 180 * MINUTE);
+  expect(scenario.stack).toBe('created');
+  await scenario.whole(30 * MINUTE);
+  expect(swarm(scenario).members.map(({ nodeId }) => nodeId).filter((nodeId) => before.includes(nodeId))).toEqual([survivor]);
 });
