@@ -5,8 +5,12 @@ import { SwarmCluster } from '../lib';
 const app = new App();
 /** Given on the command line, context is text: `cdk synth -c managers=5`. */
 const fromContext = (key: string, otherwise: number) => Number(app.node.tryGetContext(key) ?? otherwise);
+const parsed = (key: string) => {
+  const value: unknown = app.node.tryGetContext(key);
+  return typeof value === 'string' ? JSON.parse(value) : value;
+};
 
 const stack = new Stack(app, 'DockerSwarm');
-const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContext('managers', 3), volumeGenerations: app.node.tryGetContext('volumeGenerations') } });
+const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContext('managers', 3), volumeGenerations: parsed('volumeGenerations') } });
 const workers = fromContext('workers', 2);
 if (workers !== 0) cluster.addWorkers('Workers', { minCapacity: workers, maxCapacity: workers, ...(app.node.tryGetContext('spot') && { spot: {} }) });

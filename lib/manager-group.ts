@@ -103,7 +103,7 @@ export class ManagerGroup extends Construct {
       ...checkManagerCount(count),
       ...(count === undefined || checkManagerCount(count).length > 0 ? [] : checkZones(count, network.zoneNames)),
       ...checkVolumeSize('volumeSize', known(volumeSize)),
-      ...checkVolumeGenerations(generations, seatsToBuild(count)),
+      ...checkVolumeGenerations(props.volumeGenerations, known(count) !== undefined && checkManagerCount(known(count)!).length > 0 ? undefined : seatsToBuild(count)),
     ]);
   }
 

@@ -41,7 +41,7 @@ import {
   useKeyOfVolumes,
   type Statement,
 } from './core/statements';
-import { checkAddressPools, checkClusterTag } from './core/validation';
+import { checkAddressPools, checkClusterTag, checkNames } from './core/validation';
 import { checkAtSynth, known } from './known';
 import { NodeRole } from './node-role';
 import { placeOf, toPolicyDocument, toPolicyStatement } from './policy';
@@ -124,6 +124,8 @@ export class NodeLifecycle extends Construct {
    */
   readonly ready: IDependable;
 
+  /** Users' rules, whatever their ids. */
+  private readonly rules: Construct;
   private readonly needed = new DependencyGroup();
   private readonly hookRole: iam.Role;
   private readonly join: ClusterFunction;
@@ -135,6 +137,7 @@ export class NodeLifecycle extends Construct {
     this.network = props.network;
     this.tables = props.tables;
     this.ready = this.needed;
+    this.rules = new Construct(this, 'Events');
     const stack = Stack.of(this);
     const place = placeOf(this);
     const { tokenTable, reportTable, encryptionKey } = props.tables;
@@ -236,8 +239,13 @@ export class NodeLifecycle extends Construct {
    * A rule for what happens in this cluster: nodes that become Ready, leave, are lost or replaced, and a quorum that is at risk. The event's `detail` has the cluster, the instance's id and the reason in words
    * (`protocol/events.ts`). It may come twice, and, as all of EventBridge's, it is best effort: alarms (`addAlarms`) do not depend on it. Below 0.01 USD a month.
    */
-  onSwarmEvent(id: string, { events: kinds = Object.keys(swarmEvents) as SwarmEvent[], target, eventPattern, ...props }: OnSwarmEventOptions = {}): events.Rule {
-    return new events.Rule(this, id, {
+  onSwarmEvent(id: string, { events: asked, target, eventPattern, ...props }: OnSwarmEventOptions = {}): events.Rule {
+    const all = Object.keys(swarmEvents) as SwarmEvent[];
+    const given = asked ?? all;
+    checkAtSynth(this, () => checkNames(`events of ${id}`, given, all));
+    // One that has a mistake hears of everything, until the mistake is told.
+    const kinds = checkNames('events', given, all).length > 0 ? all : given;
+    return new events.Rule(this.rules, id, {
       ...props,
       targets: target && [target],
       eventPattern: { ...eventPattern, source: [EVENT_SOURCE], detailType: kinds.map((kind) => swarmEvents[kind]), detail: { ...eventPattern?.detail, cluster: [this.cluster] } },

@@ -5,6 +5,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { ALARM_METRIC, CENSUS_METRIC, CERTIFICATE_METRIC, DEEDS_METRIC, type Census, type Deeds } from '../protocol/census';
+import { checkNames } from './core/validation';
 import type { LeaderTokenPublisher } from './leader-token-publisher';
 import type { NodeLifecycle } from './node-lifecycle';
 
@@ -21,12 +22,13 @@ export interface SwarmAlarmsProps extends AlarmOptions {
   readonly leaderToken: LeaderTokenPublisher;
 }
 
-/** No report of the leader for so long, and for three minutes in a row: it reports every 30 s. */
-const SILENT_SECONDS = 180;
+/** No report of the leader for so long, and for two minutes in a row: it reports every 30 s. */
+const SILENT_SECONDS = 120;
 
 /** Metrics that the functions log, by name: how the cluster was seen at each look, and what each look has done. */
 export type SwarmMetric = keyof Census | keyof Deeds;
 
+const CENSUS: readonly SwarmMetric[] = ['seats', 'managersWorking', 'managersMissing', 'workersReady', 'nodesDown', 'instancesWaiting', 'instancesLeaving', 'launchesHeld', 'leaderAgeSeconds', 'tasksPending'] satisfies (keyof Census)[];
 const DEEDS: readonly SwarmMetric[] = ['nodesReady', 'nodesLeft', 'nodesLost', 'nodesReplaced', 'hookDeadlines', 'managersRemoved', 'rotations'] satisfies (keyof Deeds)[];
 
 /**
@@ -34,7 +36,7 @@ const DEEDS: readonly SwarmMetric[] = ['nodesReady', 'nodesLeft', 'nodesLost', '
  * https://aws.amazon.com/cloudwatch/pricing/). Every further metric is paid when {@link metric} is called. The metrics are in the namespace `DockerSwarm/<cluster>`.
  */
 export class SwarmAlarms extends Construct {
-  /** No leader has reported for three minutes: there is no quorum, or nobody can say so. Nothing is removed or replaced meanwhile. */
+  /** No leader has reported for about four minutes: there is no quorum, or nobody can say so. Nothing is removed or replaced meanwhile. */
   readonly leaderSilent: cloudwatch.Alarm;
   /** For ten minutes a manager has been missing: the quorum is at risk. */
   readonly managersMissing: cloudwatch.Alarm;
@@ -66,7 +68,7 @@ export class SwarmAlarms extends Construct {
     const functions = [...this.membership, leaderToken.function];
     const groups = (of: lambda.Function[]) => of.map(({ logGroup }) => logGroup);
 
-    this.leaderSilent = this.alarm('LeaderSilent', 'No leader of the swarm has reported for three minutes: it may have lost its quorum.', this.metric('leaderAgeSeconds', { statistic: 'min' }), SILENT_SECONDS, 3);
+    this.leaderSilent = this.alarm('LeaderSilent', 'No leader of the swarm has reported for four minutes: it may have lost its quorum. Managers that died come back by themselves. When the volumes of most of them are lost, see docs/quorum-lost.md of cdk-docker-swarm, and the output RecoverQuorum of the stack.', this.metric('leaderAgeSeconds', { statistic: 'min' }), SILENT_SECONDS, 2);
     this.managersMissing = this.alarm('ManagersMissing', 'A manager has been missing for ten minutes: the quorum is at risk.', this.metric('managersMissing', { statistic: 'min' }), 1, 10);
     this.nodesDown = this.alarm('NodesDown', 'A node has been down for fifteen minutes, and was not replaced.', this.metric('nodesDown', { statistic: 'min' }), 1, 15);
     this.tasksPending = this.alarm('TasksPending', 'Tasks have been waiting for fifteen minutes for a node that can run them.', this.metric('tasksPending', { statistic: 'min' }), 1, 15);
@@ -131,6 +133,8 @@ export class SwarmAlarms extends Construct {
    * @param options by default of one minute; the average of how the cluster was seen, the sum of what was done
    */
   metric(name: SwarmMetric, options: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
+    const [problem] = checkNames('metric', [name], [...CENSUS, ...DEEDS]);
+    if (problem !== undefined) throw new Error(problem);
     const isDeed = DEEDS.includes(name);
     const pattern = logs.FilterPattern.all(logs.FilterPattern.stringValue('$.metric', '=', isDeed ? DEEDS_METRIC : CENSUS_METRIC), logs.FilterPattern.numberValue(`$.${name}`, '>=', 0));
     const metric = this.filtered(name, pattern, `$.${name}`, this.membership.map(({ logGroup }) => logGroup));

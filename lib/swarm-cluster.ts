@@ -135,11 +135,11 @@ export class SwarmCluster extends Construct {
     });
     this.recoverQuorum = new CfnOutput(this, 'RecoverQuorum', {
       description: 'When the quorum is lost for good: says what going on with the manager of seat 0 would mean. It does nothing yet.',
-      value: `aws lambda invoke --region ${Aws.REGION} --function-name ${this.lifecycle.nodeLeave.functionName} --cli-binary-format raw-in-base64-out --payload '{"recover":{"seat":0}}' /dev/stdout`,
+      value: `aws lambda invoke --region ${Aws.REGION} --function-name ${this.lifecycle.nodeLeave.functionName} --cli-read-timeout 90 --cli-binary-format raw-in-base64-out --payload '{"recover":{"seat":0}}' /dev/stdout`,
     });
   }
 
-  /** Adds a group of workers. */
+  /** Adds a group of workers. Its id must be none of the cluster's own: Alarms, LeaderToken, Lifecycle, ManagerShell, Managers, Network, RecoverQuorum, Tables. */
   addWorkers(id: string, props: WorkerProps = {}): WorkerGroup {
     const group = new WorkerGroup(this, id, { ...this.withDefaults(props), managers: this.managers });
     this.workers.push(group);
@@ -153,6 +153,7 @@ export class SwarmCluster extends Construct {
 
   /** Adds alarms about the cluster itself: its quorum, its managers, its functions. About 2.60 USD a month. */
   addAlarms(options: AlarmOptions = {}): SwarmAlarms {
+    if (this.node.tryFindChild('Alarms')) throw new Error('addAlarms was called before. Call it once, with all actions.');
     return new SwarmAlarms(this, 'Alarms', { ...options, lifecycle: this.lifecycle, leaderToken: this.leaderToken });
   }
 

@@ -28,11 +28,23 @@ export function seatsToBuild(count: number | undefined): number {
   return count !== undefined && ALLOWED_MANAGER_COUNTS.includes(count) ? count : 1;
 }
 
-export function checkVolumeGenerations(generations: Readonly<Record<string, number>>, seats: number): string[] {
-  return Object.entries(generations).flatMap(([seat, generation]) => {
-    if (!/^\d+$/.test(seat) || Number(seat) >= seats) return [`volumeGenerations names seat ${seat}, but the seats are 0 to ${seats - 1}.`];
-    return Number.isInteger(generation) && generation >= 1 ? [] : [`volumeGenerations has ${generation} for seat ${seat}. Give a whole number from 1 on, greater than it was before.`];
+/**
+ * @param generations what was given, whatever it is: what is not understood would silently take a volume away, or bring an old one back
+ * @param seats how many there are; undefined when that is a mistake of its own
+ */
+export function checkVolumeGenerations(generations: unknown, seats: number | undefined): string[] {
+  if (generations === undefined) return [];
+  if (typeof generations !== 'object' || generations === null || Array.isArray(generations)) return [`volumeGenerations is ${JSON.stringify(generations)}. Give an object from seats to whole numbers, such as { '1': 2 }.`];
+  return Object.entries(generations as Record<string, unknown>).flatMap(([seat, generation]) => {
+    if (!/^[0-6]$/.test(seat) || (seats !== undefined && Number(seat) >= seats)) return [`volumeGenerations names seat '${seat}', but the seats are ${seats === 1 ? '0 alone' : `'0' to '${(seats ?? 7) - 1}'`}.`];
+    return typeof generation === 'number' && Number.isInteger(generation) && generation >= 1 ? [] : [`volumeGenerations has ${JSON.stringify(generation)} for seat ${seat}. Give a whole number from 1 on, greater than it was before, and known when the app is synthesised.`];
   });
+}
+
+/** Names out of a list of names. */
+export function checkNames(what: string, given: readonly string[], known: readonly string[]): string[] {
+  if (given.length === 0) return [`${what} is empty. Give some of ${known.join(', ')}, or leave it out.`];
+  return given.filter((name) => !known.includes(name)).map((name) => `${what} has '${name}'. There are ${known.join(', ')}.`);
 }
 
 /** @param zones the distinct zones of the subnets */

@@ -232,10 +232,18 @@ test('a seat whose volume has a greater generation gets another volume, and all 
 });
 
 test.each([
-  [{ 3: 2 }, 'volumeGenerations names seat 3, but the seats are 0 to 2.'],
-  [{ one: 2 }, 'volumeGenerations names seat one, but the seats are 0 to 2.'],
-  [{ 1: 0 }, 'volumeGenerations has 0 for seat 1. Give a whole number from 1 on, greater than it was before.'],
-  [{ 1: 1.5 }, 'volumeGenerations has 1.5 for seat 1. Give a whole number from 1 on, greater than it was before.'],
-])('generations %j are refused', (volumeGenerations: Record<string, number>, sentence) => {
-  expect(mistakes({ managers: { volumeGenerations } })).toEqual([expect.stringContaining(sentence)]);
+  [{ 3: 2 }, "volumeGenerations names seat '3', but the seats are '0' to '2'."],
+  [{ one: 2 }, "volumeGenerations names seat 'one', but the seats are '0' to '2'."],
+  [{ '01': 2 }, "volumeGenerations names seat '01', but the seats are '0' to '2'."],
+  [{ 1: 0 }, 'volumeGenerations has 0 for seat 1. Give a whole number from 1 on, greater than it was before, and known when the app is synthesised.'],
+  [{ 1: 1.5 }, 'volumeGenerations has 1.5 for seat 1.'],
+  [{ 1: '2' }, 'volumeGenerations has "2" for seat 1.'],
+  [2, 'volumeGenerations is 2. Give an object from seats to whole numbers'],
+  [null, 'volumeGenerations is null. Give an object from seats to whole numbers'],
+])('generations %j are refused', (volumeGenerations, sentence) => {
+  expect(mistakes({ managers: { volumeGenerations: volumeGenerations as never } })).toEqual([expect.stringContaining(sentence)]);
+});
+
+test('of a number of managers that is none, generations are not a second mistake', () => {
+  expect(mistakes({ managers: { count: 4, volumeGenerations: { 3: 2 } } })).toEqual([expect.stringContaining('4 managers were asked for')]);
 });

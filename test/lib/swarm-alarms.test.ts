@@ -83,3 +83,12 @@ test('actions are taken when an alarm goes off, and when it ends', () => {
     expect(Properties.OKActions).toEqual(Properties.AlarmActions);
   }
 });
+
+test('metrics that there are not are refused with those that there are, and alarms are made once', () => {
+  synthesise({}, (cluster) => {
+    const swarm = cluster.addAlarms();
+    expect(() => swarm.metric('rotation' as never)).toThrow(/^metric has 'rotation'\. There are seats, managersWorking, .*, rotations\.$/);
+    expect(() => swarm.metric('' as never)).toThrow("metric has ''.");
+    expect(() => cluster.addAlarms()).toThrow('addAlarms was called before. Call it once, with all actions.');
+  });
+});
