@@ -78,7 +78,8 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
       sid: 'TellOfNodes',
       actions: ['events:PutEvents'],
       resources: [`arn:${place.partition}:events:${place.region}:${place.account}:event-bus/default`],
-      conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
+      // One for each entry; the key is a list: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+      conditions: { 'ForAnyValue:StringEquals': { 'events:source': EVENT_SOURCE } },
     },
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
   ];

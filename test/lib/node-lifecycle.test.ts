@@ -137,7 +137,7 @@ test.each<[string, string, string[]]>([
       ...['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat', 'SuspendProcesses', 'ResumeProcesses', 'SetInstanceHealth', 'TerminateInstanceInAutoScalingGroup'].map(
         (action) => `autoscaling:${action} ${arn}:autoscaling:${here}:autoScalingGroup:*:autoScalingGroupName/* if ${JSON.stringify(ofCluster)}`,
       ),
-      `events:PutEvents ${arn}:events:${here}:event-bus/default if {"StringEquals":{"events:source":"cdk-docker-swarm"}}`,
+      `events:PutEvents ${arn}:events:${here}:event-bus/default if {"ForAnyValue:StringEquals":{"events:source":"cdk-docker-swarm"}}`,
       'cloudformation:SignalResource <AWS::StackId>',
       'cloudformation:DescribeStacks <AWS::StackId>',
     ].sort(),

@@ -38,7 +38,7 @@ const KEYS: Record<string, 'one' | 'many'> = {
   'aws:sourcearn': 'one',
   'aws:userid': 'one',
   'dynamodb:leadingkeys': 'many',
-  'events:source': 'one',
+  'events:source': 'many',
   'kms:grantisforawsresource': 'one',
   'kms:viaservice': 'one',
 };

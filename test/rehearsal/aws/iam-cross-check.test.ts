@@ -61,14 +61,17 @@ function resourcesOf(pattern: string): string[] {
   return [inside, inside.replace(`:${ACCOUNT}:`, ':210987654321:'), inside.replace(/.$/, '0')];
 }
 
+/** Keys of which a request may have several values. */
+const LISTS = ['dynamodb:LeadingKeys', 'events:source'];
+
 /** The key's value as the statement has it, another one, one of each, and none. */
 function contextsOf(condition: Record<string, Record<string, string | string[]>> | undefined, userId: string): Context[] {
   const base = { 'aws:userid': userId, 'aws:SecureTransport': 'true' };
   const keys = Object.values(condition ?? {}).flatMap((block) => Object.entries(block));
   const right = Object.fromEntries(keys.map(([key, value]) => [key, list(value).map((text) => text.replace('${aws:userid}', userId))]));
-  const as = (values: Record<string, string[]>): Context => ({ ...base, ...Object.fromEntries(Object.entries(values).map(([key, [first, ...rest]]) => [key, key === 'dynamodb:LeadingKeys' ? [first!, ...rest] : first!])) });
+  const as = (values: Record<string, string[]>): Context => ({ ...base, ...Object.fromEntries(Object.entries(values).map(([key, [first, ...rest]]) => [key, LISTS.includes(key) ? [first!, ...rest] : first!])) });
   const others = Object.keys(right).filter((key) => key !== 'kms:GrantIsForAWSResource');
-  const variants = others.flatMap((key) => [{ ...right, [key]: ['other'] }, ...(key === 'dynamodb:LeadingKeys' ? [{ ...right, [key]: [...right[key]!, 'other'] }] : [])]);
+  const variants = others.flatMap((key) => [{ ...right, [key]: ['other'] }, ...(LISTS.includes(key) ? [{ ...right, [key]: [...right[key]!, 'other'] }] : [])]);
   return [as(right), ...variants.map(as), ...(right['kms:GrantIsForAWSResource'] ? [as({ ...right, 'kms:GrantIsForAWSResource': ['false'] })] : []), base];
 }
 

@@ -14,7 +14,7 @@ const WORKERS = 300;
 /** As pages of 1,000 are to 1,000 workers and more. */
 const PAGE = 100;
 /** Of every hundred requests, so many are throttled. */
-const THROTTLED = 40;
+const THROTTLED = 50;
 /** Virtual. */
 const LIMIT_MS = 15 * MINUTE;
 
