@@ -168,18 +168,21 @@ async function goneInstances(by: Observer, instanceIds: string[]): Promise<Set<s
     unknown.delete(InstanceId!);
     if (State?.Name === 'terminated' || State?.Name === 'shutting-down') gone.add(InstanceId!);
   }
-  for (const instanceId of [...unknown].slice(0, MOST_ASKED_ALONE)) if (await isUnknown(by, instanceId)) gone.add(instanceId);
+  for (const instanceId of [...unknown].slice(0, MOST_ASKED_ALONE)) {
+    const ask = () => by.ec2.send(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
+    if (await isUnknown(by, instanceId, 'InvalidInstanceID.NotFound', ask)) gone.add(instanceId);
+  }
   return gone;
 }
 
-async function isUnknown(by: Observer, instanceId: string): Promise<boolean> {
+/** Whether EC2 does not know something by its own id. The id may be a node's own label, which nobody has checked. */
+async function isUnknown(by: Observer, id: string, notFound: string, ask: () => Promise<unknown>): Promise<boolean> {
   try {
-    await by.ec2.send(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
+    await ask();
     return false;
   } catch (error) {
-    if (error instanceof Error && error.name === 'InvalidInstanceID.NotFound') return true;
-    // The id is a node's own label, which nobody has checked.
-    by.log('warn', 'EC2 did not say whether an instance is there.', { instanceId, error: describeError(error) });
+    if (error instanceof Error && error.name === notFound) return true;
+    by.log('warn', 'EC2 did not say whether it knows this.', { id, error: describeError(error) });
     return false;
   }
 }
@@ -203,26 +206,17 @@ async function describeVolumes(by: Observer, givenUp: string[]): Promise<Volume[
   const volumeIds = [...by.seats.map(({ volumeId }) => volumeId), ...givenUp];
   // By filter: asked by id, EC2 answers with an error if a single one is gone.
   const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: [...new Set(volumeIds)] }] }));
-  const answered = new Set(Volumes.map(({ VolumeId }) => VolumeId));
-  const deleted: Volume[] = [];
-  // An answer that merely lacks one says nothing: of what was given up, each is asked for by its own id then.
-  for (const volumeId of givenUp) if (!answered.has(volumeId) && (await isUnknownVolume(by, volumeId))) deleted.push({ volumeId, state: 'deleted' });
-  return [...deleted, ...Volumes.map(({ VolumeId, State, Attachments }) => ({
+  const found: Volume[] = Volumes.map(({ VolumeId, State, Attachments }) => ({
     volumeId: VolumeId!,
     state: State!,
     attachedTo: Attachments?.find((attachment) => attachment.State === 'attached')?.InstanceId,
-  }))];
-}
-
-async function isUnknownVolume(by: Observer, volumeId: string): Promise<boolean> {
-  try {
-    await by.ec2.send(new DescribeVolumesCommand({ VolumeIds: [volumeId] }));
-    return false;
-  } catch (error) {
-    if (error instanceof Error && error.name === 'InvalidVolume.NotFound') return true;
-    by.log('warn', 'EC2 did not say whether a volume is there.', { volumeId, error: describeError(error) });
-    return false;
+  }));
+  // An answer that merely lacks one says nothing: of what is given up, each is asked for by its own id then.
+  for (const volumeId of givenUp.filter((id) => !found.some((volume) => volume.volumeId === id))) {
+    const ask = () => by.ec2.send(new DescribeVolumesCommand({ VolumeIds: [volumeId] }));
+    if (await isUnknown(by, volumeId, 'InvalidVolume.NotFound', ask)) found.push({ volumeId, state: 'deleted' });
   }
+  return found;
 }
 
 async function describeInterfaces(by: Observer): Promise<Observation['interfaces']> {
