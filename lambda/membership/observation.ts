@@ -38,6 +38,8 @@ export interface Instance {
   lifecycleState: string;
   /** Absent when EC2 was not asked or does not know it yet. */
   ec2?: { state: string; address?: string; launchedAt: number };
+  /** Its tombstone lies in the place of its report: nobody hears it any more. */
+  buried?: true;
   /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and, while a manager does not work, for managers that are in service or leave. */
   report?: Report;
 }

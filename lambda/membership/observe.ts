@@ -10,6 +10,7 @@ import * as v from 'valibot';
 import type { Clock } from '../../protocol/clock';
 import { instanceIdSchema } from '../../protocol/body';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
+import { TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
@@ -64,7 +65,9 @@ export async function observe(by: Observer): Promise<Observation> {
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
-    instance.report = believable(by, instance, reports.get(instance.instanceId));
+    const item = reports.get(instance.instanceId);
+    if (item?.[TOMBSTONE_ATTRIBUTE] !== undefined) instance.buried = true;
+    else instance.report = believable(by, instance, item);
   }
   return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, groups, instances, interfaces, volumes, stacksLeaving, gone, interrupted };
 }

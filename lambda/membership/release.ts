@@ -140,6 +140,8 @@ class Release {
     if (!own) return joins && !waitedShort ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     if (waitedShort) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
+    // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has gone.
+    if (instance.buried && !this.facts.quorumVisible) return 'It was let go already: its tombstone stands, and nobody hears it any more.';
     // What was begun with this very seat and never came to its end, its successor goes on with: nobody else can.
     const begun = managerChange?.seat === group.seat && this.now >= managerChange!.expiresAt + LEADER_STALE_MS;
     if (!this.facts.quorumVisible || (managerChange && !begun)) return undefined;

@@ -24,8 +24,6 @@ const TOKEN = /SWMTKN-\d/;
 const QUORUM_UNHEARD_MS = 90_000;
 /** How long the last managers of a swarm that is not complete have to wait for others. Functions see the hook later than it begins. */
 const SHORT_MS = 5 * 60_000;
-/** A node that was Ready when somebody saw it may have gone since: so long ago it was seen. */
-const SEEN_MS = 60_000;
 /** The list that decisions are made from may be 90 s old, and a look takes some time. */
 const KNOWN_MS = 150_000;
 /** Of a role; and more than one node. */
@@ -144,7 +142,7 @@ export class Invariants {
   private afterContinue(instanceId: string): void {
     this.watchQuorum();
     const seen = this.readyAt.get(instanceId);
-    if (seen === undefined || this.truth.clock.now() - seen > SEEN_MS) this.breach(8, `The launch of ${instanceId} was continued, but it was no Ready node of the swarm.`);
+    if (seen === undefined || this.truth.clock.now() - seen > KNOWN_MS) this.breach(8, `The launch of ${instanceId} was continued, but it was no Ready node of the swarm.`);
   }
 
   private afterAbandon(instanceId: string): void {

@@ -201,6 +201,15 @@ describe('a manager that waits at its terminate hook', () => {
     expect(joining(NOW + LEADER_STALE_MS)).toEqual([idOf(1)]);
   });
 
+  it('whose tombstone stands already is let go while no quorum is heard: it may be the leader that nobody hears any more', () => {
+    const [, , ...rest] = managers;
+    const buried = (over: Partial<Observation>) => planned({ instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), ...rest], ...over }).letGo;
+    expect(buried({ leader: stale })).toEqual([idOf(0)]);
+    expect(planned({ leader: stale, instances: [seat(0, leaving), seat(1), ...rest] }).letGo).toEqual([]);
+    // While another one leads, it goes by the rules.
+    expect(buried({ leader: { ...leader, instanceId: idOf(1) }, nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] })).toEqual([]);
+  });
+
   it('is let go in the middle of its own join when that has not ended long after its time: nobody but its successor can end it', () => {
     const broken = (now: number, seatInFlight: number) =>
       planned({ now, leader: { ...leader, updatedAt: now }, nodes: [member(0), member(1), member(2, { state: 'unknown', hostname: '' })], instances: [first!, seat(1), seat(2, leaving)] }, { managerChange: change(seatInFlight) }).letGo;

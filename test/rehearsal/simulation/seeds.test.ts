@@ -44,6 +44,10 @@ it.each<[string, Run]>([
     'a manager whose machine broke for good in the middle of its join was kept at its terminate hook until its join had ended, which it never did',
     { seed: 572, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['late-event', 'isolation', 'break-instance', 'volume-loss'], limits: { 'late-event': 10, isolation: 2 }, faultsEndMs: 320_245 },
   ],
+  [
+    'a manager was let go by a function that died between its tombstone and its hook: it led the swarm again, heard by nobody, and waited for ever',
+    { seed: 807, act: 'healing', setup: { managers: 3, workers: 2, spot: true }, faults: ['kill-engine', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-request', 'lost-event', 'forged-report', 'spot-wave', 'operator'], limits: { 'kill-engine': 20, 'kill-function': 5, 'slow-answer': 3, throttled: 16, 'lost-request': 5, 'lost-event': 3, 'forged-report': 2, 'spot-wave': 1, operator: 5 }, faultsEndMs: 186_408 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
