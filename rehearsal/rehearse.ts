@@ -45,9 +45,8 @@ export async function rehearse({ scenarios, times, atOnce, write }: RehearseOpti
   const work = async () => {
     while (failed === 0 && left.length > 0) {
       const name = left.shift()!;
-      if (atOnce === 1) stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
       const { code, outcome } = await play(self, name);
-      if (atOnce > 1) stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
+      stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
       // Stopped, or not possible here: the run itself has said why.
       if (code !== 0 || outcome?.moments === undefined) {
         stdout.write(`${name} FAILED${outcome?.error ? `: ${outcome.error}` : '.'}\n`);
