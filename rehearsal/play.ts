@@ -39,6 +39,7 @@ const CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image',
 export class Play {
   readonly moments: Moment[] = [];
   private begun = 0;
+  private readonly supplied = new Set<string>();
 
   constructor(readonly stage: Stage) {}
 
@@ -48,7 +49,11 @@ export class Play {
 
   /** Waits for something, and notes when it came. */
   async until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    while (!(await condition())) await this.stage.clock.sleep(POLL_MS);
+    while (!(await condition())) {
+      // Tasks may come to a worker that was launched since. Where no service was started nobody needs it.
+      if (this.supplied.size > 0) await this.loadImage();
+      await this.stage.clock.sleep(POLL_MS);
+    }
     this.moments.push({ what, ms: this.elapsed() });
   }
 
@@ -58,9 +63,13 @@ export class Play {
     while ((await this.tasks()).filter(isRunning).length < REPLICAS) await this.stage.clock.sleep(POLL_MS);
   }
 
-  /** As a registry would have it for them. */
-  async loadImage(): Promise<void> {
-    for (const instanceId of this.stage.instances('worker')) await this.stage.machines.exec(instanceId, ['sh', '-c', IMPORT]);
+  /** As a registry would have it for them: no worker whose engine answers is without it. */
+  private async loadImage(): Promise<void> {
+    for (const instanceId of this.stage.instances('worker')) {
+      if (this.supplied.has(instanceId) || this.stage.milestones(instanceId).engine === undefined) continue;
+      this.supplied.add(instanceId);
+      await this.stage.machines.exec(instanceId, ['sh', '-c', IMPORT]);
+    }
   }
 
   tasks(): Promise<Task[]> {

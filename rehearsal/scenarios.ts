@@ -294,7 +294,6 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.stage.whole();
         const left = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter((instanceId) => before.includes(instanceId));
         if (left.length > 0) throw new Error(`Not replaced: ${left.join(', ')}.`);
-        await play.loadImage();
         await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
       });
     },
