@@ -27,6 +27,7 @@ export interface Stage {
 }
 
 const POLL_MS = 50;
+const ANSWER_MS = 1_000;
 export const REPLICAS = 4;
 /** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
 const STOP_GRACE = '10s';
@@ -80,13 +81,12 @@ export class Play {
     return this.ask('/nodes');
   }
 
-  /** As a manager tells it that answers; until one does, nothing is known. */
+  /** As the first manager tells it that answers; until one does, nothing is known. One that has lost its leader keeps a question for many seconds, and does not answer it once there is another. */
   private async ask<T>(path: string): Promise<T[]> {
     for (;;) {
-      for (const instanceId of this.stage.instances('manager')) {
-        const answer = await this.stage.machines.engine(instanceId, path).catch(() => undefined);
-        if (Array.isArray(answer)) return answer as T[];
-      }
+      const { machines } = this.stage;
+      const answer = await Promise.any(this.stage.instances('manager').map((instanceId) => machines.engine(instanceId, path, ANSWER_MS))).catch(() => undefined);
+      if (Array.isArray(answer)) return answer as T[];
       await this.stage.clock.sleep(POLL_MS);
     }
   }

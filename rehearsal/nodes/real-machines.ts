@@ -210,17 +210,17 @@ export class RealMachines implements Machines {
   }
 
   /** Asks the instance's Docker engine, on its own socket: `GET /nodes`, ... */
-  async engine(instanceId: string, path: string): Promise<unknown> {
+  async engine(instanceId: string, path: string, timeoutMs = ENGINE_TIMEOUT_MS): Promise<unknown> {
     const socketPath = join(await this.root(instanceId), 'run/docker.sock');
     return new Promise((resolve, reject) => {
-      const asking = request({ socketPath, path, timeout: ENGINE_TIMEOUT_MS }, (answer) => {
+      const asking = request({ socketPath, path, timeout: timeoutMs }, (answer) => {
         let body = '';
         answer.setEncoding('utf8');
         answer.on('data', (part: string) => (body += part));
         answer.on('error', reject);
         answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(body)) : reject(new Error(`GET ${path} of the engine of ${instanceId}: ${answer.statusCode} ${body.trim()}`))));
       });
-      asking.on('timeout', () => asking.destroy(new Error(`GET ${path} of the engine of ${instanceId}: no answer within ${ENGINE_TIMEOUT_MS / 1_000} s.`)));
+      asking.on('timeout', () => asking.destroy(new Error(`GET ${path} of the engine of ${instanceId}: no answer within ${timeoutMs / 1_000} s.`)));
       asking.on('error', reject);
       asking.end();
     });
