@@ -21,6 +21,8 @@ import { managerOf } from './retire-seat';
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
 /** How long a manager waits for more managers while there are fewer than seats: CloudFormation may make the next seat only when this one has joined. */
 export const SHORT_MS = 5 * 60_000;
+/** Raft reaches a manager again at the latest so long after its engine has started: 4 s at most were measured. */
+export const BACK_MS = 15_000;
 /** How often a hook is prolonged. Shorter than any heartbeat timeout of the groups. */
 export const PROLONG_MS = 5 * 60_000;
 
@@ -146,9 +148,14 @@ class Release {
     const begun = managerChange?.seat === group.seat && this.now >= managerChange!.expiresAt + LEADER_STALE_MS;
     if (!this.facts.quorumVisible || (managerChange && !begun)) return undefined;
     // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may need one that raft reaches, though it has no session with the leader yet.
-    if (own.state === 'down' && own.manager!.reachability !== 'reachable') return 'It is down.';
+    if (own.state === 'down' && own.manager!.reachability !== 'reachable' && this.isListedSince(instanceId)) return 'It is down.';
     const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));
     return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. Its successor goes on with what is on its volume.` : undefined;
+  }
+
+  /** An older list may show its predecessor, or itself before its engine was back: a quorum that was lost since may need it. */
+  private isListedSince(instanceId: string): boolean {
+    return this.draft.observed.leader!.updatedAt >= this.since(instanceId) + BACK_MS;
   }
 
   /**

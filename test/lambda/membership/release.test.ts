@@ -1,4 +1,4 @@
-import { DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS } from '../../../lambda/membership/release';
+import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS } from '../../../lambda/membership/release';
 import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
@@ -185,6 +185,15 @@ describe('a manager that waits at its terminate hook', () => {
 
   it('waits while its node is down, but raft reaches it: it may just have come back, and be needed', () => {
     expect(planned({ nodes: [member(0), member(1, { state: 'down' }), member(2, { state: 'down' })], instances: [first!, seat(1), seat(2, leaving)] }).letGo).toEqual([]);
+  });
+
+  it('that is down is let go by a list from after it began to leave: an older one may show its predecessor, or itself before its engine was back, and the quorum may need it since', () => {
+    const down = (listedAfter: number, instanceId = idOf(2)) =>
+      planned(
+        { leader: { ...leader, updatedAt: NOW - 1_000 }, nodes: [member(0), member(1, {}, 'unreachable'), member(2, { state: 'down', instanceId }, 'unreachable')], instances: [first!, seat(1), seat(2, leaving)] },
+        { departures: { [idOf(2)]: { since: NOW - 1_000 - listedAfter } } },
+      ).letGo;
+    expect([down(BACK_MS - 1), down(BACK_MS - 1, idOf(9)), down(BACK_MS), down(BACK_MS, idOf(9))]).toEqual([[], [], [idOf(2)], [idOf(2)]]);
   });
 
   it('that raft may count already waits while no quorum reports, but not for ever', () => {

@@ -48,6 +48,10 @@ it.each<[string, Run]>([
     'a manager was let go by a function that died between its tombstone and its hook: it led the swarm again, heard by nobody, and waited for ever',
     { seed: 807, act: 'healing', setup: { managers: 3, workers: 2, spot: true }, faults: ['kill-engine', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-request', 'lost-event', 'forged-report', 'spot-wave', 'operator'], limits: { 'kill-engine': 20, 'kill-function': 5, 'slow-answer': 3, throttled: 16, 'lost-request': 5, 'lost-event': 3, 'forged-report': 2, 'spot-wave': 1, operator: 5 }, faultsEndMs: 186_408 },
   ],
+  [
+    'a manager was let go as one that is down, by a list from before its engine was back: the quorum, lost since, needed it',
+    { seed: 7591, act: 'healing', setup: { managers: 3, workers: 2, spot: true }, faults: ['kill-instance', 'terminate-instance', 'doubled-event', 'clock-step', 'forged-report', 'break-instance', 'spot-notice', 'zone-loss', 'operator', 'rebalance'], limits: {}, faultsEndMs: 134_511 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
