@@ -1,6 +1,6 @@
 /** The one place where functions read their environment. */
 import * as v from 'valibot';
-import { environmentVariables, seatsSchema, swarmSettingsSchema, type Seats, type SwarmSettings } from '../protocol/environment';
+import { environmentVariables, loadBalancersSchema, seatsSchema, swarmSettingsSchema, type Seats, type SwarmSettings } from '../protocol/environment';
 
 /** Environment variables by name, as `process.env` has them. */
 export type Variables = Record<string, string | undefined>;
@@ -13,6 +13,8 @@ export class Environment {
   reportTable = () => this.required('reportTable');
   roleIds = () => ({ manager: this.required('managerRoleId'), worker: this.required('workerRoleId') });
   joinQueueUrl = () => this.required('joinQueueUrl');
+  targetsQueueUrl = (): string | undefined => this.variables[environmentVariables.targetsQueueUrl];
+  loadBalancers = (): string[] => v.parse(loadBalancersSchema, JSON.parse(this.required('loadBalancers')));
   seats = (): Seats => v.parse(seatsSchema, JSON.parse(this.required('seats')));
   swarmSettings = (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(this.required('swarmSettings')));
 

@@ -7,6 +7,15 @@ export function known<T>(value: T): T | undefined {
   return Token.isUnresolved(value) ? undefined : value;
 }
 
+/** Imported VPCs and subnets throw when asked for what they were not given. */
+export function ifGiven<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 /** How many bytes of a text with tokens are known: names that a deployment fills in come on top. */
 export function knownBytes(stack: Stack, text: string): number {
   const literals = (value: unknown): string => {

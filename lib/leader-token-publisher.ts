@@ -1,10 +1,11 @@
 /** The function that turns the leader's swarm report into the leader record, from which nodes are told how to join. */
-import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { environmentVariables as env } from '../protocol/environment';
 import { ClusterFunction } from './cluster-function';
 import { swarmReportWritten } from './core/event-patterns';
-import { leaderTokenStatements, readStream } from './core/statements';
+import { leaderTokenStatements, readStream, sendMessages } from './core/statements';
 import type { NodeLifecycle } from './node-lifecycle';
 import { mapReports } from './report-stream';
 
@@ -16,10 +17,12 @@ export interface LeaderTokenPublisherProps {
 export class LeaderTokenPublisher extends Construct {
   readonly function: lambda.Function;
 
+  private readonly publisher: ClusterFunction;
+
   constructor(scope: Construct, id: string, { lifecycle }: LeaderTokenPublisherProps) {
     super(scope, id);
     const { tokenTable, reportTable } = lifecycle.tables;
-    const publisher = new ClusterFunction(this, 'LeaderToken', {
+    this.publisher = new ClusterFunction(this, 'LeaderToken', {
       name: 'leader-token',
       description: 'Publishes how to join the swarm, from what its leader reports.',
       environment: {
@@ -36,7 +39,13 @@ export class LeaderTokenPublisher extends Construct {
         ...lifecycle.keyStatements,
       ],
     });
-    this.function = publisher.function;
-    lifecycle.nodesNeed(mapReports(this, 'SwarmReports', publisher.function, lifecycle.tables, swarmReportWritten));
+    this.function = this.publisher.function;
+    lifecycle.nodesNeed(mapReports(this, 'SwarmReports', this.function, lifecycle.tables, swarmReportWritten));
+  }
+
+  /** Wakes target-update as well when the nodes of the swarm have changed. */
+  wakeTargetUpdate(queue: sqs.IQueue): void {
+    this.function.addEnvironment(env.targetsQueueUrl, queue.queueUrl);
+    this.publisher.allow({ ...sendMessages([queue.queueArn]), sid: 'WakeTargetUpdate' });
   }
 }

@@ -7,10 +7,10 @@ import type * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import type { NodeRole as Role } from '../protocol/body';
 import { environmentVariables as env, type Seats, type SwarmSettings } from '../protocol/environment';
@@ -18,15 +18,7 @@ import { EVENT_SOURCE, swarmEvents, type SwarmEvent } from '../protocol/events';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../protocol/hooks';
 import { ClusterFunction } from './cluster-function';
 import { agentBundle } from './core/bundles';
-import {
-  ADDRESS_POOL_PREFIX_LENGTH,
-  ADDRESS_POOLS,
-  FUNCTIONS,
-  LAUNCH_HEARTBEAT,
-  TERMINATE_HEARTBEAT,
-  VISIBILITY_TIMEOUT_FACTOR,
-  type FunctionName,
-} from './core/defaults';
+import { ADDRESS_POOL_PREFIX_LENGTH, ADDRESS_POOLS, LAUNCH_HEARTBEAT, TERMINATE_HEARTBEAT } from './core/defaults';
 import { nodeReportWritten, spotNotices, SWEEP_MINUTES } from './core/event-patterns';
 import {
   attachVolume,
@@ -48,6 +40,7 @@ import { placeOf, toPolicyDocument, toPolicyStatement } from './policy';
 import { mapReports } from './report-stream';
 import type { SwarmNetwork } from './swarm-network';
 import type { TokenTable } from './token-table';
+import { createWorkQueue, mapMessages } from './work-queue';
 
 export interface NodeLifecycleProps {
   readonly network: SwarmNetwork;
@@ -161,8 +154,8 @@ export class NodeLifecycle extends Construct {
     this.managerRole = new NodeRole(this, 'Manager', { role: props.managerRole, statements: [...ofNodes, ...this.keyStatements] });
     this.workerRole = new NodeRole(this, 'Worker', { role: props.workerRole, statements: [...ofNodes, ...this.keyStatements] });
 
-    this.joinQueue = this.createQueue('Join', 'node-join');
-    this.leaveQueue = this.createQueue('Leave', 'node-leave');
+    this.joinQueue = createWorkQueue(this, 'Join', 'node-join');
+    this.leaveQueue = createWorkQueue(this, 'Leave', 'node-leave');
     this.hookRole = new iam.Role(this, 'HookRole', {
       assumedBy: new iam.ServicePrincipal('autoscaling.amazonaws.com'),
       inlinePolicies: { Hooks: toPolicyDocument([sendMessages([this.joinQueue.queueArn, this.leaveQueue.queueArn])]) },
@@ -212,8 +205,8 @@ export class NodeLifecycle extends Construct {
     this.nodesNeed(
       sweep,
       notices,
-      this.receive('JoinMessages', this.nodeJoin, this.joinQueue),
-      this.receive('LeaveMessages', this.nodeLeave, this.leaveQueue),
+      mapMessages(this, 'Join', this.nodeJoin, this.joinQueue),
+      mapMessages(this, 'Leave', this.nodeLeave, this.leaveQueue),
       mapReports(this, 'NodeReports', this.nodeJoin, props.tables, nodeReportWritten),
       this.joinQueue.node.findChild('Policy'),
       this.leaveQueue.node.findChild('Policy'),
@@ -284,19 +277,5 @@ export class NodeLifecycle extends Construct {
         roleArn: this.hookRole.roleArn,
       },
     ];
-  }
-
-  private createQueue(id: string, consumer: FunctionName): sqs.Queue {
-    const common: sqs.QueueProps = { encryption: sqs.QueueEncryption.SQS_MANAGED, enforceSSL: true };
-    return new sqs.Queue(this, `${id}Queue`, {
-      ...common,
-      visibilityTimeout: Duration.seconds(VISIBILITY_TIMEOUT_FACTOR * FUNCTIONS[consumer].timeout),
-      deadLetterQueue: { queue: new sqs.Queue(this, `${id}DeadLetters`, { ...common, retentionPeriod: Duration.days(14) }), maxReceiveCount: 3 },
-    });
-  }
-
-  /** Two at a time is the least that Lambda allows; the lease sees to it that one works. */
-  private receive(id: string, target: lambda.IFunction, queue: sqs.Queue): lambda.EventSourceMapping {
-    return new lambda.EventSourceMapping(this, id, { target, eventSourceArn: queue.queueArn, batchSize: 10, maxConcurrency: 2 });
   }
 }

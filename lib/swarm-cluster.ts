@@ -7,11 +7,13 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { CLUSTER_TAG, ROLE_TAG } from '../protocol/tags';
 import { LeaderTokenPublisher } from './leader-token-publisher';
+import { SwarmLoadBalancer, type LoadBalancerOptions } from './load-balancer';
 import { ManagerGroup, type ManagerProps } from './manager-group';
 import type { NodeProps } from './node-launch-template';
 import { NodeLifecycle, type OnSwarmEventOptions } from './node-lifecycle';
 import { SwarmAlarms, type AlarmOptions } from './swarm-alarms';
 import { SwarmNetwork } from './swarm-network';
+import { TargetUpdater } from './target-updater';
 import { TokenTable } from './token-table';
 import { WorkerGroup, type WorkerProps } from './worker-group';
 
@@ -101,12 +103,15 @@ export class SwarmCluster extends Construct {
   readonly managers: ManagerGroup;
   /** In the order in which they were added. */
   readonly workers: WorkerGroup[] = [];
+  /** In the order in which they were added. */
+  readonly loadBalancers: SwarmLoadBalancer[] = [];
   /** Opens a shell on a manager by Session Manager; whoever runs it needs the AWS CLI with its Session Manager plugin, and permission. */
   readonly managerShell: CfnOutput;
 
   /** For the day on which the quorum is lost for good: asks what would be done to go on with one manager. See docs/quorum-lost.md. */
   readonly recoverQuorum: CfnOutput;
 
+  private updater?: TargetUpdater;
   private readonly ofAllNodes: NodeProps;
 
   constructor(scope: Construct, id: string, props: SwarmClusterProps = {}) {
@@ -139,11 +144,20 @@ export class SwarmCluster extends Construct {
     });
   }
 
-  /** Adds a group of workers. Its id must be none of the cluster's own: Alarms, LeaderToken, Lifecycle, ManagerShell, Managers, Network, RecoverQuorum, Tables. */
+  /** Adds a group of workers. Its id must be none of the cluster's own: Alarms, LeaderToken, Lifecycle, ManagerShell, Managers, Network, RecoverQuorum, Tables, TargetUpdater. */
   addWorkers(id: string, props: WorkerProps = {}): WorkerGroup {
     const group = new WorkerGroup(this, id, { ...this.withDefaults(props), managers: this.managers });
     this.workers.push(group);
     return group;
+  }
+
+  /** Adds a load balancer in front of the nodes. Its id must be none of the cluster's own, as with {@link addWorkers}. */
+  addLoadBalancer(id: string, options: LoadBalancerOptions): SwarmLoadBalancer {
+    const { lifecycle, leaderToken } = this;
+    this.updater ??= new TargetUpdater(this, 'TargetUpdater', { lifecycle, leaderToken });
+    const loadBalancer = new SwarmLoadBalancer(this, id, { ...options, updater: this.updater });
+    this.loadBalancers.push(loadBalancer);
+    return loadBalancer;
   }
 
   /** A rule for what happens in this cluster. See `NodeLifecycle.onSwarmEvent`. */

@@ -4,7 +4,7 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import { NAT_GATEWAYS, VPC_CIDR, ZONES } from './core/defaults';
 import { checkNatGateways, checkVpcCidr } from './core/validation';
-import { checkAtSynth, known } from './known';
+import { checkAtSynth, ifGiven, known } from './known';
 
 export interface SwarmNetworkProps {
   /**
@@ -190,13 +190,4 @@ function isDummy(zone: string): boolean {
 /** Whether the subnet stands for a whole list of them, of which nothing is known: such a text can be used in a list only. */
 function isOfTokenList(subnet: ec2.ISubnet): boolean {
   return [subnet.subnetId, ifGiven(() => subnet.availabilityZone)].some((text) => text !== undefined && Tokenization.reverseList([text]) !== undefined);
-}
-
-/** Imported VPCs and subnets throw when asked for what they were not given. */
-function ifGiven<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
 }

@@ -15,6 +15,7 @@ import { checkCapacity, checkSpot } from './core/validation';
 import { checkAtSynth, known } from './known';
 import type { ManagerGroup } from './manager-group';
 import { NodeLaunchTemplates, nodeTags, type NodeProps } from './node-launch-template';
+import type { NodeLifecycle } from './node-lifecycle';
 
 /**
  * How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or none. One that is at an elevated risk of it is replaced as soon as EC2 says so, its successor first
@@ -68,6 +69,10 @@ export interface WorkerGroupProps extends WorkerProps {
 export class WorkerGroup extends Construct {
   /** For scaling policies, metrics and schedules. */
   readonly autoScalingGroup: autoscaling.IAutoScalingGroup;
+  /** The same as a resource of the template. */
+  readonly resource: autoscaling.CfnAutoScalingGroup;
+  /** Of the cluster. */
+  readonly lifecycle: NodeLifecycle;
   readonly launchTemplate: ec2.CfnLaunchTemplate;
   /** Of all instance types of the group. */
   readonly architecture: Architecture;
@@ -110,6 +115,8 @@ export class WorkerGroup extends Construct {
     group.node.addDependency(lifecycle.ready, lifecycle.workerRole.policy);
     // Workers are replaced only once all managers are, and not at all when these are not.
     for (const seat of managers.seats) group.node.addDependency(seat.autoScalingGroup);
+    this.resource = group;
+    this.lifecycle = lifecycle;
     this.autoScalingGroup = autoscaling.AutoScalingGroup.fromAutoScalingGroupName(this, 'AutoScalingGroup', group.ref);
 
     checkAtSynth(this, () => [...checkCapacity(knownMin, known(props.maxCapacity)), ...checkSpot(known(props.spot?.onDemandBase), known(props.spot?.onDemandPercentage))]);

@@ -19,6 +19,10 @@ export const environmentVariables = {
   swarmSettings: 'SWARM_SETTINGS',
   /** URL of node-join's queue: leader-token sends "look again" there. leader-token. */
   joinQueueUrl: 'JOIN_QUEUE_URL',
+  /** URL of target-update's queue, where there is one. leader-token. */
+  targetsQueueUrl: 'TARGETS_QUEUE_URL',
+  /** JSON of {@link loadBalancersSchema}. target-update. */
+  loadBalancers: 'LOAD_BALANCERS',
 } as const;
 
 /**
@@ -34,6 +38,9 @@ export const seatsSchema = v.pipe(
   v.maxLength(7),
 );
 export type Seats = v.InferOutput<typeof seatsSchema>;
+
+/** ARNs of the cluster's load balancers. */
+export const loadBalancersSchema = v.pipe(v.array(text(512)), v.minLength(1));
 
 export const swarmSettingsSchema = v.object({
   addressPools: v.array(text(32)),

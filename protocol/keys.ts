@@ -16,6 +16,8 @@ export const CLUSTER_PARTITION = 'cluster';
 /** Token table, below {@link CLUSTER_PARTITION}. */
 export const LEADER_KEY = 'leader';
 export const LEASE_KEY = 'lease';
+/** The lease of target-update, which changes no membership. */
+export const TARGETS_LEASE_KEY = 'targets-lease';
 export const MEMBERSHIP_KEY = 'membership';
 export const NODES_KEY_PREFIX = 'nodes#';
 

@@ -28,6 +28,7 @@ export function leaderToken({ clock, log, variables, dynamodb, sqs }: LeaderToke
     reportTable: environment.reportTable(),
     managerRoleId: environment.roleIds().manager,
     joinQueueUrl: environment.joinQueueUrl(),
+    targetsQueueUrl: environment.targetsQueueUrl(),
   };
   return async (event) => {
     const mailboxes = new Set(event.Records.map(({ dynamodb }) => dynamodb?.Keys?.[PARTITION_KEY]?.S ?? ''));

@@ -23,6 +23,8 @@ export interface Publisher {
   reportTable: string;
   managerRoleId: string;
   joinQueueUrl: string;
+  /** Absent where there is no load balancer. */
+  targetsQueueUrl?: string;
 }
 
 /** Of one mailbox: heartbeat, report, and the chunks of a swarm report. Whatever else lies there is of no use, and must not fill a function's memory. */
@@ -61,8 +63,13 @@ export async function publish(by: Publisher, box: string): Promise<void> {
   const before = decodeSwarmReport(published);
   const sameNodes = before.ok && JSON.stringify(before.value.nodes) === JSON.stringify(swarm.value.nodes);
   if (!sameNodes || decision.publishedTokens) {
-    await by.sqs.send(new SendMessageCommand({ QueueUrl: by.joinQueueUrl, MessageBody: JSON.stringify({ reason: 'leader-token published' }) }));
+    await wake(by, by.joinQueueUrl);
+    if (by.targetsQueueUrl) await wake(by, by.targetsQueueUrl);
   }
+}
+
+async function wake({ sqs }: Publisher, QueueUrl: string): Promise<void> {
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ reason: 'leader-token published' }) }));
 }
 
 /** False when what is published already has this epoch or a greater one, or another generation: nothing was written then. */

@@ -13,7 +13,8 @@ import { retryConflicts } from '../retry';
 /** Longer than any one round of looking and acting takes, and renewed with each. */
 export const LEASE_MS = 20_000;
 
-export const leaseKey = marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: LEASE_KEY });
+const rowOf = (sortKey: string) => marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: sortKey });
+export const leaseKey = rowOf(LEASE_KEY);
 
 export interface Lease {
   owner: string;
@@ -33,11 +34,17 @@ export function leaseCondition(lease: Lease) {
 }
 
 export class LeaseRow {
+  private readonly key: typeof leaseKey;
+
+  /** @param sortKey of another row than that of membership: a lease of its own */
   constructor(
     private readonly client: DynamoDBClient,
     private readonly table: string,
     private readonly clock: Clock,
-  ) {}
+    sortKey = LEASE_KEY,
+  ) {
+    this.key = rowOf(sortKey);
+  }
 
   /** The lease, or undefined when somebody else holds it: that holder has then been asked to look again. */
   async acquireOrAsk(): Promise<Lease | undefined> {
@@ -114,7 +121,7 @@ export class LeaseRow {
       const command = () =>
         new UpdateItemCommand({
           TableName: this.table,
-          Key: leaseKey,
+          Key: this.key,
           UpdateExpression: change.UpdateExpression,
           ConditionExpression: change.ConditionExpression,
           ExpressionAttributeNames: change.names,

@@ -47,6 +47,7 @@ export const FUNCTIONS = {
   'leader-token': { timeout: 30, memory: 256 },
   'node-join': { timeout: 60, memory: 512 },
   'node-leave': { timeout: 60, memory: 512 },
+  'target-update': { timeout: 60, memory: 256 },
 } as const;
 export type FunctionName = keyof typeof FUNCTIONS;
 

@@ -1,5 +1,6 @@
 /** Who may do what, as data: every permission of functions, hooks and nodes stands here and nowhere else. */
 import { EVENT_SOURCE } from '../../protocol/events';
+import { CLUSTER_PARTITION } from '../../protocol/keys';
 import { CLUSTER_TAG } from '../../protocol/tags';
 
 /** An IAM statement that allows. */
@@ -82,6 +83,24 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
       conditions: { 'ForAnyValue:StringEquals': { 'events:source': EVENT_SOURCE } },
     },
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
+  ];
+}
+
+/** What target-update may do: of the swarm it reads what leader-token has published, and writes its own lease. */
+export function targetUpdateStatements(tokenTable: string, cluster: string, place: Place): Statement[] {
+  const clusterPartition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [CLUSTER_PARTITION] } };
+  return [
+    { sid: 'ReadSwarm', actions: ['dynamodb:Query'], resources: [tokenTable], conditions: clusterPartition },
+    { sid: 'HoldLease', actions: ['dynamodb:UpdateItem'], resources: [tokenTable], conditions: clusterPartition },
+    { sid: 'SeeGroups', actions: ['autoscaling:DescribeAutoScalingGroups'], resources: ['*'] },
+    // Descriptions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+    { sid: 'SeeTargets', actions: ['elasticloadbalancing:DescribeTags', 'elasticloadbalancing:DescribeTargetGroups', 'elasticloadbalancing:DescribeTargetHealth'], resources: ['*'] },
+    {
+      sid: 'ChangeTargets',
+      actions: ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:RegisterTargets'],
+      resources: [`arn:${place.partition}:elasticloadbalancing:${place.region}:${place.account}:targetgroup/*`],
+      conditions: ofCluster(cluster),
+    },
   ];
 }
 

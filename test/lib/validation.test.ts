@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import { ListenerCertificate, Protocol } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import { SwarmCluster } from '../../lib';
 
@@ -29,7 +30,10 @@ function synthesiseRich(outdir: string) {
   const stack = new Stack(app, 'Rich');
   const cluster = new SwarmCluster(stack, 'Swarm', { encryptionKey: new kms.Key(stack, 'Key'), natGateways: 3, managers: { count: 5 }, daemon: { debug: true }, extraUserData: ['echo "$HOME"'] });
   const types = ['c7g.large', 'm7g.large'].map((type) => new ec2.InstanceType(type));
-  cluster.addWorkers('Spot', { minCapacity: 0, maxCapacity: 30, instanceTypes: types, spot: { onDemandBase: 1 }, labels: { tier: 'batch' } });
+  const spot = cluster.addWorkers('Spot', { minCapacity: 0, maxCapacity: 30, instanceTypes: types, spot: { onDemandBase: 1 }, labels: { tier: 'batch' } });
+  const certificates = [ListenerCertificate.fromArn('arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555')];
+  cluster.addLoadBalancer('Public', { listeners: [{ port: 80, healthCheck: { port: 80, path: '/' } }, { port: 443, targetPort: 80, certificates }, { port: 53, protocol: Protocol.UDP }], nodes: 'workers', proxyProtocol: true });
+  cluster.addLoadBalancer('Inner', { listeners: [{ port: 5432 }], internal: true, nodes: [spot] });
   app.synth();
 }
 

@@ -75,6 +75,13 @@ describe('publishing', () => {
     expect(sent).toHaveLength(1);
   });
 
+  it('wakes target-update as well where there is a load balancer', async () => {
+    const targetsQueueUrl = 'https://sqs.eu-west-1.amazonaws.com/000000000000/targets';
+    await reports(swarm(12));
+    await publish({ ...publisher, targetsQueueUrl }, box);
+    expect(sent).toMatchObject([{ QueueUrl: publisher.joinQueueUrl }, { QueueUrl: targetsQueueUrl }]);
+  });
+
   it('of the same list under a new epoch renews the record and wakes nobody', async () => {
     await reports(swarm(12));
     await publish(publisher, box);

@@ -1,0 +1,60 @@
+/** Carries out what is to change in target groups. Registering and deregistering may be repeated: what is so already is no error. */
+import { DeregisterTargetsCommand, RegisterTargetsCommand, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { describeError, type Log } from '../log';
+import type { Change } from './plan';
+
+/** Targets of one request. Elastic Load Balancing names no limit. */
+const MOST_TARGETS = 200;
+const LONGEST_LIST = 1_000;
+
+export interface Actor {
+  log: Log;
+  loadBalancing: ElasticLoadBalancingV2Client;
+}
+
+type Some = readonly { instanceId: string; port: number; reason?: string }[];
+type Send = (Targets: { Id: string; Port: number }[]) => Promise<unknown>;
+
+/** @returns whether anything was changed. What fails is tried again by the next look. */
+export async function carryOut(by: Actor, change: Change): Promise<boolean> {
+  const { loadBalancing } = by;
+  const { arn, register, deregister } = change;
+  tell(by, change);
+  // Nobody is taken away before others have come.
+  const registered = await inBatches(by, arn, 'register', register, (Targets) => loadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  const deregistered = await inBatches(by, arn, 'deregister', deregister, (Targets) => loadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  return registered || deregistered;
+}
+
+function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {
+  if (strange.length > 0) log('warn', 'A target group has targets that were not registered here.', { targetGroup: arn, instances: list(strange) });
+  if (kept.length > 0) log('warn', 'Healthy targets are kept, for no other is healthy.', { targetGroup: arn, instances: list(ids(kept)), reason: kept[0]!.reason });
+  if (waiting.length > 0) log('info', 'Targets that leave are healthy still.', { targetGroup: arn, instances: list(waiting) });
+}
+
+async function inBatches(by: Actor, arn: string, what: string, targets: Some, send: Send): Promise<boolean> {
+  let changed = false;
+  for (let n = 0; n < targets.length; n += MOST_TARGETS) changed = (await attempt(by, arn, what, targets.slice(n, n + MOST_TARGETS), send)) || changed;
+  return changed;
+}
+
+/** A single target that is refused, an instance that has just ended, makes the whole request fail: the others are tried without it. */
+async function attempt(by: Actor, arn: string, what: string, some: Some, send: Send): Promise<boolean> {
+  const fields = { targetGroup: arn, instances: list(ids(some)), reason: some[0]!.reason };
+  try {
+    await send(some.map(({ instanceId: Id, port: Port }) => ({ Id, Port })));
+    by.log('info', `Done: ${what}.`, fields);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'InvalidTargetException') || some.length === 1) {
+      by.log('warn', `Failed: ${what}. It is tried again at the next look.`, { ...fields, error: describeError(error) });
+      return false;
+    }
+    const half = Math.ceil(some.length / 2);
+    const first = await attempt(by, arn, what, some.slice(0, half), send);
+    return (await attempt(by, arn, what, some.slice(half), send)) || first;
+  }
+}
+
+const ids = (targets: readonly { instanceId: string }[]) => targets.map(({ instanceId }) => instanceId);
+const list = (instanceIds: readonly string[]) => instanceIds.join(', ').slice(0, LONGEST_LIST);

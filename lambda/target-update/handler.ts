@@ -1,0 +1,28 @@
+/** target-update, made of what it is given: the real clients (`index.ts`) or a simulation's. */
+import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import type { Clock } from '../../protocol/clock';
+import { TARGETS_LEASE_KEY } from '../../protocol/keys';
+import { Environment, type Variables } from '../environment';
+import type { Log } from '../log';
+import { LeaseRow } from '../membership/lease';
+import { observe } from './observe';
+import { update } from './update';
+
+export interface TargetUpdateParts {
+  clock: Clock;
+  log: Log;
+  variables: Variables;
+  dynamodb: DynamoDBClient;
+  autoScaling: AutoScalingClient;
+  loadBalancing: ElasticLoadBalancingV2Client;
+}
+
+/** @throws Error naming an environment variable that is missing */
+export function targetUpdate({ variables, ...parts }: TargetUpdateParts): () => Promise<void> {
+  const environment = new Environment(variables);
+  const observer = { ...parts, cluster: environment.cluster(), tokenTable: environment.tokenTable(), loadBalancers: environment.loadBalancers() };
+  const lease = new LeaseRow(parts.dynamodb, observer.tokenTable, parts.clock, TARGETS_LEASE_KEY);
+  return () => update({ ...parts, lease, observe: () => observe(observer) });
+}

@@ -1,0 +1,95 @@
+/** What listeners and target groups of a Network Load Balancer may be: defaults, bounds, and what can be wrong with what a user gives. Pure, as validation.ts. */
+import { HEALTH_PORT } from '../../protocol/environment';
+import { MOST_SERVED_BY } from '../../protocol/targets';
+
+/** As Elastic Load Balancing names them. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html */
+export const LISTENER_PROTOCOLS = ['TCP', 'UDP', 'TCP_UDP', 'TLS'] as const;
+export type ListenerProtocol = (typeof LISTENER_PROTOCOLS)[number];
+
+/** Of one load balancer. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
+export const MOST_LISTENERS = 50;
+
+/** Seconds. A node that leaves is out after two failed checks. Bounds: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html */
+export const HEALTH_CHECK_INTERVAL = 10;
+export const HEALTH_CHECK_INTERVAL_BOUNDS = { min: 5, max: 300 };
+/** Checks in a row. */
+export const HEALTH_CHECK_THRESHOLD = 2;
+export const HEALTH_CHECK_THRESHOLD_BOUNDS = { min: 2, max: 10 };
+/** Seconds. How long connections of a target that was deregistered may go on. */
+export const DEREGISTRATION_DELAY = 30;
+export const DEREGISTRATION_DELAY_BOUNDS = { min: 0, max: 3_600 };
+
+/** Ports of the nodes that are the swarm's own. Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
+const SWARM_PORTS = [2377, 4789, 7946, HEALTH_PORT];
+
+/** A value that is known only at deployment is undefined. */
+export interface GivenListener {
+  port: number | undefined;
+  targetPort: number | undefined;
+  protocol: string | undefined;
+  targetProtocol: string | undefined;
+  certificates: number;
+  preservesClientAddress: boolean;
+}
+
+export function checkListeners(listeners: readonly GivenListener[]): string[] {
+  const ports = listeners.flatMap(({ port }) => port ?? []);
+  const twice = [...new Set(ports.filter((port, n) => ports.indexOf(port) !== n))];
+  return [
+    ...(listeners.length > MOST_LISTENERS ? [`${listeners.length} listeners were asked for, but a load balancer has at most ${MOST_LISTENERS}. Make another one for the rest.`] : []),
+    ...twice.map((port) => `Port ${port} has more than one listener. Give each port once; for TCP and UDP on the same port give the protocol TCP_UDP.`),
+    ...listeners.flatMap(checkListener),
+  ];
+}
+
+function checkListener({ port, targetPort, protocol, targetProtocol, certificates, preservesClientAddress }: GivenListener): string[] {
+  const name = `The listener of port ${port ?? '(known at deployment)'}`;
+  const problems = [...checkPort(`${name}: port`, port), ...checkPort(`${name}: targetPort`, targetPort)];
+  if (targetPort !== undefined && SWARM_PORTS.includes(targetPort)) problems.push(`${name} would send to port ${targetPort}, which is the swarm's own. Give the port that a service publishes.`);
+  if (!isProtocol(protocol)) problems.push(`${name} has the protocol ${protocol}. Give ${LISTENER_PROTOCOLS.join(', ')}.`);
+  if (protocol === 'TLS' && certificates === 0) problems.push(`${name} has the protocol TLS, and no certificate. Give \`certificates\`.`);
+  if (protocol !== 'TLS' && certificates > 0) problems.push(`${name} has certificates, but the protocol ${protocol}. Only TLS has certificates: leave one of the two out.`);
+  if (targetProtocol !== undefined && protocol !== 'TLS') problems.push(`${name} has a \`targetProtocol\`, but the protocol ${protocol} is passed on as it is. Only TLS has a choice.`);
+  if (targetProtocol !== undefined && !['TCP', 'TLS'].includes(targetProtocol)) problems.push(`${name} has the targetProtocol ${targetProtocol}. Give TCP or TLS.`);
+  // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
+  if (!preservesClientAddress && (protocol === 'UDP' || protocol === 'TCP_UDP')) problems.push(`${name}: the client's address is always kept for ${protocol}. Leave preserveClientAddress out.`);
+  return problems;
+}
+
+const isProtocol = (protocol: string | undefined) => (LISTENER_PROTOCOLS as readonly (string | undefined)[]).includes(protocol);
+
+function checkPort(name: string, port: number | undefined): string[] {
+  return checkWhole(name, port, { min: 1, max: 65_535 });
+}
+
+/** @param given what a user gave, by name; undefined where it was left out or is known only at deployment */
+export function checkHealth(given: { interval: number | undefined; healthyThreshold: number | undefined; unhealthyThreshold: number | undefined; port: number | undefined; path: string | undefined }): string[] {
+  const { port, path } = given;
+  return [
+    ...checkWhole('healthCheck.interval (seconds)', given.interval, HEALTH_CHECK_INTERVAL_BOUNDS),
+    ...checkWhole('healthCheck.healthyThreshold', given.healthyThreshold, HEALTH_CHECK_THRESHOLD_BOUNDS),
+    ...checkWhole('healthCheck.unhealthyThreshold', given.unhealthyThreshold, HEALTH_CHECK_THRESHOLD_BOUNDS),
+    ...checkPort('healthCheck.port', port),
+    ...(path !== undefined && port === undefined ? ['healthCheck.path needs a healthCheck.port: the port of a service that answers it.'] : []),
+    ...(path === undefined || /^\/[\x21-\x7e]{0,1023}$/.test(path) ? [] : [`healthCheck.path is '${path}'. Give a path that begins with a slash, without spaces.`]),
+  ];
+}
+
+export function checkDeregistrationDelay(seconds: number | undefined): string[] {
+  return checkWhole('deregistrationDelay (seconds)', seconds, DEREGISTRATION_DELAY_BOUNDS);
+}
+
+/** @param tag of the target groups; `groups`: how many groups of workers stand behind them, or undefined where none was named */
+export function checkServedBy(tag: string, groups: number | undefined): string[] {
+  if (groups === 0) return ['nodes is empty: nobody would be sent anything. Give worker groups, or leave it out.'];
+  return tag.length <= MOST_SERVED_BY ? [] : [`nodes names ${groups} worker groups, but their names have ${tag.length} characters, and a tag takes ${MOST_SERVED_BY}. Give 'workers', or fewer groups.`];
+}
+
+/** @param zones of the load balancer, and of the nodes */
+export function checkLoadBalancerZones(zones: number, ofNodes: number): string[] {
+  return zones >= ofNodes ? [] : [`The load balancer would have subnets in ${zones} zones, but the nodes are in ${ofNodes}: those in the others would never be sent anything. Give \`vpcSubnets\` that name one subnet for each zone.`];
+}
+
+function checkWhole(name: string, value: number | undefined, { min, max }: { min: number; max: number }): string[] {
+  return value === undefined || (Number.isInteger(value) && value >= min && value <= max) ? [] : [`${name} is ${value}. Give a whole number from ${min} to ${max}.`];
+}

@@ -1,0 +1,321 @@
+/** A Network Load Balancer in front of the nodes: its listeners, target groups and security group. Who its targets are, target-update sees to. */
+import { CfnOutput, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import * as route53 from 'aws-cdk-lib/aws-route53';
+import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+import { HEALTH_PORT } from '../protocol/environment';
+import { CLUSTER_TAG } from '../protocol/tags';
+import { encodeServedBy, SERVED_BY_TAG, type ServedBy } from '../protocol/targets';
+import { checkDeregistrationDelay, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, DEREGISTRATION_DELAY, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, type GivenListener } from './core/listeners';
+import { checkAtSynth, ifGiven, known } from './known';
+import type { TargetUpdater } from './target-updater';
+import type { WorkerGroup } from './worker-group';
+
+/** The nodes behind a load balancer: of both roles, of one, or of some groups of workers. */
+export type SwarmTargets = 'all' | 'managers' | 'workers' | WorkerGroup[];
+
+/** How a load balancer finds out whether a node may be sent anything. */
+export interface SwarmHealthCheck {
+  /**
+   * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. Then nothing fails before a node leaves, so that connections may be lost while it goes.
+   * @default - the agent of the node answers: it says no as soon as the node is to leave, or is drained, or its engine does not answer
+   */
+  readonly port?: number;
+  /**
+   * Asked by HTTP at `port`; an answer from 200 to 399 is a good one. Only with a port of your own.
+   * @default - no HTTP: a connection is enough
+   */
+  readonly path?: string;
+  /**
+   * Between two checks of a node, 5 to 300 seconds.
+   * @default Duration.seconds(10)
+   */
+  readonly interval?: Duration;
+  /**
+   * So many good answers in a row make a node healthy, 2 to 10.
+   * @default 2
+   */
+  readonly healthyThreshold?: number;
+  /**
+   * So many bad ones make it unhealthy, 2 to 10.
+   * @default 2
+   */
+  readonly unhealthyThreshold?: number;
+}
+
+export interface SwarmListener {
+  /** Where clients connect, 1 to 65535. */
+  readonly port: number;
+  /**
+   * @default - TLS with certificates, otherwise TCP
+   */
+  readonly protocol?: elbv2.Protocol.TCP | elbv2.Protocol.UDP | elbv2.Protocol.TCP_UDP | elbv2.Protocol.TLS;
+  /**
+   * Of a TLS listener; the first is for clients that name no server.
+   * @default - none
+   */
+  readonly certificates?: elbv2.IListenerCertificate[];
+  /**
+   * Versions and ciphers of a TLS listener.
+   * @default SslPolicy.RECOMMENDED_TLS
+   */
+  readonly sslPolicy?: elbv2.SslPolicy;
+  /**
+   * The port of the nodes to send to: one that a service publishes. Another one makes another target group, whose targets take some minutes to be sent anything: add a listener instead, and take the old one away afterwards.
+   * @default - the same as `port`
+   */
+  readonly targetPort?: number;
+  /**
+   * What a TLS listener sends to the nodes: TCP, or TLS once more.
+   * @default Protocol.TCP
+   */
+  readonly targetProtocol?: elbv2.Protocol.TCP | elbv2.Protocol.TLS;
+  /**
+   * The nodes behind this listener.
+   * @default - those of the load balancer
+   */
+  readonly nodes?: SwarmTargets;
+  /**
+   * @default - that of the load balancer
+   */
+  readonly healthCheck?: SwarmHealthCheck;
+}
+
+export interface LoadBalancerOptions {
+  /** At most 50, each port once. */
+  readonly listeners: SwarmListener[];
+  /**
+   * The nodes that are sent what arrives. By Docker's routing mesh any node passes it on to one that has a task. With ports in host mode give the groups whose nodes have tasks, and a health check of the port.
+   * @default 'all'
+   */
+  readonly nodes?: SwarmTargets;
+  /**
+   * Reached from within the VPC, and networks connected to it, only.
+   * @default false
+   */
+  readonly internal?: boolean;
+  /**
+   * One subnet for each zone of the nodes.
+   * @default - the public subnets; of an internal one the subnets of the nodes
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
+  /**
+   * Who may connect.
+   * @default - anybody by IPv4; to an internal one the network of the VPC
+   */
+  readonly clients?: ec2.IPeer[];
+  /**
+   * @default - the agent of each node is asked every 10 seconds
+   */
+  readonly healthCheck?: SwarmHealthCheck;
+  /**
+   * How long connections to a node that has left may go on, 0 to 3600 seconds.
+   * @default Duration.seconds(30)
+   */
+  readonly deregistrationDelay?: Duration;
+  /**
+   * Send to the nodes of all zones, whatever zone a client has reached. Traffic between zones costs 0.01 USD per GB in each direction (us-east-1).
+   * @default true
+   */
+  readonly crossZone?: boolean;
+  /**
+   * Let nodes see the client's address as that of the packets. The routing mesh puts a node's address in its place in any case: tasks see it only at ports in host mode. A node cannot reach itself by the load balancer then.
+   * @default true
+   */
+  readonly preserveClientAddress?: boolean;
+  /**
+   * Send the client's address ahead of each connection (PROXY protocol, version 2): for services that understand it, such as HAProxy or Traefik. It passes the routing mesh.
+   * @default false
+   */
+  readonly proxyProtocol?: boolean;
+  /**
+   * Where connections to TLS listeners are logged. Others are not: AWS logs none.
+   * @default - nowhere
+   */
+  readonly accessLogs?: { readonly bucket: s3.IBucket; readonly prefix?: string };
+  /**
+   * A name in a hosted zone that stands for the load balancer.
+   * @default - none: it has a name of AWS (output `<id>DnsName`)
+   */
+  readonly alias?: { readonly zone: route53.IHostedZone; readonly recordName?: string };
+}
+
+export interface SwarmLoadBalancerProps extends LoadBalancerOptions {
+  /** Of the cluster: one for all of its load balancers. */
+  readonly updater: TargetUpdater;
+}
+
+/**
+ * A Network Load Balancer whose targets are the nodes that may be sent work: Ready, neither drained nor leaving. Nodes that are added, replaced or lost need nothing done.
+ *
+ * About 16 USD a month (us-east-1), 4 USD for each public address (one a zone), and 0.006 USD for each unit of traffic an hour (https://aws.amazon.com/elasticloadbalancing/pricing/).
+ * A target that is registered gets its first connections after some minutes; one that fails its health check gets none after about half a minute.
+ */
+export class SwarmLoadBalancer extends Construct {
+  readonly loadBalancer: elbv2.NetworkLoadBalancer;
+  readonly securityGroup: ec2.SecurityGroup;
+  /** By port. */
+  readonly listeners: ReadonlyMap<number, elbv2.NetworkListener>;
+  /** By port of the listener. */
+  readonly targetGroups: ReadonlyMap<number, elbv2.NetworkTargetGroup>;
+
+  /** Ports of the nodes that are open to this load balancer. */
+  private readonly opened = new Set<string>();
+
+  constructor(scope: Construct, id: string, private readonly props: SwarmLoadBalancerProps) {
+    super(scope, id);
+    const { updater, listeners } = props;
+    const { network } = updater.lifecycle;
+    const internal = props.internal ?? false;
+    const ofNodes = network.zones.map(({ subnet }) => subnet);
+    const selection = props.vpcSubnets ?? (internal ? { subnets: ofNodes } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
+    // A VPC without such subnets throws; said together with all other mistakes instead.
+    const subnets = ifGiven(() => network.vpc.selectSubnets(selection).subnets) ?? [];
+    this.securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', { vpc: network.vpc, description: 'Load balancer of a Docker swarm', disableInlineRules: true, allowAllOutbound: true });
+    this.loadBalancer = new elbv2.NetworkLoadBalancer(this, 'LoadBalancer', {
+      vpc: network.vpc,
+      vpcSubnets: { subnets: subnets.length > 0 ? subnets : ofNodes },
+      internetFacing: !internal,
+      crossZoneEnabled: props.crossZone ?? true,
+      // Always one: a load balancer that was made without can never get any.
+      securityGroups: [this.securityGroup],
+    });
+    const made = new Map<number, elbv2.NetworkListener>();
+    const groups = new Map<number, elbv2.NetworkTargetGroup>();
+    // What is wrong with one of them is told when the app is synthesised, together with everything else.
+    for (const listener of listeners) {
+      if (checkListeners([this.given(listener)]).length > 0 || made.has(listener.port)) continue;
+      const targetGroup = this.createTargetGroup(listener);
+      groups.set(listener.port, targetGroup);
+      made.set(listener.port, this.createListener(listener, targetGroup));
+      this.open(listener);
+    }
+    this.listeners = made;
+    this.targetGroups = groups;
+    updater.add(this.loadBalancer.loadBalancerArn);
+    if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region)) this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
+    if (props.alias) new route53.ARecord(this, 'Alias', { ...props.alias, target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)) });
+    new CfnOutput(this, 'DnsName', { description: 'Where the load balancer is reached.', value: this.loadBalancer.loadBalancerDnsName });
+    checkAtSynth(this, () => this.problems(subnets.length));
+  }
+
+  private createTargetGroup(listener: SwarmListener): elbv2.NetworkTargetGroup {
+    const { props } = this;
+    const { vpc } = props.updater.lifecycle.network;
+    const protocol = protocolOf(listener);
+    const targetGroup = new elbv2.NetworkTargetGroup(this, `Targets${listener.port}`, {
+      vpc,
+      port: targetPortOf(listener),
+      protocol: protocol === elbv2.Protocol.TLS ? (listener.targetProtocol ?? elbv2.Protocol.TCP) : protocol,
+      targetType: elbv2.TargetType.INSTANCE,
+      deregistrationDelay: checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? (props.deregistrationDelay ?? Duration.seconds(DEREGISTRATION_DELAY)) : undefined,
+      ...(props.preserveClientAddress !== undefined && { preserveClientIp: props.preserveClientAddress }),
+      ...(props.proxyProtocol !== undefined && { proxyProtocolV2: props.proxyProtocol }),
+      healthCheck: healthCheckOf(this.healthCheck(listener)),
+    });
+    Tags.of(targetGroup).add(CLUSTER_TAG, props.updater.lifecycle.cluster);
+    Tags.of(targetGroup).add(SERVED_BY_TAG, encodeServedBy(this.servedBy(listener)));
+    return targetGroup;
+  }
+
+  private createListener(listener: SwarmListener, targetGroup: elbv2.NetworkTargetGroup): elbv2.NetworkListener {
+    const protocol = protocolOf(listener);
+    return this.loadBalancer.addListener(`Listener${listener.port}`, {
+      port: listener.port,
+      protocol,
+      ...(protocol === elbv2.Protocol.TLS && { certificates: listener.certificates, sslPolicy: listener.sslPolicy ?? elbv2.SslPolicy.RECOMMENDED_TLS }),
+      defaultTargetGroups: [targetGroup],
+    });
+  }
+
+  /** From clients to the load balancer, and from there to the nodes: what is sent, and the health check. */
+  private open(listener: SwarmListener): void {
+    const { nodeSecurityGroup, vpc } = this.props.updater.lifecycle.network;
+    const { internal, clients = internal ? ifGiven(() => [ec2.Peer.ipv4(vpc.vpcCidrBlock)]) : [ec2.Peer.anyIpv4()] } = this.props;
+    for (const transport of transportsOf(protocolOf(listener))) {
+      for (const client of clients ?? []) this.securityGroup.addIngressRule(client, portOf(transport, listener.port), `Clients of port ${listener.port}`);
+      this.letThrough(nodeSecurityGroup, portOf(transport, targetPortOf(listener)), 'Load balancer');
+    }
+    this.letThrough(nodeSecurityGroup, ec2.Port.tcp(this.healthCheck(listener).port ?? HEALTH_PORT), 'Health checks of the load balancer');
+  }
+
+  private letThrough(nodes: ec2.ISecurityGroup, port: ec2.Port, description: string): void {
+    if (this.opened.has(String(port))) return;
+    this.opened.add(String(port));
+    nodes.addIngressRule(this.securityGroup, port, description);
+  }
+
+  private healthCheck(listener: SwarmListener | undefined): SwarmHealthCheck {
+    return listener?.healthCheck ?? this.props.healthCheck ?? {};
+  }
+
+  private servedBy(listener: SwarmListener | undefined): ServedBy {
+    const nodes = listener?.nodes ?? this.props.nodes ?? 'all';
+    return typeof nodes === 'string' ? nodes : { groups: nodes.map(({ resource }) => Stack.of(resource).getLogicalId(resource)) };
+  }
+
+  private given(listener: SwarmListener): GivenListener {
+    return {
+      port: known(listener.port),
+      targetPort: known(listener.targetPort),
+      protocol: protocolOf(listener),
+      targetProtocol: listener.targetProtocol,
+      certificates: listener.certificates?.length ?? 0,
+      preservesClientAddress: this.props.preserveClientAddress ?? true,
+    };
+  }
+
+  private problems(zones: number): string[] {
+    const { listeners, accessLogs, deregistrationDelay, internal, clients, updater } = this.props;
+    const { network } = updater.lifecycle;
+    const own = [undefined, ...listeners.filter(({ healthCheck, nodes }) => healthCheck ?? nodes)];
+    return [
+      ...checkListeners(listeners.map((listener) => this.given(listener))),
+      ...checkLoadBalancerZones(zones, network.zones.length),
+      ...checkDeregistrationDelay(seconds(deregistrationDelay)),
+      ...own.flatMap((listener) => [...checkHealth(givenCheck(this.healthCheck(listener))), ...this.problemsOfNodes(listener)]),
+      ...(internal && !clients && ifGiven(() => network.vpc.vpcCidrBlock) === undefined ? ['The network of the VPC was not given, so nobody would be let in. Give `clients`.'] : []),
+      ...(accessLogs && Token.isUnresolved(Stack.of(this).region) ? ['accessLogs need to know the region at synth, since the bucket must let the load balancers of the region write. Give the stack an `env` with its region.'] : []),
+    ];
+  }
+
+  private problemsOfNodes(listener: SwarmListener | undefined): string[] {
+    const nodes = listener?.nodes ?? this.props.nodes;
+    const { lifecycle } = this.props.updater;
+    const strangers = Array.isArray(nodes) ? nodes.filter((group) => group.lifecycle !== lifecycle) : [];
+    return [
+      ...checkServedBy(encodeServedBy(this.servedBy(listener)), Array.isArray(nodes) ? nodes.length : undefined),
+      ...strangers.map((group) => `nodes names ${group.node.path}, which is a group of another cluster. Give groups of ${lifecycle.cluster}.`),
+    ];
+  }
+}
+
+const protocolOf = ({ protocol, certificates }: SwarmListener) => protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
+const targetPortOf = ({ port, targetPort }: SwarmListener) => targetPort ?? port;
+const seconds = (duration: Duration | undefined) => (duration === undefined || duration.isUnresolved() ? undefined : duration.toSeconds({ integral: false }));
+
+const transportsOf = (protocol: elbv2.Protocol) => (protocol === elbv2.Protocol.TCP_UDP ? (['tcp', 'udp'] as const) : protocol === elbv2.Protocol.UDP ? (['udp'] as const) : (['tcp'] as const));
+const portOf = (transport: 'tcp' | 'udp', port: number) => (transport === 'tcp' ? ec2.Port.tcp(port) : ec2.Port.udp(port));
+
+const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
+  interval: seconds(interval),
+  healthyThreshold: known(check.healthyThreshold),
+  unhealthyThreshold: known(check.unhealthyThreshold),
+  port: known(check.port),
+  path: known(check.path),
+});
+
+/** One that has a mistake is the default, until the mistake is told. */
+function healthCheckOf(given: SwarmHealthCheck): elbv2.HealthCheck {
+  const { port, path, ...check } = checkHealth(givenCheck(given)).length === 0 ? given : {};
+  const asked = path === undefined ? { protocol: elbv2.Protocol.TCP } : { protocol: elbv2.Protocol.HTTP, path };
+  return {
+    ...(port === undefined ? { protocol: elbv2.Protocol.HTTP, port: String(HEALTH_PORT), path: '/health' } : { port: String(port), ...asked }),
+    interval: check.interval ?? Duration.seconds(HEALTH_CHECK_INTERVAL),
+    healthyThresholdCount: check.healthyThreshold ?? HEALTH_CHECK_THRESHOLD,
+    unhealthyThresholdCount: check.unhealthyThreshold ?? HEALTH_CHECK_THRESHOLD,
+  };
+}

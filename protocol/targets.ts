@@ -1,0 +1,21 @@
+/** Which nodes stand behind a target group of a load balancer: said by a tag of the target group, so that whoever finds the group knows it. */
+
+/** Value: `all`, `managers`, `workers`, or `groups` and the logical ids of worker groups, separated by spaces. */
+export const SERVED_BY_TAG = 'cdk-docker-swarm:served-by';
+
+/** Nodes of both roles or of one, or of some groups of workers, by the logical ids of their Auto Scaling groups. */
+export type ServedBy = 'all' | 'managers' | 'workers' | { groups: readonly string[] };
+
+/** Characters of a tag's value. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html */
+export const MOST_SERVED_BY = 256;
+
+export function encodeServedBy(servedBy: ServedBy): string {
+  return typeof servedBy === 'string' ? servedBy : ['groups', ...servedBy.groups].join(' ');
+}
+
+/** @returns undefined for what is none. Logical ids have letters and digits only: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html */
+export function decodeServedBy(value: string | undefined): ServedBy | undefined {
+  if (value === 'all' || value === 'managers' || value === 'workers') return value;
+  const [first, ...groups] = value?.split(' ') ?? [];
+  return first === 'groups' && groups.length > 0 && groups.every((group) => /^[A-Za-z0-9]+$/.test(group)) ? { groups } : undefined;
+}

@@ -1,0 +1,162 @@
+/** Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change on the right. */
+import { plan, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
+import type { Instance } from '../../../lambda/membership/observation';
+import { decodeServedBy, encodeServedBy, type ServedBy } from '../../../protocol/targets';
+import type { SwarmNode } from '../../../protocol/swarm';
+
+const STACK = 'arn:aws:cloudformation:us-east-1:1:stack/S/1';
+const AGENT = '2378';
+
+/** `a ready active InService`: the node's state and availability (`-` for none), and where its instance is in its life. `m...` are managers; a `:Group` behind the name is its Auto Scaling group. */
+function cluster(...rows: string[]): Pick<Observed, 'nodes' | 'instances'> {
+  const parsed = rows.map((row) => {
+    const [named, state, availability, lifecycleState] = row.split(' ') as [string, string, string, string];
+    const [name, group = 'Web'] = named.split(':') as [string, string?];
+    return { name, group, state, availability, lifecycleState, role: name.startsWith('m') ? ('manager' as const) : ('worker' as const) };
+  });
+  return {
+    nodes: parsed.filter(({ state }) => state !== '-').map(({ name, role, state, availability }) => ({ id: name, hostname: name, role, state: state as SwarmNode['state'], availability: availability as SwarmNode['availability'], instanceId: name })),
+    instances: parsed
+      .filter(({ lifecycleState }) => lifecycleState !== '-')
+      .map(({ name, group, role, lifecycleState }): Instance => ({ instanceId: name, lifecycleState, group: { name: group, role, stack: { stackId: STACK, logicalId: group } } })),
+  };
+}
+
+/** `a healthy`, or `a:81 healthy` at another port than the group's. */
+function targets(...rows: string[]): TargetGroup['targets'] {
+  return rows.map((row) => {
+    const [at, state] = row.split(' ') as [string, string];
+    const [instanceId, port = '80'] = at.split(':') as [string, string?];
+    return { instanceId, port: Number(port), state };
+  });
+}
+
+/** What changes, in a line: `+a -b keep c wait d strange e`. */
+function changes(observed: Pick<Observed, 'nodes' | 'instances'>, present: TargetGroup['targets'], { servedBy = 'all' as ServedBy, healthCheckPort = AGENT, quorumVisible = true } = {}): string {
+  const found = plan({ quorumVisible, ...observed, targetGroups: [{ arn: 'tg', servedBy, port: 80, healthCheckPort, targets: present }] });
+  return found.map(line).join(' | ');
+}
+
+function line({ register, deregister, kept, waiting, strange }: Change): string {
+  return [
+    ...register.map(({ instanceId }) => `+${instanceId}`),
+    ...deregister.map(({ instanceId, port }) => `-${instanceId}${port === 80 ? '' : `:${port}`}`),
+    ...kept.map(({ instanceId }) => `keep ${instanceId}`),
+    ...waiting.map((instanceId) => `wait ${instanceId}`),
+    ...strange.map((instanceId) => `strange ${instanceId}`),
+  ].join(' ');
+}
+
+const PAIR = cluster('a ready active InService', 'b ready active InService');
+
+test('nothing is done when the targets are the nodes', () => {
+  expect(changes(PAIR, targets('a healthy', 'b initial'))).toBe('');
+});
+
+test.each<[string, string, string]>([
+  ['a Ready node in service', 'a ready active InService', '+a'],
+  ['a paused node: its tasks go on', 'a ready pause InService', '+a'],
+  ['a drained node', 'a ready drain InService', ''],
+  ['a node that is down', 'a down active InService', ''],
+  ['a node whose state nobody knows, right after a change of leader', 'a unknown active InService', ''],
+  ['an instance that is no node', 'a - - InService', ''],
+  ['an instance that is not admitted yet', 'a ready active Pending:Wait', ''],
+  ['an instance in standby', 'a ready active Standby', ''],
+  ['an instance that leaves', 'a ready active Terminating:Wait', ''],
+  ['a node whose instance is in no group', 'a ready active -', ''],
+])('registers only who may be sent work: %s', (_, row, expected) => {
+  expect(changes(cluster(row), [])).toBe(expected);
+});
+
+test.each<[string, string, string]>([
+  ['drained', 'a ready drain InService', '-a'],
+  ['down', 'a down active InService', '-a'],
+  ['disconnected', 'a disconnected active InService', '-a'],
+  ['no node any more', 'a - - InService', '-a'],
+  ['of no group any more', 'a ready active -', '-a strange a'],
+  ['in standby', 'a ready active Standby', '-a'],
+  ['not known to anybody, right after a change of leader', 'a unknown active InService', ''],
+  ['drained, right after a change of leader', 'a unknown drain InService', '-a'],
+])('deregisters a healthy target that is %s, while another healthy one stays', (_, row, expected) => {
+  expect(changes(cluster(row, 'b ready active InService'), targets('a healthy', 'b healthy'))).toBe(expected);
+});
+
+test('a target that leaves fails its health check before it is deregistered', () => {
+  const leaving = cluster('a ready active Terminating:Wait', 'b ready active InService');
+  expect(changes(leaving, targets('a healthy', 'b healthy'))).toBe('wait a');
+  expect(changes(leaving, targets('a unhealthy', 'b healthy'))).toBe('-a');
+  expect(changes(leaving, targets('a initial', 'b healthy'))).toBe('-a');
+});
+
+test('and is deregistered at once where the health check is not the agent’s: nothing would fail', () => {
+  expect(changes(cluster('a ready active Terminating:Wait', 'b ready active InService'), targets('a healthy', 'b healthy'), { healthCheckPort: 'traffic-port' })).toBe('-a');
+});
+
+test.each<[string, string[], string[], string]>([
+  ['all nodes are down', ['a down active InService', 'b down active InService'], ['a healthy', 'b healthy'], 'keep a keep b'],
+  ['the others are not healthy yet', ['a ready active Terminating:Wait', 'b ready active InService'], ['a healthy', 'b initial'], 'keep a'],
+  ['the others are only to be registered', ['a ready drain InService', 'b ready active InService'], ['a healthy'], '+b keep a'],
+  ['the healthy one is drained, and the unhealthy one is down', ['a ready drain InService', 'b down active InService'], ['a healthy', 'b unhealthy'], '-b keep a'],
+])('never takes the last healthy target away: %s', (_, rows, present, expected) => {
+  expect(changes(cluster(...rows), targets(...present))).toBe(expected);
+});
+
+test('unhealthy targets of a group without healthy ones go: nothing is lost with them', () => {
+  expect(changes(cluster('a down active InService', 'b ready active InService'), targets('a unhealthy', 'b unhealthy'))).toBe('-a');
+});
+
+test('while no quorum is visible nobody is added, and only who leaves or is gone is taken away', () => {
+  const rows = cluster('a down active InService', 'b ready active InService', 'c ready active Terminating:Wait', 'd ready active -');
+  expect(changes(rows, targets('a healthy', 'c unhealthy', 'd unhealthy'), { quorumVisible: false })).toBe('-c -d strange d');
+});
+
+test.each<[ServedBy, string]>([
+  ['all', '+m +w +x'],
+  ['managers', '+m'],
+  ['workers', '+w +x'],
+  [{ groups: ['Api'] }, '+x'],
+  [{ groups: ['Seat0'] }, ''],
+])('the nodes behind a target group are those of its tag: %j', (servedBy, expected) => {
+  expect(changes(cluster('m:Seat0 ready active InService', 'w:Web ready active InService', 'x:Api ready active InService'), [], { servedBy })).toBe(expected);
+});
+
+test('a target of a group that does not stand behind the target group is taken away', () => {
+  const rows = cluster('m:Seat0 ready active InService', 'w:Web ready active InService');
+  expect(changes(rows, targets('m healthy', 'w healthy'), { servedBy: 'workers' })).toBe('-m');
+});
+
+test('what others registered is taken away and told: another port, or somebody else’s instance', () => {
+  expect(changes(PAIR, targets('a healthy', 'b healthy', 'a:81 healthy', 'x healthy'))).toBe('-a:81 -x strange a strange x');
+});
+
+test('one that is registered at another port only is registered at the right one', () => {
+  expect(changes(PAIR, targets('a:81 healthy', 'b healthy'))).toBe('+a -a:81 strange a');
+});
+
+test('a target that was deregistered and may serve again is registered again', () => {
+  expect(changes(PAIR, targets('a draining', 'b healthy'))).toBe('+a');
+});
+
+test('one that is already on its way out is not deregistered again', () => {
+  expect(changes(cluster('a ready drain InService', 'b ready active InService'), targets('a draining', 'b healthy'))).toBe('');
+});
+
+test('a worker that claims to be another instance gets nothing by it', () => {
+  const liar: Pick<Observed, 'nodes' | 'instances'> = { ...PAIR, nodes: [...PAIR.nodes, { ...PAIR.nodes[0]!, id: 'liar', state: 'down' }] };
+  expect(changes(liar, targets('a healthy', 'b healthy'))).toBe('');
+  expect(changes({ ...PAIR, nodes: [{ ...PAIR.nodes[0]!, instanceId: 'nobody' }] }, targets('b healthy'))).toBe('keep b');
+});
+
+test('each target group is judged by itself', () => {
+  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: targets('a healthy') };
+  const found = plan({ quorumVisible: true, ...PAIR, targetGroups: [group, { ...group, arn: 'two', targets: targets('a healthy', 'b healthy') }] });
+  expect(found.map(({ arn }) => arn)).toEqual(['one']);
+});
+
+test.each<ServedBy>(['all', 'managers', 'workers', { groups: ['SwarmWebGroup1A', 'SwarmApiGroup2B'] }])('the tag of a target group says which nodes stand behind it: %j', (servedBy) => {
+  expect(decodeServedBy(encodeServedBy(servedBy))).toEqual(servedBy);
+});
+
+test.each([undefined, '', 'nobody', 'groups', 'groups ', 'groups a-b', 'Web'])('a tag that says nothing is none: %j', (value) => {
+  expect(decodeServedBy(value)).toBeUndefined();
+});

@@ -1,0 +1,230 @@
+/** Load balancers: listeners, target groups, who may connect, and the function that keeps their targets. */
+import { Duration, Token } from 'aws-cdk-lib';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import { ListenerCertificate, Protocol } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import { HostedZone } from 'aws-cdk-lib/aws-route53';
+import { Bucket } from 'aws-cdk-lib/aws-s3';
+import { SwarmCluster, type LoadBalancerOptions, type SwarmClusterProps, type SwarmListener } from '../../lib';
+import { decodeServedBy } from '../../protocol/targets';
+import { mistakes, synthesise, textOf, type Resource } from './synthesise';
+
+const CERTIFICATE = ListenerCertificate.fromArn('arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555');
+
+const withLoadBalancer = (options: LoadBalancerOptions, props: SwarmClusterProps = {}) => synthesise(props, (cluster) => void cluster.addLoadBalancer('Public', options));
+const refused = (options: LoadBalancerOptions, props: SwarmClusterProps = {}) => mistakes(props, (cluster) => void cluster.addLoadBalancer('Public', options));
+const only = (resources: Record<string, Resource>, part = '') => Object.entries(resources).find(([id]) => id.includes(part))![1].Properties;
+const ingress = (of: (type: string) => Record<string, Resource>, from: RegExp) =>
+  Object.values(of('AWS::EC2::SecurityGroupIngress'))
+    .map(({ Properties }) => ({ ...Properties, source: JSON.stringify(Properties.SourceSecurityGroupId ?? Properties.CidrIp), to: JSON.stringify(Properties.GroupId) }) as Record<string, any>)
+    .filter(({ source }) => from.test(source))
+    .map(({ IpProtocol, FromPort, ToPort, to }) => `${IpProtocol} ${FromPort === ToPort ? FromPort : `${FromPort}-${ToPort}`} ${/Public/.test(to) ? 'balancer' : 'nodes'}`);
+
+test('it stands in the public subnets of all zones, with a security group, and sends to all zones', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80 }] });
+  expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer'))).toMatchObject({
+    Type: 'network',
+    Scheme: 'internet-facing',
+    Subnets: [1, 2, 3].map((n) => ({ Ref: expect.stringContaining(`PublicSubnet${n}`) })),
+    SecurityGroups: [{ 'Fn::GetAtt': [expect.stringContaining('PublicSecurityGroup'), 'GroupId'] }],
+    LoadBalancerAttributes: expect.arrayContaining([{ Key: 'load_balancing.cross_zone.enabled', Value: 'true' }]),
+  });
+});
+
+test('a listener sends to a target group that says by its tags whose it is and which nodes stand behind it, and asks the agent whether they may be sent anything', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80, targetPort: 8080 }] });
+  const [groupId] = Object.keys(of('AWS::ElasticLoadBalancingV2::TargetGroup'));
+  expect(only(of('AWS::ElasticLoadBalancingV2::Listener'))).toMatchObject({ Port: 80, Protocol: 'TCP', DefaultActions: [{ Type: 'forward', TargetGroupArn: { Ref: groupId } }] });
+  const group = only(of('AWS::ElasticLoadBalancingV2::TargetGroup'));
+  expect(group).toMatchObject({
+    Port: 8080,
+    Protocol: 'TCP',
+    TargetType: 'instance',
+    HealthCheckProtocol: 'HTTP',
+    HealthCheckPort: '2378',
+    HealthCheckPath: '/health',
+    HealthCheckIntervalSeconds: 10,
+    HealthyThresholdCount: 2,
+    UnhealthyThresholdCount: 2,
+    TargetGroupAttributes: [{ Key: 'deregistration_delay.timeout_seconds', Value: '30' }],
+    Tags: [
+      { Key: 'cdk-docker-swarm:cluster', Value: 'Test/Swarm' },
+      { Key: 'cdk-docker-swarm:served-by', Value: 'all' },
+    ],
+  });
+  // Targets are target-update's.
+  expect(group.Targets).toBeUndefined();
+});
+
+test('anybody may connect to the listeners; nodes are open to the load balancer at their ports and the health check’s', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80, targetPort: 8080 }, { port: 53, protocol: Protocol.TCP_UDP }, { port: 81, targetPort: 8080 }] });
+  expect(ingress(of, /0\.0\.0\.0\/0/).sort()).toEqual(['tcp 53 balancer', 'tcp 80 balancer', 'tcp 81 balancer', 'udp 53 balancer']);
+  expect(ingress(of, /PublicSecurityGroup/).sort()).toEqual(['tcp 2378 nodes', 'tcp 53 nodes', 'tcp 8080 nodes', 'udp 53 nodes']);
+});
+
+test('an internal one stands in the subnets of the nodes, and lets the network of the VPC in; clients can be named', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80 }], internal: true });
+  expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer'))).toMatchObject({ Scheme: 'internal', Subnets: [1, 2, 3].map((n) => ({ Ref: expect.stringContaining(`NodesSubnet${n}`) })) });
+  expect(ingress(of, /CidrBlock/)).toEqual(['tcp 80 balancer']);
+  expect(ingress(of, /0\.0\.0\.0\/0/)).toEqual([]);
+  const named = withLoadBalancer({ listeners: [{ port: 80 }], clients: [ec2.Peer.ipv4('192.0.2.0/24')] });
+  expect(ingress(named.of, /192\.0\.2\.0/)).toEqual(['tcp 80 balancer']);
+  expect(ingress(named.of, /0\.0\.0\.0\/0/)).toEqual([]);
+});
+
+test('a listener with certificates is TLS, and sends TCP to the nodes', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 443, targetPort: 80, certificates: [CERTIFICATE] }, { port: 8443, certificates: [CERTIFICATE], targetProtocol: Protocol.TLS }] });
+  const [first, second] = Object.values(of('AWS::ElasticLoadBalancingV2::Listener')).map(({ Properties }) => Properties);
+  expect(first).toMatchObject({ Protocol: 'TLS', Certificates: [{ CertificateArn: CERTIFICATE.certificateArn }], SslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06' });
+  expect(second).toMatchObject({ Protocol: 'TLS' });
+  expect(Object.values(of('AWS::ElasticLoadBalancingV2::TargetGroup')).map(({ Properties }) => Properties.Protocol)).toEqual(['TCP', 'TLS']);
+});
+
+test('the nodes behind it are those that were named, for all listeners or for one', () => {
+  const { of } = synthesise({}, (cluster) => {
+    const [web, api] = ['Web', 'Api'].map((id) => cluster.addWorkers(id));
+    cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }, { port: 81, nodes: 'managers' }, { port: 82, nodes: 'workers' }], nodes: [web!, api!] });
+  });
+  const groups = Object.keys(of('AWS::AutoScaling::AutoScalingGroup')).filter((id) => /Web|Api/.test(id));
+  const tags = Object.values(of('AWS::ElasticLoadBalancingV2::TargetGroup')).map(({ Properties }) => decodeServedBy(Properties.Tags.find(({ Key }: { Key: string }) => Key === 'cdk-docker-swarm:served-by').Value));
+  expect(tags).toEqual([{ groups }, 'managers', 'workers']);
+});
+
+test('health checks, delays, zones and the client’s address can be chosen', () => {
+  const { of } = withLoadBalancer({
+    listeners: [{ port: 80 }, { port: 81, healthCheck: { port: 8081 } }],
+    healthCheck: { port: 8080, path: '/ready', interval: Duration.seconds(5), healthyThreshold: 3, unhealthyThreshold: 4 },
+    deregistrationDelay: Duration.minutes(2),
+    crossZone: false,
+    preserveClientAddress: false,
+    proxyProtocol: true,
+  });
+  const [first, second] = Object.values(of('AWS::ElasticLoadBalancingV2::TargetGroup')).map(({ Properties }) => Properties);
+  expect(first).toMatchObject({ HealthCheckProtocol: 'HTTP', HealthCheckPort: '8080', HealthCheckPath: '/ready', HealthCheckIntervalSeconds: 5, HealthyThresholdCount: 3, UnhealthyThresholdCount: 4 });
+  expect(second).toMatchObject({ HealthCheckProtocol: 'TCP', HealthCheckPort: '8081' });
+  expect(second!.HealthCheckPath).toBeUndefined();
+  expect(first!.TargetGroupAttributes).toEqual(
+    expect.arrayContaining([
+      { Key: 'deregistration_delay.timeout_seconds', Value: '120' },
+      { Key: 'preserve_client_ip.enabled', Value: 'false' },
+      { Key: 'proxy_protocol_v2.enabled', Value: 'true' },
+    ]),
+  );
+  expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer')).LoadBalancerAttributes).toContainEqual({ Key: 'load_balancing.cross_zone.enabled', Value: 'false' });
+  expect(ingress(of, /PublicSecurityGroup/).sort()).toEqual(['tcp 80 nodes', 'tcp 8080 nodes', 'tcp 8081 nodes', 'tcp 81 nodes']);
+});
+
+test('it can have a name of its own, and write its log of TLS connections to a bucket', () => {
+  const { of } = synthesise(
+    {},
+    (cluster, stack) =>
+      void cluster.addLoadBalancer('Public', {
+        listeners: [{ port: 443, certificates: [Certificate.fromCertificateArn(stack, 'Certificate', CERTIFICATE.certificateArn)] }],
+        accessLogs: { bucket: new Bucket(stack, 'Logs'), prefix: 'swarm' },
+        alias: { zone: HostedZone.fromHostedZoneAttributes(stack, 'Zone', { hostedZoneId: 'Z1', zoneName: 'example.com' }), recordName: 'www' },
+      }),
+    { stack: { env: { account: '123456789012', region: 'us-east-1' } } },
+  );
+  expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer')).LoadBalancerAttributes).toEqual(expect.arrayContaining([{ Key: 'access_logs.s3.prefix', Value: 'swarm' }]));
+  expect(only(of('AWS::Route53::RecordSet'))).toMatchObject({ Name: 'www.example.com.', Type: 'A', AliasTarget: { HostedZoneId: { 'Fn::GetAtt': [expect.any(String), 'CanonicalHostedZoneID'] } } });
+});
+
+test('one function keeps the targets of all load balancers, woken by the sweep, by instances of the stack’s groups, and by leader-token', () => {
+  const { of, template } = synthesise({}, (cluster) => {
+    cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }] });
+    cluster.addLoadBalancer('Inner', { listeners: [{ port: 80 }], internal: true });
+  });
+  const functions = Object.values(of('AWS::Lambda::Function')).map(({ Properties }) => Properties.Environment.Variables);
+  const [updater] = functions.filter((variables) => variables.LOAD_BALANCERS);
+  expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
+  expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual([expect.stringContaining('PublicLoadBalancer'), expect.stringContaining('InnerLoadBalancer')]);
+  const queue = { Ref: Object.keys(of('AWS::SQS::Queue')).find((id) => id.includes('TargetQueue')) };
+  expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([expect.objectContaining({ TARGETS_QUEUE_URL: queue, JOIN_QUEUE_URL: expect.anything() })]);
+  const rules = Object.values(of('AWS::Events::Rule')).filter(({ Properties }) => Properties.Targets.some(({ Arn }: { Arn: any }) => Arn['Fn::GetAtt'][0] === queue.Ref));
+  expect(rules.map(({ Properties }) => Properties.ScheduleExpression ?? Properties.EventPattern['detail-type'])).toEqual([
+    'rate(1 minute)',
+    ['EC2 Instance Launch Successful', 'EC2 Instance-terminate Lifecycle Action', 'EC2 Instance Terminate Successful'],
+  ]);
+  expect(JSON.stringify(rules[1]!.Properties.EventPattern.detail)).toBe('{"AutoScalingGroupName":[{"prefix":{"Fn::Join":["",[{"Ref":"AWS::StackName"},"-"]]}}]}');
+  template.resourceCountIs('AWS::Lambda::Function', 4);
+  // Nodes that leave with the stack are taken out by it, so it goes after them.
+  const mapping = Object.entries(of('AWS::Lambda::EventSourceMapping')).find(([id]) => id.includes('TargetMessages'))![0];
+  for (const { DependsOn } of Object.values(of('AWS::AutoScaling::AutoScalingGroup'))) expect(DependsOn).toContain(mapping);
+});
+
+test('target-update may do exactly this', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80 }] });
+  const role = Object.entries(of('AWS::IAM::Role')).find(([id]) => id.includes('TargetUpdateRole'))![1];
+  const statements = role.Properties.Policies[0].PolicyDocument.Statement as { Sid: string; Action: string | string[]; Resource: any; Condition?: any }[];
+  const ofPartition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['cluster'] } };
+  expect(statements.map(({ Sid, Action, Resource, Condition }) => [Sid, [Action].flat().join(' '), textOf(Resource).replace(/[0-9A-F]{8}/, ''), ...(Condition ? [Condition] : [])])).toEqual([
+    ['WriteLogs', 'logs:CreateLogStream logs:PutLogEvents', '<SwarmTargetUpdaterTargetUpdateLogs.Arn>'],
+    ['ReadSwarm', 'dynamodb:Query', '<SwarmTablesTokens.Arn>', ofPartition],
+    ['HoldLease', 'dynamodb:UpdateItem', '<SwarmTablesTokens.Arn>', ofPartition],
+    ['SeeGroups', 'autoscaling:DescribeAutoScalingGroups', '*'],
+    ['SeeTargets', 'elasticloadbalancing:DescribeTags elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth', '*'],
+    [
+      'ChangeTargets',
+      'elasticloadbalancing:DeregisterTargets elasticloadbalancing:RegisterTargets',
+      'arn:<AWS::Partition>:elasticloadbalancing:<AWS::Region>:<AWS::AccountId>:targetgroup/*',
+      { StringEquals: { 'aws:ResourceTag/cdk-docker-swarm:cluster': 'Test/Swarm' } },
+    ],
+    ['ReceiveMessages', 'sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:ChangeMessageVisibility', '<SwarmTargetUpdaterTargetQueue.Arn>'],
+  ]);
+});
+
+test.each<[string, SwarmListener[], string[]]>([
+  ['a port twice', [{ port: 80 }, { port: 80, protocol: Protocol.UDP }], ['Port 80 has more than one listener. Give each port once; for TCP and UDP on the same port give the protocol TCP_UDP.']],
+  ['no port', [{ port: 0 }], ['The listener of port 0: port is 0. Give a whole number from 1 to 65535.']],
+  ['a certificate on TCP', [{ port: 80, protocol: Protocol.TCP, certificates: [CERTIFICATE] }], ['The listener of port 80 has certificates, but the protocol TCP. Only TLS has certificates: leave one of the two out.']],
+  ['TLS without a certificate', [{ port: 443, protocol: Protocol.TLS }], ['The listener of port 443 has the protocol TLS, and no certificate. Give `certificates`.']],
+  ['HTTP', [{ port: 80, protocol: Protocol.HTTP as never }], ['The listener of port 80 has the protocol HTTP. Give TCP, UDP, TCP_UDP, TLS.']],
+  ['a port of the swarm', [{ port: 80, targetPort: 2377 }], ['The listener of port 80 would send to port 2377, which is the swarm\'s own. Give the port that a service publishes.']],
+  ['another protocol behind TCP', [{ port: 80, targetProtocol: Protocol.TCP }], ['The listener of port 80 has a `targetProtocol`, but the protocol TCP is passed on as it is. Only TLS has a choice.']],
+  ['nobody behind a listener', [{ port: 80, nodes: [] }], ['nodes is empty: nobody would be sent anything. Give worker groups, or leave it out.']],
+  ['a path without a port', [{ port: 80, healthCheck: { path: '/x' } }], ['healthCheck.path needs a healthCheck.port: the port of a service that answers it.']],
+])('a listener with a mistake is refused: %s', (_, listeners, expected) => {
+  expect(refused({ listeners })).toEqual(expected.map((sentence) => `[Test/Swarm/Public] ${sentence}`));
+});
+
+test('too many listeners are refused', () => {
+  expect(refused({ listeners: Array.from({ length: 51 }, (_, n) => ({ port: 8000 + n })) })).toEqual(['[Test/Swarm/Public] 51 listeners were asked for, but a load balancer has at most 50. Make another one for the rest.']);
+});
+
+test('all mistakes of a load balancer are told together', () => {
+  const found = refused({
+    listeners: [{ port: 53, protocol: Protocol.UDP }],
+    preserveClientAddress: false,
+    deregistrationDelay: Duration.hours(2),
+    healthCheck: { port: 80, path: 'ready', interval: Duration.seconds(1), healthyThreshold: 1, unhealthyThreshold: 11 },
+    accessLogs: { bucket: undefined as never },
+  });
+  expect(found.map((sentence) => sentence.replace('[Test/Swarm/Public] ', ''))).toEqual([
+    "The listener of port 53: the client's address is always kept for UDP. Leave preserveClientAddress out.",
+    'deregistrationDelay (seconds) is 7200. Give a whole number from 0 to 3600.',
+    'healthCheck.interval (seconds) is 1. Give a whole number from 5 to 300.',
+    'healthCheck.healthyThreshold is 1. Give a whole number from 2 to 10.',
+    'healthCheck.unhealthyThreshold is 11. Give a whole number from 2 to 10.',
+    "healthCheck.path is 'ready'. Give a path that begins with a slash, without spaces.",
+    'accessLogs need to know the region at synth, since the bucket must let the load balancers of the region write. Give the stack an `env` with its region.',
+  ]);
+});
+
+test('a group of another cluster is refused', () => {
+  const found = mistakes({}, (cluster, stack) => {
+    const stranger = new SwarmCluster(stack, 'Other').addWorkers('Web');
+    cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }], nodes: [stranger] });
+  });
+  expect(found).toContain('[Test/Swarm/Public] nodes names Test/Other/Web, which is a group of another cluster. Give groups of Test/Swarm.');
+});
+
+test('subnets in fewer zones than the nodes have are refused, and none at all', () => {
+  const inZones = (zones: number) => mistakes({}, (cluster) => void cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }], vpcSubnets: { subnets: cluster.network.vpc.publicSubnets.slice(0, zones) } }));
+  expect(inZones(3)).toEqual([]);
+  expect(inZones(2)).toEqual([expect.stringContaining('The load balancer would have subnets in 2 zones, but the nodes are in 3')]);
+  expect(inZones(0)).toEqual([expect.stringContaining('The load balancer would have subnets in 0 zones')]);
+});
+
+test('ports that are known only at deployment pass', () => {
+  expect(refused({ listeners: [{ port: 80, targetPort: Token.asNumber({ Ref: 'Port' }) }] })).toEqual([]);
+});
