@@ -115,8 +115,12 @@ function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
     const slowest = Math.max(...played.map((moments) => at(moments, to) - at(moments, from)));
     return [`| ${what} | ${seconds(slowest)} | ${goal === undefined ? '' : `${goal}`} |`];
   });
-  return rows.length === 0 ? [] : ['', '| the slowest run, in seconds | | goal |', '|---|---:|---:|', ...rows];
+  if (rows.length === 0) return [];
+  return ['', '| the slowest run, in seconds | | goal |', '|---|---:|---:|', ...rows, ...(runs.has('worker-killed') ? ['', OF_SWARM] : [])];
 }
+
+/** Source of the first: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go , of the second: https://docs.docker.com/reference/cli/docker/service/create/ (--restart-delay) */
+const OF_SWARM = 'Of a killed worker Swarm itself hears 13.5 to 16.5 s after its last heartbeat, one of which comes every 5 s, and then waits for the restart delay of the service: 5 s, unless it says otherwise (`--restart-delay`).';
 
 /** What came when, of all runs. */
 export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, atOnce = 1, commit = presentCommit()): string {

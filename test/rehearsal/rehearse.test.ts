@@ -52,6 +52,14 @@ test('one that was stopped, and said nothing, is no success', async () => {
   expect((await run(program('silent', ''), ['leader-killed'])).code).toBe(1);
 });
 
+test('a page says which part of a killed worker’s time is the swarm’s own', () => {
+  const killed = [{ what: 'its tasks run elsewhere', ms: 17_640 }];
+  const written = page(new Map([['worker-killed', [killed]]]), '20.10.24', 1, undefined);
+  expect(written).toContain('| Worker killed: its tasks run elsewhere | 17.6 | 20 |');
+  expect(written).toContain('the restart delay of the service: 5 s');
+  expect(page(new Map([['spot-notice', [moments(1_000)]]]), '20.10.24', 1, undefined)).not.toContain('restart delay');
+});
+
 test('a page names the commit, where there is one', () => {
   const runs = new Map([['spot-notice', [moments(1_000)]]]);
   expect(page(runs, '20.10.24', 1, 'abc1234')).toContain('at commit `abc1234`');
