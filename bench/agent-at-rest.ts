@@ -60,7 +60,7 @@ async function startMachines(order: AgentOrder): Promise<RealMachines> {
 
 async function serveRegion({ lambdaRuntime, node }: AgentOrder, machines: RealMachines): Promise<EmulatedRegion> {
   const functions = new FunctionProcesses({ clock, runtime: lambdaRuntime, node, endpoint: ENDPOINT });
-  const region = new EmulatedRegion({ clock, machines, functions, delays: { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 } });
+  const region = new EmulatedRegion({ clock, machines, functions, delays: { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 } });
   region.endpoint = ENDPOINT;
   await serveAws(region, { host: '0.0.0.0', port: PORT });
   const metadata = createServer(

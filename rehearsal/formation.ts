@@ -115,7 +115,7 @@ export class Formation {
       },
     });
     this.functions = new FunctionProcesses({ clock, runtime: order.lambdaRuntime, node: order.node, endpoint: ENDPOINT });
-    const delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 };
+    const delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
     this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays });
     this.region.endpoint = ENDPOINT;
     this.region.onEvent(({ at, source, what, subject, detail }) => this.events.push(JSON.stringify({ atMs: at - this.timeline.started, source, what, subject, ...detail })));

@@ -52,6 +52,14 @@ export interface MachineSpec {
   tags: Record<string, string>;
 }
 
+/** What a load balancer asks a target: whether it takes a connection, or answers a path with a status of 200 to 399. */
+export interface HealthCheck {
+  protocol: 'TCP' | 'HTTP' | 'HTTPS';
+  port: number;
+  /** Not with TCP. */
+  path?: string;
+}
+
 /** Gives instances and volumes a body: real namespaces and loop devices, or simulated ones. All of it may be called again for what is already so. */
 export interface Machines {
   /** Resolves when the instance runs (its user data has begun). */
@@ -63,6 +71,8 @@ export interface Machines {
   attachVolume(instanceId: string, volumeId: string, device: string): Promise<void>;
   detachVolume(instanceId: string, volumeId: string): Promise<void>;
   deleteVolume(volumeId: string): Promise<void>;
+  /** Whether the instance answers this check as a load balancer wants it. May reject, and may take its time: whoever asks waits no longer than its own timeout. */
+  answers(instanceId: string, check: HealthCheck): Promise<boolean>;
 }
 
 /** A function of the template, ready to run. */
@@ -87,7 +97,7 @@ export interface FunctionRunner {
 /** What happened, for timelines and tests. `subject` is the id of the thing; `what` is a short word; all in the emulated AWS's own truth. */
 export interface AwsEvent {
   at: number;
-  source: 'cloudformation' | 'autoscaling' | 'ec2' | 'lambda' | 'sqs' | 'dynamodb' | 'events' | 'iam';
+  source: 'cloudformation' | 'autoscaling' | 'ec2' | 'lambda' | 'sqs' | 'dynamodb' | 'events' | 'iam' | 'elb';
   what: string;
   subject: string;
   detail: Record<string, unknown>;
@@ -105,4 +115,8 @@ export interface Delays {
   queue: number;
   /** A write until the stream's function is invoked. */
   stream: number;
+  /** RegisterTargets until health checks begin: a Network Load Balancer takes minutes. */
+  registerTarget: number;
+  /** DeregisterTargets until no new connection goes there. */
+  deregisterTarget: number;
 }

@@ -6,7 +6,7 @@ import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rea
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Clock } from '../../protocol/clock';
-import type { MachineSpec, Machines } from '../aws/types';
+import type { HealthCheck, MachineSpec, Machines } from '../aws/types';
 import { configureHost, installStandIns, STAND_INS } from '../stand-ins/install';
 import { SYSTEMD_STATE } from '../stand-ins/systemctl';
 import { hierarchies, inGroups, makeGroups, removeGroups, type Hierarchy } from './cgroups';
@@ -23,6 +23,9 @@ const CUT_OFF = [
 ];
 /** Longer than engines take that have just started, all at once. */
 const ENGINE_TIMEOUT_MS = 10_000;
+
+/** The longest that one answer to a load balancer is waited for. */
+const ANSWER_SECONDS = 5;
 
 /** How much of each log file is kept of an instance, in characters. */
 const KEPT_LOG = 256 * 1024;
@@ -76,6 +79,8 @@ export class RealMachines implements Machines {
   private readonly volumes: LoopVolumes;
   private readonly hierarchies: Hierarchy[] = hierarchies();
   private readonly groups: string[];
+  /** Instances that nothing reaches. */
+  private readonly unreachable = new Set<string>();
   private readonly lastLogs = new Map<string, Record<string, string>>();
   private ports = 0;
 
@@ -134,6 +139,22 @@ export class RealMachines implements Machines {
     this.volumes.delete(volumeId);
   }
 
+  /** Asked inside the instance, as if from outside: one that is cut off answers nobody. */
+  async answers(instanceId: string, { protocol, port, path = '/' }: HealthCheck): Promise<boolean> {
+    if (this.unreachable.has(instanceId)) return false;
+    const seconds = String(ANSWER_SECONDS);
+    if (protocol === 'TCP') {
+      return this.exec(instanceId, ['timeout', seconds, 'bash', '-c', `: </dev/tcp/127.0.0.1/${port}`]).then(
+        () => true,
+        () => false,
+      );
+    }
+    // The certificate of a target is not looked at.
+    const asking = ['curl', '--silent', '--insecure', '--max-time', seconds, '--output', '/dev/null', '--write-out', '%{http_code}', `${protocol.toLowerCase()}://127.0.0.1:${port}${path}`];
+    const status = Number(await this.exec(instanceId, asking).catch(() => '0'));
+    return status >= 200 && status < 400;
+  }
+
   /** Ids of the volumes that exist. */
   volumeIds(): string[] {
     return this.volumes.ids();
@@ -177,11 +198,13 @@ export class RealMachines implements Machines {
 
   /** A fault: nothing that an instance sends arrives anywhere, nor the other way round. */
   async cutOff(instanceId: string): Promise<void> {
+    this.unreachable.add(instanceId);
     for (const rule of CUT_OFF) await this.exec(instanceId, ['iptables', '-I', ...rule]);
   }
 
   async connect(instanceId: string): Promise<void> {
     for (const rule of CUT_OFF) await this.exec(instanceId, ['iptables', '-D', ...rule]);
+    this.unreachable.delete(instanceId);
   }
 
   /** A file of an instance, or undefined when it has none of that name. */

@@ -17,7 +17,7 @@ import { unfinished } from './whole';
 const LIMIT_MS = 60 * 60_000;
 const STEP_MS = 250;
 /** Of the order of what AWS takes. */
-const DELAYS: Delays = { launch: 8_000, terminate: 20_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 200 };
+const DELAYS: Delays = { launch: 8_000, terminate: 20_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 200, registerTarget: 120_000, deregisterTarget: 60_000 };
 
 export interface SimulatedFormation {
   formed?: Formed;

@@ -1,6 +1,6 @@
 /** Instances and volumes of the emulated EC2 as simulated nodes: they boot, read their user data, and start the real agent. */
 import type { Notice } from '../../protocol/report';
-import type { Credentials, MachineSpec, Machines } from '../aws/types';
+import type { Credentials, HealthCheck, MachineSpec, Machines } from '../aws/types';
 import { readUserData, type BootInstructions } from './agent-config';
 import type { Disk } from './docker/disk';
 import { SimulatedNode, type SimulatedNodeProps } from './node';
@@ -82,6 +82,10 @@ export class SimulatedMachines implements Machines {
 
   async deleteVolume(volumeId: string): Promise<void> {
     this.volumes.delete(volumeId);
+  }
+
+  async answers(instanceId: string, check: HealthCheck): Promise<boolean> {
+    return (await this.nodes.get(instanceId)?.answers(check)) ?? false;
   }
 
   /** `set -e`: where the agent cannot be fetched, however often it is tried, it is never started. */

@@ -4,13 +4,15 @@
 import { setMaxListeners } from 'node:events';
 import { Agent, type AgentLog } from '../../agent/agent';
 import type { Engine } from '../../agent/engine';
+import { Health } from '../../agent/health';
 import type { Host } from '../../agent/host';
 import type { Identity } from '../../agent/identity';
 import { Mailbox } from '../../agent/mailbox';
 import type { Clock } from '../../protocol/clock';
-import type { AgentConfig } from '../../protocol/environment';
+import { HEALTH_PORT, type AgentConfig } from '../../protocol/environment';
 import { mailbox } from '../../protocol/keys';
 import type { Notice } from '../../protocol/report';
+import type { HealthCheck } from '../aws/types';
 import type { AwsLink } from './aws-link';
 import { inProcessClients } from './clients';
 import type { SimulatedDaemon } from './docker/daemon';
@@ -61,6 +63,8 @@ export class SimulatedNode {
   /** On the root disk. */
   private readonly begun = new Set<string>();
   private agent: SimulatedProcess | undefined;
+  /** Of the agent that runs, or ran. */
+  private health: Health | undefined;
 
   constructor(private readonly props: SimulatedNodeProps) {
     const { docker, identity, hostname } = props;
@@ -110,6 +114,8 @@ export class SimulatedNode {
     const { clock, link, config, identity, accessKeyId, connected, log } = this.props;
     const process = new SimulatedProcess(clock, this.props.skew);
     this.agent = process;
+    const health = new Health((timeoutMs) => process.whileAlive(this.daemon.ping(timeoutMs)), process.clock);
+    this.health = health;
     const caller = { process, accessKeyId, connected, mayDie: () => this.mayDie() };
     const agent = new Agent({
       config,
@@ -119,8 +125,7 @@ export class SimulatedNode {
       engine: this.as<Engine>(this.props.withoutRaftFence ? unfenced(this.daemon) : this.daemon, process),
       host: this.as<Host>(this.host(), process),
       metadata: { notice: async () => this.props.notice() },
-      // No load balancer asks.
-      health: { see: () => undefined },
+      health,
       mailbox: new Mailbox(inProcessClients(process.clock, link.answerTo(caller)).dynamodb, config, this.mailbox),
     });
     void agent.run(this.power.signal);
@@ -151,6 +156,15 @@ export class SimulatedNode {
 
   get isBroken(): boolean {
     return this.broken;
+  }
+
+  /** What a load balancer hears: on the agent's port what the agent itself says, on any other one an answer as long as the machine runs. */
+  async answers({ protocol, port, path }: HealthCheck): Promise<boolean> {
+    if (!this.on) return false;
+    if (port !== HEALTH_PORT) return true;
+    const { agent, health } = this;
+    if (!agent || agent.killed || !health || protocol === 'HTTPS') return false;
+    return protocol === 'TCP' || (path === '/health' && (await health.check()) === undefined);
   }
 
   attach(volumeId: string, volume: Disk): void {

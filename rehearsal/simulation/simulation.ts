@@ -292,5 +292,14 @@ class Simulation {
 /** How long AWS takes, by the seed. */
 function delaysOf(seed: number): Delays {
   const vary = (n: number, most: number) => Math.round(hash(seed, 104, n) * most);
-  return { launch: 2_000 + vary(1, 15_000), terminate: 1_000 + vary(2, 30_000), attachVolume: vary(3, 5_000), detachVolume: vary(4, 5_000), queue: vary(5, 2_000), stream: vary(6, 2_000) };
+  return {
+    launch: 2_000 + vary(1, 15_000),
+    terminate: 1_000 + vary(2, 30_000),
+    attachVolume: vary(3, 5_000),
+    detachVolume: vary(4, 5_000),
+    queue: vary(5, 2_000),
+    stream: vary(6, 2_000),
+    registerTarget: 15_000 + vary(7, 180_000),
+    deregisterTarget: vary(8, 120_000),
+  };
 }

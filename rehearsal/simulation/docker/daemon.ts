@@ -106,6 +106,12 @@ export class SimulatedDaemon implements Engine {
     this.kill();
   }
 
+  /** `GET /_ping`. @throws Error when no engine answers within so many milliseconds */
+  async ping(timeoutMs: number): Promise<void> {
+    const late = this.docker.clock.sleep(timeoutMs).then(() => Promise.reject(sentences.noAnswer()));
+    await Promise.race([this.call(async () => undefined), late]);
+  }
+
   info(): Promise<EngineInfo> {
     return this.call(async () => {
       const { runner } = this;

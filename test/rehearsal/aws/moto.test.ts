@@ -100,10 +100,10 @@ const table: dynamodb.CreateTableCommandInput = {
 };
 
 async function startOurs(): Promise<Side> {
-  const nothing = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 };
+  const nothing = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
   const context = new Context(systemClock, REGION, '123456789012', nothing);
   const done = async () => undefined;
-  const machines: Machines = { launch: done, terminate: done, createVolume: done, attachVolume: done, detachVolume: done, deleteVolume: done };
+  const machines: Machines = { launch: done, terminate: done, createVolume: done, attachVolume: done, detachVolume: done, deleteVolume: done, answers: async () => true };
   const iam = new Iam(context);
   const authorization = new Authorization(context, iam);
   const computers = new Ec2(context, machines, iam, authorization, new Ssm());

@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmulatedRegion } from '../../../rehearsal/aws/region';
-import type { AwsEvent, Delays, FunctionRunner, FunctionSpec, Machines, MachineSpec } from '../../../rehearsal/aws/types';
+import type { AwsEvent, Delays, FunctionRunner, FunctionSpec, HealthCheck, Machines, MachineSpec } from '../../../rehearsal/aws/types';
 import { VirtualClock } from '../../../rehearsal/virtual-clock';
 
-export const NO_DELAYS: Delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0 };
+export const NO_DELAYS: Delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
 export const MINUTE = 60_000;
 export const HOUR = 3_600_000;
 
@@ -15,6 +15,8 @@ export class FakeMachines implements Machines {
   readonly specs = new Map<string, MachineSpec>();
   /** Called before a machine starts: may wait, or refuse by throwing. */
   beforeLaunch: (spec: MachineSpec) => Promise<void> = async () => undefined;
+  /** What instances answer to load balancers: may wait, or throw. */
+  onCheck: (instanceId: string, check: HealthCheck) => Promise<boolean> = async () => true;
 
   async launch(spec: MachineSpec) {
     await this.beforeLaunch(spec);
@@ -35,6 +37,9 @@ export class FakeMachines implements Machines {
   }
   async deleteVolume(volumeId: string) {
     this.log.push(`delete ${volumeId}`);
+  }
+  answers(instanceId: string, check: HealthCheck) {
+    return this.onCheck(instanceId, check);
   }
 }
 

@@ -22,7 +22,7 @@ const faults = new Faults(1, ['throttled'], {}, { throttled: THROTTLED / 100 });
 const cluster = new SimulatedCluster({
   seed: 1,
   bundles: BUNDLES,
-  delays: { launch: 15_000, terminate: 5_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250 },
+  delays: { launch: 15_000, terminate: 5_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250, registerTarget: 120_000, deregisterTarget: 60_000 },
   faults,
   tamper: (_service, action, input) => ({ ...input, ...(action === 'DescribeInstances' && { MaxResults: PAGE }), ...(action === 'DescribeAutoScalingGroups' && { MaxRecords: 1 }) }),
   onLog: (origin, line) => {

@@ -17,7 +17,7 @@ if (!existsSync(BUNDLES)) throw new Error('The functions are not bundled. Run: n
 
 export const assemblies = new Assemblies(PROJECT, mkdtempSync(join(tmpdir(), 'simulated-assemblies-')));
 
-const DELAYS: Delays = { launch: 5_000, terminate: 5_000, attachVolume: 1_000, detachVolume: 1_000, queue: 100, stream: 100 };
+const DELAYS: Delays = { launch: 5_000, terminate: 5_000, attachVolume: 1_000, detachVolume: 1_000, queue: 100, stream: 100, registerTarget: 60_000, deregisterTarget: 30_000 };
 export const MINUTE = 60_000;
 
 const scenarios: Scenario[] = [];
