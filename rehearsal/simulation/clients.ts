@@ -8,6 +8,7 @@ import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationServiceException, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { ConditionalCheckFailedException, DynamoDBServiceException, TransactionCanceledException, TransactionConflictException, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { EC2ServiceException, type EC2Client } from '@aws-sdk/client-ec2';
+import * as elb from '@aws-sdk/client-elastic-load-balancing-v2';
 import { EventBridgeServiceException, type EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SQSServiceException, type SQSClient } from '@aws-sdk/client-sqs';
 import { parseRfc3339DateTimeWithOffset } from '@smithy/core/serde';
@@ -36,6 +37,7 @@ const exceptions: Record<string, ServiceException> = {
   cloudformation: CloudFormationServiceException,
   dynamodb: DynamoDBServiceException,
   ec2: EC2ServiceException,
+  elasticloadbalancing: elb.ElasticLoadBalancingV2ServiceException,
   events: EventBridgeServiceException,
   sqs: SQSServiceException,
 };
@@ -45,6 +47,7 @@ export interface Clients {
   cloudFormation: CloudFormationClient;
   dynamodb: DynamoDBClient;
   ec2: EC2Client;
+  elasticLoadBalancing: elb.ElasticLoadBalancingV2Client;
   eventBridge: EventBridgeClient;
   sqs: SQSClient;
 }
@@ -56,9 +59,16 @@ export function inProcessClients(clock: Clock, answer: Answer): Clients {
     cloudFormation: client('cloudformation') as unknown as CloudFormationClient,
     dynamodb: client('dynamodb') as unknown as DynamoDBClient,
     ec2: client('ec2') as unknown as EC2Client,
+    elasticLoadBalancing: client('elasticloadbalancing') as unknown as elb.ElasticLoadBalancingV2Client,
     eventBridge: client('events') as unknown as EventBridgeClient,
     sqs: client('sqs') as unknown as SQSClient,
   };
+}
+
+/** The client of load balancers knows most errors by a class of their own, named after the code. */
+function modeledBy(service: string, code: string): ModeledException | undefined {
+  if (service === 'dynamodb') return modeled[code];
+  return service === 'elasticloadbalancing' ? (elb as unknown as Record<string, ModeledException | undefined>)[`${code}Exception`] : undefined;
 }
 
 async function send(clock: Clock, answer: Answer, service: string, { schema, input }: { schema: unknown[]; input: Record<string, any> }): Promise<Record<string, any>> {
@@ -99,7 +109,7 @@ function withMoments(output: Record<string, any>): Record<string, any> {
 
 function exception(service: string, { code, message, status, members }: AwsError): Error {
   const $metadata = { httpStatusCode: status, attempts: 1 };
-  const Modeled = service === 'dynamodb' ? modeled[code] : undefined;
+  const Modeled = modeledBy(service, code);
   if (Modeled !== undefined) return new Modeled({ ...members, message, $metadata });
   return Object.assign(new exceptions[service]!({ name: code, $fault: status < 500 ? 'client' : 'server', message, $metadata }), members);
 }
