@@ -78,6 +78,26 @@ export class Context {
     if (this.stopped) throw new Stopped();
   }
 
+  /** What the work gives, or undefined when that takes longer. The work goes on. */
+  within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.stopped) return reject(new Stopped());
+      const onStop = () => {
+        cancel();
+        reject(new Stopped());
+      };
+      const cancel = this.clock.after(ms, () => {
+        this.abort.signal.removeEventListener('abort', onStop);
+        resolve(undefined);
+      });
+      this.abort.signal.addEventListener('abort', onStop, { once: true });
+      work.then(resolve, reject).finally(() => {
+        cancel();
+        this.abort.signal.removeEventListener('abort', onStop);
+      });
+    });
+  }
+
   /** An alarm that a stop cancels. */
   after(ms: number, work: () => void): () => void {
     if (this.stopped) return () => undefined;

@@ -229,6 +229,10 @@ export class Ec2 implements Service {
     return vpc;
   }
 
+  hasVpc(id: string): boolean {
+    return this.vpcs.has(id);
+  }
+
   deleteVpc(id: string): void {
     const used = [...this.subnets.values(), ...this.securityGroups.values()].some((thing) => thing.vpcId === id);
     if (used) throw new AwsError('DependencyViolation', `The vpc '${id}' has dependencies and cannot be deleted.`);
@@ -821,7 +825,8 @@ export class Ec2 implements Service {
     return ids.map((GroupId) => ({ GroupId, GroupName: this.securityGroups.get(GroupId)?.name ?? 'default' }));
   }
 
-  private checkSecurityGroup(id: string): void {
+  /** @throws AwsError when there is no such group */
+  checkSecurityGroup(id: string): void {
     const known = this.securityGroups.has(id) || [...this.vpcs.values()].some((vpc) => vpc.defaultSecurityGroup === id);
     if (!known) throw new AwsError('InvalidGroup.NotFound', `The security group '${id}' does not exist`);
   }

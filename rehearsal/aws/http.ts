@@ -18,7 +18,7 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const KEEP_ALIVE_MS = 10 * 60 * 1000;
 
 export interface AwsCall {
-  /** As in the credential scope of the signature: `dynamodb`, `sqs`, `logs`, `autoscaling`, `cloudformation`, `ec2`, `s3`, `sts`. */
+  /** As in the credential scope of the signature: `dynamodb`, `sqs`, `logs`, `autoscaling`, `cloudformation`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. */
   service: string;
   action: string;
   /** In the shape of the SDK's command input; timestamps are texts. */

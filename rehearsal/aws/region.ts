@@ -14,11 +14,14 @@ import { ec2Types } from './cloudformation/resources/ec2';
 import { iamTypes } from './cloudformation/resources/iam';
 import { kmsTypes } from './cloudformation/resources/kms';
 import { lambdaTypes } from './cloudformation/resources/lambda';
+import { loadBalancingTypes } from './cloudformation/resources/load-balancing';
 import { messagingTypes } from './cloudformation/resources/messaging';
 import { Context } from './context';
 import { DynamoDb } from './dynamodb';
 import type { Item } from './dynamodb/values';
 import { Ec2, type InstanceView, type NetworkInterfaceView, type VolumeView } from './ec2';
+import { LoadBalancers } from './elb';
+import type { LoadBalancerView } from './elb/model';
 import { Events } from './events';
 import { Iam, type Role } from './iam';
 import { Authorization, type Transport } from './iam/authorization';
@@ -69,6 +72,7 @@ export class EmulatedRegion {
     const events = new Events(context, sqs, authorization);
     const ec2 = new Ec2(context, options.machines, iam, authorization, ssm);
     const autoscaling = new AutoScaling(context, ec2, sqs, events, iam, authorization);
+    const elb = new LoadBalancers(context, ec2, options.machines);
     const lambda = new Lambda(context, iam, authorization, sqs, options.functions);
     const dynamodb = new DynamoDb(options.clock);
     const logs = new Logs(context);
@@ -77,9 +81,9 @@ export class EmulatedRegion {
     announceInstances(ec2, events, context);
 
     this.context = context;
-    this.services = { context, authorization, autoscaling, dynamodb, ec2, events, iam, lambda, logs, s3, sqs, ssm };
+    this.services = { context, authorization, autoscaling, dynamodb, ec2, elb, events, iam, lambda, logs, s3, sqs, ssm };
     this.cloudformation = new CloudFormation(context, resourceTypes(this.services), ssm);
-    this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, events, logs, s3, sqs, sts: iam };
+    this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, elasticloadbalancing: elb, events, logs, s3, sqs, sts: iam };
     this.inventory = inventoryOf(this.services, this.cloudformation);
     this.operator = iam.operator;
     this.logs = logs;
@@ -163,6 +167,11 @@ export class EmulatedRegion {
     return this.services.ec2.networkInterfaceViews();
   }
 
+  /** With their listeners and targets, and whom new connections go to. */
+  loadBalancers(): LoadBalancerView[] {
+    return this.services.elb.views();
+  }
+
   functions(): LambdaFunction[] {
     return this.services.lambda.allFunctions();
   }
@@ -192,10 +201,11 @@ export class EmulatedRegion {
 
   /** Names of what exists beyond terminated instances: empty once every stack is deleted and nothing was to be retained. */
   remains(): string[] {
-    const { autoscaling, ec2, events, iam, lambda, logs, sqs } = this.services;
+    const { autoscaling, ec2, elb, events, iam, lambda, logs, sqs } = this.services;
     return [
       ...ec2.remains(),
       ...autoscaling.groupViews().map((group) => group.name),
+      ...elb.remains(),
       ...events.allRules().map((rule) => rule.name),
       ...iam.allRoles().map((role) => role.name),
       ...lambda.allFunctions().map((fn) => fn.name),
@@ -251,7 +261,7 @@ export class EmulatedRegion {
 }
 
 /** What permissions are checked on. */
-function inventoryOf({ context, dynamodb, ec2, autoscaling }: Services, cloudformation: CloudFormation): Inventory {
+function inventoryOf({ context, dynamodb, ec2, elb, autoscaling }: Services, cloudformation: CloudFormation): Inventory {
   return {
     arn: (service, resource) => context.arn(service, resource),
     region: context.region,
@@ -266,6 +276,7 @@ function inventoryOf({ context, dynamodb, ec2, autoscaling }: Services, cloudfor
     },
     group: (name) => autoscaling.taggedGroup(name),
     groupOfInstance: (instanceId) => autoscaling.taggedGroupOf(instanceId),
+    loadBalancingTags: (arn) => elb.tagsOf(arn),
     stackArn: (nameOrId) => cloudformation.stackArn(nameOrId),
   };
 }
@@ -278,6 +289,7 @@ function resourceTypes(services: Services): ResourceTypes {
     ...iamTypes(services),
     ...kmsTypes(services),
     ...lambdaTypes(services),
+    ...loadBalancingTypes(services),
     ...messagingTypes(services),
   };
 }

@@ -4,6 +4,7 @@ import type { Context } from '../context';
 import type { Tags } from '../describe';
 import type { DynamoDb } from '../dynamodb';
 import type { Ec2 } from '../ec2';
+import type { LoadBalancers } from '../elb';
 import type { Events } from '../events';
 import type { Iam } from '../iam';
 import type { Authorization } from '../iam/authorization';
@@ -19,6 +20,7 @@ export interface Services {
   autoscaling: AutoScaling;
   dynamodb: DynamoDb;
   ec2: Ec2;
+  elb: LoadBalancers;
   events: Events;
   iam: Iam;
   lambda: Lambda;

@@ -32,12 +32,16 @@ const OPERATORS: Record<string, Operator> = {
 
 /** Whether a request has many values of a key. A name that ends in `/` is followed by the key of a tag. */
 const KEYS: Record<string, 'one' | 'many'> = {
+  'aws:requesttag/': 'one',
   'aws:resourcetag/': 'one',
   'aws:securetransport': 'one',
   'aws:sourceaccount': 'one',
   'aws:sourcearn': 'one',
+  'aws:tagkeys': 'many',
   'aws:userid': 'one',
   'dynamodb:leadingkeys': 'many',
+  'elasticloadbalancing:createaction': 'one',
+  'elasticloadbalancing:resourcetag/': 'one',
   'events:source': 'many',
   'kms:grantisforawsresource': 'one',
   'kms:viaservice': 'one',

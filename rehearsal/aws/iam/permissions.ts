@@ -2,7 +2,7 @@
  * What a call needs to be allowed: actions, the resources they are checked on, and the condition keys that the service adds. Pure, over what the inventory knows.
  * Source of actions, resources and keys: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
  */
-import type { Tags } from '../describe';
+import { tagMap, type Tags } from '../describe';
 
 export interface Permission {
   action: string;
@@ -25,6 +25,8 @@ export interface Inventory {
   volume(volumeId: string): { tags: Tags; instanceId: string | undefined } | undefined;
   group(name: string): { arn: string; tags: Tags } | undefined;
   groupOfInstance(instanceId: string): { arn: string; tags: Tags } | undefined;
+  /** Of a load balancer, a listener or a target group. */
+  loadBalancingTags(arn: string): Tags | undefined;
   stackArn(nameOrId: string): string | undefined;
 }
 
@@ -93,6 +95,50 @@ function autoscaling(action: string, input: Input, { arn, group, groupOfInstance
     case 'SetInstanceHealth':
     case 'TerminateInstanceInAutoScalingGroup':
       return on(groupOfInstance(input.InstanceId));
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * What is made with tags needs AddTags as well, on what it will be: its own id is any. What describes knows no resources.
+ * Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html,
+ * https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/tagging-resources-during-creation.html
+ */
+function elasticloadbalancing(action: string, input: Input, { arn, loadBalancingTags }: Inventory): Permission[] | undefined {
+  const on = (permission: string, resource: string, own: Record<string, string[]> = {}): Permission => ({
+    action: `elasticloadbalancing:${permission}`,
+    resource,
+    key: (key) => own[key] ?? tagValue(loadBalancingTags(resource), key, 'aws:resourcetag/') ?? tagValue(loadBalancingTags(resource), key, 'elasticloadbalancing:resourcetag/') ?? requestTag(input, key),
+  });
+  const withTags = (resource: string): Permission[] => (input.Tags?.length ? [on('AddTags', resource, { 'elasticloadbalancing:createaction': [action] })] : []);
+  switch (action) {
+    case 'DescribeLoadBalancers':
+    case 'DescribeListeners':
+    case 'DescribeTargetGroups':
+    case 'DescribeTargetGroupAttributes':
+    case 'DescribeTargetHealth':
+    case 'DescribeTags':
+      return [on(action, '*')];
+    case 'RegisterTargets':
+    case 'DeregisterTargets':
+    case 'ModifyTargetGroup':
+    case 'ModifyTargetGroupAttributes':
+    case 'DeleteTargetGroup':
+      return given(input.TargetGroupArn).map((group) => on(action, group));
+    case 'CreateTargetGroup':
+      return given(input.Name).flatMap((name) => {
+        const group = arn('elasticloadbalancing', `targetgroup/${name}/*`);
+        return [on(action, group), ...withTags(group)];
+      });
+    case 'CreateListener':
+      return given(input.LoadBalancerArn).flatMap((loadBalancer) => [on(action, loadBalancer), ...withTags(`${loadBalancer.replace(':loadbalancer/', ':listener/')}/*`)]);
+    case 'ModifyListener':
+    case 'DeleteListener':
+      return given(input.ListenerArn).map((listener) => on(action, listener));
+    case 'AddTags':
+    case 'RemoveTags':
+      return given(input.ResourceArns).map((resource) => on(action, resource));
     default:
       return undefined;
   }
@@ -188,13 +234,17 @@ function leadingKeys(partitions: (AttributeValue | undefined)[]): string[] {
 }
 
 /** Keys of tags are compared without case: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourcetag */
-function tagValue(tags: Tags | undefined, key: string): string[] | undefined {
-  if (!key.startsWith(TAG_PREFIX)) return undefined;
-  for (const name in tags) if (name.length === key.length - TAG_PREFIX.length && key.endsWith(name.toLowerCase())) return [tags[name]!];
+function tagValue(tags: Tags | undefined, key: string, prefix = 'aws:resourcetag/'): string[] | undefined {
+  if (!key.startsWith(prefix)) return undefined;
+  for (const name in tags) if (name.length === key.length - prefix.length && key.endsWith(name.toLowerCase())) return [tags[name]!];
   return undefined;
 }
 
-const TAG_PREFIX = 'aws:resourcetag/';
+/** Tags that a request brings, and keys of those that it takes away. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-requesttag , and #condition-keys-tagkeys there */
+function requestTag({ Tags: list, TagKeys: keys }: Input, key: string): string[] | undefined {
+  if (key === 'aws:tagkeys') return (keys as string[] | undefined) ?? (list as { Key: string }[] | undefined)?.map(({ Key }) => Key);
+  return tagValue(tagMap(list), key, 'aws:requesttag/');
+}
 
 function given(names: string | string[] | undefined): string[] {
   return names === undefined ? [] : [names].flat();
@@ -203,4 +253,4 @@ function given(names: string | string[] | undefined): string[] {
 /** https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html : "No permissions are required". */
 const sts: Mapping = (action) => (action === 'GetCallerIdentity' ? [] : undefined);
 
-const MAPPINGS: Record<string, Mapping> = { autoscaling, cloudformation, dynamodb, ec2, events, logs, s3, sqs, sts };
+const MAPPINGS: Record<string, Mapping> = { autoscaling, cloudformation, dynamodb, ec2, elasticloadbalancing, events, logs, s3, sqs, sts };

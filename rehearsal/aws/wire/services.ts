@@ -25,6 +25,11 @@ const services: Record<string, WireService> = {
     dialect: 'http://cloudformation.amazonaws.com/doc/2010-05-15/',
     load: () => import('@aws-sdk/client-cloudformation'),
   },
+  elasticloadbalancing: {
+    protocol: 'query',
+    dialect: 'http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/',
+    load: () => import('@aws-sdk/client-elastic-load-balancing-v2'),
+  },
   ec2: { protocol: 'ec2', dialect: 'http://ec2.amazonaws.com/doc/2016-11-15/', load: () => import('@aws-sdk/client-ec2') },
   s3: { protocol: 's3', dialect: 'http://s3.amazonaws.com/doc/2006-03-01/', load: () => import('@aws-sdk/client-s3') },
   // No client of STS is among the project's packages; the shapes are those of its one action here, in the form of the SDK's schemas.

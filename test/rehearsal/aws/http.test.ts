@@ -6,6 +6,7 @@ import * as cloudformation from '@aws-sdk/client-cloudformation';
 import * as logs from '@aws-sdk/client-cloudwatch-logs';
 import * as dynamodb from '@aws-sdk/client-dynamodb';
 import * as ec2 from '@aws-sdk/client-ec2';
+import * as elb from '@aws-sdk/client-elastic-load-balancing-v2';
 import * as s3 from '@aws-sdk/client-s3';
 import * as sqs from '@aws-sdk/client-sqs';
 import { serveAws, type AwsCall } from '../../../rehearsal/aws/http';
@@ -330,6 +331,34 @@ const cases: Case[] = [
     output,
   })),
 
+  // Elastic Load Balancing: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/Welcome.html
+  ...(
+    [
+      [elb.RegisterTargetsCommand, { TargetGroupArn: 'g', Targets: [{ Id: 'i-1' }, { Id: 'i-2', Port: 81 }] }, {}],
+      [
+        elb.DescribeTargetHealthCommand,
+        { TargetGroupArn: 'g' },
+        {
+          TargetHealthDescriptions: [
+            { Target: { Id: 'i-1', Port: 80 }, HealthCheckPort: '2378', TargetHealth: { State: 'initial', Reason: 'Elb.InitialHealthChecking', Description: 'Initial health checks in progress' } },
+          ],
+        },
+      ],
+      [
+        elb.CreateTargetGroupCommand,
+        { Name: 'g', Protocol: 'TCP', Port: 80, VpcId: 'vpc-1', HealthCheckPath: '/health', Matcher: { HttpCode: '200-399' }, Tags: [{ Key: 'a', Value: 'b' }] },
+        { TargetGroups: [{ TargetGroupArn: 'arn', TargetGroupName: 'g', Port: 80, HealthCheckEnabled: true, LoadBalancerArns: ['lb'], Matcher: { HttpCode: '200-399' } }] },
+      ],
+    ] as const
+  ).map(([command, input, output]) => ({
+    service: 'elasticloadbalancing',
+    source: 'Welcome',
+    client: () => client(elb.ElasticLoadBalancingV2Client),
+    command,
+    input,
+    output,
+  })),
+
   // CloudFormation: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/Welcome.html
   ...(
     [
@@ -486,6 +515,14 @@ describe('Errors', () => {
     await expect(
       client(autoscaling.AutoScalingClient).send(new autoscaling.ResumeProcessesCommand({ AutoScalingGroupName: 'a' })),
     ).rejects.toMatchObject({ name: 'ResourceContentionFault', message: 'a pending update' });
+  });
+
+  // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RegisterTargets.html#API_RegisterTargets_Errors
+  test('Elastic Load Balancing: an error with a shape has the name of its shape, which is not its code', async () => {
+    answer = failing(new AwsError('InvalidTarget', 'not in a running state'));
+    const sent = client(elb.ElasticLoadBalancingV2Client).send(new elb.RegisterTargetsCommand({ TargetGroupArn: 'g', Targets: [] }));
+    await expect(sent).rejects.toMatchObject({ name: 'InvalidTargetException', message: 'not in a running state' });
+    await expect(sent).rejects.toBeInstanceOf(elb.InvalidTargetException);
   });
 
   // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
