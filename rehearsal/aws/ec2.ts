@@ -5,6 +5,7 @@
 import { isoTime } from '../../protocol/clock';
 import type { Context } from './context';
 import { matchesFilters, page, tagList, tagMap, type Tags } from './describe';
+import { permittedBy, revokedOutput, ruleOutput, SecurityGroupRules, type Permitted, type SecurityGroupRuleView } from './ec2/rules';
 import type { Iam } from './iam';
 import type { Authorization } from './iam/authorization';
 import type { Ssm } from './ssm';
@@ -91,6 +92,7 @@ interface SecurityGroup {
   id: string;
   vpcId: string;
   name: string;
+  tags: Tags;
 }
 
 /** One version of a template: its `LaunchTemplateData`, and what the template is called. */
@@ -126,6 +128,7 @@ const TERMINATED_VISIBLE_MS = 3_600_000;
 const RESERVED_FIRST = 4;
 const RESERVED_LAST = 1;
 const DEFAULT_PAGE = 1000;
+const RULE_TYPE = 'security-group-rule';
 /** Two minutes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
 export const SPOT_NOTICE_MS = 120_000;
 
@@ -133,6 +136,7 @@ export class Ec2 implements Service {
   private readonly vpcs = new Map<string, Vpc>();
   private readonly subnets = new Map<string, Subnet>();
   private readonly securityGroups = new Map<string, SecurityGroup>();
+  private readonly rules = new SecurityGroupRules();
   private readonly interfaces = new Map<string, NetworkInterface>();
   private readonly volumes = new Map<string, Volume>();
   /** Versions by id, the first first. */
@@ -178,6 +182,15 @@ export class Ec2 implements Service {
     return this.machinesById.get(instanceId)?.tags;
   }
 
+  /** None of a VPC's own group, and of one that there is not. */
+  securityGroupTags(groupId: string): Tags | undefined {
+    return this.securityGroups.get(groupId)?.tags;
+  }
+
+  securityGroupRules(): SecurityGroupRuleView[] {
+    return this.rules.views();
+  }
+
   volumeView(volumeId: string): VolumeView | undefined {
     return this.volumes.get(volumeId);
   }
@@ -220,6 +233,9 @@ export class Ec2 implements Service {
     const vpc = { id: this.context.id('vpc'), cidr, defaultSecurityGroup: '' };
     this.vpcs.set(vpc.id, vpc);
     vpc.defaultSecurityGroup = this.context.id('sg');
+    // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
+    this.rules.add(vpc.defaultSecurityGroup, false, [{ protocol: '-1', fromPort: -1, toPort: -1, peer: { kind: 'ReferencedGroupId', value: vpc.defaultSecurityGroup }, description: undefined }]);
+    this.rules.allowAllOut(vpc.defaultSecurityGroup);
     return vpc;
   }
 
@@ -236,6 +252,8 @@ export class Ec2 implements Service {
   deleteVpc(id: string): void {
     const used = [...this.subnets.values(), ...this.securityGroups.values()].some((thing) => thing.vpcId === id);
     if (used) throw new AwsError('DependencyViolation', `The vpc '${id}' has dependencies and cannot be deleted.`);
+    const vpc = this.vpcs.get(id);
+    if (vpc) this.rules.forget(vpc.defaultSecurityGroup);
     this.vpcs.delete(id);
   }
 
@@ -266,17 +284,33 @@ export class Ec2 implements Service {
     this.subnets.delete(id);
   }
 
-  createSecurityGroup(vpcId: string, name: string): SecurityGroup {
+  createSecurityGroup(vpcId: string, name: string, tags: Tags = {}): SecurityGroup {
     this.vpc(vpcId);
-    const group = { id: this.context.id('sg'), vpcId, name };
+    const group = { id: this.context.id('sg'), vpcId, name, tags };
     this.securityGroups.set(group.id, group);
+    this.rules.allowAllOut(group.id);
     return group;
+  }
+
+  /** As CloudFormation adds rules: outward ones take the place of what each new group has. */
+  addRules(groupId: string, egress: boolean, permitted: Permitted[], ruleId?: string): void {
+    this.checkSecurityGroup(groupId);
+    this.checkPeers(permitted);
+    if (egress) this.rules.dropPreset(groupId);
+    this.rules.add(groupId, egress, permitted, {}, ruleId);
+  }
+
+  removeRule(ruleId: string): void {
+    this.rules.remove(ruleId);
   }
 
   deleteSecurityGroup(id: string): void {
     if ([...this.interfaces.values()].some((eni) => eni.groups.includes(id))) {
       throw new AwsError('DependencyViolation', `resource ${id} has a dependent object`);
     }
+    // https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html : not while a rule of another group names it.
+    if (this.rules.isReferenced(id)) throw new AwsError('DependencyViolation', `resource ${id} has a dependent object`);
+    this.rules.forget(id);
     this.securityGroups.delete(id);
   }
 
@@ -475,6 +509,12 @@ export class Ec2 implements Service {
         return this.describeSpotRequests(input);
       case 'DescribeNetworkInterfaces':
         return this.describeNetworkInterfaces(input);
+      case 'DescribeSecurityGroupRules':
+        return this.describeRules(input);
+      case 'AuthorizeSecurityGroupIngress':
+        return this.authorizeIngress(input);
+      case 'RevokeSecurityGroupIngress':
+        return this.revokeIngress(input);
       case 'AttachVolume':
         return this.attachVolume(input);
       case 'DetachVolume':
@@ -491,9 +531,56 @@ export class Ec2 implements Service {
       }
       default:
         throw new Error(
-          `The emulation does not know the action '${action}' of EC2. It knows DescribeInstances, DescribeVolumes, DescribeSpotInstanceRequests, DescribeNetworkInterfaces, AttachVolume, DetachVolume, TerminateInstances.`,
+          `The emulation does not know the action '${action}' of EC2. It knows DescribeInstances, DescribeVolumes, DescribeSpotInstanceRequests, DescribeNetworkInterfaces, DescribeSecurityGroupRules, AuthorizeSecurityGroupIngress, RevokeSecurityGroupIngress, AttachVolume, DetachVolume, TerminateInstances.`,
         );
     }
+  }
+
+  /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html */
+  private authorizeIngress(input: Record<string, any>): Record<string, any> {
+    const groupId = this.ruledGroup('AuthorizeSecurityGroupIngress', input, ['TagSpecifications']);
+    const other = (input.TagSpecifications ?? []).find(({ ResourceType }: Record<string, string>) => ResourceType !== RULE_TYPE);
+    if (other) throw new AwsError('InvalidParameterValue', `'${other.ResourceType}' is not a valid taggable resource type for this operation.`);
+    const permitted = permittedBy(input);
+    this.checkPeers(permitted);
+    const rules = this.rules.add(groupId, false, permitted, specifiedTags(input, RULE_TYPE));
+    this.context.emit('ec2', 'rules-added', groupId, { rules: rules.map(({ ruleId }) => ruleId) });
+    return { Return: true, SecurityGroupRules: rules.map((rule) => this.ruleOutput(rule)) };
+  }
+
+  /** In a VPC of one's own a rule that is not there is an error, and nothing is revoked. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html */
+  private revokeIngress(input: Record<string, any>): Record<string, any> {
+    const groupId = this.ruledGroup('RevokeSecurityGroupIngress', input, ['SecurityGroupRuleIds']);
+    const { SecurityGroupRuleIds: ids } = input;
+    const rules = this.rules.revoke(groupId, false, ids?.length ? { ids } : { permitted: permittedBy(input) });
+    this.context.emit('ec2', 'rules-revoked', groupId, { rules: rules.map(({ ruleId }) => ruleId) });
+    return { Return: true, RevokedSecurityGroupRules: rules.map(revokedOutput) };
+  }
+
+  private ruledGroup(action: string, input: Record<string, any>, more: string[]): string {
+    const known = ['GroupId', 'IpPermissions', 'IpProtocol', 'FromPort', 'ToPort', 'CidrIp', ...more];
+    const unknown = Object.keys(input).filter((name) => input[name] !== undefined && !known.includes(name));
+    if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of ${action}. It knows ${known.join(', ')}.`);
+    if (input.GroupId === undefined) throw new AwsError('MissingParameter', 'The request must contain the parameter groupName or groupId');
+    this.checkSecurityGroup(input.GroupId);
+    return input.GroupId;
+  }
+
+  private checkPeers(permitted: Permitted[]): void {
+    for (const { peer } of permitted) if (peer.kind === 'ReferencedGroupId') this.checkSecurityGroup(peer.value);
+  }
+
+  /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroupRules.html */
+  private describeRules(input: Record<string, any>): Record<string, any> {
+    const found = this.select(input, 'SecurityGroupRuleIds', 'securityGroupRuleIdSet', (id) => this.rules.rule(id), this.rules.views()).filter((rule) =>
+      matchesFilters(input.Filters, rule.tags, { 'group-id': rule.groupId, 'security-group-rule-id': rule.ruleId }),
+    );
+    const { items, next } = this.paged(found, input);
+    return { SecurityGroupRules: items.map((rule) => this.ruleOutput(rule)), NextToken: next };
+  }
+
+  private ruleOutput(rule: SecurityGroupRuleView): Record<string, any> {
+    return ruleOutput(rule, this.context.accountId, this.context.arn('ec2', `${RULE_TYPE}/${rule.ruleId}`));
   }
 
   private imageId(reference: string): string {

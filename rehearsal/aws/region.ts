@@ -22,6 +22,7 @@ import type { Item } from './dynamodb/values';
 import { Ec2, type InstanceView, type NetworkInterfaceView, type VolumeView } from './ec2';
 import { LoadBalancers } from './elb';
 import type { LoadBalancerView } from './elb/model';
+import type { SecurityGroupRuleView } from './ec2/rules';
 import { Events } from './events';
 import { Iam, type Role } from './iam';
 import { Authorization, type Transport } from './iam/authorization';
@@ -167,6 +168,11 @@ export class EmulatedRegion {
     return this.services.ec2.networkInterfaceViews();
   }
 
+  /** In the order in which they were made. */
+  securityGroupRules(): SecurityGroupRuleView[] {
+    return this.services.ec2.securityGroupRules();
+  }
+
   /** With their listeners and targets, and whom new connections go to. */
   loadBalancers(): LoadBalancerView[] {
     return this.services.elb.views();
@@ -274,6 +280,7 @@ function inventoryOf({ context, dynamodb, ec2, elb, autoscaling }: Services, clo
       const volume = ec2.volumeView(volumeId);
       return volume && { tags: volume.tags, instanceId: volume.attachment?.instanceId };
     },
+    securityGroupTags: (groupId) => ec2.securityGroupTags(groupId),
     group: (name) => autoscaling.taggedGroup(name),
     groupOfInstance: (instanceId) => autoscaling.taggedGroupOf(instanceId),
     loadBalancingTags: (arn) => elb.tagsOf(arn),

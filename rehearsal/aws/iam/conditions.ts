@@ -40,6 +40,8 @@ const KEYS: Record<string, 'one' | 'many'> = {
   'aws:tagkeys': 'many',
   'aws:userid': 'one',
   'dynamodb:leadingkeys': 'many',
+  'ec2:createaction': 'one',
+  'ec2:resourcetag/': 'one',
   'elasticloadbalancing:createaction': 'one',
   'elasticloadbalancing:resourcetag/': 'one',
   'events:source': 'many',

@@ -23,6 +23,7 @@ export interface Inventory {
   queriedPartition(input: Input): AttributeValue | undefined;
   instanceTags(instanceId: string): Tags | undefined;
   volume(volumeId: string): { tags: Tags; instanceId: string | undefined } | undefined;
+  securityGroupTags(groupId: string): Tags | undefined;
   group(name: string): { arn: string; tags: Tags } | undefined;
   groupOfInstance(instanceId: string): { arn: string; tags: Tags } | undefined;
   /** Of a load balancer, a listener or a target group. */
@@ -50,10 +51,16 @@ function onKey(action: string, keyArn: string, service: string, region: string):
 }
 
 /** https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html : what describes knows no resources. */
-function ec2(action: string, input: Input, { arn, region, instanceTags, volume, keyOfVolume }: Inventory): Permission[] | undefined {
+function ec2(action: string, input: Input, { arn, region, instanceTags, volume, keyOfVolume, securityGroupTags }: Inventory): Permission[] | undefined {
   const onInstance = (id: string): Permission => ({ action: `ec2:${action}`, resource: arn('ec2', `instance/${id}`), key: (key) => tagValue(instanceTags(id), key) });
   const onVolume = (id: string): Permission => ({ action: `ec2:${action}`, resource: arn('ec2', `volume/${id}`), key: (key) => tagValue(volume(id)?.tags, key) });
+  const onGroup = (id: string): Permission => ({
+    action: `ec2:${action}`,
+    resource: arn('ec2', `security-group/${id}`),
+    key: (key) => tagValue(securityGroupTags(id), key) ?? tagValue(securityGroupTags(id), key, 'ec2:resourcetag/'),
+  });
   switch (action) {
+    case 'DescribeSecurityGroupRules':
     case 'DescribeInstances':
     case 'DescribeSpotInstanceRequests':
     case 'DescribeVolumes':
@@ -68,11 +75,26 @@ function ec2(action: string, input: Input, { arn, region, instanceTags, volume, 
       ];
     case 'DetachVolume':
       return [...given(input.InstanceId ?? volume(input.VolumeId)?.instanceId).map(onInstance), ...given(input.VolumeId).map(onVolume)];
+    case 'RevokeSecurityGroupIngress':
+      return given(input.GroupId).map(onGroup);
+    case 'AuthorizeSecurityGroupIngress':
+      return [...given(input.GroupId).map(onGroup), ...taggedRule(action, input, arn)];
     case 'TerminateInstances':
       return given(input.InstanceIds).map(onInstance);
     default:
       return undefined;
   }
+}
+
+/** Rules that are made with tags need the permission on what they will be, and CreateTags there. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html */
+function taggedRule(action: string, { TagSpecifications: specifications }: Input, arn: Inventory['arn']): Permission[] {
+  if (!specifications?.length) return [];
+  const resource = arn('ec2', 'security-group-rule/*');
+  const request = { Tags: (specifications as Input[]).flatMap(({ Tags = [] }) => Tags) };
+  return [
+    { action: `ec2:${action}`, resource, key: (key) => requestTag(request, key) },
+    { action: 'ec2:CreateTags', resource, key: (key) => (key === 'ec2:createaction' ? [action] : requestTag(request, key)) },
+  ];
 }
 
 /** https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html */

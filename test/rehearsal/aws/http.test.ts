@@ -253,6 +253,21 @@ const cases: Case[] = [
         { VolumeId: 'vol-1', InstanceId: 'i-1', Device: '/dev/sdf', State: 'attaching', AttachTime: at },
       ],
       [ec2.DetachVolumeCommand, { VolumeId: 'vol-1', Force: true }, { VolumeId: 'vol-1', State: 'detaching' }],
+      [
+        ec2.AuthorizeSecurityGroupIngressCommand,
+        {
+          GroupId: 'sg-1',
+          IpPermissions: [{ IpProtocol: 'tcp', FromPort: 80, ToPort: 80, IpRanges: [{ CidrIp: '10.0.0.0/8', Description: 'x' }], UserIdGroupPairs: [{ GroupId: 'sg-2' }] }],
+          TagSpecifications: [{ ResourceType: 'security-group-rule', Tags: [{ Key: 'k', Value: 'v' }] }],
+        },
+        { Return: true, SecurityGroupRules: [{ SecurityGroupRuleId: 'sgr-1', IsEgress: false, FromPort: 80, ReferencedGroupInfo: { GroupId: 'sg-2' }, Tags: [{ Key: 'k', Value: 'v' }] }] },
+      ],
+      [
+        ec2.RevokeSecurityGroupIngressCommand,
+        { GroupId: 'sg-1', SecurityGroupRuleIds: ['sgr-1', 'sgr-2'] },
+        { Return: true, RevokedSecurityGroupRules: [{ SecurityGroupRuleId: 'sgr-1', CidrIpv4: '10.0.0.0/8' }] },
+      ],
+      [ec2.DescribeSecurityGroupRulesCommand, { Filters: [{ Name: 'group-id', Values: ['sg-1'] }], MaxResults: 5 }, { SecurityGroupRules: [{ SecurityGroupRuleId: 'sgr-1', ToPort: -1 }], NextToken: 'n' }],
     ] as const
   ).map(([command, input, output]) => ({ service: 'ec2', source: 'Query-Requests', client: () => client(ec2.EC2Client), command, input, output })),
 

@@ -1,9 +1,11 @@
-/** Resource types of EC2. What has no behaviour here (routes, gateways, endpoints, rules of security groups) only gets an identifier. */
+/** Resource types of EC2. What has no behaviour here (routes, gateways, endpoints) only gets an identifier. */
 import type { Context } from '../../context';
+import type { Ec2 } from '../../ec2';
+import { permittedByTemplate, type Permitted } from '../../ec2/rules';
 import { onlyThese, type CreatedResource, type ResourceType, type ResourceTypes, type Services } from '../resource';
 
 /** What rules of a security group have in both directions. */
-const RULE = ['GroupId', 'IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
+const RULE = ['IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
 
 export function ec2Types({ ec2, context }: Services): ResourceTypes {
   return {
@@ -25,8 +27,16 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
     },
     'AWS::EC2::SecurityGroup': {
       properties: ['GroupDescription', 'GroupName', 'VpcId', 'SecurityGroupIngress', 'SecurityGroupEgress', 'Tags'],
-      create({ properties, physicalName }) {
-        const group = ec2.createSecurityGroup(properties.VpcId, properties.GroupName ?? physicalName(255));
+      create({ properties, physicalName, tags }) {
+        const rules = { ingress: inlineRules(properties.SecurityGroupIngress, 'Source'), egress: inlineRules(properties.SecurityGroupEgress, 'Destination') };
+        const group = ec2.createSecurityGroup(properties.VpcId, properties.GroupName ?? physicalName(255), tags);
+        try {
+          if (rules.ingress.length > 0) ec2.addRules(group.id, false, rules.ingress);
+          if (rules.egress.length > 0) ec2.addRules(group.id, true, rules.egress);
+        } catch (error) {
+          ec2.deleteSecurityGroup(group.id);
+          throw error;
+        }
         return { id: group.id, attributes: { GroupId: group.id, VpcId: group.vpcId } };
       },
       delete: (id) => ec2.deleteSecurityGroup(id),
@@ -95,8 +105,8 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
       ['VpcId', 'ServiceName', 'VpcEndpointType', 'RouteTableIds', 'SubnetIds', 'SecurityGroupIds', 'PrivateDnsEnabled', 'Tags'],
       (id) => ({ Id: id }),
     ),
-    'AWS::EC2::SecurityGroupIngress': plain(context, 'sgr', [...RULE, 'SourceSecurityGroupId', 'SourcePrefixListId'], (id) => ({ Id: id })),
-    'AWS::EC2::SecurityGroupEgress': plain(context, 'sgr', [...RULE, 'DestinationSecurityGroupId', 'DestinationPrefixListId'], (id) => ({ Id: id })),
+    'AWS::EC2::SecurityGroupIngress': ruleType(context, ec2, 'Source'),
+    'AWS::EC2::SecurityGroupEgress': ruleType(context, ec2, 'Destination'),
     'AWS::EC2::FlowLog': plain(context, 'fl', [
       'ResourceId',
       'ResourceType',
@@ -110,6 +120,30 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
     ], (id) => ({ Id: id })),
   };
 }
+
+/** A rule that is a resource of its own. */
+function ruleType(context: Context, ec2: Ec2, direction: 'Source' | 'Destination'): ResourceType {
+  return {
+    properties: ['GroupId', ...RULE, ...peers(direction)],
+    create({ properties }) {
+      const id = context.id('sgr');
+      ec2.addRules(properties.GroupId, direction === 'Destination', [permittedByTemplate(properties, direction)], id);
+      return { id, attributes: { Id: id } };
+    },
+    delete: (id) => ec2.removeRule(id),
+  };
+}
+
+function inlineRules(rules: Record<string, any>[] = [], direction: 'Source' | 'Destination'): Permitted[] {
+  const known = [...RULE, ...peers(direction)];
+  return rules.map((rule) => {
+    const unknown = Object.keys(rule).filter((name) => !known.includes(name));
+    if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of a rule of a security group. It knows ${known.join(', ')}.`);
+    return permittedByTemplate(rule, direction);
+  });
+}
+
+const peers = (direction: 'Source' | 'Destination') => [`${direction}SecurityGroupId`, `${direction}PrefixListId`];
 
 function plain(context: Context, prefix: string, properties: string[], attributes?: (id: string) => CreatedResource['attributes']): ResourceType {
   return {
