@@ -123,7 +123,7 @@ export interface RunRequest {
 
 const STATE_CODES: Record<InstanceState, number> = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48 };
 /** "a short while" in https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html ; about an hour is seen. */
-const TERMINATED_VISIBLE_MS = 3_600_000;
+export const TERMINATED_VISIBLE_MS = 3_600_000;
 /** https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html : the first four addresses of a subnet and the last are AWS's. */
 const RESERVED_FIRST = 4;
 const RESERVED_LAST = 1;

@@ -72,6 +72,7 @@ export function tlsSettings(protocol: Listener['protocol'], input: Record<string
   if (certificate === undefined) throw validation('A certificate must be specified for TLS listeners');
   if (certificates?.length > 1) throw validation('Up to 1 certificate can be specified, but 2 or more were specified');
   if (!/^arn:aws:(acm|iam):/.test(certificate)) throw new AwsError('CertificateNotFound', `Certificate '${certificate}' not found`);
+  if (SslPolicy !== undefined && !SslPolicy.startsWith('ELBSecurityPolicy-')) throw new AwsError('SSLPolicyNotFound', `SSL policy '${SslPolicy}' not found`);
   return { certificate, sslPolicy: SslPolicy ?? before?.sslPolicy ?? DEFAULT_SSL_POLICY, alpnPolicy: AlpnPolicy ?? before?.alpnPolicy };
 }
 

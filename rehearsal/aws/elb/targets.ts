@@ -3,7 +3,7 @@
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 import type { Context } from '../context';
-import type { Ec2, InstanceView } from '../ec2';
+import { TERMINATED_VISIBLE_MS, type Ec2, type InstanceView } from '../ec2';
 import { AwsError, type Machines } from '../types';
 import { loadBalancerOf, type LoadBalancer, type Target, type TargetGroup, type TargetState, type TargetView } from './model';
 import { checkedPort, CROSS_ZONE, deregistrationDelayMs, inRange, onlyKnown, validation } from './settings';
@@ -90,20 +90,22 @@ export class Targets {
     for (const target of [...group.targets.values()]) this.remove(group, target);
   }
 
-  /** To be called when an instance is terminated. */
+  /** To be called when an instance is terminated. How long a group keeps it is not published: here as long as EC2 does. */
   terminated(groups: Iterable<TargetGroup>, instanceId: string): void {
     for (const group of groups) {
       const ofInstance = [...group.targets.values()].filter((target) => target.instanceId === instanceId);
       for (const target of ofInstance) {
         target.terminated = true;
         if (target.phase !== 'draining') this.end(target);
+        this.context.after(TERMINATED_VISIBLE_MS, () => {
+          if (group.targets.get(idOf(target)) === target) this.remove(group, target);
+        });
       }
       if (ofInstance.length > 0) this.refresh(group);
     }
   }
 
   views(group: TargetGroup): TargetView[] {
-    this.prune(group);
     const routed = routedTargets(group);
     return [...group.targets.values()].map((target) => {
       const { state, reason } = healthOf(group, target);
@@ -113,7 +115,6 @@ export class Targets {
 
   /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html */
   describe(group: TargetGroup, descriptions: Description[] | undefined): Record<string, any>[] {
-    this.prune(group);
     const wanted: Description[] = descriptions?.length ? descriptions : [...group.targets.values()].map(({ instanceId, port }) => ({ Id: instanceId, Port: port }));
     return wanted.map((description) => {
       checkDescription(description);
@@ -229,15 +230,10 @@ export class Targets {
 
   private remove(group: TargetGroup, target: Target): void {
     this.end(target);
-    group.targets.delete(`${target.instanceId}:${target.port}`);
+    group.targets.delete(idOf(target));
     if (target.told?.routed) this.emit(group, target, 'not-routed');
     this.emit(group, target, 'deregistered');
     this.refresh(group);
-  }
-
-  /** How long a group keeps a terminated instance is not published: here as long as EC2 itself. */
-  private prune(group: TargetGroup): void {
-    for (const target of [...group.targets.values()]) if (target.terminated && !this.ec2.instanceTags(target.instanceId)) this.remove(group, target);
   }
 
   /** Tells what is another than before. To be called after each change. */
@@ -262,6 +258,7 @@ function newTarget(instanceId: string, port: number, zone: string): Target {
   return { instanceId, port, zone, phase: 'idle', verdict: undefined, row: { ok: false, count: 0 }, lingers: false, terminated: false, life: {}, cancelCheck: () => undefined, told: undefined };
 }
 
+const idOf = ({ instanceId, port }: Target) => `${instanceId}:${port}`;
 const keyOf = (group: TargetGroup, { Id, Port }: Description) => `${Id}:${Port ?? group.port}`;
 
 function checkDescription(description: Description): void {

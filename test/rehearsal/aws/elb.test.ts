@@ -252,6 +252,7 @@ describe('listeners', () => {
     [{ Protocol: 'TLS' }, 'ValidationError: A certificate must be specified for TLS listeners'],
     [{ Certificates: [{ CertificateArn: CERTIFICATE }] }, 'ValidationError: A certificate cannot be specified for TCP listeners'],
     [{ SslPolicy: 'ELBSecurityPolicy-2016-08' }, 'ValidationError: An SSL policy cannot be specified for TCP listeners'],
+    [{ Protocol: 'TLS', Certificates: [{ CertificateArn: CERTIFICATE }], SslPolicy: 'mine' }, "SSLPolicyNotFound: SSL policy 'mine' not found"],
     [{ Protocol: 'TLS', Certificates: [{ CertificateArn: 'mine' }] }, "CertificateNotFound: Certificate 'mine' not found"],
     [{ Protocol: 'HTTP' }, "ValidationError: Listener protocol 'HTTP' must be one of 'TLS, TCP, TCP_UDP, UDP'"],
     [{ Port: 65_536 }, "ValidationError: 1 validation error detected: Value '65536' at 'port' failed to satisfy constraint: Member must have value less than or equal to 65535"],
@@ -462,6 +463,17 @@ describe('health', () => {
     ill.delete(ids[1]!);
     await world.clock.advance(30_000);
     expect(routed()).toEqual([ids[1]]);
+  });
+
+  test('while the load balancer is open for unhealthy targets, those whose initial checks go on are routed to as well', async () => {
+    const { world, ids, register, health, routed } = await balanced({ more: targetGroup({ UnhealthyThresholdCount: 3 }) });
+    answering(world, new Set(ids));
+    await register([ids[0]!]);
+    await world.clock.advance(20_000);
+    await register([ids[1]!]);
+    await world.clock.settle();
+    expect(await health()).toEqual(['unhealthy Target.FailedHealthChecks', 'initial Elb.InitialHealthChecking']);
+    expect(routed()).toEqual(ids);
   });
 
   test('targets whose initial checks go on open nothing', async () => {
@@ -678,6 +690,17 @@ describe('templates', () => {
       { Certificates: [{ CertificateArn: `${CERTIFICATE}0` }], SslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06', DefaultActions: [{ TargetGroupArn: world.physicalId('Other') }] },
     ]);
     expect(world.region.loadBalancers()).toMatchObject([{ securityGroups: [world.physicalId('Two')] }]);
+  });
+
+  test('tags change in place, and those that others have added stay', async () => {
+    const world = new World();
+    const tagged = (...Tags: { Key: string; Value: string }[]) => ({ ...all, ...balancer({ Name: 'front', Tags }), ...targetGroup({ Name: 'web', Tags }) });
+    await world.create(tagged({ Key: 'a', Value: '1' }, { Key: 'b', Value: '1' }));
+    const ResourceArns = [world.physicalId('Balancer'), world.physicalId('Targets')];
+    await world.call('elasticloadbalancing', 'AddTags', { ResourceArns, Tags: [{ Key: 'c', Value: '1' }] });
+    await world.update(tagged({ Key: 'a', Value: '2' }));
+    const { TagDescriptions } = await world.call('elasticloadbalancing', 'DescribeTags', { ResourceArns });
+    for (const { Tags } of TagDescriptions) expect(Tags.filter(({ Key }: any) => !Key.startsWith('aws:')).sort((a: any, b: any) => a.Key.localeCompare(b.Key))).toEqual([{ Key: 'a', Value: '2' }, { Key: 'c', Value: '1' }]);
   });
 
   test.each([

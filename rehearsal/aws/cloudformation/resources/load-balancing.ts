@@ -1,9 +1,10 @@
 /** Resource types of Elastic Load Balancing, for Network Load Balancers, and the DNS records that point there. */
+import { tagMap, type Tags } from '../../describe';
 import type { LoadBalancerOptions } from '../../elb';
 import type { Listener, LoadBalancer, TargetGroup } from '../../elb/model';
 import { HOSTED_ZONE } from '../../elb/output';
 import { HEALTH_CHECK_MEMBERS } from '../../elb/settings';
-import { onlyThese, type CreatedResource, type ResourceRequest, type ResourceTypes, type Services } from '../resource';
+import { onlyThese, type CreatedResource, type ResourceRequest, type ResourceTypes, type Services, type UpdateRequest } from '../resource';
 
 const LOAD_BALANCER_CHANGES = ['SecurityGroups', 'EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic', 'LoadBalancerAttributes', 'Tags'];
 const TARGET_GROUP_CHANGES = [...HEALTH_CHECK_MEMBERS, 'TargetGroupAttributes', 'Tags'];
@@ -29,7 +30,7 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
       },
       update(request) {
         onlyThese('AWS::ElasticLoadBalancingV2::LoadBalancer', request.changed, LOAD_BALANCER_CHANGES);
-        return loadBalancer(elb.changeLoadBalancer(request.id, changeable(request)));
+        return loadBalancer(elb.changeLoadBalancer(request.id, { ...changeable(request), tags: changedTags(request, elb.tagsOf(request.id)) }));
       },
       delete: (arn) => elb.deleteLoadBalancer(arn),
     },
@@ -39,10 +40,11 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
         const { TargetGroupAttributes, Tags: _, ...settings } = properties;
         return targetGroup(elb.createTargetGroup({ ...settings, ...numbers(settings), Name: settings.Name ?? physicalName(32) }, { tags, attributes: TargetGroupAttributes ?? [] }));
       },
-      update({ id, properties, changed, tags }) {
+      update(request) {
+        const { id, properties, changed } = request;
         onlyThese('AWS::ElasticLoadBalancingV2::TargetGroup', changed, TARGET_GROUP_CHANGES);
         const group = elb.resetTargetGroup(id, { ...properties, ...numbers(properties) }, properties.TargetGroupAttributes ?? []);
-        elb.setTags(id, tags);
+        elb.setTags(id, changedTags(request, elb.tagsOf(id)));
         return targetGroup(group);
       },
       delete: (arn) => elb.deleteTargetGroup(arn),
@@ -90,6 +92,12 @@ function changeable({ properties, tags }: ResourceRequest): Pick<LoadBalancerOpt
     attributes: properties.LoadBalancerAttributes ?? [],
     tags,
   };
+}
+
+/** Tags that did not come from the template stay. */
+function changedTags({ previous, tags }: UpdateRequest, present: Tags = {}): Tags {
+  const before = tagMap(previous.Tags);
+  return { ...Object.fromEntries(Object.entries(present).filter(([key]) => !(key in before))), ...tags };
 }
 
 function loadBalancer({ arn, name, dnsName }: LoadBalancer): CreatedResource {
