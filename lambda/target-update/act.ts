@@ -9,7 +9,7 @@ const LONGEST_LIST = 1_000;
 
 export interface Actor {
   log: Log;
-  loadBalancing: ElasticLoadBalancingV2Client;
+  elasticLoadBalancing: ElasticLoadBalancingV2Client;
 }
 
 type Some = readonly { instanceId: string; port: number; reason?: string }[];
@@ -17,12 +17,12 @@ type Send = (Targets: { Id: string; Port: number }[]) => Promise<unknown>;
 
 /** @returns whether anything was changed. What fails is tried again by the next look. */
 export async function carryOut(by: Actor, change: Change): Promise<boolean> {
-  const { loadBalancing } = by;
+  const { elasticLoadBalancing } = by;
   const { arn, register, deregister } = change;
   tell(by, change);
   // Nobody is taken away before others have come.
-  const registered = await inBatches(by, arn, 'register', register, (Targets) => loadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
-  const deregistered = await inBatches(by, arn, 'deregister', deregister, (Targets) => loadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  const registered = await inBatches(by, arn, 'register', register, (Targets) => elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  const deregistered = await inBatches(by, arn, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
   return registered || deregistered;
 }
 

@@ -16,7 +16,7 @@ export interface TargetUpdateParts {
   variables: Variables;
   dynamodb: DynamoDBClient;
   autoScaling: AutoScalingClient;
-  loadBalancing: ElasticLoadBalancingV2Client;
+  elasticLoadBalancing: ElasticLoadBalancingV2Client;
 }
 
 /** @throws Error naming an environment variable that is missing */

@@ -20,5 +20,5 @@ export const handler = targetUpdate({
   variables: process.env,
   dynamodb: new DynamoDBClient({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
-  loadBalancing: new ElasticLoadBalancingV2Client({ maxAttempts }),
+  elasticLoadBalancing: new ElasticLoadBalancingV2Client({ maxAttempts }),
 });

@@ -29,7 +29,7 @@ export interface Observer {
   log: Log;
   dynamodb: DynamoDBClient;
   autoScaling: AutoScalingClient;
-  loadBalancing: ElasticLoadBalancingV2Client;
+  elasticLoadBalancing: ElasticLoadBalancingV2Client;
   cluster: string;
   tokenTable: string;
   /** ARNs. */
@@ -56,7 +56,7 @@ async function describeTargetGroups(by: Observer): Promise<TargetGroup[]> {
   const byArn = new Map(described.map((group) => [group.TargetGroupArn!, group]));
   const arns = [...byArn.keys()];
   const pages = Array.from({ length: Math.ceil(arns.length / MOST_TAGGED) }, (_, n) => arns.slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED));
-  const tagged = await Promise.all(pages.map((page) => by.loadBalancing.send(new DescribeTagsCommand({ ResourceArns: page }))));
+  const tagged = await Promise.all(pages.map((page) => by.elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: page }))));
   const own = tagged
     .flatMap(({ TagDescriptions }) => TagDescriptions ?? [])
     .flatMap(({ ResourceArn, Tags = [] }) => {
@@ -72,12 +72,12 @@ async function describeTargetGroups(by: Observer): Promise<TargetGroup[]> {
   );
 }
 
-async function ofLoadBalancer({ loadBalancing, log }: Observer, arn: string): Promise<Described[]> {
+async function ofLoadBalancer({ elasticLoadBalancing, log }: Observer, arn: string): Promise<Described[]> {
   const found: Described[] = [];
   let marker: string | undefined;
   try {
     do {
-      const page = await loadBalancing.send(new DescribeTargetGroupsCommand({ LoadBalancerArn: arn, Marker: marker }));
+      const page = await elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ LoadBalancerArn: arn, Marker: marker }));
       found.push(...(page.TargetGroups ?? []));
       marker = page.NextMarker;
     } while (marker);
@@ -91,7 +91,7 @@ async function ofLoadBalancer({ loadBalancing, log }: Observer, arn: string): Pr
 }
 
 /** All of them in one answer: the API has no pages. */
-async function describeTargets({ loadBalancing }: Observer, arn: string): Promise<TargetGroup['targets']> {
-  const { TargetHealthDescriptions = [] } = await loadBalancing.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }));
+async function describeTargets({ elasticLoadBalancing }: Observer, arn: string): Promise<TargetGroup['targets']> {
+  const { TargetHealthDescriptions = [] } = await elasticLoadBalancing.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }));
   return TargetHealthDescriptions.map(({ Target, TargetHealth }) => ({ instanceId: Target!.Id!, port: Target!.Port!, state: TargetHealth!.State! }));
 }

@@ -9,6 +9,7 @@ import { leaderToken } from '../../lambda/leader-token/handler';
 import { jsonLog } from '../../lambda/log';
 import { nodeJoin } from '../../lambda/node-join/handler';
 import { nodeLeave } from '../../lambda/node-leave/handler';
+import { targetUpdate } from '../../lambda/target-update/handler';
 import type { FunctionRunner, FunctionSpec } from '../aws/types';
 import type { AwsLink } from './aws-link';
 import { inProcessClients, type Clients } from './clients';
@@ -26,6 +27,7 @@ const HANDLERS: Record<string, (parts: Parts) => (event: any) => Promise<unknown
   'leader-token': leaderToken,
   'node-join': nodeJoin,
   'node-leave': nodeLeave,
+  'target-update': targetUpdate,
 };
 
 /** By folder of code: which function it is. What lies in a cloud assembly does not change. */

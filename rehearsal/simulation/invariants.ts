@@ -15,6 +15,7 @@ import type { SimulatedCluster } from './cluster';
 import type { SwarmTruth } from './docker/simulated-docker';
 import { quorumOf } from './docker/swarm-state';
 import type { SimulatedNode } from './node';
+import { TargetInvariants } from './target-invariants';
 
 type Item = Record<string, { S?: string; N?: string }>;
 
@@ -53,6 +54,7 @@ export class Invariants {
   private readonly retired = new Set<string | undefined>();
   /** Managers that are being taken in: from the join of their engine until it is a member or has given up. */
   private readonly joining = new Set<SimulatedNode>();
+  private readonly targets: TargetInvariants;
 
   constructor(private readonly truth: SimulatedCluster) {
     truth.docker.onEvent(({ what, swarmId, nodeId }) => {
@@ -62,6 +64,7 @@ export class Invariants {
       this.watchQuorum();
     });
     truth.region.onEvent((event) => this.onAwsEvent(event));
+    this.targets = new TargetInvariants(truth, (sentence) => this.breach(9, sentence));
   }
 
   /** A person says that the quorum is lost for good, and that the swarm goes on with this seat. What the others have on their volumes is given up. */
@@ -74,10 +77,13 @@ export class Invariants {
     this.watchQuorum();
     this.checkManagers();
     this.checkVolumes();
+    this.targets.check();
   }
 
   /** After each request that AWS carried out. */
-  onCall({ service, action, input }: Call): void {
+  onCall(call: Call): void {
+    const { service, action, input } = call;
+    this.targets.onCall(call);
     if (service === 'sqs' && action === 'SendMessage' && TOKEN.test(String(input.MessageBody))) this.breach(7, 'A join token was sent through a queue.');
     if (action === 'SetInstanceHealth') this.beforeReplacement(String(input.InstanceId));
     if (action === 'TerminateInstanceInAutoScalingGroup') this.beforeTermination(String(input.InstanceId));

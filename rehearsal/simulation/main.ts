@@ -26,13 +26,14 @@ const ENDLESS_MS = 5 * 60_000;
 /** After how many seeds a long run says how far it is. */
 const PROGRESS = 1_000;
 
-const USAGE = `Usage: npm run simulate -- [--healing] [--seeds N] [--from S] [--jobs N]
-       npm run simulate -- --seed S [--healing] [--trace] [--managers N] [--workers N] [--chained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
+const USAGE = `Usage: npm run simulate -- [--healing] [--balanced] [--seeds N] [--from S] [--jobs N]
+       npm run simulate -- --seed S [--healing] [--balanced] [--trace] [--managers N] [--workers N] [--chained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
 
 Forms clusters on simulated engines in virtual time, while things go wrong by a seed, or, with --healing, only after they have formed. Ends with 1 when a seed breaks an invariant or does not become whole in time, or when, with
 ${FULL} seeds or more, a fault never happened or an action was never taken.
 
   --healing        things go wrong when the cluster has formed, not while it does
+  --balanced       with a load balancer in front of all nodes
   --seeds N        how many clusters, from seed S (--from, by default 1) upwards; by default ${DEFAULT_SEEDS}
   --jobs N         on how many processes; by default on all processors
   --seed S         one cluster; prints what happened as JSON
@@ -67,7 +68,7 @@ async function main(): Promise<number> {
   const assemblies = new Assemblies(ROOT, temporary);
   const act = values.healing ? 'healing' : 'forming';
   if (values.seed !== undefined) return one(overridden(values), assemblies, values.trace === true);
-  return many(act, whole('from', values.from ?? '1'), whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)), whole('jobs', values.jobs ?? String(availableParallelism())), assemblies);
+  return many(act, values.balanced === true, whole('from', values.from ?? '1'), whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)), whole('jobs', values.jobs ?? String(availableParallelism())), assemblies);
 }
 
 const OF_MANY = ['seeds', 'from', 'jobs'] as const;
@@ -80,6 +81,7 @@ function readArguments() {
       options: {
         help: { type: 'boolean' },
         healing: { type: 'boolean' },
+        balanced: { type: 'boolean' },
         seeds: { type: 'string' },
         from: { type: 'string' },
         seed: { type: 'string' },
@@ -111,6 +113,7 @@ function overridden(values: Record<string, string | boolean | undefined>): Run {
     managers: text('managers') === undefined ? own.managers : whole('managers', text('managers')!),
     workers: text('workers') === undefined ? own.workers : whole('workers', text('workers')!),
     spot: own.spot,
+    ...(values.balanced === true && { balanced: true }),
     chained: text('managers') === undefined && values.chained === undefined ? own.chained : values.chained === true,
   };
   const run = runOf(seed, act, setup);
@@ -144,7 +147,7 @@ async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<nu
   return failed(result) ? 1 : 0;
 }
 
-async function many(act: Act, from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
+async function many(act: Act, balanced: boolean, from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
   const started = systemClock.now();
   const tally = new Tally(act);
   const failures: { run: Run; result: SimulationResult }[] = [];
@@ -156,7 +159,7 @@ async function many(act: Act, from: number, count: number, jobs: number, assembl
       workers.map(async (worker) => {
         while (next < from + count) {
           const seed = next++;
-          const run = runOf(seed, act, setupOf(seed, act));
+          const run = runOf(seed, act, { ...setupOf(seed, act), ...(balanced && { balanced }) });
           const result = await ask(worker, await jobOf(run, assemblies));
           tally.add(result);
           if (++done % PROGRESS === 0) console.error(`${done} of ${count} seeds, ${failures.length} failed`);

@@ -15,6 +15,8 @@ export interface Setup {
   volumeGenerations?: Record<string, number>;
   /** Workers are spot instances. @default false */
   spot?: boolean;
+  /** With a load balancer in front of all nodes. */
+  balanced?: boolean;
 }
 
 export interface Assembly {
@@ -55,7 +57,7 @@ export class Assemblies {
 
   of(setup: Setup): Promise<Assembly> {
     const generations = setup.volumeGenerations ? `-${JSON.stringify(setup.volumeGenerations).replace(/\W+/g, '-')}` : '';
-    const key = `${setup.managers}-${setup.workers}${generations}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
+    const key = `${setup.managers}-${setup.workers}${generations}${setup.balanced ? '-balanced' : ''}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
     if (!this.known.has(key)) {
       const assembly = setup.chained ? this.variant(key, { ...setup, chained: false }, chain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
       this.known.set(key, assembly);
@@ -88,10 +90,10 @@ export class Assemblies {
     }
   }
 
-  private async synthesised(key: string, { managers, workers, volumeGenerations }: Setup): Promise<Assembly> {
+  private async synthesised(key: string, { managers, workers, volumeGenerations, balanced }: Setup): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });
-    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }) }, [], () => undefined);
+    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }), ...(balanced && { listener: 80 }) }, [], () => undefined);
     return { folder: out, stackName: readStack(out).name };
   }
 

@@ -50,7 +50,7 @@ export async function shrink(run: Run, attempt: (run: Run) => Promise<Simulation
 export function replayCommand({ seed, act, setup, faults, limits, faultsEndMs }: Run): string {
   const limited = Object.entries(limits).map(([kind, most]) => `${kind}=${most}`);
   return [
-    `npm run simulate -- --seed ${seed}${act === 'healing' ? ' --healing' : ''} --managers ${setup.managers} --workers ${setup.workers}${setup.chained ? ' --chained' : ''}`,
+    `npm run simulate -- --seed ${seed}${act === 'healing' ? ' --healing' : ''}${setup.balanced ? ' --balanced' : ''} --managers ${setup.managers} --workers ${setup.workers}${setup.chained ? ' --chained' : ''}`,
     `--faults ${faults.join(',') || 'none'}`,
     ...(limited.length > 0 ? [`--limits ${limited.join(',')}`] : []),
     `--faults-end ${faultsEndMs} --trace`,

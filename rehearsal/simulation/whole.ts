@@ -1,5 +1,6 @@
 /** Whether the cluster is whole, by the ground truth of the emulated AWS and the engines. */
 import { ROLE_TAG } from '../../protocol/tags';
+import type { SwarmNode } from '../../protocol/swarm';
 import { LEADER_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import type { EmulatedRegion } from '../aws/region';
 import type { SimulatedDocker } from './docker/simulated-docker';
@@ -47,7 +48,22 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
   const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
   const reachable = swarm.members.filter((member) => member.alive).length;
   if (swarm.members.length !== managers || reachable !== managers) missing.push(`Raft has ${swarm.members.length} members, ${reachable} of them reachable, for ${managers} seats.`);
+  missing.push(...wrongTargets(region, swarm.nodes));
   return missing.length > 0 ? missing : leftTokens(region);
+}
+
+/** Behind each listener stand all instances but those whose nodes an operator has drained, and all of them are healthy. Where all are drained, some stay. */
+function wrongTargets(region: EmulatedRegion, nodes: readonly SwarmNode[]): string[] {
+  const drained = new Set(nodes.flatMap(({ availability, instanceId }) => (availability === 'drain' ? [instanceId] : [])));
+  const serving = region.groups().flatMap((group) => group.instances.map(({ instanceId }) => instanceId)).filter((instanceId) => !drained.has(instanceId)).sort().join();
+  return region.loadBalancers().flatMap(({ listeners }) =>
+    listeners.flatMap(({ port, targets }) => {
+      const registered = targets.filter(({ state }) => state !== 'draining');
+      const ids = registered.map(({ instanceId }) => instanceId).sort().join();
+      const wrong = registered.filter(({ state, routed }) => state !== 'healthy' || !routed).map(({ instanceId, state }) => `Target ${instanceId} of port ${port} is ${state}.`);
+      return ids === serving || (serving === '' && ids !== '') ? wrong : [`The targets of port ${port} are ${ids || 'none'}, and the instances that may serve ${serving || 'none'}.`];
+    }),
+  );
 }
 
 /** Join tokens belong in the leader record alone once everybody has joined. */

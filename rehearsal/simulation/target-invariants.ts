@@ -1,0 +1,61 @@
+/** What must never happen to the targets of load balancers (DESIGN.md, invariant 9), judged by what the emulated AWS and the engines know. */
+import type { AwsEvent } from '../aws/types';
+import type { Call } from './aws-link';
+import type { SimulatedCluster } from './cluster';
+
+/** Whoever registers a node knows it from a list that may be 90 s old, and from answers of AWS that may be some time old. */
+const KNOWN_MS = 150_000;
+
+export class TargetInvariants {
+  /** There is, or is to be, a load balancer. */
+  private balanced = false;
+  /** When an instance was last a Ready node that is not drained. */
+  private readonly servedAt = new Map<string, number>();
+  /** Since when an instance waits at its terminate hook. */
+  private readonly leavesSince = new Map<string, number>();
+  /** Of each target that is registered. */
+  private readonly states = new Map<string, { group: string; state: string }>();
+
+  constructor(
+    private readonly truth: SimulatedCluster,
+    private readonly breach: (sentence: string) => void,
+  ) {
+    truth.region.onEvent((event) => this.onAwsEvent(event));
+  }
+
+  /** After every step. */
+  check(): void {
+    if (!this.balanced) return;
+    for (const { state, availability, instanceId } of this.truth.docker.swarms()[0]?.nodes ?? []) {
+      if (state === 'ready' && availability !== 'drain' && instanceId !== undefined) this.servedAt.set(instanceId, this.truth.clock.now());
+    }
+  }
+
+  /** After each request that AWS carried out. */
+  onCall({ action, input }: Call): void {
+    if (action !== 'RegisterTargets') return;
+    this.check();
+    const longAgo = (at: number | undefined) => at === undefined || this.truth.clock.now() - at > KNOWN_MS;
+    for (const { Id: instanceId } of input.Targets as { Id: string }[]) {
+      if (longAgo(this.servedAt.get(instanceId))) this.breach(`${instanceId} was registered as a target, but is no Ready node, or drained.`);
+      if (this.leavesSince.has(instanceId) && longAgo(this.leavesSince.get(instanceId))) this.breach(`${instanceId} was registered as a target, but has been leaving for long.`);
+    }
+  }
+
+  private onAwsEvent({ source, what, subject, detail }: AwsEvent): void {
+    if (source === 'cloudformation' && detail.type === 'AWS::ElasticLoadBalancingV2::LoadBalancer') this.balanced = true;
+    if (source === 'autoscaling' && what === 'terminating-wait') this.leavesSince.set(subject, this.truth.clock.now());
+    if (source !== 'elb') return;
+    const group = String(detail.targetGroupArn);
+    const target = `${group} ${subject}:${String(detail.port)}`;
+    if (what === 'draining') this.afterDeregistered(target, group, subject);
+    if (what === 'draining' || what === 'deregistered') this.states.delete(target);
+    else if (what !== 'routed' && what !== 'not-routed') this.states.set(target, { group, state: what });
+  }
+
+  private afterDeregistered(target: string, group: string, instanceId: string): void {
+    if (this.states.get(target)?.state !== 'healthy') return;
+    const others = [...this.states].some(([other, { group: of, state }]) => other !== target && of === group && state === 'healthy');
+    if (!others) this.breach(`${instanceId}, the last healthy target of ${group}, was deregistered.`);
+  }
+}
