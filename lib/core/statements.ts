@@ -98,7 +98,7 @@ export function targetUpdateStatements(tokenTable: string, cluster: string, plac
     {
       sid: 'ChangeTargets',
       actions: ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:RegisterTargets'],
-      resources: [`arn:${place.partition}:elasticloadbalancing:${place.region}:${place.account}:targetgroup/*`],
+      resources: [`arn:${place.partition}:elasticloadbalancing:${place.region}:${place.account}:targetgroup/*/*`],
       conditions: ofCluster(cluster),
     },
   ];

@@ -166,7 +166,7 @@ test('target-update may do exactly this', () => {
     [
       'ChangeTargets',
       'elasticloadbalancing:DeregisterTargets elasticloadbalancing:RegisterTargets',
-      'arn:<AWS::Partition>:elasticloadbalancing:<AWS::Region>:<AWS::AccountId>:targetgroup/*',
+      'arn:<AWS::Partition>:elasticloadbalancing:<AWS::Region>:<AWS::AccountId>:targetgroup/*/*',
       { StringEquals: { 'aws:ResourceTag/cdk-docker-swarm:cluster': 'Test/Swarm' } },
     ],
     ['ReceiveMessages', 'sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:ChangeMessageVisibility', '<SwarmTargetUpdaterTargetQueue.Arn>'],

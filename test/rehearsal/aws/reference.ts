@@ -16,12 +16,14 @@ export interface Reference {
   callAs(instanceId: string, service: string, action: string, input: Record<string, any>): Promise<any>;
 }
 
-export async function deployReference(props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps) = {}): Promise<Reference> {
+/** @param more is added to the cluster */
+export async function deployReference(props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps) = {}, more: (cluster: SwarmCluster) => void = () => undefined): Promise<Reference> {
   const outdir = mkdtempSync(join(tmpdir(), 'reference-'));
   const app = new App({ outdir, context: { 'aws:cdk:enable-asset-metadata': false } });
   const stack = new Stack(app, 'Test');
   const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: 1 }, ...(typeof props === 'function' ? props(stack) : props) });
   cluster.addWorkers('Workers', { minCapacity: 2, maxCapacity: 2 });
+  more(cluster);
   app.synth();
 
   const world = new World();
