@@ -117,7 +117,8 @@ export interface LoadBalancerOptions {
    */
   readonly deregistrationDelay?: Duration;
   /**
-   * Send to the nodes of all zones, whatever zone a client has reached. Traffic between zones costs 0.01 USD per GB in each direction (us-east-1).
+   * Send to the nodes of all zones, whatever zone a client has reached. Traffic between zones costs 0.01 USD per GB in each direction (us-east-1). A load balancer has at most 500 targets then, 500 in each zone otherwise; a node counts once for each
+   * listener (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html): in a large cluster let one group of nodes stand behind it.
    * @default true
    */
   readonly crossZone?: boolean;
