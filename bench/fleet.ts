@@ -23,7 +23,7 @@ const PLAIN: Setup = { managers: 3, workers: 2 };
 const GOALS = { small: 5, large: 60 };
 
 /** How long AWS takes: of the order that is seen. */
-const DELAYS: Delays = { launch: 15_000, terminate: 30_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250, registerTarget: 120_000, deregisterTarget: 60_000 };
+export const DELAYS: Delays = { launch: 15_000, terminate: 30_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250, registerTarget: 120_000, deregisterTarget: 60_000 };
 const STEP_MS = 1_000;
 const LIMIT_MS = 30 * 60_000;
 /** Until the last command is erased and the last report read. */

@@ -8,13 +8,11 @@ import { systemClock } from '../protocol/clock';
 import { emptyMembership, type LeaderRecord, type Membership } from '../protocol/cluster';
 import type { Report } from '../protocol/report';
 import type { SwarmNode } from '../protocol/swarm';
-import { median } from './statistics';
+import { median, milliseconds } from './statistics';
 
 const WORKERS = 1_000;
 const GOAL_MS = 100;
 const RUNS = 9;
-/** One run repeats its work for this long: the clock knows whole milliseconds only. */
-const RUN_MS = 100;
 
 const NOW = systemClock.now();
 const LAUNCHED_AT = NOW - 30_000;
@@ -96,17 +94,5 @@ export async function benchPlanning(): Promise<void> {
     console.log(
       `plan for ${WORKERS} workers, ${name} (${commands.length} commands, ${effects.length} effects), median of ${RUNS}: ${planned.toFixed(2)} ms (goal < ${GOAL_MS}), clone of the observation ${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`,
     );
-  }
-}
-
-/** What one call takes, of as many as fit into a run. */
-function milliseconds(work: () => unknown): number {
-  const begin = systemClock.now();
-  let calls = 0;
-  for (;;) {
-    work();
-    calls++;
-    const passed = systemClock.now() - begin;
-    if (passed >= RUN_MS) return passed / calls;
   }
 }
