@@ -11,6 +11,7 @@ import { CLUSTER_TAG } from '../protocol/tags';
 import { encodeServedBy, SERVED_BY_TAG, type ServedBy } from '../protocol/targets';
 import { checkDeregistrationDelay, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, DEREGISTRATION_DELAY, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, type GivenListener } from './core/listeners';
 import { checkAtSynth, ifGiven, known } from './known';
+import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from './load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
 import type { WorkerGroup } from './worker-group';
 
@@ -163,6 +164,12 @@ export class SwarmLoadBalancer extends Construct {
   /** By port of the listener. */
   readonly targetGroups: ReadonlyMap<number, elbv2.NetworkTargetGroup>;
 
+  /** Whether it sends to the nodes of all zones. */
+  readonly crossZone: boolean;
+  /** Of the nodes. */
+  readonly zones: string[];
+  readonly updater: TargetUpdater;
+
   /** Ports of the nodes that are open to this load balancer. */
   private readonly opened = new Set<string>();
 
@@ -170,17 +177,20 @@ export class SwarmLoadBalancer extends Construct {
     super(scope, id);
     const { updater, listeners } = props;
     const { network } = updater.lifecycle;
+    this.updater = updater;
+    this.crossZone = props.crossZone ?? true;
     const internal = props.internal ?? false;
     const ofNodes = network.zones.map(({ subnet }) => subnet);
     const selection = props.vpcSubnets ?? (internal ? { subnets: ofNodes } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
     // A VPC without such subnets throws; said together with all other mistakes instead.
     const subnets = ifGiven(() => network.vpc.selectSubnets(selection).subnets) ?? [];
+    this.zones = network.zones.map(({ zone }) => zone);
     this.securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', { vpc: network.vpc, description: 'Load balancer of a Docker swarm', disableInlineRules: true, allowAllOutbound: true });
     this.loadBalancer = new elbv2.NetworkLoadBalancer(this, 'LoadBalancer', {
       vpc: network.vpc,
       vpcSubnets: { subnets: subnets.length > 0 ? subnets : ofNodes },
       internetFacing: !internal,
-      crossZoneEnabled: props.crossZone ?? true,
+      crossZoneEnabled: this.crossZone,
       // Always one: a load balancer that was made without can never get any.
       securityGroups: [this.securityGroup],
     });
@@ -201,6 +211,12 @@ export class SwarmLoadBalancer extends Construct {
     if (props.alias) new route53.ARecord(this, 'Alias', { ...props.alias, target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)) });
     new CfnOutput(this, 'DnsName', { description: 'Where the load balancer is reached.', value: this.loadBalancer.loadBalancerDnsName });
     checkAtSynth(this, () => this.problems(subnets.length));
+  }
+
+  /** Adds alarms about this load balancer: nobody healthy, nodes that fail their health checks, connections that are reset. */
+  addAlarms(options: LoadBalancerAlarmOptions = {}): LoadBalancerAlarms {
+    if (this.node.tryFindChild('Alarms')) throw new Error('addAlarms was called before. Call it once, with all actions.');
+    return new LoadBalancerAlarms(this, 'Alarms', { ...options, loadBalancer: this });
   }
 
   private createTargetGroup(listener: SwarmListener): elbv2.NetworkTargetGroup {

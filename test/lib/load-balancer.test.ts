@@ -1,11 +1,13 @@
 /** Load balancers: listeners, target groups, who may connect, and the function that keeps their targets. */
 import { Duration, Token } from 'aws-cdk-lib';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { ListenerCertificate, Protocol } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { HostedZone } from 'aws-cdk-lib/aws-route53';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
-import { SwarmCluster, type LoadBalancerOptions, type SwarmClusterProps, type SwarmListener } from '../../lib';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { SwarmCluster, type LoadBalancerOptions, type SwarmClusterProps, type SwarmListener, type SwarmLoadBalancer } from '../../lib';
 import { decodeServedBy } from '../../protocol/targets';
 import { mistakes, synthesise, textOf, type Resource } from './synthesise';
 
@@ -227,4 +229,30 @@ test('subnets in fewer zones than the nodes have are refused, and none at all', 
 
 test('ports that are known only at deployment pass', () => {
   expect(refused({ listeners: [{ port: 80, targetPort: Token.asNumber({ Ref: 'Port' }) }] })).toEqual([]);
+});
+
+const alarmsOf = (options: Partial<LoadBalancerOptions>, more: Parameters<SwarmLoadBalancer['addAlarms']>[0] = {}) => {
+  const { of } = synthesise({}, (cluster, stack) => {
+    const loadBalancer = cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }, { port: 81 }], ...options });
+    loadBalancer.addAlarms({ actions: [new SnsAction(new Topic(stack, 'People'))], ...more });
+  });
+  return Object.fromEntries(Object.entries(of('AWS::CloudWatch::Alarm')).map(([id, { Properties }]) => [id.replace(/^SwarmPublicAlarms(.*)[0-9A-F]{8}$/, '$1'), Properties as Record<string, any>]));
+};
+
+test('alarms tell that nobody is healthy behind a listener, that nodes stay unhealthy, that connections are reset, and that the function fails', () => {
+  const alarms = alarmsOf({});
+  expect(Object.keys(alarms).sort()).toEqual(['NobodyHealthy80', 'NobodyHealthy81', 'Resets', 'Unhealthy80', 'Unhealthy81', 'UpdaterFails']);
+  const dimensions = ({ Dimensions }: Record<string, any>) => Dimensions.map(({ Name }: { Name: string }) => Name).sort();
+  expect(alarms.NobodyHealthy80).toMatchObject({ Namespace: 'AWS/NetworkELB', MetricName: 'HealthyHostCount', Statistic: 'Maximum', ComparisonOperator: 'LessThanThreshold', Threshold: 1, TreatMissingData: 'breaching', AlarmActions: [{ Ref: expect.stringContaining('People') }] });
+  expect(dimensions(alarms.NobodyHealthy80!)).toEqual(['LoadBalancer', 'TargetGroup']);
+  expect(alarms.Unhealthy81).toMatchObject({ MetricName: 'UnHealthyHostCount', Threshold: 1, EvaluationPeriods: 15, TreatMissingData: 'notBreaching' });
+  expect(alarms.Resets).toMatchObject({ MetricName: 'TCP_Target_Reset_Count', Statistic: 'Sum', Threshold: 1000 });
+  expect(alarms.UpdaterFails).toMatchObject({ Namespace: 'AWS/Lambda', MetricName: 'Errors' });
+});
+
+test('where each zone serves its own clients, a zone without a healthy node is told, too', () => {
+  const { ZoneEmpty80 } = alarmsOf({ crossZone: false });
+  expect(ZoneEmpty80!.Metrics[0].Expression).toBe('MIN([FILL(z0, 0), FILL(z1, 0), FILL(z2, 0)])');
+  expect(ZoneEmpty80!.Metrics.slice(1).map(({ MetricStat }: any) => MetricStat.Metric.Dimensions.map(({ Name }: { Name: string }) => Name).sort())).toEqual(Array(3).fill(['AvailabilityZone', 'LoadBalancer', 'TargetGroup']));
+  expect(Object.keys(alarmsOf({ crossZone: false }, { zones: false }))).not.toContain('ZoneEmpty80');
 });
