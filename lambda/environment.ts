@@ -14,6 +14,7 @@ export class Environment {
   roleIds = () => ({ manager: this.required('managerRoleId'), worker: this.required('workerRoleId') });
   joinQueueUrl = () => this.required('joinQueueUrl');
   targetsQueueUrl = (): string | undefined => this.variables[environmentVariables.targetsQueueUrl];
+  loadBalanced = (): boolean => this.variables[environmentVariables.loadBalanced] === 'true';
   loadBalancers = (): string[] => v.parse(loadBalancersSchema, JSON.parse(this.required('loadBalancers')));
   seats = (): Seats => v.parse(seatsSchema, JSON.parse(this.required('seats')));
   swarmSettings = (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(this.required('swarmSettings')));

@@ -8,7 +8,7 @@ import { Construct } from 'constructs';
 import { environmentVariables as env } from '../protocol/environment';
 import { ClusterFunction } from './cluster-function';
 import { instanceEvents, SWEEP_MINUTES } from './core/event-patterns';
-import { receiveMessages, targetUpdateStatements } from './core/statements';
+import { receiveMessages, sendMessages, targetUpdateStatements } from './core/statements';
 import type { LeaderTokenPublisher } from './leader-token-publisher';
 import type { NodeLifecycle } from './node-lifecycle';
 import { placeOf } from './policy';
@@ -42,15 +42,17 @@ export class TargetUpdater extends Construct {
       environment: {
         [env.cluster]: lifecycle.cluster,
         [env.tokenTable]: tokenTable.tableName,
+        [env.joinQueueUrl]: lifecycle.joinQueue.queueUrl,
         // Load balancers are added after this construct is made.
         [env.loadBalancers]: Lazy.string({ produce: () => Stack.of(this).toJsonString(this.loadBalancers) }),
       },
-      statements: [...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)), receiveMessages(this.queue.queueArn), ...lifecycle.keyStatements],
+      statements: [...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)), sendMessages([lifecycle.joinQueue.queueArn]), receiveMessages(this.queue.queueArn), ...lifecycle.keyStatements],
     }).function;
     const wake = { targets: [new targets.SqsQueue(this.queue)] };
     const sweep = new events.Rule(this, 'Sweep', { description: 'Looks at all targets again.', schedule: events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)), ...wake });
     const instances = new events.Rule(this, 'Instances', { description: 'Instances that are in service, leave or are gone.', eventPattern: instanceEvents(Aws.STACK_NAME), ...wake });
     leaderToken.wakeTargetUpdate(this.queue);
+    for (const membership of [lifecycle.nodeJoin, lifecycle.nodeLeave]) membership.addEnvironment(env.loadBalanced, 'true');
     lifecycle.nodesNeed(sweep, instances, mapMessages(this, 'Target', this.function, this.queue), this.queue.node.findChild('Policy'));
   }
 

@@ -17,10 +17,12 @@ export const environmentVariables = {
   seats: 'SEATS',
   /** JSON of {@link swarmSettingsSchema}. node-join and node-leave. */
   swarmSettings: 'SWARM_SETTINGS',
-  /** URL of node-join's queue: leader-token sends "look again" there. leader-token. */
+  /** URL of node-join's queue: "look again" is sent there. leader-token and target-update. */
   joinQueueUrl: 'JOIN_QUEUE_URL',
   /** URL of target-update's queue, where there is one. leader-token. */
   targetsQueueUrl: 'TARGETS_QUEUE_URL',
+  /** `true` where there is a load balancer: then nodes come and go together with its targets. node-join and node-leave. */
+  loadBalanced: 'LOAD_BALANCED',
   /** JSON of {@link loadBalancersSchema}. target-update. */
   loadBalancers: 'LOAD_BALANCERS',
 } as const;

@@ -18,6 +18,8 @@ export const LEADER_KEY = 'leader';
 export const LEASE_KEY = 'lease';
 /** The lease of target-update, which changes no membership. */
 export const TARGETS_LEASE_KEY = 'targets-lease';
+/** What target-update has seen. Only where there is a load balancer. */
+export const TRAFFIC_KEY = 'traffic';
 export const MEMBERSHIP_KEY = 'membership';
 export const NODES_KEY_PREFIX = 'nodes#';
 

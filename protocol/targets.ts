@@ -1,6 +1,8 @@
-/** Which nodes stand behind a target group of a load balancer: said by a tag of the target group, so that whoever finds the group knows it. */
+/** What functions say to each other about load balancers: which nodes stand behind a target group, and which instances are sent connections. */
+import * as v from 'valibot';
+import { codec, instanceIdSchema } from './body';
 
-/** Value: `all`, `managers`, `workers`, or `groups` and the logical ids of worker groups, separated by spaces. */
+/** A tag of the target group, so that whoever finds the group knows it. Value: `all`, `managers`, `workers`, or `groups` and the logical ids of worker groups, separated by spaces. */
 export const SERVED_BY_TAG = 'cdk-docker-swarm:served-by';
 
 /** Nodes of both roles or of one, or of some groups of workers, by the logical ids of their Auto Scaling groups. */
@@ -19,3 +21,16 @@ export function decodeServedBy(value: string | undefined): ServedBy | undefined 
   const [first, ...groups] = value?.split(' ') ?? [];
   return first === 'groups' && groups.length > 0 && groups.every((group) => /^[A-Za-z0-9]+$/.test(group)) ? { groups } : undefined;
 }
+
+/** Those that matter: instances on their way in or out. */
+const some = v.pipe(v.array(instanceIdSchema), v.maxLength(2_000));
+
+/** `traffic`: what target-update has seen of all load balancers, for those who let instances in and out. Written by target-update alone, whole, when it changes. */
+export const trafficSchema = v.object({
+  /** Instances that wait at their launch hook, and are sent connections by every listener that they stand behind; or there is nobody yet who would be sent them instead. */
+  arrived: some,
+  /** Instances that wait at their terminate hook, and are sent no new connections any more. */
+  left: some,
+});
+export type Traffic = v.InferOutput<typeof trafficSchema>;
+export const trafficCodec = codec(trafficSchema, 128 * 1024);

@@ -5,6 +5,7 @@
  * - Seat 0 makes the swarm, once in the cluster's life: the claim names the volume, and only an instance with that very volume may repeat it.
  * - Managers join one at a time, and only while every member works and every node's role equals its membership. Workers join in bounded parallel.
  * - A node is admitted when the leader's list shows it Ready, in its role, under the node id that its own mailbox reports, with its own instance id as label.
+ * - Where there is a load balancer, a worker is admitted when it is sent connections, so that a deployment replaces no more nodes than are served; a few minutes later at the latest.
  * - Past its deadline an instance is abandoned, unless a swarm exists whose quorum does not report: if it ever spoke it may carry that quorum, and gets time again once one does.
  *
  * Pure: reads what was observed, adds to the plan what to write and what to do.
@@ -21,6 +22,8 @@ import type { Instance, Observation } from './observation';
 export const ADMISSION_DEADLINE_MS = 10 * 60_000;
 /** Until when an instance is not given up after a look that found it late, but no quorum: once the quorum reports again, it has some of this time left to become Ready. */
 export const EXTENSION_MS = 5 * 60_000;
+/** From the launch of a worker until it is admitted without connections: a load balancer takes minutes to send any. Shorter than the deadline of an admission. */
+export const TRAFFIC_DEADLINE_MS = 8 * 60_000;
 /** Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the membership record and a manager fit one transaction. */
 export const WORKER_JOINS = 90;
 /** Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must not outgrow its bound. */
@@ -137,6 +140,7 @@ class Admission {
     if (report?.swarm?.swarmId && this.observed.leader && report.swarm.swarmId !== this.observed.leader.swarmId) {
       this.draft.alarms.push({ instanceId, reason: 'It is a member of another swarm than this cluster. It is not admitted.' });
     } else if (this.facts.readyNode(instance) && !this.isBeingTakenOut(instance) && !this.facts.isAbandoned(instance, this.membership)) {
+      if (this.waitsForConnections(instance)) return;
       this.membership.admissions[instanceId] = { group: group.name };
       delete this.membership.extensions[instanceId];
       return;
@@ -153,6 +157,12 @@ class Admission {
       this.draft.effects.push({ kind: 'extend-hook', instanceId, group: group.name, hook: LAUNCH_HOOK, reason: `${late}, but ${why}` });
     }
     if (report && group.role === 'manager') this.attachVolume(instance);
+  }
+
+  /** A manager does not: the next one goes only when this one is back, and for as short as can be. */
+  private waitsForConnections({ instanceId, group, ec2 }: Instance): boolean {
+    const { traffic, now } = this.observed;
+    return traffic !== undefined && group.role === 'worker' && !traffic.arrived.has(instanceId) && ec2 !== undefined && now < ec2.launchedAt + TRAFFIC_DEADLINE_MS;
   }
 
   private isBeingTakenOut({ group }: Instance): boolean {

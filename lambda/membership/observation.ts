@@ -28,6 +28,8 @@ export interface Observation {
   /** Spot instances that EC2 is about to take back. Asked for while a group has spot instances in service. */
   interrupted: ReadonlySet<string>;
   volumes: Volume[];
+  /** Which instances load balancers send connections to. Absent where there is no load balancer. */
+  traffic?: { arrived: ReadonlySet<string>; left: ReadonlySet<string> };
 }
 
 /** A member of one of the cluster's Auto Scaling groups. */

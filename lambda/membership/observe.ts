@@ -12,11 +12,12 @@ import { instanceIdSchema } from '../../protocol/body';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
 import { TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
-import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
+import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
+import { trafficCodec } from '../../protocol/targets';
 import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
 import { formerManagers, isLeaving, LEADER_STALE_MS, lostWorkers } from './facts';
@@ -43,6 +44,8 @@ export interface Observer {
   roleIds: Record<'manager' | 'worker', string>;
   seats: Seats;
   settings: SwarmSettings;
+  /** There is a load balancer. */
+  loadBalanced: boolean;
 }
 
 export async function observe(by: Observer): Promise<Observation> {
@@ -78,14 +81,15 @@ function worksAs(nodes: SwarmNode[], { instanceId, lifecycleState }: Instance): 
 }
 
 /** Everything in the cluster's own partition. */
-async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' | 'nodes' | 'tasksPending' | 'membership'>> {
+async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' | 'nodes' | 'tasksPending' | 'membership' | 'traffic'>> {
   const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
   const find = (key: string) => items.find((item) => item[SORT_KEY] === key);
   const membership = decodeOwn(by, membershipCodec, find(MEMBERSHIP_KEY)) ?? emptyMembership;
   const leader = decodeOwn(by, leaderCodec, find(LEADER_KEY));
   const chunks = items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX));
   const report = decodeSwarmReport(chunks);
-  return { leader, membership, nodes: report.ok ? report.value.nodes : [], tasksPending: report.ok ? report.value.tasksPending : undefined };
+  const traffic = by.loadBalanced ? decodeOwn(by, trafficCodec, find(TRAFFIC_KEY)) ?? { arrived: [], left: [] } : undefined;
+  return { leader, membership, ...(traffic && { traffic: { arrived: new Set(traffic.arrived), left: new Set(traffic.left) } }), nodes: report.ok ? report.value.nodes : [], tasksPending: report.ok ? report.value.tasksPending : undefined };
 }
 
 /** All groups that carry the cluster's tag, and their members. */

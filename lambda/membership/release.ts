@@ -2,6 +2,7 @@
  * Rule `release`: an instance that waits at its terminate hook leaves the swarm first, then it is let go.
  *
  * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
+ * - Where there is a load balancer, that comes when it sends the worker no new connections any more, or a minute later at the latest.
  * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
  * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
  * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
@@ -23,6 +24,10 @@ export const DRAIN_DEADLINE_MS = 10 * 60_000;
 export const SHORT_MS = 5 * 60_000;
 /** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
 export const BACK_MS = 15_000;
+/** How long it is waited until load balancers send a worker nothing more: its health check fails within half a minute. A spot instance has two minutes in all. */
+export const TRAFFIC_MS = 60_000;
+/** Of workers that wait so, and whose time runs: the record has its bound. */
+const MOST_WAITING = 500;
 /** How often a hook is prolonged. Shorter than any heartbeat timeout of the groups. */
 export const PROLONG_MS = 5 * 60_000;
 
@@ -79,6 +84,13 @@ class Release {
     if (!this.draining) this.draft.order({ kind: 'drain', nodeId: node.id, instanceId });
     this.draining = true;
     return true;
+  }
+
+  /** Its tasks are needed still. */
+  private isSentConnections(instanceId: string): boolean {
+    const { traffic, membership } = this.draft.observed;
+    const begun = membership.orders?.orders.some((order) => order.instanceId === instanceId);
+    return traffic !== undefined && !begun && !traffic.left.has(instanceId) && this.now < this.since(instanceId) + TRAFFIC_MS;
   }
 
   private get now(): number {
@@ -175,6 +187,10 @@ class Release {
   }
 
   private keep({ instanceId, group: { name: group, role } }: Instance): void {
+    if (role === 'worker' && this.isSentConnections(instanceId)) {
+      if (Object.keys(this.departures).length < MOST_WAITING) this.departures[instanceId] ??= { since: this.now };
+      return;
+    }
     const ordered = this.facts.workersOf(instanceId).filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
     // Whose turn has not come is not written down: very many may leave at once, and the record has its bound.
     if (role === 'worker' && ordered.length === 0) return;

@@ -34,6 +34,7 @@ export function wire({ variables, ...parts }: MembershipParts): Observer & Conve
     roleIds: environment.roleIds(),
     seats: environment.seats(),
     settings: environment.swarmSettings(),
+    loadBalanced: environment.loadBalanced(),
   };
   return {
     ...observer,

@@ -1,6 +1,13 @@
-/** Carries out what is to change in target groups. Registering and deregistering may be repeated: what is so already is no error. */
+/** Carries out what is to change in target groups, and tells who lets instances in and out. Registering and deregistering may be repeated: what is so already is no error. */
+import { UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DeregisterTargetsCommand, RegisterTargetsCommand, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { marshall } from '@aws-sdk/util-dynamodb';
+import type { Clock } from '../../protocol/clock';
+import { CLUSTER_PARTITION, PARTITION_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
+import { trafficCodec, type Traffic } from '../../protocol/targets';
 import { describeError, type Log } from '../log';
+import { retryConflicts } from '../retry';
 import type { Change } from './plan';
 
 /** Targets of one request. Elastic Load Balancing names no limit. */
@@ -9,6 +16,11 @@ const LONGEST_LIST = 1_000;
 
 export interface Actor {
   log: Log;
+  clock: Clock;
+  dynamodb: DynamoDBClient;
+  sqs: SQSClient;
+  tokenTable: string;
+  joinQueueUrl: string;
   elasticLoadBalancing: ElasticLoadBalancingV2Client;
 }
 
@@ -24,6 +36,22 @@ export async function carryOut(by: Actor, change: Change): Promise<boolean> {
   const registered = await inBatches(by, arn, 'register', register, (Targets) => elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
   const deregistered = await inBatches(by, arn, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
   return registered || deregistered;
+}
+
+/** They look again then. One that dies in between is followed by another look, which tells it once more, or by the sweep. */
+export async function tellTraffic(by: Actor, traffic: Traffic): Promise<void> {
+  const { v, body } = trafficCodec.encode(traffic);
+  const update = () =>
+    new UpdateItemCommand({
+      TableName: by.tokenTable,
+      Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: TRAFFIC_KEY }),
+      UpdateExpression: 'SET #v = :v, #body = :body',
+      ExpressionAttributeNames: { '#v': 'v', '#body': 'body' },
+      ExpressionAttributeValues: marshall({ ':v': v, ':body': body }),
+    });
+  await retryConflicts(by.clock, () => by.dynamodb.send(update()));
+  by.log('info', 'Told who is sent connections.', { arrived: list(traffic.arrived), left: list(traffic.left) });
+  await by.sqs.send(new SendMessageCommand({ QueueUrl: by.joinQueueUrl, MessageBody: JSON.stringify({ reason: 'target-update saw other traffic' }) }));
 }
 
 function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {

@@ -2,6 +2,7 @@
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { Clock } from '../../protocol/clock';
 import { TARGETS_LEASE_KEY } from '../../protocol/keys';
 import { Environment, type Variables } from '../environment';
@@ -17,12 +18,13 @@ export interface TargetUpdateParts {
   dynamodb: DynamoDBClient;
   autoScaling: AutoScalingClient;
   elasticLoadBalancing: ElasticLoadBalancingV2Client;
+  sqs: SQSClient;
 }
 
 /** @throws Error naming an environment variable that is missing */
 export function targetUpdate({ variables, ...parts }: TargetUpdateParts): () => Promise<void> {
   const environment = new Environment(variables);
-  const observer = { ...parts, cluster: environment.cluster(), tokenTable: environment.tokenTable(), loadBalancers: environment.loadBalancers() };
+  const observer = { ...parts, cluster: environment.cluster(), tokenTable: environment.tokenTable(), joinQueueUrl: environment.joinQueueUrl(), loadBalancers: environment.loadBalancers() };
   const lease = new LeaseRow(parts.dynamodb, observer.tokenTable, parts.clock, TARGETS_LEASE_KEY);
-  return () => update({ ...parts, lease, observe: () => observe(observer) });
+  return () => update({ ...observer, lease, observe: () => observe(observer) });
 }

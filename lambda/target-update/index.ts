@@ -9,6 +9,7 @@
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { SQSClient } from '@aws-sdk/client-sqs';
 import { systemClock } from '../../protocol/clock';
 import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
 import { jsonLog } from '../log';
@@ -21,4 +22,5 @@ export const handler = targetUpdate({
   dynamodb: new DynamoDBClient({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
   elasticLoadBalancing: new ElasticLoadBalancingV2Client({ maxAttempts }),
+  sqs: new SQSClient({ maxAttempts }),
 });

@@ -11,10 +11,10 @@ import {
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import type { Clock } from '../../protocol/clock';
 import { leaderCodec } from '../../protocol/cluster';
-import { CLUSTER_PARTITION, LEADER_KEY, NODES_KEY_PREFIX, SORT_KEY } from '../../protocol/keys';
+import { CLUSTER_PARTITION, LEADER_KEY, NODES_KEY_PREFIX, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
 import { decodeSwarmReport } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
-import { decodeServedBy, SERVED_BY_TAG } from '../../protocol/targets';
+import { decodeServedBy, SERVED_BY_TAG, trafficCodec, type Traffic } from '../../protocol/targets';
 import type { Log } from '../log';
 import { LEADER_STALE_MS } from '../membership/facts';
 import { describeGroups } from '../membership/observe';
@@ -36,18 +36,23 @@ export interface Observer {
   loadBalancers: readonly string[];
 }
 
-export async function observe(by: Observer): Promise<Observed> {
+export interface Observation extends Observed {
+  /** As it was told last. */
+  told: Traffic | undefined;
+}
+
+export async function observe(by: Observer): Promise<Observation> {
   const [swarm, { instances }, targetGroups] = await Promise.all([readSwarm(by), describeGroups(by.autoScaling, by.cluster), describeTargetGroups(by)]);
   return { ...swarm, instances, targetGroups };
 }
 
-async function readSwarm(by: Observer): Promise<Pick<Observed, 'quorumVisible' | 'nodes'>> {
+async function readSwarm(by: Observer): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'told'>> {
   const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
   const leader = decodeOwn(by, leaderCodec, items.find((item) => item[SORT_KEY] === LEADER_KEY));
   const report = decodeSwarmReport(items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX)));
   // A list that cannot be read says as little as one that is old.
   const quorumVisible = report.ok && leader !== undefined && by.clock.now() - leader.updatedAt < LEADER_STALE_MS;
-  return { quorumVisible, nodes: report.ok ? report.value.nodes : [] };
+  return { quorumVisible, nodes: report.ok ? report.value.nodes : [], told: decodeOwn(by, trafficCodec, items.find((item) => item[SORT_KEY] === TRAFFIC_KEY)) };
 }
 
 /** Those that carry the cluster's tag: nobody else's is touched, whatever load balancer uses it. */

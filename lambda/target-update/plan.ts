@@ -1,16 +1,20 @@
 /**
  * Which targets to register and to deregister: the difference between the nodes that may be sent work and the targets that a target group has. Pure.
  *
- * - Registered is whoever is in service, is Ready and not drained by the leader's list, and belongs to the nodes that stand behind the target group.
+ * - Registered is whoever is in service, or waits at its launch hook, is Ready and not drained by the leader's list, and belongs to the nodes that stand behind the target group.
  * - An instance that leaves fails its health check first, which a load balancer hears of within seconds, while what is said by deregistering takes it minutes. So where the agent answers the check, a target that is
  *   still healthy is waited for.
  * - A healthy target goes only while another healthy one stays. When a list of nodes is wrong, traffic goes on.
+ * - Who lets instances in and out is told which of those that wait at their hooks are sent connections (`traffic`).
  * - Right after a change of leader nobody's state is known: who is registered stays so, and nobody is added.
  */
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { SwarmNode } from '../../protocol/swarm';
-import type { ServedBy } from '../../protocol/targets';
+import type { ServedBy, Traffic } from '../../protocol/targets';
 import type { Instance } from '../membership/observation';
+
+/** Further ones are told when these have gone. */
+const MOST_NAMED = 2_000;
 
 export interface Observed {
   /** False while no quorum reports: then the list of nodes says nothing. */
@@ -51,9 +55,42 @@ export interface Change {
   strange: string[];
 }
 
-/** @returns one for each target group in which something is to be done or to be said */
-export function plan(observed: Observed): Change[] {
+export interface Plan {
+  /** One for each target group in which something is to be done or to be said. */
+  changes: Change[];
+  traffic: Traffic;
+  /** Some wait at their hooks for what load balancers make of it: it is worth looking again soon. */
+  someWait: boolean;
+}
+
+export function plan(observed: Observed): Plan {
   const members = membersOf(observed);
+  const traffic = trafficOf(observed, members);
+  const arriving = [...members.values()].filter(({ instance, mayServe }) => isArriving(instance) && mayServe === true).length;
+  const leaving = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait').length;
+  return { changes: changesOf(observed, members), traffic, someWait: arriving > traffic.arrived.length || leaving > traffic.left.length };
+}
+
+/** Who waits at a hook, and what becomes of its connections. */
+function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Member>): Traffic {
+  const behind = targetGroups.map((group) => ({ group, targets: new Map(group.targets.filter(({ port }) => port === group.port).map((target) => [target.instanceId, target])), anyHealthy: group.targets.some(({ state }) => state === 'healthy') }));
+  const traffic: Traffic = { arrived: [], left: [] };
+  for (const [instanceId, { instance, mayServe }] of members) {
+    if (isArriving(instance) && mayServe === true) {
+      const served = behind.every(({ group, targets, anyHealthy }) => !stands(group, instance) || !anyHealthy || /^(healthy|unused)$/.test(targets.get(instanceId)?.state ?? ''));
+      if (served) traffic.arrived.push(instanceId);
+    }
+    if (instance.lifecycleState === 'Terminating:Wait' && behind.every(({ group, targets }) => isOut(group, targets.get(instanceId)))) traffic.left.push(instanceId);
+  }
+  return { arrived: traffic.arrived.slice(0, MOST_NAMED).sort(), left: traffic.left.slice(0, MOST_NAMED).sort() };
+}
+
+/** Gone, or failing its health check. Where that is not the agent's, it is deregistered while it is healthy, and its connections go on until the delay is over. */
+function isOut({ healthCheckPort }: TargetGroup, target: Target | undefined): boolean {
+  return target === undefined || target.state === 'unhealthy' || target.state === 'unused' || (target.state === 'draining' && healthCheckPort === String(HEALTH_PORT));
+}
+
+function changesOf(observed: Observed, members: ReadonlyMap<string, Member>): Change[] {
   return observed.targetGroups.map((group) => changeOf(group, members)).filter(({ arn: _, ...lists }) => Object.values(lists).some((list) => list.length > 0));
 }
 
@@ -68,7 +105,7 @@ function membersOf({ quorumVisible, nodes, instances }: Observed): Map<string, M
   const byInstance = new Map<string, SwarmNode[]>();
   for (const node of nodes) if (node.instanceId !== undefined) byInstance.set(node.instanceId, [...(byInstance.get(node.instanceId) ?? []), node]);
   const mayServe = ({ instanceId, lifecycleState }: Instance) => {
-    if (lifecycleState !== 'InService') return false;
+    if (lifecycleState !== 'InService' && lifecycleState !== 'Pending:Wait') return false;
     if (!quorumVisible) return undefined;
     const undrained = (byInstance.get(instanceId) ?? []).filter(({ availability }) => availability !== 'drain');
     return undrained.some(({ state }) => state === 'ready') || (undrained.some(({ state }) => state === 'unknown') ? undefined : false);
@@ -114,3 +151,4 @@ function stands({ servedBy }: TargetGroup, { group: { role, stack } }: Instance)
 }
 
 const isLeaving = ({ lifecycleState }: Instance) => lifecycleState.startsWith('Terminating') || lifecycleState === 'Terminated';
+const isArriving = ({ lifecycleState }: Instance) => lifecycleState === 'Pending:Wait';

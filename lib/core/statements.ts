@@ -86,12 +86,12 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
   ];
 }
 
-/** What target-update may do: of the swarm it reads what leader-token has published, and writes its own lease. */
+/** What target-update may do: of the swarm it reads what leader-token has published, and writes its own lease and what it has seen. */
 export function targetUpdateStatements(tokenTable: string, cluster: string, place: Place): Statement[] {
   const clusterPartition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [CLUSTER_PARTITION] } };
   return [
     { sid: 'ReadSwarm', actions: ['dynamodb:Query'], resources: [tokenTable], conditions: clusterPartition },
-    { sid: 'HoldLease', actions: ['dynamodb:UpdateItem'], resources: [tokenTable], conditions: clusterPartition },
+    { sid: 'HoldLeaseAndTell', actions: ['dynamodb:UpdateItem'], resources: [tokenTable], conditions: clusterPartition },
     { sid: 'SeeGroups', actions: ['autoscaling:DescribeAutoScalingGroups'], resources: ['*'] },
     // Descriptions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
     { sid: 'SeeTargets', actions: ['elasticloadbalancing:DescribeTags', 'elasticloadbalancing:DescribeTargetGroups', 'elasticloadbalancing:DescribeTargetHealth'], resources: ['*'] },

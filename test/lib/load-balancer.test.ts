@@ -138,10 +138,11 @@ test('one function keeps the targets of all load balancers, woken by the sweep, 
   });
   const functions = Object.values(of('AWS::Lambda::Function')).map(({ Properties }) => Properties.Environment.Variables);
   const [updater] = functions.filter((variables) => variables.LOAD_BALANCERS);
-  expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
+  expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
+  expect(functions.filter((variables) => variables.LOAD_BALANCED === 'true' && variables.SEATS)).toHaveLength(2);
   expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual([expect.stringContaining('PublicLoadBalancer'), expect.stringContaining('InnerLoadBalancer')]);
   const queue = { Ref: Object.keys(of('AWS::SQS::Queue')).find((id) => id.includes('TargetQueue')) };
-  expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([expect.objectContaining({ TARGETS_QUEUE_URL: queue, JOIN_QUEUE_URL: expect.anything() })]);
+  expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([expect.objectContaining({ TARGETS_QUEUE_URL: queue, MANAGER_ROLE_ID: expect.anything() })]);
   const rules = Object.values(of('AWS::Events::Rule')).filter(({ Properties }) => Properties.Targets.some(({ Arn }: { Arn: any }) => Arn['Fn::GetAtt'][0] === queue.Ref));
   expect(rules.map(({ Properties }) => Properties.ScheduleExpression ?? Properties.EventPattern['detail-type'])).toEqual([
     'rate(1 minute)',
@@ -162,7 +163,7 @@ test('target-update may do exactly this', () => {
   expect(statements.map(({ Sid, Action, Resource, Condition }) => [Sid, [Action].flat().join(' '), textOf(Resource).replace(/[0-9A-F]{8}/, ''), ...(Condition ? [Condition] : [])])).toEqual([
     ['WriteLogs', 'logs:CreateLogStream logs:PutLogEvents', '<SwarmTargetUpdaterTargetUpdateLogs.Arn>'],
     ['ReadSwarm', 'dynamodb:Query', '<SwarmTablesTokens.Arn>', ofPartition],
-    ['HoldLease', 'dynamodb:UpdateItem', '<SwarmTablesTokens.Arn>', ofPartition],
+    ['HoldLeaseAndTell', 'dynamodb:UpdateItem', '<SwarmTablesTokens.Arn>', ofPartition],
     ['SeeGroups', 'autoscaling:DescribeAutoScalingGroups', '*'],
     ['SeeTargets', 'elasticloadbalancing:DescribeTags elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth', '*'],
     [
@@ -171,6 +172,7 @@ test('target-update may do exactly this', () => {
       'arn:<AWS::Partition>:elasticloadbalancing:<AWS::Region>:<AWS::AccountId>:targetgroup/*/*',
       { StringEquals: { 'aws:ResourceTag/cdk-docker-swarm:cluster': 'Test/Swarm' } },
     ],
+    ['SendMessages', 'sqs:SendMessage', '<SwarmLifecycleJoinQueue.Arn>'],
     ['ReceiveMessages', 'sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:ChangeMessageVisibility', '<SwarmTargetUpdaterTargetQueue.Arn>'],
   ]);
 });

@@ -1,4 +1,4 @@
-import { ADMISSION_DEADLINE_MS, EXTENSION_MS, MAX_COMMANDS, WORKER_JOINS } from '../../../lambda/membership/admit';
+import { ADMISSION_DEADLINE_MS, EXTENSION_MS, MAX_COMMANDS, TRAFFIC_DEADLINE_MS, WORKER_JOINS } from '../../../lambda/membership/admit';
 import { COMMAND_MS } from '../../../lambda/membership/draft';
 import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
@@ -65,6 +65,36 @@ function observed(change: Partial<Observation>): Observation {
 let counter = 0;
 const plan = (change: Partial<Observation>) => planFor(observed(change), () => `command-${++counter}`);
 const formed = { leader, nodes: [node(0, 'manager')] };
+
+describe('a worker behind a load balancer', () => {
+  const traffic = (...arrived: string[]) => ({ arrived: new Set(arrived), left: new Set<string>() });
+  const ready = (launchedAt = NOW - 30_000) => waiting(7, workers, joined(7, 'worker'), { ec2: { state: 'running', address: '10.0.9.7', launchedAt } });
+  const nodes = [node(0, 'manager'), node(7, 'worker')];
+  const admitted = (instances: Instance[], ...arrived: string[]) => plan({ leader, nodes, instances, traffic: traffic(...arrived) }).effects.filter(({ kind }) => kind === 'admit').map(({ instanceId }) => instanceId);
+
+  it('is admitted when it is sent connections', () => {
+    expect(admitted([ready()])).toEqual([]);
+    expect(admitted([ready()], idOf(7))).toEqual([idOf(7)]);
+  });
+
+  it('is admitted some minutes after its launch in any case, before it would be given up', () => {
+    expect(admitted([ready(NOW - TRAFFIC_DEADLINE_MS + 1)])).toEqual([]);
+    expect(admitted([ready(NOW - TRAFFIC_DEADLINE_MS)])).toEqual([idOf(7)]);
+    expect(TRAFFIC_DEADLINE_MS).toBeLessThan(ADMISSION_DEADLINE_MS);
+  });
+
+  it('that is Ready loses its command, and is not told to join again meanwhile', () => {
+    const membership = { ...emptyMembership, workerJoins: { [idOf(7)]: { commandId: 'c', expiresAt: NOW + COMMAND_MS } } };
+    const { commands, membership: after } = plan({ leader, nodes, instances: [ready()], membership, traffic: traffic() });
+    expect(commands).toMatchObject([{ instanceId: idOf(7), command: null }]);
+    expect(after).toMatchObject({ workerJoins: {}, admissions: {} });
+  });
+
+  it('that is a manager does not wait', () => {
+    const manager = waiting(0, seatGroup(0), joined(0, 'manager'));
+    expect(admitted([manager])).toEqual([idOf(0)]);
+  });
+});
 
 describe('a seat', () => {
   const speaks = waiting(0, seatGroup(0), { volume: { id: 'vol-0', state: 'waiting' }, engine: undefined, swarm: undefined });

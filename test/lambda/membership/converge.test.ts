@@ -43,7 +43,7 @@ beforeEach(async () => {
   const clients = { dynamodb: endpoint.client, ec2: new EC2Client(endpoint.clientOptions), autoScaling: new AutoScalingClient(endpoint.clientOptions), cloudFormation: new CloudFormationClient(endpoint.clientOptions), eventBridge: new EventBridgeClient(endpoint.clientOptions) };
   const log: Converger['log'] = (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields }));
   const { eventBridge, ...ofObserver } = clients;
-  observer = { clock, log, ...ofObserver, cluster, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds, seats, settings };
+  observer = { clock, log, ...ofObserver, cluster, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds, seats, settings, loadBalanced: false };
   by = {
     eventBridge,
     ...observer,

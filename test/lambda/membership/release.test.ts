@@ -1,4 +1,4 @@
-import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS } from '../../../lambda/membership/release';
+import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS } from '../../../lambda/membership/release';
 import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
@@ -118,6 +118,46 @@ describe('a worker that waits at its terminate hook', () => {
 
   it('is forgotten when it is gone', () => {
     expect(planned({ instances: managers }, { departures: { [idOf(7)]: { since: NOW } } }).membership.departures).toEqual({});
+  });
+});
+
+describe('a worker behind a load balancer that waits at its terminate hook', () => {
+  const instances = [...managers, worker(7, leaving)];
+  const nodes = [...three, node(7)];
+  const order = `${idOf(0)} release ${nodeIdOf(7)} ${idOf(7)}`;
+  const traffic = (...left: string[]) => ({ arrived: new Set<string>(), left: new Set(left) });
+
+  it('is drained when it is sent no connections any more', () => {
+    expect(planned({ instances, nodes, traffic: traffic(idOf(7)) }).orders).toEqual([order]);
+  });
+
+  it('is not drained before, and not let go, and the time that it waits runs', () => {
+    expect(planned({ instances, nodes, traffic: traffic() })).toMatchObject({ orders: [], letGo: [], membership: { departures: { [idOf(7)]: { since: NOW } } } });
+  });
+
+  it('is drained after a minute, whatever load balancers do', () => {
+    const waits = (ms: number) => planned({ instances, nodes, traffic: traffic() }, { departures: { [idOf(7)]: { since: NOW - ms } } }).orders;
+    expect([waits(TRAFFIC_MS - 1), waits(TRAFFIC_MS)]).toEqual([[], [order]]);
+  });
+
+  it('goes on to be drained when its health check passes once more', () => {
+    const orders = { instanceId: idOf(0), orders: [{ kind: 'release' as const, nodeId: nodeIdOf(7), instanceId: idOf(7) }] };
+    expect(planned({ instances, nodes, traffic: traffic() }, { orders, departures: { [idOf(7)]: { since: NOW - 20_000 } } }).membership.orders).toEqual(orders);
+  });
+
+  it('is let go at once when it is no node, or all of its stack goes', () => {
+    expect(planned({ instances, nodes: three, traffic: traffic() }).letGo).toEqual([idOf(7)]);
+    expect(planned({ instances, nodes, traffic: traffic(), stacksLeaving: new Set([STACK]) }).letGo).toContain(idOf(7));
+  });
+
+  it('keeps the record within its bound, however many leave', () => {
+    const many = Array.from({ length: 2_000 }, (_, n) => n + 10);
+    const { membership } = planned({ instances: [...managers, ...many.map((n) => worker(n, leaving))], nodes: [...three, ...many.map((n) => node(n))], traffic: traffic() });
+    expect(() => membershipCodec.encode(membership)).not.toThrow();
+  });
+
+  it('that is a manager does not wait for them', () => {
+    expect(planned({ instances: [seat(0, leaving), ...others], traffic: traffic() }).letGo).toEqual([idOf(0)]);
   });
 });
 

@@ -1,11 +1,12 @@
 /** Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change on the right. */
-import { plan, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
+import { plan as planned, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
 import type { Instance } from '../../../lambda/membership/observation';
 import { decodeServedBy, encodeServedBy, type ServedBy } from '../../../protocol/targets';
 import type { SwarmNode } from '../../../protocol/swarm';
 
 const STACK = 'arn:aws:cloudformation:us-east-1:1:stack/S/1';
 const AGENT = '2378';
+const plan = (observed: Observed) => planned(observed).changes;
 
 /** `a ready active InService`: the node's state and availability (`-` for none), and where its instance is in its life. `m...` are managers; a `:Group` behind the name is its Auto Scaling group. */
 function cluster(...rows: string[]): Pick<Observed, 'nodes' | 'instances'> {
@@ -60,7 +61,9 @@ test.each<[string, string, string]>([
   ['a node that is down', 'a down active InService', ''],
   ['a node whose state nobody knows, right after a change of leader', 'a unknown active InService', ''],
   ['an instance that is no node', 'a - - InService', ''],
-  ['an instance that is not admitted yet', 'a ready active Pending:Wait', ''],
+  ['one that waits at its launch hook: a load balancer takes minutes', 'a ready active Pending:Wait', '+a'],
+  ['one that waits there and is not Ready', 'a down active Pending:Wait', ''],
+  ['one that runs, and is not at its hook yet', 'a ready active Pending', ''],
   ['an instance in standby', 'a ready active Standby', ''],
   ['an instance that leaves', 'a ready active Terminating:Wait', ''],
   ['a node whose instance is in no group', 'a ready active -', ''],
@@ -159,4 +162,47 @@ test.each<ServedBy>(['all', 'managers', 'workers', { groups: ['SwarmWebGroup1A',
 
 test.each([undefined, '', 'nobody', 'groups', 'groups ', 'groups a-b', 'Web'])('a tag that says nothing is none: %j', (value) => {
   expect(decodeServedBy(value)).toBeUndefined();
+});
+
+/** Who is sent connections, of those that wait at their hooks: `in a out b`, and `...` when it is worth looking again soon. */
+function traffic(rows: string[], present: TargetGroup['targets'], healthCheckPort = AGENT): string {
+  const { traffic: { arrived, left }, someWait } = planned({ quorumVisible: true, ...cluster(...rows), targetGroups: [{ arn: 'tg', servedBy: 'all', port: 80, healthCheckPort, targets: present }] });
+  return [...arrived.map((instanceId) => `in ${instanceId}`), ...left.map((instanceId) => `out ${instanceId}`), ...(someWait ? ['...'] : [])].join(' ');
+}
+
+const ARRIVES = ['a ready active Pending:Wait', 'b ready active InService'];
+const LEAVES = ['a ready active Terminating:Wait', 'b ready active InService'];
+
+test.each<[string, string[], string[], string]>([
+  ['is not registered yet', ARRIVES, ['b healthy'], '...'],
+  ['has not passed its health check', ARRIVES, ['a initial', 'b healthy'], '...'],
+  ['is healthy', ARRIVES, ['a healthy', 'b healthy'], 'in a'],
+  ['is in a zone in which the load balancer is not', ARRIVES, ['a unused', 'b healthy'], 'in a'],
+  ['has nobody before it who would be sent connections', ARRIVES, ['a initial', 'b initial'], 'in a'],
+  ['is not Ready', ['a down active Pending:Wait', 'b ready active InService'], ['b healthy'], ''],
+])('a node that waits at its launch hook and %s', (_, rows, present, expected) => {
+  expect(traffic(rows, targets(...present))).toBe(expected);
+});
+
+test.each<[string, string[], string]>([
+  ['is healthy still', ['a healthy', 'b healthy'], '...'],
+  ['fails its health check', ['a unhealthy', 'b healthy'], 'out a'],
+  ['has failed it, and is deregistered', ['a draining', 'b healthy'], 'out a'],
+  ['is no target any more', ['b healthy'], 'out a'],
+  ['has not become healthy yet', ['a initial', 'b healthy'], '...'],
+])('a node that waits at its terminate hook and %s', (_, present, expected) => {
+  expect(traffic(LEAVES, targets(...present))).toBe(expected);
+});
+
+test('where the health check is not the agent’s, a node has left when its connections had their time', () => {
+  expect(traffic(LEAVES, targets('a draining', 'b healthy'), 'traffic-port')).toBe('...');
+  expect(traffic(LEAVES, targets('b healthy'), 'traffic-port')).toBe('out a');
+});
+
+test('a node has arrived, or left, when it has at all target groups that it stands behind', () => {
+  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: targets('a healthy', 'b healthy') };
+  const two = (rows: string[], present: TargetGroup['targets'], servedBy: ServedBy = 'all') => planned({ quorumVisible: true, ...cluster(...rows), targetGroups: [group, { ...group, arn: 'two', servedBy, targets: present }] }).traffic;
+  expect(two(ARRIVES, targets('a initial', 'b healthy')).arrived).toEqual([]);
+  expect(two(ARRIVES, targets('b healthy'), 'managers').arrived).toEqual(['a']);
+  expect(two(LEAVES, targets('b healthy')).left).toEqual([]);
 });

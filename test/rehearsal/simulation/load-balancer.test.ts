@@ -1,7 +1,7 @@
 /** A load balancer in front of simulated clusters: who its targets are while nodes come, go and are drained, and while its function is killed, doubled or deaf. */
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { runOf } from '../../../rehearsal/simulation/shrink';
-import { setupOf } from '../../../rehearsal/simulation/setup';
+import { otherInstances, setupOf } from '../../../rehearsal/simulation/setup';
 import { simulate, type Act } from '../../../rehearsal/simulation/simulation';
 import { assemblies, BUNDLES, MINUTE, Scenario } from './support';
 
@@ -38,6 +38,37 @@ test('a node that leaves fails its health check before it is deregistered, and i
   expect(since.indexOf('unhealthy')).toBeGreaterThanOrEqual(0);
   expect(since.indexOf('unhealthy')).toBeLessThan(since.indexOf('draining'));
   expect(targets(scenario).some(({ instanceId, state }) => instanceId === idOf(worker!) && state !== 'draining')).toBe(false);
+});
+
+test('its tasks end only when it is sent nothing more, and its successor is in service when it is sent connections', async () => {
+  const scenario = await formed();
+  const [worker, other] = scenario.workers();
+  scenario.terminate(worker!);
+  const routed = (node: SimulatedNode) => targets(scenario).some(({ instanceId, routed: to }) => instanceId === idOf(node) && to);
+  await scenario.until(() => scenario.logs.some((line) => line.includes('"Ordered to release.') && line.includes(idOf(worker!))), 3 * MINUTE);
+  expect(routed(worker!)).toBe(false);
+  const inService: string[] = [];
+  scenario.cluster.region.onEvent(({ source, what, subject }) => {
+    if (source === 'autoscaling' && what === 'in-service') inService.push(`${subject} ${targets(scenario).some(({ instanceId, routed: to }) => instanceId === subject && to)}`);
+  });
+  await scenario.whole();
+  const successor = scenario.workers().find((node) => node !== other)!;
+  expect(inService).toEqual([`${idOf(successor)} true`]);
+});
+
+test('a deployment that replaces all workers never leaves the load balancer with fewer healthy ones than the group has', async () => {
+  const setup = { managers: 1, workers: 4, balanced: true };
+  const scenario = await Scenario.begin(setup);
+  await scenario.whole();
+  let fewest = Number.POSITIVE_INFINITY;
+  const count = () => {
+    fewest = Math.min(fewest, targets(scenario).filter(({ routed }) => routed).length);
+  };
+  scenario.cluster.region.onEvent(({ source }) => void (source === 'elb' && count()));
+  scenario.deploy(await assemblies.changed(setup, 'other-instances', otherInstances));
+  await scenario.whole(3 * 60 * MINUTE);
+  // A group of a fixed size rolls one at a time, below its size; beside it the manager goes.
+  expect(fewest).toBeGreaterThanOrEqual(3);
 });
 
 test('one that dies without notice gets no connections as soon as its health check has failed, and is deregistered', async () => {
