@@ -2,7 +2,7 @@
  * Rule `release`: an instance that waits at its terminate hook leaves the swarm first, then it is let go.
  *
  * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
- * - Where there is a load balancer, that comes when it sends the worker no new connections any more, or a minute later at the latest.
+ * - Where there is a load balancer, that comes when it sends the worker no new connections any more, or three minutes later at the latest; of spot instances, one minute.
  * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
  * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
  * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
@@ -24,8 +24,11 @@ export const DRAIN_DEADLINE_MS = 10 * 60_000;
 export const SHORT_MS = 5 * 60_000;
 /** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
 export const BACK_MS = 15_000;
-/** How long it is waited until load balancers send a worker nothing more: its health check fails within half a minute. A spot instance has two minutes in all. */
-export const TRAFFIC_MS = 60_000;
+/**
+ * How long it is waited until load balancers send a worker nothing more. The agent's health check fails within half a minute; a deregistration may take two, and the deregistration delay comes on top. A spot instance has two minutes
+ * in all.
+ */
+export const TRAFFIC_MS = { spot: 60_000, otherwise: 3 * 60_000 };
 /** Of workers that wait so, and whose time runs: the record has its bound. */
 const MOST_WAITING = 500;
 /** How often a hook is prolonged. Shorter than any heartbeat timeout of the groups. */
@@ -87,10 +90,10 @@ class Release {
   }
 
   /** Its tasks are needed still. */
-  private isSentConnections(instanceId: string): boolean {
+  private isSentConnections(instanceId: string, spot: true | undefined): boolean {
     const { traffic, membership } = this.draft.observed;
     const begun = membership.orders?.orders.some((order) => order.instanceId === instanceId);
-    return traffic !== undefined && !begun && !traffic.left.has(instanceId) && this.now < this.since(instanceId) + TRAFFIC_MS;
+    return traffic !== undefined && !begun && !traffic.left.has(instanceId) && this.now < this.since(instanceId) + TRAFFIC_MS[spot ? 'spot' : 'otherwise'];
   }
 
   private get now(): number {
@@ -149,8 +152,8 @@ class Release {
     const own = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
     const seats = this.draft.observed.seats.length;
     const waitedShort = members.length < seats && this.now >= this.since(instanceId) + SHORT_MS;
-    // Raft may count it already, before the leader has said so, or can say so.
-    const joins = managerChange?.instanceId === instanceId && (!this.facts.quorumVisible || this.now < managerChange.expiresAt + LEADER_STALE_MS);
+    // Raft may count its seat already, before the leader has said so, or can say so: what its predecessor began lies on the volume.
+    const joins = managerChange !== null && managerChange.seat === group.seat && (!this.facts.quorumVisible || this.now < managerChange.expiresAt + LEADER_STALE_MS);
     if (!own) return joins && !waitedShort ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     if (waitedShort) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
@@ -186,8 +189,8 @@ class Release {
     this.draft.effects.push({ kind: 'let-go', instanceId, group, role, ...(tells && { tells }), ...(this.late.has(instanceId) && { late: true as const }), reason });
   }
 
-  private keep({ instanceId, group: { name: group, role } }: Instance): void {
-    if (role === 'worker' && this.isSentConnections(instanceId)) {
+  private keep({ instanceId, group: { name: group, role, spot } }: Instance): void {
+    if (role === 'worker' && this.isSentConnections(instanceId, spot)) {
       if (Object.keys(this.departures).length < MOST_WAITING) this.departures[instanceId] ??= { since: this.now };
       return;
     }

@@ -7,6 +7,7 @@
  * - As the second of two it takes the quorum with it. It never voted and never had an entry that the first has not, since with two members nothing is committed without the first. So it leaves first, and once its
  *   engine has nothing any more, the first goes on alone (`recover`), with the same swarm id and all that it has. Nobody is left who could make a second swarm of it. Both engines have to say that they see no leader.
  *   With more than two members that would be a guess, and is left to people.
+ * - One whose node was taken out while the functions took it for one that had come back has nobody any more, and never returns: its engine leaves.
  *
  * Pure: reads what was observed, adds to the plan what to write.
  */
@@ -16,10 +17,20 @@ import type { Draft } from './draft';
 import { formerManagers, isLost, LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
-/** How long a member that is admitted must seem to be deaf: a new leader needs some time to hear everybody. */
+/** How long a manager that is admitted must seem to be lost: a new leader needs some time to hear everybody. */
 export const SUSPECT_MS = 150_000;
 
 type Change = NonNullable<Membership['managerChange']>;
+
+interface Suspect {
+  seat: number;
+  holder: Instance;
+  /** Of raft, at the seat's address. */
+  member: SwarmNode | undefined;
+  nodeId: string;
+  /** Milliseconds since 1970. */
+  since: number;
+}
 
 export function returnSeat(draft: Draft, facts: Facts): void {
   new ReturnOfSeat(draft, facts).run();
@@ -80,24 +91,38 @@ class ReturnOfSeat {
 
   private lookForLost(): void {
     if (!this.facts.quorumVisible) return;
-    const deaf = this.lookForDeaf();
+    const { deaf, forgotten } = this.lookForSuspects();
     const { nodes, instances, seats, gone } = this.draft.observed;
     const former = formerManagers(nodes, instances, seats).find(({ node, instanceId }) => isLost(node) && gone.has(instanceId))?.node;
     if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but its node is down, and it sees no leader, though its engine runs and has its volume.');
     else if (former) this.remove(this.formerSeat, former.id, 'No seat has its address, and its instance is gone.');
+    else if (forgotten) this.leave(forgotten.seat, forgotten.holder, 'Its node is not in the swarm any more, and never returns.');
     else this.removeNobody();
   }
 
-  /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. */
-  private lookForDeaf(): { seat: number; member: SwarmNode } | undefined {
+  /** Who has seemed to be lost for so long that it is. */
+  private lookForSuspects(): { deaf?: Suspect & { member: SwarmNode }; forgotten?: Suspect } {
     const before = this.draft.membership.suspects;
-    const found = this.draft.observed.seats.flatMap(({ seat }) => {
+    const found = this.draft.observed.seats.flatMap(({ seat }): Suspect[] => {
       const [holder, member] = [this.holder(seat), this.memberAt(seat)];
-      const deaf = holder && member && member.state === 'down' && member.manager!.reachability === 'reachable' && holder.report!.swarm!.nodeId === member.id && !seesLeader(holder);
-      return deaf ? [{ seat, member, since: before[member.id] ?? this.now }] : [];
+      const nodeId = holder?.report!.swarm!.nodeId;
+      if (!holder || nodeId === undefined || seesLeader(holder)) return [];
+      const suspect = this.isDeaf(nodeId, member) || (!member && this.isForgotten(holder, nodeId));
+      return suspect ? [{ seat, holder, member, nodeId, since: before[nodeId] ?? this.now }] : [];
     });
-    this.draft.membership.suspects = Object.fromEntries(found.map(({ member, since }) => [member.id, since]));
-    return found.find(({ since }) => this.now - since >= SUSPECT_MS);
+    this.draft.membership.suspects = Object.fromEntries(found.map(({ nodeId, since }) => [nodeId, since]));
+    const due = found.filter(({ since }) => this.now - since >= SUSPECT_MS);
+    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined), forgotten: due.find(({ member }) => !member) };
+  }
+
+  /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. */
+  private isDeaf(nodeId: string, member: SwarmNode | undefined): boolean {
+    return member?.id === nodeId && member.state === 'down' && member.manager!.reachability === 'reachable';
+  }
+
+  /** The leader's list is what raft has committed: whoever is not in it is nobody, however its engine tries. */
+  private isForgotten(holder: Instance, nodeId: string): boolean {
+    return !isInactive(holder) && !this.draft.observed.nodes.some(({ id }) => id === nodeId) && !this.facts.isAbandoned(holder, this.draft.membership);
   }
 
   /** Takes a manager out that nobody is any more: an engine was it, or was to become it, and the seat's engine has nothing or is somebody else. */

@@ -135,9 +135,10 @@ describe('a worker behind a load balancer that waits at its terminate hook', () 
     expect(planned({ instances, nodes, traffic: traffic() })).toMatchObject({ orders: [], letGo: [], membership: { departures: { [idOf(7)]: { since: NOW } } } });
   });
 
-  it('is drained after a minute, whatever load balancers do', () => {
-    const waits = (ms: number) => planned({ instances, nodes, traffic: traffic() }, { departures: { [idOf(7)]: { since: NOW - ms } } }).orders;
-    expect([waits(TRAFFIC_MS - 1), waits(TRAFFIC_MS)]).toEqual([[], [order]]);
+  it.each(['spot', 'otherwise'] as const)('is drained after some time, whatever load balancers do: %s', (kind) => {
+    const leaves = { ...worker(7, leaving), group: { ...worker(7).group, ...(kind === 'spot' && { spot: true as const }) } };
+    const waits = (ms: number) => planned({ instances: [...managers, leaves], nodes, traffic: traffic() }, { departures: { [idOf(7)]: { since: NOW - ms } } }).orders;
+    expect([waits(TRAFFIC_MS[kind] - 1), waits(TRAFFIC_MS[kind])]).toEqual([[], [order]]);
   });
 
   it('goes on to be drained when its health check passes once more', () => {
@@ -240,6 +241,13 @@ describe('a manager that waits at its terminate hook', () => {
     const joining = (ms: number) => planned({ leader: stale, nodes: [member(0)], instances: [first!, seat(1, leaving)] }, { managerChange: change(1), departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
     expect(joining(0)).toEqual([]);
     expect(joining(SHORT_MS)).toEqual([idOf(1)]);
+  });
+
+  it('whose predecessor raft may count already waits as that one would: what was begun lies on its volume', () => {
+    const joining = (ms: number) =>
+      planned({ leader: stale, nodes: [member(0)], instances: [first!, { ...seat(1, leaving), instanceId: idOf(11) }] }, { managerChange: change(1), departures: { [idOf(11)]: { since: NOW - ms } } }).letGo;
+    expect(joining(0)).toEqual([]);
+    expect(joining(SHORT_MS)).toEqual([idOf(11)]);
   });
 
   it('waits while another manager is taken in, and while it is taken in itself', () => {

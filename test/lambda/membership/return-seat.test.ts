@@ -239,3 +239,30 @@ describe('a member of raft that nobody is', () => {
 it.each(['remove', 'leave', 'recover'] as const)('%s ends when its seat is no longer configured', (kind) => {
   expect(planned({ seats: seats.slice(0, 1), nodes: [member(0)], instances: [manager(0, works(0))] }, change(kind, 1, { nodeId: nodeIdOf(1) }))).toMatchObject({ commands: [[idOf(1), null]], change: null });
 });
+
+describe('a manager whose node was taken out of the swarm, and whose engine was never told', () => {
+  const nodes = [member(0), member(1)];
+  const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, isDeaf(2), 'InService')];
+  const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
+  const volumes = seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
+  const since = (ms: number | undefined, over: Partial<Observation> = {}, membership: Partial<Membership> = {}) =>
+    plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership: { ...emptyMembership, ...(ms !== undefined && { suspects: { [nodeIdOf(2)]: NOW - ms } }), ...membership }, ...over }, () => 'c');
+
+  it('is suspected, and its engine leaves when it is in no list for long', () => {
+    expect(since(undefined)).toMatchObject({ commands: [], membership: { suspects: { [nodeIdOf(2)]: NOW } } });
+    expect(since(SUSPECT_MS - 1).commands).toEqual([]);
+    expect(since(SUSPECT_MS)).toMatchObject({ commands: [{ instanceId: idOf(2), command: { kind: 'leave' } }], membership: { managerChange: { kind: 'leave', seat: 2 } } });
+  });
+
+  it.each<[string, Partial<Observation>, Partial<Membership>]>([
+    ['the list has it', { nodes: [...nodes, member(2)] }, {}],
+    ['the list has it as no manager any more', { nodes: [...nodes, { ...member(2), role: 'worker', manager: undefined }] }, {}],
+    ['its engine sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }, {}],
+    ['its engine has nothing', { instances: [...instances.slice(0, 2), manager(2, hasNothing, 'InService')] }, {}],
+    ['no quorum reports', { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, {}],
+    ['another manager is taken in', {}, { managerChange: { kind: 'join', seat: 1, instanceId: idOf(1), commandId: 'd', expiresAt: NOW + 1_000 } }],
+    ['its volume was given up: its seat waits for another one', {}, { abandonedVolumes: ['vol-2'] }],
+  ])('is left alone while %s', (_, over, membership) => {
+    expect(since(SUSPECT_MS, over, membership).commands.filter(({ command }) => command?.kind === 'leave')).toEqual([]);
+  });
+});

@@ -49,6 +49,14 @@ it.each<[string, Run]>([
     { seed: 807, act: 'healing', setup: { managers: 3, workers: 2, spot: true }, faults: ['kill-engine', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-request', 'lost-event', 'forged-report', 'spot-wave', 'operator'], limits: { 'kill-engine': 20, 'kill-function': 5, 'slow-answer': 3, throttled: 16, 'lost-request': 5, 'lost-event': 3, 'forged-report': 2, 'spot-wave': 1, operator: 5 }, faultsEndMs: 186_408 },
   ],
   [
+    'a manager was taken out of raft after an old list had shown it at work again: nobody told its engine, which tried to be that node for ever',
+    { seed: 18580, act: 'forming', setup: { managers: 3, workers: 2, chained: true, spot: false }, faults: ['kill-engine', 'kill-agent', 'kill-function', 'conflict', 'lost-answer', 'lost-event', 'late-event', 'outage', 'clock-step', 'forged-report'], limits: {}, faultsEndMs: 1_228_469 },
+  ],
+  [
+    'the successor of a manager that raft counted already was let go as no member, by a list from before the join of its predecessor, and the quorum with it',
+    { seed: 18755, act: 'forming', setup: { managers: 5, workers: 1, spot: false }, faults: ['kill-instance', 'terminate-instance', 'throttled', 'conflict', 'lost-request', 'lost-event', 'doubled-event', 'partition', 'forged-report'], limits: {}, faultsEndMs: 264_460 },
+  ],
+  [
     'a manager was let go as one that is down, by a list from before its engine was back: the quorum, lost since, needed it',
     { seed: 7591, act: 'healing', setup: { managers: 3, workers: 2, spot: true }, faults: ['kill-instance', 'terminate-instance', 'doubled-event', 'clock-step', 'forged-report', 'break-instance', 'spot-notice', 'zone-loss', 'operator', 'rebalance'], limits: {}, faultsEndMs: 134_511 },
   ],
