@@ -1,4 +1,4 @@
-/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large; with `spot` workers are spot instances; `volumeGenerations` gives seats other volumes; with `listener` there is a load balancer that listens on that port. */
+/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large; with `spot` workers are spot instances; `volumeGenerations` gives seats other volumes; with `listener`, the JSON of a `SwarmListener`, there is a load balancer. */
 import { App, Stack } from 'aws-cdk-lib';
 import { SwarmCluster } from '../lib';
 
@@ -14,5 +14,5 @@ const stack = new Stack(app, 'DockerSwarm');
 const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContext('managers', 3), volumeGenerations: parsed('volumeGenerations') } });
 const workers = fromContext('workers', 2);
 if (workers !== 0) cluster.addWorkers('Workers', { minCapacity: workers, maxCapacity: workers, ...(app.node.tryGetContext('spot') && { spot: {} }) });
-const port = app.node.tryGetContext('listener');
-if (port !== undefined) cluster.addLoadBalancer('Public', { listeners: [{ port: Number(port) }] });
+const listener = parsed('listener');
+if (listener !== undefined) cluster.addLoadBalancer('Public', { listeners: [listener] });

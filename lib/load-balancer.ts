@@ -21,7 +21,8 @@ export type SwarmTargets = 'all' | 'managers' | 'workers' | WorkerGroup[];
 /** How a load balancer finds out whether a node may be sent anything. */
 export interface SwarmHealthCheck {
   /**
-   * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. Then nothing fails before a node leaves, so that connections may be lost while it goes.
+   * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. A node that leaves is deregistered while it is healthy, which takes a
+   * load balancer up to two minutes: its tasks go on for so long.
    * @default - the agent of the node answers: it says no as soon as the node is to leave, or is drained, or its engine does not answer
    */
   readonly port?: number;
@@ -113,8 +114,8 @@ export interface LoadBalancerOptions {
    */
   readonly healthCheck?: SwarmHealthCheck;
   /**
-   * How long connections to a node that has left may go on, 0 to 3600 seconds.
-   * @default Duration.seconds(30)
+   * How long connections to a node that has left may go on, and its tasks with them, 0 to 3600 seconds.
+   * @default - 30 seconds; 120 with a health check of your own
    */
   readonly deregistrationDelay?: Duration;
   /**
@@ -228,7 +229,7 @@ export class SwarmLoadBalancer extends Construct {
       port: targetPortOf(listener),
       protocol: protocol === elbv2.Protocol.TLS ? (listener.targetProtocol ?? elbv2.Protocol.TCP) : protocol,
       targetType: elbv2.TargetType.INSTANCE,
-      deregistrationDelay: checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? (props.deregistrationDelay ?? Duration.seconds(DEREGISTRATION_DELAY)) : undefined,
+      deregistrationDelay: checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? (props.deregistrationDelay ?? Duration.seconds(DEREGISTRATION_DELAY[this.healthCheck(listener).port === undefined ? 'afterFailedCheck' : 'otherwise'])) : undefined,
       ...(props.preserveClientAddress !== undefined && { preserveClientIp: props.preserveClientAddress }),
       ...(props.proxyProtocol !== undefined && { proxyProtocolV2: props.proxyProtocol }),
       healthCheck: healthCheckOf(this.healthCheck(listener)),

@@ -82,7 +82,7 @@ export class Formation {
       const formed = await this.form();
       this.tell({ kind: 'formed', formed, evidence: await Promise.race([this.evidence(), this.aborted]) });
       const { scenario } = this.order;
-      if (scenario !== undefined) this.tell({ kind: 'played', moments: await this.watched(playScenario(scenario, this.stage())) });
+      if (scenario !== undefined) this.tell({ kind: 'played', ...(await this.watched(playScenario(scenario, this.stage()))) });
       this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));
@@ -154,7 +154,7 @@ export class Formation {
     };
     const deployNext = async () => void (await region.updateStack(this.order.nextAssembly!, this.order.stackName));
     const milestones = (instanceId: string) => this.timeline.rows().find((row) => row.instanceId === instanceId)?.milestones ?? {};
-    return { clock, region, machines, instances, milestones, whole: () => this.wholeAgain(), deploy, deployNext };
+    return { clock, region, machines, instances, milestones, folder: this.order.folder, whole: () => this.wholeAgain(), deploy, deployNext };
   }
 
   /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */

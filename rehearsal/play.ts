@@ -5,9 +5,11 @@ import { SEAT_TAG } from '../protocol/tags';
 import type { EmulatedRegion } from './aws/region';
 import { UNITS } from './kills';
 import type { Moment, SwarmListEntry } from './messages';
+import { RealProxy } from './nodes/proxy';
 import type { RealMachines } from './nodes/real-machines';
 import type { Template } from './synth';
 import type { Milestone, NodeTimeline } from './timeline';
+import { Traffic } from './traffic';
 
 /** A cluster that has formed, and what scenarios do with it. */
 export interface Stage {
@@ -20,6 +22,8 @@ export interface Stage {
   milestones(instanceId: string): NodeTimeline['milestones'];
   /** The swarm's own node list, once every instance that runs is a Ready node of it, and nobody else is in it. */
   whole(): Promise<SwarmListEntry[]>;
+  /** For files of a run; goes with it. */
+  folder: string;
   /** Another template of the same stack. @throws Error when it was rolled back */
   deploy(change: (template: Template) => Template): Promise<void>;
   /** The app as `next` of the scenario has it. */
@@ -28,12 +32,20 @@ export interface Stage {
 
 const POLL_MS = 50;
 const ANSWER_MS = 1_000;
+/** Requests; a machine that is busy sends a few less than it should. */
+const LEAST_A_SECOND = 200;
+const MOST_SHOWN = 20;
 export const REPLICAS = 4;
 /** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
 const STOP_GRACE = '10s';
 const IMAGE = 'rehearsal-sleep';
 /** A root file system of one program and its libraries: no registry is reached from here. */
 const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
+/** The same, of a program with a web server. */
+const WEB_IMAGE = 'rehearsal-web';
+const WEB_IMPORT = `tar -C /usr -c bin/busybox | docker import - ${WEB_IMAGE}`;
+const WEB_SCRIPT = 'mkdir -p /www && echo ok > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www';
+const WEB_CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'web', '--mode', 'global', '--constraint', 'node.role==worker', '--publish', 'mode=host,target=8080,published=8080', '--stop-grace-period', STOP_GRACE, WEB_IMAGE, '/bin/busybox', 'sh', '-c', WEB_SCRIPT];
 const CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'work', '--replicas', String(REPLICAS), '--constraint', 'node.role==worker', '--stop-grace-period', STOP_GRACE, IMAGE, '/bin/sleep', '100000'];
 
 /** Tasks are asked for on a manager. */
@@ -41,6 +53,9 @@ export class Play {
   readonly moments: Moment[] = [];
   private begun = 0;
   private readonly supplied = new Set<string>();
+  private importScript = IMPORT;
+  /** What is worth being told besides when it came. */
+  readonly remarks: string[] = [];
 
   constructor(readonly stage: Stage) {}
 
@@ -58,6 +73,51 @@ export class Play {
     this.moments.push({ what, ms: this.elapsed() });
   }
 
+  /** A task with a web server on every worker, and constant requests to it by way of the load balancer. */
+  async beginRequests(): Promise<Served> {
+    const { stage } = this;
+    this.importScript = WEB_IMPORT;
+    await this.loadImage();
+    await stage.machines.exec(stage.instances('manager')[0]!, WEB_CREATE);
+    const workers = stage.instances('worker');
+    while (!workers.every((instanceId) => this.isRouted(instanceId))) await stage.clock.sleep(POLL_MS);
+    const proxy = new RealProxy(stage.region, stage.clock, stage.folder);
+    const [{ port }] = stage.region.loadBalancers()[0]!.listeners as [{ port: number }, ...unknown[]];
+    while (!(await answers(proxy.url(port)))) await stage.clock.sleep(POLL_MS);
+    return { proxy, traffic: new Traffic(proxy.url(port)), supplies: this.keepSupplying() };
+  }
+
+  /** A worker that is launched is let into service only when its task answers. */
+  private keepSupplying(): { end(): Promise<void> } {
+    let over = false;
+    const work = (async () => {
+      for (; !over; await this.stage.clock.sleep(POLL_MS)) await this.loadImage();
+    })();
+    // Told when it ends.
+    work.catch(() => undefined);
+    return {
+      end: () => {
+        over = true;
+        return work;
+      },
+    };
+  }
+
+  /** @throws Error when one was not answered */
+  async endRequests({ proxy, traffic, supplies }: Served): Promise<void> {
+    await supplies.end();
+    const { sent, answered, failed, seconds } = await traffic.end();
+    this.remarks.push(`${sent} requests in ${seconds.toFixed(0)} s, ${answered} answered, ${failed} failed.`);
+    const seen = proxy.failures.slice(0, MOST_SHOWN).map(({ at, how }) => `${how} after ${((at - this.begun) / 1_000).toFixed(1)} s`);
+    if (failed > 0) throw new Error(`Requests failed: ${this.remarks.join(' ')} ${seen.join(', ')}`);
+    if (sent < LEAST_A_SECOND * seconds) throw new Error(`Only ${sent} requests were sent in ${seconds} s.`);
+  }
+
+  /** Whether the load balancer sends it new connections. */
+  isRouted(instanceId: string): boolean {
+    return this.stage.region.loadBalancers().some(({ listeners }) => listeners.some(({ targets }) => targets.some((target) => target.instanceId === instanceId && target.routed)));
+  }
+
   async startService(): Promise<void> {
     await this.loadImage();
     await this.stage.machines.exec(this.stage.instances('manager')[0]!, CREATE);
@@ -69,7 +129,7 @@ export class Play {
     for (const instanceId of this.stage.instances('worker')) {
       if (this.supplied.has(instanceId) || this.stage.milestones(instanceId).engine === undefined) continue;
       this.supplied.add(instanceId);
-      await this.stage.machines.exec(instanceId, ['sh', '-c', IMPORT]);
+      await this.stage.machines.exec(instanceId, ['sh', '-c', this.importScript]);
     }
   }
 
@@ -224,6 +284,13 @@ export class Play {
   }
 }
 
+/** Requests that are under way, and what they need. */
+interface Served {
+  proxy: RealProxy;
+  traffic: Traffic;
+  supplies: { end(): Promise<void> };
+}
+
 export interface Task {
   NodeID?: string;
   DesiredState: string;
@@ -241,3 +308,9 @@ export const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'r
 
 /** A node that had tasks: whether all of them run elsewhere. */
 export const movedFrom = (nodeId: string, tasks: Task[]) => tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
+
+const answers = (url: string): Promise<boolean> =>
+  fetch(url).then(
+    ({ status }) => status === 200,
+    () => false,
+  );

@@ -44,6 +44,12 @@ export function findProgram(name: string, path: string): string | undefined {
     });
 }
 
+/** Of these, by name, those that are nowhere to be found. */
+export function lackingPrograms(programs: Record<string, string>): string[] {
+  const path = searchPath(process.env);
+  return Object.keys(programs).filter((name) => findProgram(name, path) === undefined);
+}
+
 /** A node in small: every kind of mount, device and link that one needs, in namespaces that end with the shell. */
 const TRIAL = `set -e
 mount -t tmpfs -o mode=755 tmpfs /run

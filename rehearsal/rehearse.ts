@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import type { Moment } from './messages';
+import { lackingPrograms } from './preflight';
 import { SCENARIOS } from './scenarios';
 import type { Screen } from './progress';
 import { seconds } from './timeline';
@@ -33,14 +34,22 @@ interface Outcome {
   ok: boolean;
   error?: string;
   moments?: Moment[];
+  remarks?: string[];
   swarm?: { engine: string }[];
 }
 
 /** @returns the exit code: that of the first run that failed */
 export async function rehearse({ scenarios, times, atOnce, write }: RehearseOptions, { self, stdout }: RehearseEnvironment): Promise<number> {
   const runs = new Map<string, Moment[][]>();
+  const remarks = new Map<string, string[]>();
   let engine = '';
-  const left = Array.from({ length: times }, () => scenarios).flat();
+  const possible = scenarios.filter((name) => {
+    const { needs = {} } = SCENARIOS[name]!;
+    const absent = lackingPrograms(needs);
+    if (absent.length > 0) stdout.write(`\nSKIPPED: ${name} needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}\n`);
+    return absent.length === 0;
+  });
+  const left = Array.from({ length: times }, () => possible).flat();
   let failed = 0;
   const work = async () => {
     while (failed === 0 && left.length > 0) {
@@ -55,15 +64,17 @@ export async function rehearse({ scenarios, times, atOnce, write }: RehearseOpti
       }
       engine = outcome.swarm?.[0]?.engine ?? engine;
       runs.set(name, [...(runs.get(name) ?? []), outcome.moments]);
+      remarks.set(name, [...(remarks.get(name) ?? []), ...(outcome.remarks ?? [])]);
       for (const { what, ms } of outcome.moments) stdout.write(`  ${seconds(ms).padStart(7)} s  ${what}\n`);
+      for (const remark of outcome.remarks ?? []) stdout.write(`  ${remark}\n`);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   if (failed !== 0) return failed;
-  stdout.write(`\n${scenarios.length * times} rehearsed, all whole again.\n`);
+  stdout.write(`\n${possible.length * times} rehearsed, all whole again.\n`);
   if (write !== undefined) {
     mkdirSync(dirname(write), { recursive: true });
-    writeFileSync(write, page(runs, engine, atOnce));
+    writeFileSync(write, page(runs, engine, atOnce, presentCommit(), remarks));
     stdout.write(`Written down: ${write}\n`);
   }
   return 0;
@@ -123,12 +134,13 @@ function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
 const OF_SWARM = 'Of a killed worker Swarm itself hears 13.5 to 16.5 s after its last heartbeat, one of which comes every 5 s, and then waits for the restart delay of the service: 5 s, unless it says otherwise (`--restart-delay`).';
 
 /** What came when, of all runs. */
-export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, atOnce = 1, commit = presentCommit()): string {
+export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, atOnce = 1, commit = presentCommit(), remarks: ReadonlyMap<string, string[]> = new Map()): string {
   const times = Math.max(...[...runs.values()].map(({ length }) => length));
   const sections = [...runs].flatMap(([name, played]) => {
     const { title, managers, workers } = SCENARIOS[name]!;
     const rows = played[0]!.map(({ what }) => `| ${what} | ${played.map((moments) => moments.find((moment) => moment.what === what)).map((moment) => (moment ? seconds(moment.ms) : '')).join(' | ')} |`);
-    return ['', `## ${name}`, '', `${title} ${managers} manager${managers === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}.`, '', `| seconds until |${' run |'.repeat(played.length)}`, `|---|${'---:|'.repeat(played.length)}`, ...rows];
+    const told = (remarks.get(name) ?? []).flatMap((remark) => ['', remark]);
+    return ['', `## ${name}`, '', `${title} ${managers} manager${managers === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}.`, '', `| seconds until |${' run |'.repeat(played.length)}`, `|---|${'---:|'.repeat(played.length)}`, ...rows, ...told];
   });
   return [
     '# Rehearsals',

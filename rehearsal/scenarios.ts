@@ -13,6 +13,10 @@ export interface Scenario {
   workers: number;
   /** Workers are spot instances. @default false */
   spot?: true;
+  /** A load balancer's listener, and a real proxy in its place. */
+  listener?: { port: number; nodes: 'workers'; healthCheck: { port: number } };
+  /** Programs that it needs besides what real nodes need, and the Debian package of each. */
+  needs?: Record<string, string>;
   /** The app that the scenario deploys later: context values. */
   next?: { managers: number; workers: number; volumeGenerations?: Record<string, number> };
   /** How long all of it may take, in milliseconds. @default 10 minutes */
@@ -22,13 +26,16 @@ export interface Scenario {
 
 /** Longer than an election takes, and shorter than anybody is replaced after. */
 const CUT_OFF_MS = 40_000;
+/** A service's own port on the workers themselves: whoever is sent a connection has to have a task. */
+const WEB_PORT = 8080;
+const BALANCED = { listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } }, needs: { haproxy: 'haproxy', hey: 'hey', busybox: 'busybox-static' } } satisfies Partial<Scenario>;
 /** Docker keeps everything there. */
 const FILL_DISK = 'mount -t tmpfs -o size=64k tmpfs /var/lib/docker && ! head -c 1M /dev/zero > /var/lib/docker/full';
-/** What came when. */
-export async function playScenario(name: string, stage: Stage): Promise<Moment[]> {
+/** What came when, and what is worth being told besides. */
+export async function playScenario(name: string, stage: Stage): Promise<{ moments: Moment[]; remarks: string[] }> {
   const play = new Play(stage);
   await SCENARIOS[name]!.run(play);
-  return play.moments;
+  return { moments: play.moments, remarks: play.remarks };
 }
 
 export const SCENARIOS: Record<string, Scenario> = {
@@ -64,6 +71,39 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('its tasks run elsewhere', async () => movedFrom(nodeId, await play.tasks()));
       await play.until('its node is removed', async () => !(await play.isListed(nodeId)));
       await play.whole();
+    },
+  },
+  'balanced-worker-terminated': {
+    title: 'A worker behind a load balancer is terminated through its group, under constant requests.',
+    managers: 1,
+    workers: 2,
+    ...BALANCED,
+    async run(play) {
+      const served = await play.beginRequests();
+      const instanceId = play.stage.instances('worker')[0]!;
+      play.begin();
+      await play.terminate(instanceId);
+      await play.until('it is sent nothing more', async () => !play.isRouted(instanceId));
+      await play.until('the instance is let go', async () => !play.hasOpenHook(instanceId));
+      await play.whole();
+      await play.endRequests(served);
+    },
+  },
+  'balanced-workers-replaced': {
+    title: 'A deployment replaces all instances behind a load balancer, under constant requests.',
+    managers: 1,
+    workers: 2,
+    ...BALANCED,
+    deadlineMs: 15 * 60_000,
+    async run(play) {
+      const served = await play.beginRequests();
+      const before = play.stage.instances('worker');
+      play.begin();
+      await play.stage.deploy((template) => renewed(template, 'standard'));
+      await play.until('the deployment is complete', async () => true);
+      await play.whole();
+      if (play.stage.instances('worker').some((instanceId) => before.includes(instanceId))) throw new Error('A worker was not replaced.');
+      await play.endRequests(served);
     },
   },
   'leader-killed': {

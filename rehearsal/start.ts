@@ -11,7 +11,7 @@ import { SEAT_TAG } from '../protocol/tags';
 import type { Deleted, Formed, FormationOrder, Logs, Message, Moment } from './messages';
 import { endRegion, Janitor, makeRunGroups, startRegion } from './nodes/namespaces';
 import { formationPlan, renderPlan } from './plan';
-import { findProgram, missing, searchPath, thisMachine } from './preflight';
+import { findProgram, lackingPrograms, missing, searchPath, thisMachine } from './preflight';
 import { Progress, type Screen } from './progress';
 import { SCENARIOS } from './scenarios';
 import { formSimulated } from './simulation/form';
@@ -118,10 +118,12 @@ class Run {
   private async work(temporary: string, groups: string[], lacks: string[]): Promise<number> {
     const { scenario } = this.options;
     if (scenario !== undefined && lacks.length > 0) throw new Error(['What happens to a cluster is rehearsed on real engines, which cannot be made here.', ...lacks.map((sentence) => `  - ${sentence}`)].join('\n'));
-    const { managers, workers, spot, next } = scenario === undefined ? { ...this.options, spot: undefined, next: undefined } : SCENARIOS[scenario]!;
+    const { managers, workers, spot, listener, needs = {}, next } = scenario === undefined ? { ...this.options, spot: undefined, listener: undefined, needs: undefined, next: undefined } : SCENARIOS[scenario]!;
+    const absent = lackingPrograms(needs);
+    if (absent.length > 0) throw new Error(`This needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}`);
     this.say('Synthesising the app ...');
     const sized = { ...(managers !== undefined && { managers }), ...(workers !== undefined && { workers }) };
-    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }) }, groups);
+    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }), ...(listener && { listener }) }, groups);
     const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), { ...next, ...(spot && { spot }) }, groups));
     return lacks.length === 0 ? this.form(stack, nextStack, temporary, groups) : this.formSimulated(stack, lacks);
   }
@@ -187,11 +189,12 @@ class Run {
     for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (part: string) => (complaints = (complaints + part).slice(-10_000)));
     let formed: Formed | undefined;
     let moments: Moment[] | undefined;
+    let remarks: string[] = [];
     let end: Extract<Message, { kind: 'deleted' | 'failed' }> | undefined;
     child.on('message', (message: Message) => {
       if (message.kind === 'milestone') this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
       else if (message.kind === 'formed') this.showFormed((formed = message.formed), 's');
-      else if (message.kind === 'played') this.showPlayed((moments = message.moments));
+      else if (message.kind === 'played') this.showPlayed((moments = message.moments), (remarks = message.remarks));
       else end = message;
     });
     await new Promise<void>((done) => child.once('close', () => done()));
@@ -204,7 +207,7 @@ class Run {
       return 1;
     }
     this.showDeleted(end.deleted, 's');
-    this.document({ ok: true, engines: 'real', stack: stack.name, ...formed, ...(moments && { moments }), ...end.deleted });
+    this.document({ ok: true, engines: 'real', stack: stack.name, ...formed, ...(moments && { moments, remarks }), ...end.deleted });
     return 0;
   }
 
@@ -229,9 +232,9 @@ class Run {
     );
   }
 
-  private showPlayed(moments: Moment[]): void {
+  private showPlayed(moments: Moment[], remarks: string[]): void {
     this.progress.erase();
-    this.say('', ...moments.map(({ what, ms }) => `  ${seconds(ms).padStart(7)} s  ${what}`), '', 'Deleting the stack ...');
+    this.say('', ...moments.map(({ what, ms }) => `  ${seconds(ms).padStart(7)} s  ${what}`), ...remarks.map((remark) => `  ${remark}`), '', 'Deleting the stack ...');
   }
 
   private showDeleted({ deletionMs, kept }: Deleted, unit: string): void {

@@ -15,8 +15,10 @@ export const HEALTH_CHECK_INTERVAL_BOUNDS = { min: 5, max: 300 };
 /** Checks in a row. */
 export const HEALTH_CHECK_THRESHOLD = 2;
 export const HEALTH_CHECK_THRESHOLD_BOUNDS = { min: 2, max: 10 };
-/** Seconds. How long connections of a target that was deregistered may go on. */
-export const DEREGISTRATION_DELAY = 30;
+/**
+ * Seconds. How long connections of a target that was deregistered may go on, and its tasks with them. Where nothing fails its health check before, a load balancer may go on to send new ones for two minutes.
+ */
+export const DEREGISTRATION_DELAY = { afterFailedCheck: 30, otherwise: 120 };
 export const DEREGISTRATION_DELAY_BOUNDS = { min: 0, max: 3_600 };
 
 /** Ports of the nodes that are the swarm's own. Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */

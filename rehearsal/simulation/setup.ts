@@ -93,7 +93,7 @@ export class Assemblies {
   private async synthesised(key: string, { managers, workers, volumeGenerations, balanced }: Setup): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });
-    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }), ...(balanced && { listener: 80 }) }, [], () => undefined);
+    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }), ...(balanced && { listener: { port: 80 } }) }, [], () => undefined);
     return { folder: out, stackName: readStack(out).name };
   }
 

@@ -116,6 +116,11 @@ test('health checks, delays, zones and the client’s address can be chosen', ()
   expect(ingress(of, /PublicSecurityGroup/).sort()).toEqual(['tcp 80 nodes', 'tcp 8080 nodes', 'tcp 8081 nodes', 'tcp 81 nodes']);
 });
 
+test('with a health check of one’s own, connections and tasks of a node that leaves go on until the load balancer knows', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80, healthCheck: { port: 80 } }] });
+  expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup')).TargetGroupAttributes).toEqual([{ Key: 'deregistration_delay.timeout_seconds', Value: '120' }]);
+});
+
 test('it can have a name of its own, and write its log of TLS connections to a bucket', () => {
   const { of } = synthesise(
     {},
