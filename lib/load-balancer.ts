@@ -23,7 +23,7 @@ export interface SwarmHealthCheck {
   /**
    * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. A node that leaves is deregistered while it is healthy, which takes a
    * load balancer up to two minutes: its tasks go on for so long.
-   * @default - the agent of the node answers: it says no as soon as the node is to leave, or is drained, or its engine does not answer
+   * @default - the agent of the node answers: it says no as soon as the node is to leave, or while its engine does not answer
    */
   readonly port?: number;
   /**
