@@ -1,11 +1,11 @@
 /** How long the pure plan of all rules takes for a cluster of 1,000 workers, beside a structured clone of the same observation. */
 import { ADMISSION_DEADLINE_MS, WORKER_JOINS } from '../lambda/membership/admit';
 import { COMMAND_MS } from '../lambda/membership/draft';
-import { LEADER_STALE_MS } from '../lambda/membership/facts';
-import type { Group, Instance, Observation } from '../lambda/membership/observation';
+import type { Group } from '../lambda/groups';
+import type { Instance, Observation } from '../lambda/membership/observation';
 import { plan } from '../lambda/membership/plan';
 import { systemClock } from '../protocol/clock';
-import { emptyMembership, type LeaderRecord, type Membership } from '../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../protocol/cluster';
 import type { Report } from '../protocol/report';
 import type { SwarmNode } from '../protocol/swarm';
 import { median, milliseconds } from './statistics';

@@ -22,6 +22,8 @@ export const leaderSchema = v.object({
 });
 export type LeaderRecord = v.InferOutput<typeof leaderSchema>;
 export const leaderCodec = codec(leaderSchema, 4 * 1024);
+/** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
+export const LEADER_STALE_MS = 90_000;
 
 /**
  * `membership`: what functions have set in motion. Written only under the lease, whole.

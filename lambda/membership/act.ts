@@ -21,7 +21,7 @@ import { orderKinds, ordersCodec } from '../../protocol/orders';
 import { describeError, type Log } from '../log';
 import { retryConflicts } from '../retry';
 import type { Effect, Plan } from './draft';
-import { leaseCondition, type Lease } from './lease';
+import { leaseCondition, type Lease } from '../lease';
 import { bury } from './tombstone';
 
 export interface Actor {

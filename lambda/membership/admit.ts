@@ -11,11 +11,11 @@
  * Pure: reads what was observed, adds to the plan what to write and what to do.
  */
 import type { CommandOf } from '../../protocol/commands';
-import type { Membership } from '../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
 import { LAUNCH_HOOK } from '../../protocol/hooks';
 import { isWorkingManager, quorumOf } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { LEADER_STALE_MS, memberAddress, neverSeen, type Facts } from './facts';
+import { memberAddress, neverSeen, type Facts } from './facts';
 import type { Instance, Observation } from './observation';
 
 /** From the launch of an instance until it is given up, if it has not become a Ready node by then. Shorter than the hook's heartbeat timeout. */

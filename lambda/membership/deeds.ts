@@ -1,6 +1,6 @@
 /** What a look has done, in numbers: one line of the log, where there was anything to do. Metric filters (`lib/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
 import { DEEDS_METRIC, type Deeds } from '../../protocol/census';
-import { announcementOf } from './announce';
+import { announcementOf } from './announcements';
 import type { Effect, Plan } from './draft';
 import type { Observation } from './observation';
 

@@ -1,11 +1,8 @@
 /** What follows from an observation by itself, whatever is to be done about it: who is there, who is who, and whether the swarm has a quorum. */
-import type { Membership } from '../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
 import type { Report } from '../../protocol/report';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { Instance, Observation } from './observation';
-
-/** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
-export const LEADER_STALE_MS = 90_000;
 
 export class Facts {
   readonly waiting: Instance[];

@@ -6,9 +6,10 @@
  *
  * Pure: reads what was observed, adds to the plan what to write and what to do.
  */
+import { LEADER_STALE_MS } from '../../protocol/cluster';
 import type { Draft } from './draft';
-import { LEADER_STALE_MS } from './facts';
-import type { Group, Observation } from './observation';
+import type { Group } from '../groups';
+import type { Observation } from './observation';
 
 /** So long no seat is without an instance on purpose: somebody is told. A manager may take its time to leave while the others are no quorum. */
 export const HELD_MS = 30 * 60_000;

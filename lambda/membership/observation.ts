@@ -1,9 +1,9 @@
 /** What a membership decision is made from. Gathered afresh for every round by `observe.ts`; the rules read nothing else. */
-import type { NodeRole } from '../../protocol/body';
 import type { LeaderRecord, Membership } from '../../protocol/cluster';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import type { Report } from '../../protocol/report';
 import type { SwarmNode } from '../../protocol/swarm';
+import type { Group, GroupMember } from '../groups';
 
 export interface Observation {
   /** Milliseconds since 1970. */
@@ -32,31 +32,14 @@ export interface Observation {
   traffic?: { arrived: ReadonlySet<string>; left: ReadonlySet<string> };
 }
 
-/** A member of one of the cluster's Auto Scaling groups. */
-export interface Instance {
-  instanceId: string;
-  group: Group;
-  /** As Auto Scaling names it: `Pending:Wait`, `InService`, ... */
-  lifecycleState: string;
+/** A member of one of the cluster's Auto Scaling groups, and what else is known of it. */
+export interface Instance extends GroupMember {
   /** Absent when EC2 was not asked or does not know it yet. */
   ec2?: { state: string; address?: string; launchedAt: number };
   /** Its tombstone lies in the place of its report: nobody hears it any more. */
   buried?: true;
   /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and, while a manager does not work, for managers that are in service or leave. */
   report?: Report;
-}
-
-export interface Group {
-  name: string;
-  role: NodeRole;
-  /** Managers only. */
-  seat?: number;
-  /** Some or all of its instances are spot. */
-  spot?: true;
-  /** Its process `Launch` is suspended. */
-  launchSuspended?: true;
-  /** Where CloudFormation waits for signals; absent on groups that were not made by CloudFormation. */
-  stack?: { stackId: string; logicalId: string };
 }
 
 export interface Volume {

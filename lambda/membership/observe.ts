@@ -1,7 +1,7 @@
 /**
  * Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
  */
-import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
+import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DescribeInstancesCommand, DescribeNetworkInterfacesCommand, DescribeSpotInstanceRequestsCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
@@ -9,19 +9,20 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import * as v from 'valibot';
 import type { Clock } from '../../protocol/clock';
 import { instanceIdSchema } from '../../protocol/body';
-import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, leaderCodec, membershipCodec } from '../../protocol/cluster';
 import { TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
-import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
+import { CLUSTER_TAG } from '../../protocol/tags';
 import { trafficCodec } from '../../protocol/targets';
+import { describeGroups } from '../groups';
 import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
-import { formerManagers, isLeaving, LEADER_STALE_MS, lostWorkers } from './facts';
-import type { Group, Instance, Observation, Volume } from './observation';
+import { formerManagers, isLeaving, lostWorkers } from './facts';
+import type { Instance, Observation, Volume } from './observation';
 
 /** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
 const MOST_ASKED = 200;
@@ -49,7 +50,8 @@ export interface Observer {
 }
 
 export async function observe(by: Observer): Promise<Observation> {
-  const [records, { groups, instances }] = await Promise.all([clusterRecords(by), describeGroups(by.autoScaling, by.cluster)]);
+  const [records, { groups, instances: members }] = await Promise.all([clusterRecords(by), describeGroups(by.autoScaling, by.cluster)]);
+  const instances: Instance[] = members;
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const leaving = instances.filter(isLeaving);
   // While all of them work nothing is asked of them.
@@ -90,42 +92,6 @@ async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' 
   const report = decodeSwarmReport(chunks);
   const traffic = by.loadBalanced ? decodeOwn(by, trafficCodec, find(TRAFFIC_KEY)) ?? { arrived: [], left: [] } : undefined;
   return { leader, membership, ...(traffic && { traffic: { arrived: new Set(traffic.arrived), left: new Set(traffic.left) } }), nodes: report.ok ? report.value.nodes : [], tasksPending: report.ok ? report.value.tasksPending : undefined };
-}
-
-/** All groups that carry the cluster's tag, and their members. */
-export async function describeGroups(client: AutoScalingClient, cluster: string): Promise<{ groups: Group[]; instances: Instance[] }> {
-  const groups: Group[] = [];
-  const instances: Instance[] = [];
-  let next: string | undefined;
-  do {
-    const page = await client.send(
-      new DescribeAutoScalingGroupsCommand({ Filters: [{ Name: `tag:${CLUSTER_TAG}`, Values: [cluster] }], MaxRecords: 100, NextToken: next }),
-    );
-    for (const described of page.AutoScalingGroups ?? []) {
-      const group = toGroup(described);
-      groups.push(group);
-      for (const { InstanceId, LifecycleState } of described.Instances ?? []) {
-        instances.push({ instanceId: InstanceId!, lifecycleState: LifecycleState!, group });
-      }
-    }
-    next = page.NextToken;
-  } while (next);
-  return { groups, instances };
-}
-
-function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedProcesses }: AutoScalingGroup): Group {
-  const tag = (key: string) => Tags?.find(({ Key }) => Key === key)?.Value;
-  const stackId = tag(STACK_ID_TAG);
-  const logicalId = tag(LOGICAL_ID_TAG);
-  const manager = tag(ROLE_TAG) === 'manager';
-  return {
-    name: AutoScalingGroupName!,
-    role: manager ? 'manager' : 'worker',
-    ...(manager && { seat: Number(tag(SEAT_TAG)) }),
-    ...((MixedInstancesPolicy?.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity ?? 100) < 100 && { spot: true as const }),
-    ...(SuspendedProcesses?.some(({ ProcessName }) => ProcessName === 'Launch') && { launchSuspended: true as const }),
-    ...(stackId && logicalId && { stack: { stackId, logicalId } }),
-  };
 }
 
 async function describeInstances(by: Observer): Promise<Map<string, Instance['ec2']>> {

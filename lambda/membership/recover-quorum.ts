@@ -11,10 +11,10 @@
  *
  * Pure: reads what was observed, adds to the plan what to write and what to do.
  */
-import type { Membership } from '../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
 import type { RecoveryAnswer, RecoveryRequest } from '../../protocol/recovery';
 import type { Draft } from './draft';
-import { Facts, formerManagers, isLost, LEADER_STALE_MS, memberAddress, seesLeader } from './facts';
+import { Facts, formerManagers, isLost, memberAddress, seesLeader } from './facts';
 import type { Instance, Observation } from './observation';
 
 /** How long nobody must have led before a quorum counts as lost for good: what heals by itself has begun to by then. */

@@ -11,10 +11,11 @@
  *
  * Pure: reads what was observed, adds to the plan what to write and what to do.
  */
+import { LEADER_STALE_MS } from '../../protocol/cluster';
 import { TERMINATE_HOOK } from '../../protocol/hooks';
 import { isWorkingManager, quorumOf, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts';
+import { memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 import { managerOf } from './retire-seat';
 

@@ -11,10 +11,10 @@
  *
  * Pure: reads what was observed, adds to the plan what to write.
  */
-import type { Membership } from '../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
 import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
-import { formerManagers, isLost, LEADER_STALE_MS, memberAddress, seesLeader, type Facts } from './facts';
+import { formerManagers, isLost, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
 /** How long a manager that is admitted must seem to be lost: a new leader needs some time to hear everybody. */

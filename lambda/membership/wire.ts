@@ -8,7 +8,7 @@ import type { Clock } from '../../protocol/clock';
 import { Environment, type Variables } from '../environment';
 import type { Log } from '../log';
 import type { Converger } from './converge';
-import { LeaseRow } from './lease';
+import { LeaseRow } from '../lease';
 import { observe, type Observer } from './observe';
 import { plan } from './plan';
 

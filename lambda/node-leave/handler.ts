@@ -3,7 +3,7 @@ import type { RecoveryAnswer } from '../../protocol/recovery';
 import { describeError } from '../log';
 import { converge } from '../membership/converge';
 import { isLeaving } from '../membership/facts';
-import { describeGroups } from '../membership/observe';
+import { describeGroups } from '../groups';
 import { bury } from '../membership/tombstone';
 import { wire, type MembershipParts } from '../membership/wire';
 import { isRequest, recover } from './recovery';

@@ -4,7 +4,7 @@ import { recoveryRequestSchema, type RecoveryAnswer } from '../../protocol/recov
 import { write } from '../membership/act';
 import { converge, type Converger } from '../membership/converge';
 import { describeError } from '../log';
-import type { Lease } from '../membership/lease';
+import type { Lease } from '../lease';
 import { askForRecovery } from '../membership/recover-quorum';
 
 /** How often, and after how long, it tries to get the lease: whoever holds it now is done within seconds. */

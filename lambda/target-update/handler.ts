@@ -7,7 +7,7 @@ import type { Clock } from '../../protocol/clock';
 import { TARGETS_LEASE_KEY } from '../../protocol/keys';
 import { Environment, type Variables } from '../environment';
 import type { Log } from '../log';
-import { LeaseRow } from '../membership/lease';
+import { LeaseRow } from '../lease';
 import { observe } from './observe';
 import { update } from './update';
 

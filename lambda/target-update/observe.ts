@@ -10,14 +10,13 @@ import {
   type TargetGroup as Described,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import type { Clock } from '../../protocol/clock';
-import { leaderCodec } from '../../protocol/cluster';
+import { LEADER_STALE_MS, leaderCodec } from '../../protocol/cluster';
 import { CLUSTER_PARTITION, LEADER_KEY, NODES_KEY_PREFIX, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
 import { decodeSwarmReport } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { decodeServedBy, SERVED_BY_TAG, trafficCodec, type Traffic } from '../../protocol/targets';
 import type { Log } from '../log';
-import { LEADER_STALE_MS } from '../membership/facts';
-import { describeGroups } from '../membership/observe';
+import { describeGroups } from '../groups';
 import { decodeOwn, queryPartition } from '../tables';
 import type { Observed, TargetGroup } from './plan';
 

@@ -11,7 +11,7 @@
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { ServedBy, Traffic } from '../../protocol/targets';
-import type { Instance } from '../membership/observation';
+import type { GroupMember } from '../groups';
 
 /** Further ones are told when these have gone. */
 const MOST_NAMED = 2_000;
@@ -21,7 +21,7 @@ export interface Observed {
   quorumVisible: boolean;
   nodes: readonly SwarmNode[];
   /** Members of the cluster's Auto Scaling groups. */
-  instances: readonly Instance[];
+  instances: readonly GroupMember[];
   targetGroups: readonly TargetGroup[];
 }
 
@@ -96,7 +96,7 @@ function changesOf(observed: Observed, members: ReadonlyMap<string, Member>): Ch
 
 /** An instance of the cluster, and whether it may be sent work: undefined while nobody can tell. */
 interface Member {
-  instance: Instance;
+  instance: GroupMember;
   mayServe: boolean | undefined;
 }
 
@@ -104,7 +104,7 @@ function membersOf({ quorumVisible, nodes, instances }: Observed): Map<string, M
   // By its own label, which may be false: whoever claims to be another gets nothing by it, since what is registered is the other.
   const byInstance = new Map<string, SwarmNode[]>();
   for (const node of nodes) if (node.instanceId !== undefined) byInstance.set(node.instanceId, [...(byInstance.get(node.instanceId) ?? []), node]);
-  const mayServe = ({ instanceId, lifecycleState }: Instance) => {
+  const mayServe = ({ instanceId, lifecycleState }: GroupMember) => {
     if (lifecycleState !== 'InService' && lifecycleState !== 'Pending:Wait') return false;
     if (!quorumVisible) return undefined;
     const undrained = (byInstance.get(instanceId) ?? []).filter(({ availability }) => availability !== 'drain');
@@ -145,10 +145,10 @@ function whyToGo(group: TargetGroup, target: Target, member: Member | undefined)
   return member.mayServe === false ? 'Its node is not Ready, or is drained.' : undefined;
 }
 
-function stands({ servedBy }: TargetGroup, { group: { role, stack } }: Instance): boolean {
+function stands({ servedBy }: TargetGroup, { group: { role, stack } }: GroupMember): boolean {
   if (typeof servedBy === 'object') return role === 'worker' && stack !== undefined && servedBy.groups.includes(stack.logicalId);
   return servedBy === 'all' || servedBy === (role === 'manager' ? 'managers' : 'workers');
 }
 
-const isLeaving = ({ lifecycleState }: Instance) => lifecycleState.startsWith('Terminating') || lifecycleState === 'Terminated';
-const isArriving = ({ lifecycleState }: Instance) => lifecycleState === 'Pending:Wait';
+const isLeaving = ({ lifecycleState }: GroupMember) => lifecycleState.startsWith('Terminating') || lifecycleState === 'Terminated';
+const isArriving = ({ lifecycleState }: GroupMember) => lifecycleState === 'Pending:Wait';

@@ -1,6 +1,6 @@
 /** The loop of target-update: under a lease of its own, look, decide, act, and look again while anything changes or somebody asks for another look. Killed at any line, the next look finds the rest. */
 import type { Traffic } from '../../protocol/targets';
-import type { Lease, LeaseRow } from '../membership/lease';
+import type { Lease, LeaseRow } from '../lease';
 import { carryOut, tellTraffic, type Actor } from './act';
 import type { Observation } from './observe';
 import { plan } from './plan';

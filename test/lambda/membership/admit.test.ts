@@ -1,9 +1,9 @@
 import { ADMISSION_DEADLINE_MS, EXTENSION_MS, MAX_COMMANDS, TRAFFIC_DEADLINE_MS, WORKER_JOINS } from '../../../lambda/membership/admit';
 import { COMMAND_MS } from '../../../lambda/membership/draft';
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
-import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
+import type { Group } from '../../../lambda/groups';
+import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan as planFor } from '../../../lambda/membership/plan';
-import { emptyMembership, type LeaderRecord } from '../../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
 import type { SwarmNode } from '../../../protocol/swarm';
 

@@ -1,5 +1,6 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { announce, announcementOf, type Announcement, type Announcer } from '../../../lambda/membership/announce';
+import { announce, type Announcement, type Announcer } from '../../../lambda/announce';
+import { announcementOf } from '../../../lambda/membership/announcements';
 import type { Effect } from '../../../lambda/membership/draft';
 import { AwsError } from '../../../rehearsal/aws/types';
 import { VirtualClock } from '../../../rehearsal/virtual-clock';

@@ -6,7 +6,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { plan } from '../../../lambda/membership/plan';
 import { converge, type Converger } from '../../../lambda/membership/converge';
-import { LEASE_MS, LeaseRow } from '../../../lambda/membership/lease';
+import { LEASE_MS, LeaseRow } from '../../../lambda/lease';
 import type { Observation } from '../../../lambda/membership/observation';
 import { observe, type Observer } from '../../../lambda/membership/observe';
 import { emptyMembership } from '../../../protocol/cluster';

@@ -1,8 +1,8 @@
 import { Draft } from '../../../lambda/membership/draft';
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import { HELD_MS, holdLaunch } from '../../../lambda/membership/hold-launch';
-import type { Group, Instance, Observation } from '../../../lambda/membership/observation';
-import { emptyMembership, type Membership } from '../../../protocol/cluster';
+import type { Group } from '../../../lambda/groups';
+import type { Instance, Observation } from '../../../lambda/membership/observation';
+import { emptyMembership, LEADER_STALE_MS, type Membership } from '../../../protocol/cluster';
 
 const NOW = 100_000_000;
 const STACK = 'arn:aws:cloudformation:us-east-1:123456789012:stack/Test/1';

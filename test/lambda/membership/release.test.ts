@@ -1,8 +1,7 @@
 import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS } from '../../../lambda/membership/release';
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
-import { emptyMembership, membershipCodec, type LeaderRecord, type Membership } from '../../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership, membershipCodec } from '../../../protocol/cluster';
 import { MOST_ORDERS } from '../../../protocol/orders';
 import type { SwarmNode } from '../../../protocol/swarm';
 

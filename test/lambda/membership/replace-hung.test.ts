@@ -1,8 +1,7 @@
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
 import { HUNG_MS } from '../../../lambda/membership/replace-hung';
-import { emptyMembership, membershipCodec, type LeaderRecord, type Membership } from '../../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership, membershipCodec } from '../../../protocol/cluster';
 import type { SwarmNode } from '../../../protocol/swarm';
 
 const NOW = 100_000_000;

@@ -1,10 +1,9 @@
 import { ADMISSION_DEADLINE_MS } from '../../../lambda/membership/admit';
 import { COMMAND_MS } from '../../../lambda/membership/draft';
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
 import { SUSPECT_MS } from '../../../lambda/membership/return-seat';
-import { emptyMembership, type LeaderRecord, type Membership } from '../../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
 import type { SwarmNode } from '../../../protocol/swarm';
 

@@ -1,9 +1,8 @@
 import { COMMAND_MS } from '../../../lambda/membership/draft';
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
 import { PATIENCE_MS, ROTATION_MS } from '../../../lambda/membership/rotate-tokens';
-import { emptyMembership, type LeaderRecord, type Membership } from '../../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../../../protocol/cluster';
 import { tokensDigest } from '../../../protocol/report';
 import type { SwarmNode } from '../../../protocol/swarm';
 

@@ -2,7 +2,7 @@ import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Mailbox } from '../../../agent/mailbox';
 import { write, type Actor } from '../../../lambda/membership/act';
-import { LeaseRow, type Lease } from '../../../lambda/membership/lease';
+import { LeaseRow, type Lease } from '../../../lambda/lease';
 import { bury } from '../../../lambda/membership/tombstone';
 import { emptyMembership } from '../../../protocol/cluster';
 import type { Command } from '../../../protocol/commands';

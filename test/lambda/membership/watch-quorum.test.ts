@@ -1,7 +1,6 @@
-import { LEADER_STALE_MS } from '../../../lambda/membership/facts';
 import type { Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
-import { emptyMembership, type LeaderRecord } from '../../../protocol/cluster';
+import { emptyMembership, LEADER_STALE_MS, type LeaderRecord } from '../../../protocol/cluster';
 import type { SwarmNode } from '../../../protocol/swarm';
 
 const NOW = 100_000_000;

@@ -1,6 +1,6 @@
 /** Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change on the right. */
 import { plan as planned, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
-import type { Instance } from '../../../lambda/membership/observation';
+import type { GroupMember } from '../../../lambda/groups';
 import { decodeServedBy, encodeServedBy, type ServedBy } from '../../../protocol/targets';
 import type { SwarmNode } from '../../../protocol/swarm';
 
@@ -19,7 +19,7 @@ function cluster(...rows: string[]): Pick<Observed, 'nodes' | 'instances'> {
     nodes: parsed.filter(({ state }) => state !== '-').map(({ name, role, state, availability }) => ({ id: name, hostname: name, role, state: state as SwarmNode['state'], availability: availability as SwarmNode['availability'], instanceId: name })),
     instances: parsed
       .filter(({ lifecycleState }) => lifecycleState !== '-')
-      .map(({ name, group, role, lifecycleState }): Instance => ({ instanceId: name, lifecycleState, group: { name: group, role, stack: { stackId: STACK, logicalId: group } } })),
+      .map(({ name, group, role, lifecycleState }): GroupMember => ({ instanceId: name, lifecycleState, group: { name: group, role, stack: { stackId: STACK, logicalId: group } } })),
   };
 }
 

@@ -1,8 +1,7 @@
 /** Tells EventBridge what has happened to nodes and to the quorum. Who is told of it, and what then happens, is for rules: nothing here depends on it. */
 import { PutEventsCommand, type EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { EVENT_SOURCE, swarmEvents, type SwarmEvent, type SwarmEventDetail } from '../../protocol/events';
-import { describeError, type Log } from '../log';
-import type { Effect } from './draft';
+import { EVENT_SOURCE, swarmEvents, type SwarmEvent, type SwarmEventDetail } from '../protocol/events';
+import { describeError, type Log } from './log';
 
 export type Announcement = Omit<SwarmEventDetail, 'cluster'> & { event: SwarmEvent };
 
@@ -13,26 +12,6 @@ export interface Announcer {
   log: Log;
   eventBridge: EventBridgeClient;
   cluster: string;
-}
-
-/** What is worth telling of an effect that was carried out. It may be carried out, and told, again. */
-export function announcementOf(effect: Effect): Announcement | undefined {
-  const event = eventOf(effect);
-  return event && { event, instanceId: effect.instanceId, reason: effect.reason };
-}
-
-function eventOf(effect: Effect): SwarmEvent | undefined {
-  switch (effect.kind) {
-    case 'admit':
-      return 'nodeReady';
-    case 'let-go':
-      return effect.tells;
-    case 'replace':
-    case 'terminate':
-      return 'nodeReplaced';
-    default:
-      return undefined;
-  }
 }
 
 /** Once, and never in the way of anything else: what cannot be told at once is written down in the log. */

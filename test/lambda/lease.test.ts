@@ -1,7 +1,7 @@
 import { PutItemCommand, TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
-import { LEASE_MS, leaseCondition, LeaseRow, type Lease } from '../../../lambda/membership/lease';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
-import { startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
+import { LEASE_MS, leaseCondition, LeaseRow, type Lease } from '../../lambda/lease';
+import { VirtualClock } from '../../rehearsal/virtual-clock';
+import { startDynamoDb, TOKEN_TABLE } from './dynamodb-endpoint';
 
 let dynamodb: Awaited<ReturnType<typeof startDynamoDb>>;
 let clock: VirtualClock;

@@ -6,9 +6,9 @@
  */
 import { ConditionalCheckFailedException, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
-import type { Clock } from '../../protocol/clock';
-import { CLUSTER_PARTITION, LEASE_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
-import { retryConflicts } from '../retry';
+import type { Clock } from '../protocol/clock';
+import { CLUSTER_PARTITION, LEASE_KEY, PARTITION_KEY, SORT_KEY } from '../protocol/keys';
+import { retryConflicts } from './retry';
 
 /** Longer than any one round of looking and acting takes, and renewed with each. */
 export const LEASE_MS = 20_000;

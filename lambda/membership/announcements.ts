@@ -1,0 +1,24 @@
+/** Which of the effects that were carried out are worth telling. */
+import type { SwarmEvent } from '../../protocol/events';
+import type { Announcement } from '../announce';
+import type { Effect } from './draft';
+
+/** What is worth telling of an effect that was carried out. It may be carried out, and told, again. */
+export function announcementOf(effect: Effect): Announcement | undefined {
+  const event = eventOf(effect);
+  return event && { event, instanceId: effect.instanceId, reason: effect.reason };
+}
+
+function eventOf(effect: Effect): SwarmEvent | undefined {
+  switch (effect.kind) {
+    case 'admit':
+      return 'nodeReady';
+    case 'let-go':
+      return effect.tells;
+    case 'replace':
+    case 'terminate':
+      return 'nodeReplaced';
+    default:
+      return undefined;
+  }
+}
