@@ -155,7 +155,7 @@ export class Agent {
     await this.report(volume, info, tokens);
     if (leads) {
       if (!(await this.reportSwarm(tokens))) return 0;
-      this.watchNodes(signal);
+      this.watch(signal);
     }
     const ordered = leads && (await this.carryOutOrders());
     await this.heartbeat(info !== undefined);
@@ -425,14 +425,18 @@ export class Agent {
     this.heartbeatAt = now;
   }
 
-  /** Wakes the leader's agent as soon as a node changes. Without it, the next look finds the change too. */
-  private watchNodes(signal: AbortSignal): void {
+  /** Wakes the leader's agent as soon as a node or a service changes. Without it, a later look finds the change too. */
+  private watch(signal: AbortSignal): void {
     if (this.watching) return;
     this.watching = true;
     const ended = () => {
       this.watching = false;
     };
-    this.parts.engine.watchNodes(() => this.wake.abort(), signal).then(ended, ended);
+    const onEvent = (about: 'node' | 'service') => {
+      if (about === 'service') this.swarmReporter.servicesChanged();
+      this.wake.abort();
+    };
+    this.parts.engine.watch(onEvent, signal).then(ended, ended);
   }
 }
 

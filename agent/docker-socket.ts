@@ -1,8 +1,8 @@
 /** The real engine, over its Unix socket. API: https://docs.docker.com/reference/api/engine/version/v1.44/ */
 import { request, type IncomingMessage } from 'node:http';
-import type { SwarmNode } from '../protocol/swarm';
-import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
+import { CERTIFICATE_LABEL, DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
+import { MOST_CERTIFICATE, MOST_PORTS, type PublishedPort, type SwarmNode } from '../protocol/swarm';
 import { changedLabels, EngineError, isOutOfSequence, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
 
 /** Longer than the 20 s that Docker itself gives to a join, and in which an engine that starts without a quorum answers nobody. */
@@ -132,11 +132,17 @@ export class DockerSocket implements Engine {
     return tasks.filter(({ Status }) => Status.State === 'pending').length;
   }
 
-  async watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {
-    const filters = encodeURIComponent(JSON.stringify({ type: ['node'] }));
+  async publishedPorts(): Promise<PublishedPort[]> {
+    const services: any[] = await this.json('GET', '/services', undefined, COUNT_TIMEOUT_MS);
+    const order = (a: PublishedPort, b: PublishedPort) => a.port - b.port || a.protocol.localeCompare(b.protocol) || a.service.localeCompare(b.service);
+    return services.flatMap(portsOf).sort(order).slice(0, MOST_PORTS);
+  }
+
+  async watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal): Promise<void> {
+    const filters = encodeURIComponent(JSON.stringify({ type: ['node', 'service'] }));
     const answer = await this.send('GET', await this.versioned(`/events?filters=${filters}`), undefined, signal, 0);
     if (answer.statusCode !== 200) throw new EngineError(answer.statusCode ?? 0, await readAll(answer));
-    for await (const _ of answer) onEvent();
+    for await (const events of answer) onEvent(String(events).includes('"Type":"service"') ? 'service' : 'node');
   }
 
   private async json(method: string, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<any> {
@@ -196,6 +202,17 @@ function localSwarm(swarm: any): LocalSwarm {
     ...(swarm.Cluster?.ID && { swarmId: swarm.Cluster.ID }),
     controlAvailable: swarm.ControlAvailable === true,
   };
+}
+
+/** Where the engine has chosen the number it stands with the endpoint; where the service has, with its own specification at once. */
+function portsOf({ Spec, Endpoint }: any): PublishedPort[] {
+  const certificate: unknown = Spec.Labels?.[CERTIFICATE_LABEL];
+  const ports: any[] = [...(Endpoint?.Ports ?? []), ...(Spec.EndpointSpec?.Ports ?? [])];
+  const found = ports.flatMap(({ PublishedPort: port, Protocol: protocol = 'tcp', PublishMode: mode = 'ingress' }): PublishedPort[] => {
+    if (!port) return [];
+    return [{ service: String(Spec.Name).slice(0, 64), port, protocol, mode, ...(typeof certificate === 'string' && { certificate: certificate.slice(0, MOST_CERTIFICATE) }) }];
+  });
+  return [...new Map(found.map((one) => [`${one.port} ${one.protocol}`, one])).values()];
 }
 
 function toNode(node: any): SwarmNode {

@@ -1,5 +1,5 @@
 /** The Docker engine of this node, as far as the agent needs it. Two engines answer to it: the real one (`docker-socket.ts`) and, in simulations, a simulated one. */
-import type { SwarmNode } from '../protocol/swarm';
+import type { PublishedPort, SwarmNode } from '../protocol/swarm';
 import type { Report } from '../protocol/report';
 
 /** What the engine says of its own part in a swarm. */
@@ -67,6 +67,8 @@ export interface Engine {
   unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>>;
   /** How many tasks should run and have no node yet. A list of all tasks of the swarm: not to be asked for at each look. */
   pendingTasks(): Promise<number>;
-  /** Calls back on every event of a node, until the signal aborts or the engine ends it. */
-  watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void>;
+  /** Of all services, in the order of their numbers. A port in host mode without a number of its own is another one on each node, and is left out. */
+  publishedPorts(): Promise<PublishedPort[]>;
+  /** Calls back on every event of a node or of a service, until the signal aborts or the engine ends it. */
+  watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal): Promise<void>;
 }

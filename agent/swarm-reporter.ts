@@ -4,7 +4,7 @@
 import { isRecent, type Clock } from '../protocol/clock';
 import { ROTATION_LABEL } from '../protocol/labels';
 import { tokensDigest, type JoinTokens } from '../protocol/report';
-import { encodeSwarmReport, type SwarmReport } from '../protocol/swarm';
+import { encodeSwarmReport, type PublishedPort, type SwarmReport } from '../protocol/swarm';
 import { EngineError, type Engine } from './engine';
 import { commitFence } from './fence';
 import type { Mailbox } from './mailbox';
@@ -13,6 +13,8 @@ import type { Mailbox } from './mailbox';
 export const REFRESH_MS = 30_000;
 /** How often tasks are counted that have no node. */
 const TASKS_MS = 60_000;
+/** How often services are asked for their ports where no event tells of a change. */
+const PORTS_MS = 30_000;
 /** The same while the join tokens are not published: whoever refused or missed them may take them now. */
 const UNPUBLISHED_MS = 5_000;
 /**
@@ -23,7 +25,8 @@ const STILLBORN = 'there must be at least one valid, reachable external CA corre
 
 export class SwarmReporter {
   private tasks: { pending: number | undefined; at: number } | undefined;
-  private written: { nodes: string; tokens: string | undefined; at: number } | undefined;
+  private ports: { published: PublishedPort[] | undefined; at: number } | undefined;
+  private written: { seen: string; tokens: string | undefined; at: number } | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -31,19 +34,24 @@ export class SwarmReporter {
     private readonly clock: Clock,
   ) {}
 
+  /** The next report asks for their ports. */
+  servicesChanged(): void {
+    if (this.ports) this.ports.at = Number.NEGATIVE_INFINITY;
+  }
+
   /**
-   * Reports the node list if it changed or if its last report grew old.
+   * Reports the node list and the published ports if they changed or if its last report grew old.
    * @param tokens join tokens that the node's own report carries to be published: their publisher is woken by the swarm report alone
    */
   async report(tokens: JoinTokens | undefined): Promise<void> {
-    const nodes = JSON.stringify(await this.engine.nodes());
+    const seen = JSON.stringify([await this.engine.nodes(), await this.publishedPorts()]);
     const now = this.clock.now();
     const digest = tokens && tokensDigest(tokens);
-    const changed = this.written?.nodes !== nodes || (digest !== undefined && this.written.tokens !== digest);
+    const changed = this.written?.seen !== seen || (digest !== undefined && this.written.tokens !== digest);
     if (!changed && this.written && isRecent(this.written.at, now, tokens ? UNPUBLISHED_MS : REFRESH_MS)) return;
     const report = await this.fenced();
     await this.mailbox.writeSwarmReport(encodeSwarmReport(report));
-    this.written = { nodes: JSON.stringify(report.nodes), tokens: digest, at: now };
+    this.written = { seen: JSON.stringify([report.nodes, report.ports]), tokens: digest, at: now };
   }
 
   /** Whether this error says that the swarm was never finished, and nobody but this node is in it: then nothing is lost with it. */
@@ -55,8 +63,20 @@ export class SwarmReporter {
   private async fenced(): Promise<SwarmReport> {
     await commitFence(this.engine, this.clock, 'report');
     const [{ swarmId, version: epoch, labels }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
-    const tasksPending = await this.tasksPending();
-    return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), ...(tasksPending !== undefined && { tasksPending }), nodes };
+    const [tasksPending, ports] = [await this.tasksPending(), await this.publishedPorts()];
+    return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), ...(tasksPending !== undefined && { tasksPending }), ...(ports && { ports }), nodes };
+  }
+
+  /** As they were, where the engine does not say. */
+  private async publishedPorts(): Promise<PublishedPort[] | undefined> {
+    const now = this.clock.now();
+    if (!this.ports || !isRecent(this.ports.at, now, PORTS_MS)) {
+      const before = this.ports?.published;
+      // Whatever changes while it answers is asked for again.
+      const asked = (this.ports = { published: before, at: now });
+      asked.published = await this.engine.publishedPorts().catch(() => before);
+    }
+    return this.ports.published;
   }
 
   /** Undefined where the engine does not say: a report that lacks them is better than none, and it is not asked again at once. */

@@ -6,6 +6,11 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as v from 'valibot';
 import { nodeRoleSchema, PROTOCOL_VERSION, swarmIdSchema, text, whole, type Decoded } from './body';
 
+/** Published ports of one report. A load balancer has 50 listeners; further ports are not reported. */
+export const MOST_PORTS = 1_000;
+/** Characters of a certificate's label; ARNs of certificates have about 100. */
+export const MOST_CERTIFICATE = 256;
+
 export const nodeSchema = v.object({
   id: swarmIdSchema,
   hostname: text(255),
@@ -33,6 +38,17 @@ export function quorumOf(members: number): number {
   return Math.floor(members / 2) + 1;
 }
 
+/** A port at which a service is published, on every node (`ingress`) or on those that have a task (`host`). */
+export const publishedPortSchema = v.object({
+  service: text(64),
+  port: v.pipe(whole, v.minValue(1), v.maxValue(65_535)),
+  protocol: v.picklist(['tcp', 'udp', 'sctp']),
+  mode: v.picklist(['ingress', 'host']),
+  /** The service's label `swarm.loadbalancer.certificate`, as it was given. */
+  certificate: v.optional(text(MOST_CERTIFICATE)),
+});
+export type PublishedPort = v.InferOutput<typeof publishedPortSchema>;
+
 export const swarmReportSchema = v.object({
   swarmId: swarmIdSchema,
   /** The raft fence: `Cluster.Version.Index` after the leader committed its label. Only ever grows. */
@@ -41,6 +57,8 @@ export const swarmReportSchema = v.object({
   rotation: v.optional(text(64)),
   /** Tasks that should run and have no node yet. Counted now and then. */
   tasksPending: v.optional(whole),
+  /** In the order of their numbers; absent where the engine did not tell. */
+  ports: v.optional(v.pipe(v.array(publishedPortSchema), v.maxLength(MOST_PORTS))),
   nodes: v.pipe(v.array(nodeSchema), v.maxLength(20_000)),
 });
 export type SwarmReport = v.InferOutput<typeof swarmReportSchema>;

@@ -61,11 +61,10 @@ export async function publish(by: Publisher, box: string): Promise<void> {
   }
   by.log('info', 'Published.', { instanceId, epoch: swarm.value.epoch, nodes: swarm.value.nodes.length, reason: decision.reason });
   const before = decodeSwarmReport(published);
-  const sameNodes = before.ok && JSON.stringify(before.value.nodes) === JSON.stringify(swarm.value.nodes);
-  if (!sameNodes || decision.publishedTokens) {
-    await wake(by, by.joinQueueUrl);
-    if (by.targetsQueueUrl) await wake(by, by.targetsQueueUrl);
-  }
+  const same = (part: 'nodes' | 'ports') => before.ok && JSON.stringify(before.value[part]) === JSON.stringify(swarm.value[part]);
+  const news = !same('nodes') || decision.publishedTokens !== undefined;
+  if (news) await wake(by, by.joinQueueUrl);
+  if (by.targetsQueueUrl && (news || !same('ports'))) await wake(by, by.targetsQueueUrl);
 }
 
 async function wake({ sqs }: Publisher, QueueUrl: string): Promise<void> {

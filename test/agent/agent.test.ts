@@ -9,7 +9,7 @@ import { Mailbox } from '../../agent/mailbox';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
 import { reportCodec, tokensDigest, type Notice, type Report } from '../../protocol/report';
 import { ordersCodec } from '../../protocol/orders';
-import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
+import { decodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
 import { DynamoDb } from '../../rehearsal/aws/dynamodb';
 import { VirtualClock } from '../../rehearsal/virtual-clock';
 
@@ -119,7 +119,17 @@ class OneNodeEngine implements Engine {
   async removeNode(id: string) {
     this.otherNodes = this.otherNodes.filter((one) => one.id !== id);
   }
-  watchNodes(_onEvent: () => void, signal: AbortSignal) {
+  async publishedPorts() {
+    this.portsAsked++;
+    if (this.ports === undefined) throw new Error('The Docker engine did not answer GET /services within 3 s.');
+    return this.ports;
+  }
+  /** Undefined where the engine does not say. */
+  ports: PublishedPort[] | undefined = [];
+  portsAsked = 0;
+  tell: (about: 'node' | 'service') => void = () => undefined;
+  watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal) {
+    this.tell = onEvent;
     return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   }
 }
@@ -293,6 +303,51 @@ describe('tasks without a node', () => {
     await end();
     expect(engine.counted - before).toBeLessThanOrEqual(10);
     expect(pendingOf(swarmReport())).toBeUndefined();
+  });
+});
+
+describe('published ports', () => {
+  const web: PublishedPort = { service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress' };
+  const leading = async () => {
+    const node = start('manager');
+    node.engine.certified = true;
+    node.volume.attached = true;
+    await node.pass(120_000);
+    return node;
+  };
+  const portsOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) => (read.ok ? read.value.ports : read.refusal);
+
+  it('are reported as soon as a service has changed, and asked for twice a minute otherwise', async () => {
+    const { engine, pass, swarmReport, end } = await leading();
+    expect(portsOf(swarmReport())).toEqual([]);
+    const before = engine.portsAsked;
+    await pass(300_000);
+    expect(engine.portsAsked - before).toBeLessThanOrEqual(12);
+    engine.ports = [web];
+    engine.tell('service');
+    await pass(1_000);
+    await end();
+    expect(portsOf(swarmReport())).toEqual([web]);
+  });
+
+  it('are found without an event, within half a minute', async () => {
+    const { engine, pass, swarmReport, end } = await leading();
+    engine.ports = [web];
+    await pass(40_000);
+    await end();
+    expect(portsOf(swarmReport())).toEqual([web]);
+  });
+
+  it('stay as they were while the engine does not say: nothing is taken down by that', async () => {
+    const { engine, pass, swarmReport, end } = await leading();
+    engine.ports = [web];
+    engine.tell('service');
+    await pass(1_000);
+    engine.ports = undefined;
+    engine.tell('service');
+    await pass(120_000);
+    await end();
+    expect(portsOf(swarmReport())).toEqual([web]);
   });
 });
 

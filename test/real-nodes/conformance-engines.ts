@@ -5,6 +5,8 @@ import { relative } from 'node:path';
 import { DockerSocket } from '../../agent/docker-socket';
 import { NODE_CERTIFICATE } from '../../agent/host';
 import { systemClock as clock } from '../../protocol/clock';
+import { CERTIFICATE_LABEL } from '../../protocol/labels';
+import type { PublishedPort } from '../../protocol/swarm';
 import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
 import { findProgram } from '../../rehearsal/preflight';
 import type { Engines } from '../rehearsal/simulation/docker/conformance';
@@ -121,6 +123,13 @@ export class RealEngines implements Engines {
     const found = readdirSync('/proc').find((pid) => /dockerd\0/.test(textOf(`/proc/${pid}/cmdline`)) && textOf(`/proc/${pid}/cmdline`).includes(label) && textOf(`/proc/${pid}/cgroup`).includes(this.run));
     if (found === undefined) throw new Error(`Engine ${number} does not run.`);
     return Number(found);
+  }
+
+  /** Without tasks: no image is needed. */
+  async publish(number: number, ports: PublishedPort[]): Promise<void> {
+    const create = ({ service, port, protocol, mode, certificate }: PublishedPort) =>
+      `docker service create --detach --no-resolve-image --name ${service} --replicas 0 ${certificate === undefined ? '' : `--label ${CERTIFICATE_LABEL}=${certificate}`} --publish published=${port},target=80,protocol=${protocol},mode=${mode} none`;
+    await this.order('sh', number, ['docker service ls --quiet | xargs --no-run-if-empty docker service rm', ...ports.map(create)].join(' && '));
   }
 
   async changeAddress(number: number, address: string): Promise<void> {

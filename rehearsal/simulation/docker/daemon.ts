@@ -4,13 +4,13 @@
  */
 import { changedLabels, EngineError, type Engine, type EngineInfo, type NodeChange, type SwarmState as SwarmInfo } from '../../../agent/engine';
 import { INSTANCE_ID_LABEL } from '../../../protocol/labels';
-import type { SwarmNode } from '../../../protocol/swarm';
+import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 import type { Disk } from './disk';
 import type { Leadership } from './leadership';
 import { NodeRunner } from './node-runner';
 import * as sentences from './sentences';
 import type { SimulatedDocker } from './simulated-docker';
-import { changeCluster, changeNode, memberOf, removeNode, rotatedTokens, type SwarmState } from './swarm-state';
+import { changeCluster, changeNode, changePorts, memberOf, removeNode, rotatedTokens, type SwarmState } from './swarm-state';
 
 const VERSION = '20.10.24+dfsg1';
 /** Without a part in a swarm the engine is there this soon. Measured: 0.6 s with containerd. */
@@ -30,7 +30,7 @@ interface Life {
   served: Promise<void>;
   /** Calls under way, which fail when the engine is killed. */
   calls: Set<(error: Error) => void>;
-  watchers: Set<() => void>;
+  watchers: Set<(about: 'node' | 'service') => void>;
   /** SIGSTOP: it takes connections, and answers nobody. */
   hung: boolean;
 }
@@ -243,7 +243,19 @@ export class SimulatedDaemon implements Engine {
     return this.managerCall(async ({ state }) => new Map(nodeIds.flatMap((id) => (this.docker.hasTasks(state.nodes.get(id)) ? [[id, 1] as const] : []))));
   }
 
-  watchNodes(onEvent: () => void, signal: AbortSignal): Promise<void> {
+  publishedPorts(): Promise<PublishedPort[]> {
+    return this.managerCall(async ({ state }) => [...state.ports].sort((a, b) => a.port - b.port));
+  }
+
+  /** As an operator creates, changes and removes services: which ports all of them publish from now on. */
+  publish(ports: readonly PublishedPort[]): Promise<void> {
+    return this.managerCall(async (leadership) => {
+      await leadership.propose((state) => changePorts(state, ports));
+      this.docker.step(leadership.peer, 'services updated');
+    });
+  }
+
+  watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal): Promise<void> {
     return this.call(
       () =>
         new Promise((_, reject) => {
@@ -260,11 +272,11 @@ export class SimulatedDaemon implements Engine {
   }
 
   /** Told by the member of raft in this engine. Watchers hear of it once its present work is done. */
-  tellNodesChanged(): void {
+  tellWatchers(about: 'node' | 'service'): void {
     const { life } = this;
     if (!life || life.watchers.size === 0) return;
     void Promise.resolve().then(() => {
-      if (this.life === life) for (const watcher of [...life.watchers]) watcher();
+      if (this.life === life) for (const watcher of [...life.watchers]) watcher(about);
     });
   }
 

@@ -136,7 +136,8 @@ export class NodeRunner implements PeerHost, AgentHost {
   onState(state: SwarmState): void {
     const before = this.disk.raft!;
     this.daemon.disk.docker = { ...this.disk, raft: { raftId: before.raftId, term: this.peer?.term ?? before.term, state } };
-    if (before.state.nodes !== state.nodes) this.daemon.tellNodesChanged();
+    if (before.state.nodes !== state.nodes) this.daemon.tellWatchers('node');
+    if (before.state.ports !== state.ports) this.daemon.tellWatchers('service');
   }
 
   onAppended(log: SwarmState): void {

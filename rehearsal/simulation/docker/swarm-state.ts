@@ -3,7 +3,7 @@
  */
 import type { Clock } from '../../../protocol/clock';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../../../protocol/labels';
-import type { SwarmNode } from '../../../protocol/swarm';
+import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 
 /** A member of raft. */
 export interface Member {
@@ -43,6 +43,8 @@ export interface SwarmState {
   readonly nodes: ReadonlyMap<string, NodeObject>;
   /** Nodes whose certificates are refused for ever. */
   readonly removed: ReadonlySet<string>;
+  /** What services publish. */
+  readonly ports: readonly PublishedPort[];
 }
 
 /** How many entries Docker has written when it has made a swarm: the first version that callers see. Measured. */
@@ -71,6 +73,7 @@ export function newSwarm(clock: Clock, first: { swarmId: string; nodeId: string;
     members: new Map([[first.raftId, { raftId: first.raftId, nodeId: first.nodeId, address: first.address }]]),
     nodes: new Map([[node.id, node]]),
     removed: new Set(),
+    ports: [],
   };
 }
 
@@ -92,6 +95,10 @@ export const rotatedTokens = (clock: Clock, { manager }: SwarmState['tokens']) =
 
 function newTokens(clock: Clock, digest: string): SwarmState['tokens'] {
   return { manager: `SWMTKN-1-${digest}-${base36(clock, 25)}`, worker: `SWMTKN-1-${digest}-${base36(clock, 25)}` };
+}
+
+export function changePorts(state: SwarmState, ports: readonly PublishedPort[]): SwarmState {
+  return next(state, { ports });
 }
 
 /** Writes a node object; undefined when it says so already, or is gone. */

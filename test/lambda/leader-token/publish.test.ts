@@ -82,6 +82,17 @@ describe('publishing', () => {
     expect(sent).toMatchObject([{ QueueUrl: publisher.joinQueueUrl }, { QueueUrl: targetsQueueUrl }]);
   });
 
+  it('wakes target-update alone when nothing but the published ports has changed', async () => {
+    const targetsQueueUrl = 'https://sqs.eu-west-1.amazonaws.com/000000000000/targets';
+    const { tokens: _, ...acknowledged } = report;
+    await reports(swarm(12));
+    await publish({ ...publisher, targetsQueueUrl }, box);
+    sent.length = 0;
+    await reports({ ...swarm(13), ports: [{ service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress' }] }, acknowledged);
+    await publish({ ...publisher, targetsQueueUrl }, box);
+    expect(sent).toMatchObject([{ QueueUrl: targetsQueueUrl }]);
+  });
+
   it('of the same list under a new epoch renews the record and wakes nobody', async () => {
     await reports(swarm(12));
     await publish(publisher, box);

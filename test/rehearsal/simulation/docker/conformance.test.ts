@@ -1,4 +1,5 @@
 /** The simulated engines, in virtual time. */
+import type { PublishedPort } from '../../../../protocol/swarm';
 import type { Disk } from '../../../../rehearsal/simulation/docker/disk';
 import type { SimulatedDaemon } from '../../../../rehearsal/simulation/docker/daemon';
 import { SimulatedDocker } from '../../../../rehearsal/simulation/docker/simulated-docker';
@@ -62,6 +63,10 @@ class SimulatedEngines implements Engines {
     }
     engine.kill();
     await join;
+  }
+
+  publish(number: number, ports: PublishedPort[]): Promise<void> {
+    return this.engine(number).publish(ports);
   }
 
   async changeAddress(number: number, address: string): Promise<void> {

@@ -5,7 +5,7 @@
 import { EngineError, type Engine } from '../../../../agent/engine';
 import { joinTokenSchema, swarmIdSchema } from '../../../../protocol/body';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../../../../protocol/labels';
-import type { SwarmNode } from '../../../../protocol/swarm';
+import type { PublishedPort, SwarmNode } from '../../../../protocol/swarm';
 import * as v from 'valibot';
 
 export interface Engines {
@@ -29,6 +29,8 @@ export interface Engines {
    * Joins a manager through another one, which may lead, and kills it when it is a member of raft that has not written down anything of the leader's yet. On real engines that moment is met by chance, so it may have come too late.
    */
   joinUnheard(number: number, remote: number, token: string): Promise<void>;
+  /** As an operator does on a manager: from now on services publish these ports, each service one, and no others. */
+  publish(number: number, ports: PublishedPort[]): Promise<void>;
   /** The engine does not run meanwhile. */
   changeAddress(number: number, address: string): Promise<void>;
   now(): number;
@@ -134,6 +136,10 @@ class Stage {
       await this.engine(number).leaveSwarm({ force: true });
       await this.engine(remote).removeNode(nodeId!, { force: true });
     }
+  }
+
+  publish(number: number, ports: PublishedPort[]): Promise<void> {
+    return this.all().publish(this.offset + number, ports);
   }
 
   changeAddress(number: number, address: string): Promise<void> {
@@ -629,7 +635,7 @@ const nodes: Scene = (on) => {
       async () => {
         const watch = new AbortController();
         let events = 0;
-        const watching = on.timed(on.engine(2).watchNodes(() => events++, watch.signal));
+        const watching = on.timed(on.engine(2).watch(() => events++, watch.signal));
         await on.sleep(500);
         await on.engine(1).updateNode(on.ids.get(3)!, { availability: 'drain' });
         await on.until('the event', async () => events > 0, 5_000);
@@ -639,6 +645,30 @@ const nodes: Scene = (on) => {
         await on.engine(1).updateNode(on.ids.get(3)!, { availability: 'active' });
         await on.sleep(500);
         expect(events).toBe(seen);
+      },
+    ],
+    [
+      'every manager knows which ports services publish, and tells whoever watches that a service has changed',
+      async () => {
+        const ports: PublishedPort[] = [
+          { service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress', certificate: 'arn:aws:acm:eu-west-1:123456789012:certificate/1' },
+          { service: 'dns', port: 8053, protocol: 'udp', mode: 'host' },
+        ];
+        expect(await on.engine(2).publishedPorts()).toEqual([]);
+        const watch = new AbortController();
+        const told = new Set<string>();
+        const watching = on.timed(on.engine(2).watch((about) => told.add(about), watch.signal));
+        await on.sleep(500);
+        await on.publish(1, ports);
+        await on.until('they are there', async () => (await on.engine(2).publishedPorts()).length === 2, 5_000);
+        expect(await on.engine(1).publishedPorts()).toEqual([ports[1], ports[0]]);
+        await on.until('the event', async () => told.has('service'), 5_000);
+        told.clear();
+        await on.publish(2, []);
+        await on.until('they are gone', async () => (await on.engine(1).publishedPorts()).length === 0, 5_000);
+        await on.until('the event', async () => told.has('service'), 5_000);
+        watch.abort();
+        await watching;
       },
     ],
     [
