@@ -1,4 +1,4 @@
-/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large; with `spot` workers are spot instances; `volumeGenerations` gives seats other volumes; with `listener`, the JSON of a `SwarmListener`, there is a load balancer. */
+/** The reference app: a swarm with the defaults. Context `managers` (1, 3, 5 or 7; 3) and `workers` (2; with 0 there is no group of them) say how large; with `spot` workers are spot instances; `volumeGenerations` gives seats other volumes; with `listener`, the JSON of a `SwarmListener`, there is a load balancer, and with `follow`, the JSON of `followPublishedPorts`, it follows what services publish. */
 import { App, Stack } from 'aws-cdk-lib';
 import { SwarmCluster } from '../lib';
 
@@ -15,4 +15,5 @@ const cluster = new SwarmCluster(stack, 'Swarm', { managers: { count: fromContex
 const workers = fromContext('workers', 2);
 if (workers !== 0) cluster.addWorkers('Workers', { minCapacity: workers, maxCapacity: workers, ...(app.node.tryGetContext('spot') && { spot: {} }) });
 const listener = parsed('listener');
-if (listener !== undefined) cluster.addLoadBalancer('Public', { listeners: [listener] });
+const followPublishedPorts = parsed('follow');
+if (listener !== undefined || followPublishedPorts !== undefined) cluster.addLoadBalancer('Public', { listeners: listener === undefined ? [] : [listener], followPublishedPorts });

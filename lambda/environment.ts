@@ -1,6 +1,7 @@
 /** The one place where functions read their environment. */
 import * as v from 'valibot';
-import { environmentVariables, loadBalancersSchema, seatsSchema, swarmSettingsSchema, type Seats, type SwarmSettings } from '../protocol/environment';
+import { loadBalancersSchema, type LoadBalancerSettings } from '../protocol/following';
+import { environmentVariables, seatsSchema, swarmSettingsSchema, type Seats, type SwarmSettings } from '../protocol/environment';
 
 /** Environment variables by name, as `process.env` has them. */
 export type Variables = Record<string, string | undefined>;
@@ -15,7 +16,7 @@ export class Environment {
   joinQueueUrl = () => this.required('joinQueueUrl');
   targetsQueueUrl = (): string | undefined => this.variables[environmentVariables.targetsQueueUrl];
   loadBalanced = (): boolean => this.variables[environmentVariables.loadBalanced] === 'true';
-  loadBalancers = (): string[] => v.parse(loadBalancersSchema, JSON.parse(this.required('loadBalancers')));
+  loadBalancers = (): LoadBalancerSettings[] => v.parse(loadBalancersSchema, JSON.parse(this.required('loadBalancers')));
   seats = (): Seats => v.parse(seatsSchema, JSON.parse(this.required('seats')));
   swarmSettings = (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(this.required('swarmSettings')));
 

@@ -1,5 +1,5 @@
 /** A Network Load Balancer in front of the nodes: its listeners, target groups and security group. Who its targets are, target-update sees to. */
-import { CfnOutput, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
+import { CfnOutput, CustomResource, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as route53 from 'aws-cdk-lib/aws-route53';
@@ -7,9 +7,10 @@ import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { HEALTH_PORT } from '../protocol/environment';
+import type { Follows, Peer } from '../protocol/following';
 import { CLUSTER_TAG } from '../protocol/tags';
 import { encodeServedBy, SERVED_BY_TAG, type ServedBy } from '../protocol/targets';
-import { checkDeregistrationDelay, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, DEREGISTRATION_DELAY, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, type GivenListener } from './core/listeners';
+import { checkDeregistrationDelay, checkFollowed, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, DEREGISTRATION_DELAY, FOLLOWED_CHECK_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, healthCheckTimeout, type GivenListener } from './core/listeners';
 import { checkAtSynth, ifGiven, known } from './known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from './load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
@@ -86,9 +87,44 @@ export interface SwarmListener {
   readonly healthCheck?: SwarmHealthCheck;
 }
 
+/** Which published ports a load balancer follows. */
+export interface FollowedPorts {
+  /**
+   * The lowest port.
+   * @default 1
+   */
+  readonly from?: number;
+  /**
+   * The highest port.
+   * @default 65535
+   */
+  readonly to?: number;
+  /**
+   * Versions and ciphers of TLS, for services with a certificate.
+   * @default SslPolicy.RECOMMENDED_TLS
+   */
+  readonly sslPolicy?: elbv2.SslPolicy;
+}
+
 export interface LoadBalancerOptions {
-  /** At most 50, each port once. */
-  readonly listeners: SwarmListener[];
+  /**
+   * At most 50, each port once.
+   * @default - none: with `followPublishedPorts` services say themselves what there is
+   */
+  readonly listeners?: SwarmListener[];
+  /**
+   * Every port that a service publishes (`docker service create --publish 8081:80`) is reached at this load balancer soon after, without a deployment: listener, target group and the rule that lets clients in are made, changed and
+   * removed with the service. **Whatever is published is open to `clients`**: give a range of ports, or keep what is not for them unpublished.
+   *
+   * - A port in `listeners` is never followed.
+   * - TLS for the TCP ports of a service: its label `swarm.loadbalancer.certificate` is the ARN of a certificate.
+   * - A load balancer has 50 listeners, and a security group 60 rules: a port takes one rule for each client, two where it is published for TCP and UDP. What cannot be followed is told by the event `portNotFollowed`, an alarm, and
+   *   the log of target-update.
+   * - Nodes are asked every 5 seconds whether they are healthy: by their agent, or for ports in host mode by a connection to the port.
+   * - In AWS it takes some minutes until the targets of a new port are sent connections.
+   * @default false
+   */
+  readonly followPublishedPorts?: boolean | FollowedPorts;
   /**
    * The nodes that are sent what arrives. By Docker's routing mesh any node passes it on to one that has a task. With ports in host mode give the groups whose nodes have tasks, and a health check of the port.
    * @default 'all'
@@ -170,14 +206,20 @@ export class SwarmLoadBalancer extends Construct {
   /** Of the nodes. */
   readonly zones: string[];
   readonly updater: TargetUpdater;
+  /** Whether it follows what services publish. */
+  readonly followsPorts: boolean;
 
   /** Ports of the nodes that are open to this load balancer. */
   private readonly opened = new Set<string>();
+  private readonly declared: SwarmListener[];
+  /** What follows published ports, as a part of the stack. */
+  private readonly following?: CustomResource;
 
   constructor(scope: Construct, id: string, private readonly props: SwarmLoadBalancerProps) {
     super(scope, id);
-    const { updater, listeners } = props;
+    const { updater, listeners = [] } = props;
     const { network } = updater.lifecycle;
+    this.declared = listeners;
     this.updater = updater;
     this.crossZone = props.crossZone ?? true;
     const internal = props.internal ?? false;
@@ -195,6 +237,22 @@ export class SwarmLoadBalancer extends Construct {
       // Always one: a load balancer that was made without can never get any.
       securityGroups: [this.securityGroup],
     });
+    const arn = this.loadBalancer.loadBalancerArn;
+    const follows = this.follows();
+    this.followsPorts = follows !== undefined;
+    updater.add({ arn, securityGroupId: this.securityGroup.securityGroupId, ...(follows && { follows }) });
+    if (follows) {
+      this.letThrough(network.nodeSecurityGroup, ec2.Port.tcpRange(follows.from, follows.to), 'Followed ports');
+      this.letThrough(network.nodeSecurityGroup, ec2.Port.udpRange(follows.from, follows.to), 'Followed ports');
+      this.letThrough(network.nodeSecurityGroup, ec2.Port.tcp(HEALTH_PORT), 'Health checks of the load balancer');
+      this.following = new CustomResource(this, 'FollowedPorts', {
+        resourceType: 'Custom::SwarmFollowedPorts',
+        serviceToken: updater.function.functionArn,
+        serviceTimeout: FOLLOWED_PORTS_TIMEOUT,
+        // When another port is declared it is made free first.
+        properties: { LoadBalancerArn: arn, SecurityGroupId: this.securityGroup.securityGroupId, DeclaredPorts: listeners.map(({ port }) => port) },
+      });
+    }
     const made = new Map<number, elbv2.NetworkListener>();
     const groups = new Map<number, elbv2.NetworkTargetGroup>();
     // What is wrong with one of them is told when the app is synthesised, together with everything else.
@@ -205,9 +263,9 @@ export class SwarmLoadBalancer extends Construct {
       made.set(listener.port, this.createListener(listener, targetGroup));
       this.open(listener);
     }
+    if (this.following) this.needs(this.following);
     this.listeners = made;
     this.targetGroups = groups;
-    updater.add(this.loadBalancer.loadBalancerArn);
     if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region)) this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
     if (props.alias) new route53.ARecord(this, 'Alias', { ...props.alias, target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)) });
     new CfnOutput(this, 'DnsName', { description: 'Where the load balancer is reached.', value: this.loadBalancer.loadBalancerDnsName });
@@ -249,12 +307,46 @@ export class SwarmLoadBalancer extends Construct {
     });
   }
 
+  /** What is declared finds its port free: whatever was made for a published port there has gone before. */
+  private needs(following: CustomResource): void {
+    for (const child of [...this.loadBalancer.node.findAll(), ...this.securityGroup.node.findAll()]) {
+      if (child instanceof elbv2.CfnListener || child instanceof ec2.CfnSecurityGroupIngress) child.node.addDependency(following);
+    }
+  }
+
+  /** The settings of target-update for ports that it follows. What is wrong with them is told when the app is synthesised. */
+  private follows(): Follows | undefined {
+    const { followPublishedPorts, healthCheck, deregistrationDelay, preserveClientAddress, proxyProtocol, updater } = this.props;
+    if (!followPublishedPorts) return undefined;
+    const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = followPublishedPorts === true ? {} : followPublishedPorts;
+    const usable = checkFollowed(known(from), known(to), this.declared.length).length === 0;
+    const { interval, healthyThreshold = HEALTH_CHECK_THRESHOLD, unhealthyThreshold = HEALTH_CHECK_THRESHOLD } = healthCheck ?? {};
+    const askedEvery = seconds(interval) ?? FOLLOWED_CHECK_INTERVAL;
+    return {
+      ...(usable ? { from, to } : { from: 1, to: 65_535 }),
+      declared: this.declared.map(({ port }) => port),
+      vpcId: updater.lifecycle.network.vpc.vpcId,
+      clients: this.clients().map((client) => client.toIngressRuleConfig() as Peer),
+      servedBy: encodeServedBy(this.servedBy(undefined)),
+      healthCheck: { interval: askedEvery, timeout: healthCheckTimeout(askedEvery), healthy: healthyThreshold, unhealthy: unhealthyThreshold },
+      ...(deregistrationDelay && { deregistrationDelay: seconds(deregistrationDelay) }),
+      ...(preserveClientAddress !== undefined && { preserveClientAddress }),
+      ...(proxyProtocol !== undefined && { proxyProtocol }),
+      sslPolicy,
+    };
+  }
+
+  private clients(): ec2.IPeer[] {
+    const { internal, clients, updater } = this.props;
+    const { vpc } = updater.lifecycle.network;
+    return clients ?? (internal ? ifGiven(() => [ec2.Peer.ipv4(vpc.vpcCidrBlock)]) : [ec2.Peer.anyIpv4()]) ?? [];
+  }
+
   /** From clients to the load balancer, and from there to the nodes: what is sent, and the health check. */
   private open(listener: SwarmListener): void {
-    const { nodeSecurityGroup, vpc } = this.props.updater.lifecycle.network;
-    const { internal, clients = internal ? ifGiven(() => [ec2.Peer.ipv4(vpc.vpcCidrBlock)]) : [ec2.Peer.anyIpv4()] } = this.props;
+    const { nodeSecurityGroup } = this.props.updater.lifecycle.network;
     for (const transport of transportsOf(protocolOf(listener))) {
-      for (const client of clients ?? []) this.securityGroup.addIngressRule(client, portOf(transport, listener.port), `Clients of port ${listener.port}`);
+      for (const client of this.clients()) this.securityGroup.addIngressRule(client, portOf(transport, listener.port), `Clients of port ${listener.port}`);
       this.letThrough(nodeSecurityGroup, portOf(transport, targetPortOf(listener)), 'Load balancer');
     }
     this.letThrough(nodeSecurityGroup, ec2.Port.tcp(this.healthCheck(listener).port ?? HEALTH_PORT), 'Health checks of the load balancer');
@@ -287,11 +379,14 @@ export class SwarmLoadBalancer extends Construct {
   }
 
   private problems(zones: number): string[] {
-    const { listeners, accessLogs, deregistrationDelay, internal, clients, updater } = this.props;
+    const { accessLogs, deregistrationDelay, internal, clients, updater, followPublishedPorts } = this.props;
+    const { from = undefined, to = undefined } = typeof followPublishedPorts === 'object' ? followPublishedPorts : {};
+    const listeners = this.declared;
     const { network } = updater.lifecycle;
     const own = [undefined, ...listeners.filter(({ healthCheck, nodes }) => healthCheck ?? nodes)];
     return [
       ...checkListeners(listeners.map((listener) => this.given(listener))),
+      ...(followPublishedPorts ? checkFollowed(known(from), known(to), listeners.length) : listeners.length === 0 ? ['It has no listener. Give `listeners`, or followPublishedPorts.'] : []),
       ...checkLoadBalancerZones(zones, network.zones.length),
       ...checkDeregistrationDelay(seconds(deregistrationDelay)),
       ...own.flatMap((listener) => [...checkHealth(givenCheck(this.healthCheck(listener))), ...this.problemsOfNodes(listener)]),
@@ -311,6 +406,9 @@ export class SwarmLoadBalancer extends Construct {
   }
 }
 
+/** Longer than the function needs to take 50 listeners away, with two more tries. */
+const FOLLOWED_PORTS_TIMEOUT = Duration.minutes(15);
+
 const protocolOf = ({ protocol, certificates }: SwarmListener) => protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
 const targetPortOf = ({ port, targetPort }: SwarmListener) => targetPort ?? port;
 const seconds = (duration: Duration | undefined) => (duration === undefined || duration.isUnresolved() ? undefined : duration.toSeconds({ integral: false }));
@@ -329,10 +427,14 @@ const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
 /** One that has a mistake is the default, until the mistake is told. */
 function healthCheckOf(given: SwarmHealthCheck): elbv2.HealthCheck {
   const { port, path, ...check } = checkHealth(givenCheck(given)).length === 0 ? given : {};
+  const interval = seconds(check.interval) ?? HEALTH_CHECK_INTERVAL;
+  // What AWS waits otherwise would be longer.
+  const askedOften = interval < HEALTH_CHECK_INTERVAL;
   const asked = path === undefined ? { protocol: elbv2.Protocol.TCP } : { protocol: elbv2.Protocol.HTTP, path };
   return {
     ...(port === undefined ? { protocol: elbv2.Protocol.HTTP, port: String(HEALTH_PORT), path: '/health' } : { port: String(port), ...asked }),
     interval: check.interval ?? Duration.seconds(HEALTH_CHECK_INTERVAL),
+    ...(askedOften && { timeout: Duration.seconds(healthCheckTimeout(interval)) }),
     healthyThresholdCount: check.healthyThreshold ?? HEALTH_CHECK_THRESHOLD,
     unhealthyThresholdCount: check.unhealthyThreshold ?? HEALTH_CHECK_THRESHOLD,
   };

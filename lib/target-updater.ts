@@ -6,9 +6,10 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { environmentVariables as env } from '../protocol/environment';
+import type { LoadBalancerSettings } from '../protocol/following';
 import { ClusterFunction } from './cluster-function';
 import { instanceEvents, SWEEP_MINUTES } from './core/event-patterns';
-import { receiveMessages, sendMessages, targetUpdateStatements } from './core/statements';
+import { followStatements, receiveMessages, sendMessages, targetUpdateStatements, unfollowStatements } from './core/statements';
 import type { LeaderTokenPublisher } from './leader-token-publisher';
 import type { NodeLifecycle } from './node-lifecycle';
 import { placeOf } from './policy';
@@ -29,14 +30,15 @@ export class TargetUpdater extends Construct {
   /** Fed by Auto Scaling's events, leader-token, and the sweep. */
   readonly queue: sqs.Queue;
 
-  private readonly loadBalancers: string[] = [];
+  private readonly loadBalancers: LoadBalancerSettings[] = [];
+  private readonly updating: ClusterFunction;
 
   constructor(scope: Construct, id: string, { lifecycle, leaderToken }: TargetUpdaterProps) {
     super(scope, id);
     this.lifecycle = lifecycle;
     const { tokenTable } = lifecycle.tables;
     this.queue = createWorkQueue(this, 'Target', 'target-update');
-    this.function = new ClusterFunction(this, 'TargetUpdate', {
+    this.updating = new ClusterFunction(this, 'TargetUpdate', {
       name: 'target-update',
       description: 'Keeps the targets of load balancers what they should be.',
       environment: {
@@ -46,8 +48,16 @@ export class TargetUpdater extends Construct {
         // Load balancers are added after this construct is made.
         [env.loadBalancers]: Lazy.string({ produce: () => Stack.of(this).toJsonString(this.loadBalancers) }),
       },
-      statements: [...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)), sendMessages([lifecycle.joinQueue.queueArn]), receiveMessages(this.queue.queueArn), ...lifecycle.keyStatements],
-    }).function;
+      statements: [
+        ...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)),
+        // Also for load balancers that follow nothing: one that does not any more is tidied up after it was taken from the template.
+        ...unfollowStatements(lifecycle.cluster, placeOf(this), this.securityGroupArns(() => true)),
+        sendMessages([lifecycle.joinQueue.queueArn]),
+        receiveMessages(this.queue.queueArn),
+        ...lifecycle.keyStatements,
+      ],
+    });
+    this.function = this.updating.function;
     const wake = { targets: [new targets.SqsQueue(this.queue)] };
     const sweep = new events.Rule(this, 'Sweep', { description: 'Looks at all targets again.', schedule: events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)), ...wake });
     const instances = new events.Rule(this, 'Instances', { description: 'Instances that are in service, leave or are gone.', eventPattern: instanceEvents(Aws.STACK_NAME), ...wake });
@@ -57,7 +67,18 @@ export class TargetUpdater extends Construct {
   }
 
   /** Makes a load balancer known to the function. */
-  add(loadBalancerArn: string): void {
-    this.loadBalancers.push(loadBalancerArn);
+  add(loadBalancer: LoadBalancerSettings): void {
+    const isFirst = ({ follows }: LoadBalancerSettings) => follows !== undefined && !this.loadBalancers.some((one) => one.follows);
+    if (isFirst(loadBalancer)) {
+      const following = ({ follows }: LoadBalancerSettings) => follows !== undefined;
+      const arns = Lazy.list({ produce: () => this.loadBalancers.filter(following).map(({ arn }) => arn) });
+      for (const statement of followStatements(this.lifecycle.cluster, placeOf(this), { loadBalancers: arns, securityGroups: this.securityGroupArns(following) })) this.updating.allow(statement);
+    }
+    this.loadBalancers.push(loadBalancer);
+  }
+
+  private securityGroupArns(which: (loadBalancer: LoadBalancerSettings) => boolean): string[] {
+    const arn = ({ securityGroupId }: LoadBalancerSettings) => Stack.of(this).formatArn({ service: 'ec2', resource: 'security-group', resourceName: securityGroupId });
+    return Lazy.list({ produce: () => this.loadBalancers.filter(which).map(arn) });
   }
 }

@@ -6,6 +6,8 @@ export const CENSUS_METRIC = 'Census';
 export const DEEDS_METRIC = 'Deeds';
 /** Value of the field `metric` in a log line about something that a person should know. */
 export const ALARM_METRIC = 'MembershipAlarms';
+/** And in a line about published ports that no load balancer follows: `ports` says how many. */
+export const PORTS_METRIC = 'PortsNotFollowed';
 /** And in a line of a node's own log, about its certificate, which Docker should have renewed long ago. */
 export const CERTIFICATE_METRIC = 'CertificatesOverdue';
 

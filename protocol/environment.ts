@@ -23,7 +23,7 @@ export const environmentVariables = {
   targetsQueueUrl: 'TARGETS_QUEUE_URL',
   /** `true` where there is a load balancer: then nodes come and go together with its targets. node-join and node-leave. */
   loadBalanced: 'LOAD_BALANCED',
-  /** JSON of {@link loadBalancersSchema}. target-update. */
+  /** JSON of `loadBalancersSchema` (following.ts). target-update. */
   loadBalancers: 'LOAD_BALANCERS',
 } as const;
 
@@ -40,9 +40,6 @@ export const seatsSchema = v.pipe(
   v.maxLength(7),
 );
 export type Seats = v.InferOutput<typeof seatsSchema>;
-
-/** ARNs of the cluster's load balancers. */
-export const loadBalancersSchema = v.pipe(v.array(text(512)), v.minLength(1));
 
 export const swarmSettingsSchema = v.object({
   addressPools: v.array(text(32)),

@@ -16,6 +16,8 @@ export const swarmEvents = {
   quorumAtRisk: 'Swarm Quorum At Risk',
   /** That is over. */
   quorumSafe: 'Swarm Quorum Safe',
+  /** A service publishes a port that a load balancer cannot follow. */
+  portNotFollowed: 'Swarm Port Not Followed',
 } as const;
 export type SwarmEvent = keyof typeof swarmEvents;
 
@@ -27,4 +29,7 @@ export interface SwarmEventDetail {
   reason: string;
   /** Of events about a node. */
   instanceId?: string;
+  /** Of events about a published port: that port, and the ARN of the load balancer. */
+  port?: number;
+  loadBalancer?: string;
 }

@@ -20,6 +20,8 @@ export const LEASE_KEY = 'lease';
 export const TARGETS_LEASE_KEY = 'targets-lease';
 /** What target-update has seen. Only where there is a load balancer. */
 export const TRAFFIC_KEY = 'traffic';
+/** Which ports target-update could not follow, and which load balancers follow nothing any more. Only where one follows. */
+export const FOLLOWING_KEY = 'following';
 export const MEMBERSHIP_KEY = 'membership';
 export const NODES_KEY_PREFIX = 'nodes#';
 

@@ -117,6 +117,7 @@ export class Kills {
         this.killFunction('after', call);
         return answer;
       },
+      put: aws.put?.bind(aws),
     };
   }
 

@@ -4,7 +4,8 @@ import { DeregisterTargetsCommand, RegisterTargetsCommand, type ElasticLoadBalan
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
-import { CLUSTER_PARTITION, PARTITION_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
+import { followingCodec, type Following } from '../../protocol/following';
+import { CLUSTER_PARTITION, FOLLOWING_KEY, PARTITION_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
 import { trafficCodec, type Traffic } from '../../protocol/targets';
 import { describeError, type Log } from '../log';
 import { retryConflicts } from '../retry';
@@ -40,18 +41,26 @@ export async function carryOut(by: Actor, change: Change): Promise<boolean> {
 
 /** They look again then. One that dies in between is followed by another look, which tells it once more, or by the sweep. */
 export async function tellTraffic(by: Actor, traffic: Traffic): Promise<void> {
-  const { v, body } = trafficCodec.encode(traffic);
+  await write(by, TRAFFIC_KEY, trafficCodec.encode(traffic));
+  by.log('info', 'Told who is sent connections.', { arrived: list(traffic.arrived), left: list(traffic.left) });
+  await by.sqs.send(new SendMessageCommand({ QueueUrl: by.joinQueueUrl, MessageBody: JSON.stringify({ reason: 'target-update saw other traffic' }) }));
+}
+
+/** For itself: what is told once, and what is closed for good. */
+export async function tellFollowing(by: Actor, following: Following): Promise<void> {
+  await write(by, FOLLOWING_KEY, followingCodec.encode(following));
+}
+
+async function write(by: Actor, key: string, { v, body }: { v: number; body: string }): Promise<void> {
   const update = () =>
     new UpdateItemCommand({
       TableName: by.tokenTable,
-      Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: TRAFFIC_KEY }),
+      Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key }),
       UpdateExpression: 'SET #v = :v, #body = :body',
       ExpressionAttributeNames: { '#v': 'v', '#body': 'body' },
       ExpressionAttributeValues: marshall({ ':v': v, ':body': body }),
     });
   await retryConflicts(by.clock, () => by.dynamodb.send(update()));
-  by.log('info', 'Told who is sent connections.', { arrived: list(traffic.arrived), left: list(traffic.left) });
-  await by.sqs.send(new SendMessageCommand({ QueueUrl: by.joinQueueUrl, MessageBody: JSON.stringify({ reason: 'target-update saw other traffic' }) }));
 }
 
 function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {

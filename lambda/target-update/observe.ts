@@ -1,23 +1,30 @@
-/** Gathers what target-update decides from: one query of the token table, one paged describe of the groups, and, for each load balancer, its target groups with their tags and targets. Nothing is asked for each node. */
+/**
+ * Gathers what target-update decides from: one query of the token table, one paged describe of the groups, one of the region's target groups, their tags and targets, and, of a load balancer that follows, its listeners and rules.
+ * Nothing is asked for each node.
+ */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DescribeSecurityGroupRulesCommand, type EC2Client } from '@aws-sdk/client-ec2';
 import {
+  DescribeListenersCommand,
   DescribeTagsCommand,
   DescribeTargetGroupsCommand,
   DescribeTargetHealthCommand,
   LoadBalancerNotFoundException,
   type ElasticLoadBalancingV2Client,
-  type TargetGroup as Described,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
+import type { Codec } from '../../protocol/body';
 import type { Clock } from '../../protocol/clock';
 import { LEADER_STALE_MS, leaderCodec } from '../../protocol/cluster';
-import { CLUSTER_PARTITION, LEADER_KEY, NODES_KEY_PREFIX, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
-import { decodeSwarmReport } from '../../protocol/swarm';
+import { FOLLOWED_TAG, followingCodec, type Following, type LoadBalancerSettings } from '../../protocol/following';
+import { CLUSTER_PARTITION, FOLLOWING_KEY, LEADER_KEY, NODES_KEY_PREFIX, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
+import { decodeSwarmReport, type PublishedPort } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { decodeServedBy, SERVED_BY_TAG, trafficCodec, type Traffic } from '../../protocol/targets';
-import type { Log } from '../log';
 import { describeGroups } from '../groups';
+import type { Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
+import { isOwnRule, prefixOf, type Followed, type Listener } from './follow';
 import type { Observed, TargetGroup } from './plan';
 
 /** Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html */
@@ -28,70 +35,120 @@ export interface Observer {
   log: Log;
   dynamodb: DynamoDBClient;
   autoScaling: AutoScalingClient;
+  ec2: EC2Client;
   elasticLoadBalancing: ElasticLoadBalancingV2Client;
   cluster: string;
   tokenTable: string;
-  /** ARNs. */
-  loadBalancers: readonly string[];
+  loadBalancers: readonly LoadBalancerSettings[];
 }
 
 export interface Observation extends Observed {
   /** As it was told last. */
   told: Traffic | undefined;
+  following: Following;
+  /** Load balancers that follow, or are to follow nothing any more. */
+  followed: Followed[];
+  /** What services publish; undefined while nobody knows. */
+  ports: readonly PublishedPort[] | undefined;
 }
 
-export async function observe(by: Observer): Promise<Observation> {
-  const [swarm, { instances }, targetGroups] = await Promise.all([readSwarm(by), describeGroups(by.autoScaling, by.cluster), describeTargetGroups(by)]);
-  return { ...swarm, instances, targetGroups };
+/** @param closing a load balancer that is to follow nothing any more */
+export async function observe(by: Observer, closing?: LoadBalancerSettings): Promise<Observation> {
+  const [swarm, { instances }] = await Promise.all([readSwarm(by), describeGroups(by.autoScaling, by.cluster)]);
+  const isOpen = ({ arn, follows }: LoadBalancerSettings) => follows !== undefined && arn !== closing?.arn && !swarm.following.closed.includes(arn);
+  const followers = [...by.loadBalancers.filter(isOpen), ...(closing ? [closing] : [])];
+  const targetGroups = await describeTargetGroups(by, [...by.loadBalancers, ...(closing ? [closing] : [])]);
+  const followed = await Promise.all(followers.map((one) => describeFollowed(by, one, targetGroups)));
+  return { ...swarm, instances, targetGroups, followed };
 }
 
-async function readSwarm(by: Observer): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'told'>> {
+async function readSwarm(by: Observer): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'told' | 'following' | 'ports'>> {
   const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
-  const leader = decodeOwn(by, leaderCodec, items.find((item) => item[SORT_KEY] === LEADER_KEY));
+  const own = <T>(codec: Codec<T>, key: string) => decodeOwn(by, codec, items.find((item) => item[SORT_KEY] === key));
+  const leader = own(leaderCodec, LEADER_KEY);
   const report = decodeSwarmReport(items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX)));
   // A list that cannot be read says as little as one that is old.
   const quorumVisible = report.ok && leader !== undefined && by.clock.now() - leader.updatedAt < LEADER_STALE_MS;
-  return { quorumVisible, nodes: report.ok ? report.value.nodes : [], told: decodeOwn(by, trafficCodec, items.find((item) => item[SORT_KEY] === TRAFFIC_KEY)) };
+  return {
+    quorumVisible,
+    nodes: report.ok ? report.value.nodes : [],
+    ports: quorumVisible && report.ok ? report.value.ports : undefined,
+    told: own(trafficCodec, TRAFFIC_KEY),
+    following: own(followingCodec, FOLLOWING_KEY) ?? { refused: [], closed: [] },
+  };
 }
 
 /** Those that carry the cluster's tag: nobody else's is touched, whatever load balancer uses it. */
-async function describeTargetGroups(by: Observer): Promise<TargetGroup[]> {
-  const described = (await Promise.all(by.loadBalancers.map((arn) => ofLoadBalancer(by, arn)))).flat();
-  const byArn = new Map(described.map((group) => [group.TargetGroupArn!, group]));
-  const arns = [...byArn.keys()];
-  const pages = Array.from({ length: Math.ceil(arns.length / MOST_TAGGED) }, (_, n) => arns.slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED));
+async function describeTargetGroups(by: Observer, loadBalancers: readonly LoadBalancerSettings[]): Promise<TargetGroup[]> {
+  const arns = new Set(loadBalancers.map(({ arn }) => arn));
+  const prefixes = loadBalancers.map(({ arn }) => prefixOf(arn));
+  // Of the whole region: what was made for a followed port is found though no listener uses it yet, or any more.
+  const all = await everyPage((Marker) => by.elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ Marker })), ({ TargetGroups }) => TargetGroups);
+  const byArn = new Map(all.flatMap((group) => (group.LoadBalancerArns?.some((arn) => arns.has(arn)) || prefixes.some((prefix) => group.TargetGroupName!.startsWith(prefix)) ? [[group.TargetGroupArn!, group] as const] : [])));
+  const pages = Array.from({ length: Math.ceil(byArn.size / MOST_TAGGED) }, (_, n) => [...byArn.keys()].slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED));
   const tagged = await Promise.all(pages.map((page) => by.elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: page }))));
   const own = tagged
     .flatMap(({ TagDescriptions }) => TagDescriptions ?? [])
     .flatMap(({ ResourceArn, Tags = [] }) => {
       const tag = (key: string) => Tags.find(({ Key }) => Key === key)?.Value;
       const servedBy = decodeServedBy(tag(SERVED_BY_TAG));
-      return tag(CLUSTER_TAG) === by.cluster && servedBy ? [{ arn: ResourceArn!, servedBy }] : [];
+      return tag(CLUSTER_TAG) === by.cluster && servedBy ? [{ arn: ResourceArn!, servedBy, digest: tag(FOLLOWED_TAG) }] : [];
     });
   return Promise.all(
-    own.map(async ({ arn, servedBy }) => {
-      const { Port, HealthCheckPort } = byArn.get(arn)!;
-      return { arn, servedBy, port: Port!, healthCheckPort: HealthCheckPort!, targets: await describeTargets(by, arn) };
+    own.map(async ({ arn, servedBy, digest }) => {
+      const { Port, HealthCheckPort, TargetGroupName } = byArn.get(arn)!;
+      return { arn, servedBy, port: Port!, healthCheckPort: HealthCheckPort!, ...(digest !== undefined && { followed: { name: TargetGroupName!, digest } }), targets: await describeTargets(by, arn) };
     }),
   );
 }
 
-async function ofLoadBalancer({ elasticLoadBalancing, log }: Observer, arn: string): Promise<Described[]> {
-  const found: Described[] = [];
-  let marker: string | undefined;
+/** What there is of a load balancer that follows, or is to follow nothing any more. Undefined when it is gone: only its target groups are left then. */
+async function describeFollowed(by: Observer, { arn, securityGroupId, follows }: LoadBalancerSettings, targetGroups: readonly TargetGroup[]): Promise<Followed> {
+  const [listeners, rules] = await Promise.all([describeListeners(by, arn), describeRules(by, securityGroupId)]);
+  const prefix = prefixOf(arn);
+  const groups = targetGroups.flatMap(({ arn: groupArn, followed }) => (followed?.name.startsWith(prefix) ? [{ arn: groupArn, ...followed }] : []));
+  return { arn, securityGroupId, ...(follows && { follows }), listeners, groups, rules };
+}
+
+async function describeListeners({ elasticLoadBalancing, log }: Observer, LoadBalancerArn: string): Promise<Listener[]> {
   try {
-    do {
-      const page = await elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ LoadBalancerArn: arn, Marker: marker }));
-      found.push(...(page.TargetGroups ?? []));
-      marker = page.NextMarker;
-    } while (marker);
-    return found;
+    const all = await everyPage((Marker) => elasticLoadBalancing.send(new DescribeListenersCommand({ LoadBalancerArn, Marker })), ({ Listeners }) => Listeners);
+    return all.map(({ ListenerArn, Port, Protocol, Certificates, SslPolicy, DefaultActions }) => ({
+      arn: ListenerArn!,
+      port: Port!,
+      protocol: Protocol!,
+      certificate: Certificates?.[0]?.CertificateArn,
+      sslPolicy: SslPolicy,
+      targetGroupArn: DefaultActions?.[0]?.TargetGroupArn,
+    }));
   } catch (error) {
     // While its stack is deleted nodes may still be there. Others are looked after all the same.
     if (!(error instanceof LoadBalancerNotFoundException)) throw error;
-    log('warn', 'A load balancer is not there any more.', { loadBalancer: arn });
+    log('warn', 'A load balancer is not there any more.', { loadBalancer: LoadBalancerArn });
     return [];
   }
+}
+
+async function describeRules({ ec2 }: Observer, groupId: string): Promise<Followed['rules']> {
+  const found: { ruleId: string; description: string }[] = [];
+  let next: string | undefined;
+  do {
+    const page = await ec2.send(new DescribeSecurityGroupRulesCommand({ Filters: [{ Name: 'group-id', Values: [groupId] }], NextToken: next }));
+    for (const { SecurityGroupRuleId, Description, IsEgress } of page.SecurityGroupRules ?? []) if (!IsEgress && isOwnRule(Description)) found.push({ ruleId: SecurityGroupRuleId!, description: Description });
+    next = page.NextToken;
+  } while (next);
+  return found;
+}
+
+async function everyPage<P extends { NextMarker?: string | undefined }, T>(ask: (marker: string | undefined) => Promise<P>, items: (page: P) => T[] | undefined): Promise<T[]> {
+  const found: T[] = [];
+  let marker: string | undefined;
+  do {
+    const page = await ask(marker);
+    found.push(...(items(page) ?? []));
+    marker = page.NextMarker;
+  } while (marker);
+  return found;
 }
 
 /** All of them in one answer: the API has no pages. */

@@ -32,6 +32,8 @@ export interface TargetGroup {
   port: number;
   /** A number, or `traffic-port`. */
   healthCheckPort: string;
+  /** Present on those that were made for a published port. */
+  followed?: { name: string; digest: string };
   targets: readonly Target[];
 }
 
@@ -63,6 +65,11 @@ export interface Plan {
   someWait: boolean;
 }
 
+/** Whether a target group has no healthy target yet, and is about to: some are to be registered, or are being checked for the first time. */
+export function isFresh({ targets }: TargetGroup, change: Change | undefined): boolean {
+  return !targets.some(({ state }) => state === 'healthy') && ((change?.register.length ?? 0) > 0 || targets.some(({ state }) => state === 'initial' || state === 'unused'));
+}
+
 export function plan(observed: Observed): Plan {
   const members = membersOf(observed);
   const traffic = trafficOf(observed, members);
@@ -77,12 +84,18 @@ function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Memb
   const traffic: Traffic = { arrived: [], left: [] };
   for (const [instanceId, { instance, mayServe }] of members) {
     if (isArriving(instance) && mayServe === true) {
-      const served = behind.every(({ group, targets, anyHealthy }) => !stands(group, instance) || !anyHealthy || /^(healthy|unused)$/.test(targets.get(instanceId)?.state ?? ''));
+      const served = behind.every(({ group, targets, anyHealthy }) => !stands(group, instance) || !anyHealthy || isServed(group, targets.get(instanceId)));
       if (served) traffic.arrived.push(instanceId);
     }
     if (instance.lifecycleState === 'Terminating:Wait' && behind.every(({ group, targets }) => isOut(group, targets.get(instanceId)))) traffic.left.push(instanceId);
   }
   return { arrived: traffic.arrived.slice(0, MOST_NAMED).sort(), left: traffic.left.slice(0, MOST_NAMED).sort() };
+}
+
+/** What a service publishes in host mode answers on nodes that have a task of it only: nobody waits for the others. */
+function isServed({ followed, healthCheckPort }: TargetGroup, target: Target | undefined): boolean {
+  const state = target?.state ?? '';
+  return /^(healthy|unused)$/.test(state) || (followed !== undefined && healthCheckPort !== String(HEALTH_PORT) && state === 'unhealthy');
 }
 
 /** Gone, or failing its health check. Where that is not the agent's, it is deregistered while it is healthy, and its connections go on until the delay is over. */

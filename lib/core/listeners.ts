@@ -11,6 +11,10 @@ export const MOST_LISTENERS = 50;
 
 /** Seconds. A node that leaves is out after two failed checks. Bounds: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html */
 export const HEALTH_CHECK_INTERVAL = 10;
+/** Shorter than the interval, and than what AWS waits by default: 6 seconds for HTTP, 10 for TCP. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html */
+export const healthCheckTimeout = (interval: number) => Math.min(6, interval - 1);
+/** Of followed ports: what is published is to be reached soon. */
+export const FOLLOWED_CHECK_INTERVAL = 5;
 export const HEALTH_CHECK_INTERVAL_BOUNDS = { min: 5, max: 300 };
 /** Checks in a row. */
 export const HEALTH_CHECK_THRESHOLD = 2;
@@ -62,6 +66,16 @@ const isProtocol = (protocol: string | undefined) => (LISTENER_PROTOCOLS as read
 
 function checkPort(name: string, port: number | undefined): string[] {
   return checkWhole(name, port, { min: 1, max: 65_535 });
+}
+
+/** @param from and `to`: undefined where it was left out, or is known only at deployment */
+export function checkFollowed(from: number | undefined, to: number | undefined, declared: number): string[] {
+  return [
+    ...checkPort('followPublishedPorts.from', from),
+    ...checkPort('followPublishedPorts.to', to),
+    ...(from !== undefined && to !== undefined && from > to ? [`followPublishedPorts goes from ${from} to ${to}, so no port could be followed.`] : []),
+    ...(declared >= MOST_LISTENERS ? [`${declared} listeners are declared, and a load balancer has at most ${MOST_LISTENERS}: no published port could be followed.`] : []),
+  ];
 }
 
 /** @param given what a user gave, by name; undefined where it was left out or is known only at deployment */

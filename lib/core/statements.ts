@@ -1,5 +1,6 @@
 /** Who may do what, as data: every permission of functions, hooks and nodes stands here and nowhere else. */
 import { EVENT_SOURCE } from '../../protocol/events';
+import { FOLLOWED_PREFIX, FOLLOWED_TAG } from '../../protocol/following';
 import { CLUSTER_PARTITION } from '../../protocol/keys';
 import { CLUSTER_TAG } from '../../protocol/tags';
 
@@ -75,13 +76,7 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
     { sid: 'HoldLaunches', actions: ['autoscaling:SuspendProcesses', 'autoscaling:ResumeProcesses'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'ReplaceInstances', actions: ['autoscaling:SetInstanceHealth', 'autoscaling:TerminateInstanceInAutoScalingGroup'], resources: [groups(place)], conditions: ofCluster(cluster) },
     { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
-    {
-      sid: 'TellOfNodes',
-      actions: ['events:PutEvents'],
-      resources: [`arn:${place.partition}:events:${place.region}:${place.account}:event-bus/default`],
-      // One for each entry; the key is a list: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
-      conditions: { 'ForAnyValue:StringEquals': { 'events:source': EVENT_SOURCE } },
-    },
+    tellEvents('TellOfNodes', place),
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
   ];
 }
@@ -98,10 +93,65 @@ export function targetUpdateStatements(tokenTable: string, cluster: string, plac
     {
       sid: 'ChangeTargets',
       actions: ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:RegisterTargets'],
-      resources: [`arn:${place.partition}:elasticloadbalancing:${place.region}:${place.account}:targetgroup/*/*`],
+      resources: [loadBalancing(place, 'targetgroup/*/*')],
       conditions: ofCluster(cluster),
     },
   ];
+}
+
+/** What target-update may do to take away what it made for published ports. */
+export function unfollowStatements(cluster: string, place: Place, securityGroups: string[]): Statement[] {
+  return [
+    // Descriptions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    { sid: 'SeeListeners', actions: ['elasticloadbalancing:DescribeListeners', 'ec2:DescribeSecurityGroupRules'], resources: ['*'] },
+    { sid: 'RemoveListeners', actions: ['elasticloadbalancing:DeleteListener'], resources: [listeners(place)], conditions: ofFollowed(cluster) },
+    { sid: 'RemoveTargetGroups', actions: ['elasticloadbalancing:DeleteTargetGroup'], resources: [followedGroups(place)], conditions: ofFollowed(cluster) },
+    { sid: 'ClosePorts', actions: ['ec2:RevokeSecurityGroupIngress'], resources: securityGroups },
+  ];
+}
+
+/**
+ * What target-update may do where a load balancer follows published ports: make listeners and target groups that carry the cluster's tag, and change those that it made.
+ * Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html, https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/tagging-resources-during-creation.html
+ */
+export function followStatements(cluster: string, place: Place, { loadBalancers, securityGroups }: { loadBalancers: string[]; securityGroups: string[] }): Statement[] {
+  const tagged = { [`aws:RequestTag/${CLUSTER_TAG}`]: cluster };
+  return [
+    { sid: 'MakeTargetGroups', actions: ['elasticloadbalancing:CreateTargetGroup'], resources: [followedGroups(place)], conditions: { StringEquals: tagged } },
+    { sid: 'MakeListeners', actions: ['elasticloadbalancing:CreateListener'], resources: loadBalancers, conditions: { StringEquals: tagged } },
+    {
+      sid: 'TagWhatIsMade',
+      actions: ['elasticloadbalancing:AddTags'],
+      resources: [followedGroups(place), listeners(place)],
+      conditions: { StringEquals: { ...tagged, 'elasticloadbalancing:CreateAction': ['CreateTargetGroup', 'CreateListener'] } },
+    },
+    {
+      sid: 'ChangeTargetGroups',
+      actions: ['elasticloadbalancing:AddTags', 'elasticloadbalancing:ModifyTargetGroup', 'elasticloadbalancing:ModifyTargetGroupAttributes'],
+      resources: [followedGroups(place)],
+      conditions: ofFollowed(cluster),
+    },
+    { sid: 'ChangeListeners', actions: ['elasticloadbalancing:ModifyListener'], resources: [listeners(place)], conditions: ofFollowed(cluster) },
+    { sid: 'OpenPorts', actions: ['ec2:AuthorizeSecurityGroupIngress'], resources: securityGroups },
+    tellEvents('TellOfPorts', place),
+  ];
+}
+
+const loadBalancing = ({ partition, region, account }: Place, resource: string) => `arn:${partition}:elasticloadbalancing:${region}:${account}:${resource}`;
+const followedGroups = (place: Place) => loadBalancing(place, `targetgroup/${FOLLOWED_PREFIX}*/*`);
+/** They have no names. */
+const listeners = (place: Place) => loadBalancing(place, 'listener/net/*/*/*');
+
+const ofFollowed = (cluster: string) => ({ ...ofCluster(cluster), StringLike: { [`aws:ResourceTag/${FOLLOWED_TAG}`]: '*' } });
+
+function tellEvents(sid: string, place: Place): Statement {
+  return {
+    sid,
+    actions: ['events:PutEvents'],
+    resources: [`arn:${place.partition}:events:${place.region}:${place.account}:event-bus/default`],
+    // One for each entry; the key is a list: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+    conditions: { 'ForAnyValue:StringEquals': { 'events:source': EVENT_SOURCE } },
+  };
 }
 
 /** The other half of attaching a volume: the volume itself. */

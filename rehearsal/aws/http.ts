@@ -29,6 +29,8 @@ export interface AwsCall {
 export interface AwsBackend {
   /** Answers in the shape of the SDK's command output; timestamps are ISO texts. @throws AwsError as AWS would */
   call(call: AwsCall): Promise<Record<string, any>>;
+  /** Takes what is put, without a signature, at an address that was given away before. */
+  put?(path: string, body: string): void;
 }
 
 interface Answer {
@@ -83,6 +85,10 @@ async function answer(backend: AwsBackend, request: IncomingMessage, body: strin
   try {
     try {
       if (body === undefined) throw new AwsError('RequestEntityTooLarge', `The body of a request may have ${MAX_BODY_BYTES} bytes at most.`, 413);
+      if (request.method === 'PUT' && request.headers.authorization === undefined && backend.put) {
+        backend.put(request.url ?? '/', body);
+        return { status: 200, headers: {}, body: '' };
+      }
       const { service, accessKeyId } = credentialScope(request);
       shapes = await ServiceShapes.of(service);
       const { action, input } = decode(shapes, request, body);

@@ -68,6 +68,9 @@ const STREAM_RETENTION_MS = 24 * 3_600_000;
 const STREAM_RETRY_MS = 500;
 const STREAM_RETRY_LIMIT_MS = 60_000;
 
+/** "A one-minute wait between the first two attempts, and two minutes between the second and third attempts." */
+const ASYNCHRONOUS_RETRIES_MS = [60_000, 120_000];
+
 /** What the execution role must allow before a mapping is made. */
 const QUEUE_ACTIONS = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes'];
 /** ListStreams knows no resources, and yet Lambda takes a role that has it on the stream alone, as those of the Serverless Framework have. */
@@ -173,6 +176,24 @@ export class Lambda {
       this.context.emit('lambda', 'failed', fn.name, { logicalId: fn.logicalId, durationMs: this.context.clock.now() - started, reason });
       throw error;
     }
+  }
+
+  /**
+   * Asynchronously: nobody hears how it went; one that fails is tried twice more.
+   * Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+   */
+  invokeLater(nameOrArn: string, event: unknown): void {
+    this.context.start(async () => {
+      for (const pauseMs of [...ASYNCHRONOUS_RETRIES_MS, undefined]) {
+        try {
+          await this.invoke(nameOrArn, event);
+          return;
+        } catch {
+          // The failure is in the event log.
+          if (pauseMs !== undefined) await this.context.sleep(pauseMs);
+        }
+      }
+    });
   }
 
   /** A table has written. To be connected to the tables' streams. */

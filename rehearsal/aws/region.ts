@@ -8,6 +8,7 @@ import { readAssembly } from './cloudformation/assembly';
 import { CloudFormation, type StackResourceView } from './cloudformation/engine';
 import type { ResourceTypes, Services } from './cloudformation/resource';
 import type { Template } from './cloudformation/template';
+import { CUSTOM_TYPE, CustomResources } from './cloudformation/resources/custom';
 import { autoScalingTypes } from './cloudformation/resources/autoscaling';
 import { dataTypes } from './cloudformation/resources/data';
 import { ec2Types } from './cloudformation/resources/ec2';
@@ -59,6 +60,7 @@ export class EmulatedRegion {
   private readonly context: Context;
   private readonly services: Services;
   private readonly cloudformation: CloudFormation;
+  private readonly customResources: CustomResources;
   private readonly endpoints: Record<string, Service>;
   private readonly inventory: Inventory;
 
@@ -83,7 +85,8 @@ export class EmulatedRegion {
 
     this.context = context;
     this.services = { context, authorization, autoscaling, dynamodb, ec2, elb, events, iam, lambda, logs, s3, sqs, ssm };
-    this.cloudformation = new CloudFormation(context, resourceTypes(this.services), ssm);
+    this.customResources = new CustomResources(this.services);
+    this.cloudformation = new CloudFormation(context, { ...resourceTypes(this.services), [CUSTOM_TYPE]: this.customResources.type }, ssm);
     this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, elasticloadbalancing: elb, events, logs, s3, sqs, sts: iam };
     this.inventory = inventoryOf(this.services, this.cloudformation);
     this.operator = iam.operator;
@@ -92,11 +95,12 @@ export class EmulatedRegion {
 
   /**
    * Where the emulation is reached, e.g. `http://127.0.0.1:4566`. Queue URLs begin with it, because clients of the SDK send to the origin of the queue's URL. To be set
-   * before a stack is created.
-   * @default the address that SQS has in AWS
+   * before a stack is created. Functions answer for custom resources there, too.
+   * @default the addresses that AWS has
    */
   set endpoint(origin: string) {
     this.services.sqs.origin = origin;
+    this.customResources.origin = origin;
   }
 
   /**
@@ -135,6 +139,11 @@ export class EmulatedRegion {
     const principal = this.services.iam.resolve(request.accessKeyId);
     this.services.authorization.require(principal, request.service, request.action, request.input, this.inventory, request.transport ?? 'tls');
     return service.call(request.action, request.input, principal);
+  }
+
+  /** What a function puts at the address that it was given for its answer about a custom resource. */
+  put(url: string, body: string): void {
+    this.customResources.answer(url, body);
   }
 
   /** @returns ends the listening */
@@ -193,6 +202,10 @@ export class EmulatedRegion {
 
   queues(): Queue[] {
     return this.services.sqs.all();
+  }
+
+  stackNames(): string[] {
+    return this.cloudformation.names();
   }
 
   stackResources(stackName: string): StackResourceView[] {

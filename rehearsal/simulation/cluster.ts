@@ -41,6 +41,7 @@ export class SimulatedCluster {
   readonly link: AwsLink;
   readonly machines: SimulatedMachines;
   readonly region: EmulatedRegion;
+  readonly functions: SimulatedFunctions;
   /** Milliseconds by which a node's clock is ahead. */
   readonly skews = new Map<string, number>();
   /** Instances that do not reach AWS. */
@@ -69,8 +70,8 @@ export class SimulatedCluster {
       onEffect: options.onEffect,
       withoutRaftFence: options.withoutRaftFence ?? false,
     });
-    const functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, hears: options.hears, onEvent: options.onEvent, onLog });
-    this.region = new EmulatedRegion({ clock, machines: this.machines, functions, delays: options.delays });
+    this.functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, respond: (url, body) => this.region.put(url, body), hears: options.hears, onEvent: options.onEvent, onLog });
+    this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays: options.delays });
   }
 
   /** A fault: the machine is lost at once. */

@@ -9,6 +9,7 @@ import { leaderToken } from '../../lambda/leader-token/handler';
 import { jsonLog } from '../../lambda/log';
 import { nodeJoin } from '../../lambda/node-join/handler';
 import { nodeLeave } from '../../lambda/node-leave/handler';
+import type { Respond } from '../../lambda/target-update/custom-resource';
 import { targetUpdate } from '../../lambda/target-update/handler';
 import type { FunctionRunner, FunctionSpec } from '../aws/types';
 import type { AwsLink } from './aws-link';
@@ -20,6 +21,7 @@ interface Parts extends Clients {
   clock: Clock;
   log: ReturnType<typeof jsonLog>;
   variables: Record<string, string>;
+  respond: Respond;
 }
 
 /** By the folder of the bundle: what its `index.ts` wires. */
@@ -39,6 +41,10 @@ const LATE_MS = 90_000;
 const SKEW_MS = 1_000;
 /** A new environment takes this long before its handler runs. */
 const COLD_START_MS = 300;
+/** An answer to CloudFormation takes so long. */
+const ANSWER_MS = 20;
+
+const isCustomResource = (event: unknown) => typeof event === 'object' && event !== null && 'ResponseURL' in event;
 
 export interface SimulatedFunctionsProps {
   clock: Clock;
@@ -46,6 +52,8 @@ export interface SimulatedFunctionsProps {
   link: AwsLink;
   /** The folder with the built bundles: by it a function of a template is recognised as one of ours. */
   bundles: string;
+  /** Takes what a function answers about a custom resource. */
+  respond(url: string, body: string): void;
   /** See `ClusterOptions`. */
   hears?(name: string, event: unknown): boolean;
   /** Gets every event that a function is given. */
@@ -56,15 +64,23 @@ export interface SimulatedFunctionsProps {
 
 export class SimulatedFunctions implements FunctionRunner {
   private invocations = 0;
+  /** Those under way. */
+  private readonly running = new Set<{ name: string; end(error: Error): void }>();
 
   constructor(private readonly props: SimulatedFunctionsProps) {}
 
   async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
     const { clock, faults } = this.props;
-    if (this.props.hears?.(this.nameOf(fn), event) === false || faults.happens('lost-event')) return undefined;
-    if (faults.happens('late-event')) await clock.sleep(faults.random('late-event') * LATE_MS);
+    // CloudFormation waits for an answer: what it asks comes, though perhaps twice.
+    if (!isCustomResource(event) && (this.props.hears?.(this.nameOf(fn), event) === false || faults.happens('lost-event'))) return undefined;
+    if (!isCustomResource(event) && faults.happens('late-event')) await clock.sleep(faults.random('late-event') * LATE_MS);
     if (faults.happens('doubled-event')) void this.run(fn, event).catch(() => undefined);
     return this.run(fn, event);
+  }
+
+  /** A fault: every invocation of the function that is under way ends at once. */
+  kill(name: string): void {
+    for (const invocation of [...this.running]) if (invocation.name === name) invocation.end(new Error(`${name}: Runtime exited with error: signal: killed`));
   }
 
   private run(fn: FunctionSpec, event: unknown): Promise<unknown> {
@@ -79,6 +95,9 @@ export class SimulatedFunctions implements FunctionRunner {
         process.kill();
         reject(error);
       };
+      const invocation = { name, end };
+      this.running.add(invocation);
+      process.onKilled(() => this.running.delete(invocation));
       const cancel = clock.after(fn.timeoutMs, () => end(new Error(`${fn.logicalId}: Task timed out after ${(fn.timeoutMs / 1000).toFixed(2)} seconds`)));
       process.onKilled(cancel);
       const mayDie = () => {
@@ -88,14 +107,16 @@ export class SimulatedFunctions implements FunctionRunner {
       const clients = inProcessClients(process.clock, link.answerTo(caller));
       const work = async () => {
         await process.clock.sleep(clock.random() * COLD_START_MS);
-        return HANDLERS[name]!({ ...clients, clock: process.clock, log: jsonLog(process.clock, (line) => onLog(fn.logicalId, line)), variables: fn.environment })(event);
+        return HANDLERS[name]!({ ...clients, clock: process.clock, log: jsonLog(process.clock, (line) => onLog(fn.logicalId, line)), variables: fn.environment, respond: (url, body) => process.whileAlive(this.respond(process, url, body)) })(event);
       };
       process.whileAlive(work()).then(
         (result) => {
+          this.running.delete(invocation);
           cancel();
           resolve(result);
         },
         (error: unknown) => {
+          this.running.delete(invocation);
           cancel();
           // Lambda writes it to the function's log.
           onLog(fn.logicalId, error instanceof Error ? `${error.name}: ${error.message}` : String(error));
@@ -103,6 +124,11 @@ export class SimulatedFunctions implements FunctionRunner {
         },
       );
     });
+  }
+
+  private async respond({ clock }: SimulatedProcess, url: string, body: string): Promise<void> {
+    await clock.sleep(ANSWER_MS);
+    this.props.respond(url, body);
   }
 
   private nameOf({ codePath, logicalId }: FunctionSpec): string {

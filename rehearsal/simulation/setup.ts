@@ -15,8 +15,12 @@ export interface Setup {
   volumeGenerations?: Record<string, number>;
   /** Workers are spot instances. @default false */
   spot?: boolean;
-  /** With a load balancer in front of all nodes. */
+  /** With a load balancer in front of all nodes, which has a listener at port 80 and follows ports from 8000 to 8999. */
   balanced?: boolean;
+  /** Of that listener. @default 80 */
+  listener?: number;
+  /** Whether it follows. @default true */
+  follows?: boolean;
 }
 
 export interface Assembly {
@@ -57,7 +61,7 @@ export class Assemblies {
 
   of(setup: Setup): Promise<Assembly> {
     const generations = setup.volumeGenerations ? `-${JSON.stringify(setup.volumeGenerations).replace(/\W+/g, '-')}` : '';
-    const key = `${setup.managers}-${setup.workers}${generations}${setup.balanced ? '-balanced' : ''}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
+    const key = `${setup.managers}-${setup.workers}${generations}${setup.balanced ? `-balanced-${setup.listener ?? 80}${setup.follows === false ? '-alone' : ''}` : ''}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
     if (!this.known.has(key)) {
       const assembly = setup.chained ? this.variant(key, { ...setup, chained: false }, chain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
       this.known.set(key, assembly);
@@ -90,10 +94,10 @@ export class Assemblies {
     }
   }
 
-  private async synthesised(key: string, { managers, workers, volumeGenerations, balanced }: Setup): Promise<Assembly> {
+  private async synthesised(key: string, { managers, workers, volumeGenerations, balanced, listener = 80, follows = true }: Setup): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });
-    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }), ...(balanced && { listener: { port: 80 } }) }, [], () => undefined);
+    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }), ...(balanced && { listener: { port: listener } }), ...(balanced && follows && { follow: { from: 8000, to: 8999 } }) }, [], () => undefined);
     return { folder: out, stackName: readStack(out).name };
   }
 

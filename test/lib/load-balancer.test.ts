@@ -3,11 +3,13 @@ import { Duration, Token } from 'aws-cdk-lib';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
-import { ListenerCertificate, Protocol } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import { ListenerCertificate, Protocol, SslPolicy } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { HostedZone } from 'aws-cdk-lib/aws-route53';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Topic } from 'aws-cdk-lib/aws-sns';
+import * as v from 'valibot';
 import { SwarmCluster, type LoadBalancerOptions, type SwarmClusterProps, type SwarmListener, type SwarmLoadBalancer } from '../../lib';
+import { loadBalancersSchema } from '../../protocol/following';
 import { decodeServedBy } from '../../protocol/targets';
 import { mistakes, synthesise, textOf, type Resource } from './synthesise';
 
@@ -145,7 +147,7 @@ test('one function keeps the targets of all load balancers, woken by the sweep, 
   const [updater] = functions.filter((variables) => variables.LOAD_BALANCERS);
   expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
   expect(functions.filter((variables) => variables.LOAD_BALANCED === 'true' && variables.SEATS)).toHaveLength(2);
-  expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual([expect.stringContaining('PublicLoadBalancer'), expect.stringContaining('InnerLoadBalancer')]);
+  expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual(['Public', 'Inner'].map((id) => ({ arn: expect.stringContaining(`${id}LoadBalancer`), securityGroupId: expect.stringContaining(`${id}SecurityGroup`) })));
   const queue = { Ref: Object.keys(of('AWS::SQS::Queue')).find((id) => id.includes('TargetQueue')) };
   expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([expect.objectContaining({ TARGETS_QUEUE_URL: queue, MANAGER_ROLE_ID: expect.anything() })]);
   const rules = Object.values(of('AWS::Events::Rule')).filter(({ Properties }) => Properties.Targets.some(({ Arn }: { Arn: any }) => Arn['Fn::GetAtt'][0] === queue.Ref));
@@ -160,26 +162,114 @@ test('one function keeps the targets of all load balancers, woken by the sweep, 
   for (const { DependsOn } of Object.values(of('AWS::AutoScaling::AutoScalingGroup'))) expect(DependsOn).toContain(mapping);
 });
 
-test('target-update may do exactly this', () => {
-  const { of } = withLoadBalancer({ listeners: [{ port: 80 }] });
+/** Sid, actions, resources and condition of each statement of target-update. */
+function statementsOf(of: (type: string) => Record<string, Resource>) {
   const role = Object.entries(of('AWS::IAM::Role')).find(([id]) => id.includes('TargetUpdateRole'))![1];
   const statements = role.Properties.Policies[0].PolicyDocument.Statement as { Sid: string; Action: string | string[]; Resource: any; Condition?: any }[];
+  return statements.map(({ Sid, Action, Resource, Condition }) => [Sid, [Action].flat().join(' '), textOf(Resource).replaceAll(/[0-9A-F]{8}/g, ''), ...(Condition ? [Condition] : [])]);
+}
+
+const ELB = 'arn:<AWS::Partition>:elasticloadbalancing:<AWS::Region>:<AWS::AccountId>';
+const SECURITY_GROUP = 'arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:security-group/<SwarmPublicSecurityGroup.GroupId>';
+const ofCluster = { StringEquals: { 'aws:ResourceTag/cdk-docker-swarm:cluster': 'Test/Swarm' } };
+const ofFollowed = { ...ofCluster, StringLike: { 'aws:ResourceTag/cdk-docker-swarm:followed': '*' } };
+
+test('target-update may do exactly this', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80 }] });
   const ofPartition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['cluster'] } };
-  expect(statements.map(({ Sid, Action, Resource, Condition }) => [Sid, [Action].flat().join(' '), textOf(Resource).replace(/[0-9A-F]{8}/, ''), ...(Condition ? [Condition] : [])])).toEqual([
+  expect(statementsOf(of)).toEqual([
     ['WriteLogs', 'logs:CreateLogStream logs:PutLogEvents', '<SwarmTargetUpdaterTargetUpdateLogs.Arn>'],
     ['ReadSwarm', 'dynamodb:Query', '<SwarmTablesTokens.Arn>', ofPartition],
     ['HoldLeaseAndTell', 'dynamodb:UpdateItem', '<SwarmTablesTokens.Arn>', ofPartition],
     ['SeeGroups', 'autoscaling:DescribeAutoScalingGroups', '*'],
     ['SeeTargets', 'elasticloadbalancing:DescribeTags elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth', '*'],
-    [
-      'ChangeTargets',
-      'elasticloadbalancing:DeregisterTargets elasticloadbalancing:RegisterTargets',
-      'arn:<AWS::Partition>:elasticloadbalancing:<AWS::Region>:<AWS::AccountId>:targetgroup/*/*',
-      { StringEquals: { 'aws:ResourceTag/cdk-docker-swarm:cluster': 'Test/Swarm' } },
-    ],
+    ['ChangeTargets', 'elasticloadbalancing:DeregisterTargets elasticloadbalancing:RegisterTargets', `${ELB}:targetgroup/*/*`, ofCluster],
+    ['SeeListeners', 'elasticloadbalancing:DescribeListeners ec2:DescribeSecurityGroupRules', '*'],
+    ['RemoveListeners', 'elasticloadbalancing:DeleteListener', `${ELB}:listener/net/*/*/*`, ofFollowed],
+    ['RemoveTargetGroups', 'elasticloadbalancing:DeleteTargetGroup', `${ELB}:targetgroup/swarm-*/*`, ofFollowed],
+    ['ClosePorts', 'ec2:RevokeSecurityGroupIngress', SECURITY_GROUP],
     ['SendMessages', 'sqs:SendMessage', '<SwarmLifecycleJoinQueue.Arn>'],
     ['ReceiveMessages', 'sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:ChangeMessageVisibility', '<SwarmTargetUpdaterTargetQueue.Arn>'],
   ]);
+});
+
+describe('following published ports', () => {
+  it('lets target-update make what carries the tag of the cluster, change what it made itself, and open the load balancer alone', () => {
+    const { of } = withLoadBalancer({ followPublishedPorts: true });
+    const tagged = { 'aws:RequestTag/cdk-docker-swarm:cluster': 'Test/Swarm' };
+    expect(statementsOf(of).slice(12)).toEqual([
+      ['MakeTargetGroups', 'elasticloadbalancing:CreateTargetGroup', `${ELB}:targetgroup/swarm-*/*`, { StringEquals: tagged }],
+      ['MakeListeners', 'elasticloadbalancing:CreateListener', '<SwarmPublicLoadBalancer>', { StringEquals: tagged }],
+      ['TagWhatIsMade', 'elasticloadbalancing:AddTags', `${ELB}:targetgroup/swarm-*/* ${ELB}:listener/net/*/*/*`, { StringEquals: { ...tagged, 'elasticloadbalancing:CreateAction': ['CreateTargetGroup', 'CreateListener'] } }],
+      ['ChangeTargetGroups', 'elasticloadbalancing:AddTags elasticloadbalancing:ModifyTargetGroup elasticloadbalancing:ModifyTargetGroupAttributes', `${ELB}:targetgroup/swarm-*/*`, ofFollowed],
+      ['ChangeListeners', 'elasticloadbalancing:ModifyListener', `${ELB}:listener/net/*/*/*`, ofFollowed],
+      ['OpenPorts', 'ec2:AuthorizeSecurityGroupIngress', SECURITY_GROUP],
+      ['TellOfPorts', 'events:PutEvents', 'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default', { 'ForAnyValue:StringEquals': { 'events:source': 'cdk-docker-swarm' } }],
+    ]);
+  });
+
+  const settingsOf = (of: (type: string) => Record<string, Resource>) => {
+    const variables = Object.values(of('AWS::Lambda::Function')).map(({ Properties }) => Properties.Environment.Variables).find(({ LOAD_BALANCERS }) => LOAD_BALANCERS !== undefined);
+    return v.parse(loadBalancersSchema, JSON.parse(textOf(variables.LOAD_BALANCERS)))[0]!.follows;
+  };
+
+  it('opens the nodes to the load balancer at the ports that may be followed, and nobody may connect before something is published', () => {
+    const { of } = withLoadBalancer({ followPublishedPorts: { from: 8000, to: 8999 } });
+    expect(ingress(of, /Public/)).toEqual(['tcp 8000-8999 nodes', 'udp 8000-8999 nodes', 'tcp 2378 nodes']);
+    expect(ingress(of, /0\.0\.0\.0/)).toEqual([]);
+    expect(Object.keys(of('AWS::ElasticLoadBalancingV2::Listener'))).toEqual([]);
+  });
+
+  it('tells target-update all that it makes listeners and target groups from', () => {
+    const { of } = withLoadBalancer({
+      listeners: [{ port: 443, certificates: [CERTIFICATE] }],
+      followPublishedPorts: { from: 8000, to: 8999, sslPolicy: SslPolicy.TLS13_13 },
+      nodes: 'workers',
+      clients: [ec2.Peer.ipv4('192.0.2.0/24'), ec2.Peer.ipv6('2001:db8::/32'), ec2.Peer.prefixList('pl-1')],
+      healthCheck: { interval: Duration.seconds(20), unhealthyThreshold: 3 },
+      deregistrationDelay: Duration.minutes(1),
+      preserveClientAddress: false,
+      proxyProtocol: true,
+    });
+    expect(settingsOf(of)).toEqual({
+      from: 8000,
+      to: 8999,
+      declared: [443],
+      vpcId: expect.stringContaining('Vpc'),
+      clients: [{ cidrIp: '192.0.2.0/24' }, { cidrIpv6: '2001:db8::/32' }, { sourcePrefixListId: 'pl-1' }],
+      servedBy: 'workers',
+      healthCheck: { interval: 20, timeout: 6, healthy: 2, unhealthy: 3 },
+      deregistrationDelay: 60,
+      preserveClientAddress: false,
+      proxyProtocol: true,
+      sslPolicy: 'ELBSecurityPolicy-TLS13-1-3-2021-06',
+    });
+    expect(settingsOf(withLoadBalancer({ followPublishedPorts: true }).of)).toMatchObject({ from: 1, to: 65_535, declared: [], clients: [{ cidrIp: '0.0.0.0/0' }], servedBy: 'all', healthCheck: { interval: 5, timeout: 4, healthy: 2, unhealthy: 2 } });
+  });
+
+  it('frees the port of a listener that is declared before that is made, and of its rule', () => {
+    const { of } = withLoadBalancer({ listeners: [{ port: 80 }], followPublishedPorts: true });
+    const [[id, following]] = Object.entries(of('Custom::SwarmFollowedPorts')) as [[string, Resource]];
+    expect(following.Properties).toMatchObject({ DeclaredPorts: [80], LoadBalancerArn: { Ref: expect.any(String) }, ServiceToken: expect.anything() });
+    expect(only(of('AWS::ElasticLoadBalancingV2::Listener') as never)).toBeDefined();
+    expect(Object.values(of('AWS::ElasticLoadBalancingV2::Listener')).map(({ DependsOn }) => DependsOn)).toEqual([[id]]);
+    const rules = Object.values(of('AWS::EC2::SecurityGroupIngress')).filter(({ Properties }) => Properties.CidrIp === '0.0.0.0/0');
+    expect(rules.map(({ DependsOn }) => DependsOn)).toEqual([[id]]);
+  });
+
+  it.each<[string, LoadBalancerOptions, string]>([
+    ['neither a listener nor ports to follow', {}, 'It has no listener. Give `listeners`, or followPublishedPorts.'],
+    ['a port that is none', { followPublishedPorts: { from: 0 } }, 'followPublishedPorts.from is 0. Give a whole number from 1 to 65535.'],
+    ['a range the wrong way round', { followPublishedPorts: { from: 9000, to: 8000 } }, 'followPublishedPorts goes from 9000 to 8000, so no port could be followed.'],
+    ['no listener left', { listeners: Array.from({ length: 50 }, (_, n) => ({ port: 8000 + n })), followPublishedPorts: true }, '50 listeners are declared, and a load balancer has at most 50: no published port could be followed.'],
+  ])('is refused with %s', (_, options, expected) => {
+    expect(refused(options)).toEqual([`[Test/Swarm/Public] ${expected}`]);
+  });
+});
+
+test('a health check that is asked often waits shorter for an answer than AWS does by default, as it must', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80, healthCheck: { interval: Duration.seconds(5) } }] });
+  expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup'))).toMatchObject({ HealthCheckIntervalSeconds: 5, HealthCheckTimeoutSeconds: 4 });
 });
 
 test.each<[string, SwarmListener[], string[]]>([
@@ -255,6 +345,14 @@ test('alarms tell that nobody is healthy behind a listener, that nodes stay unhe
   expect(alarms.Unhealthy81).toMatchObject({ MetricName: 'UnHealthyHostCount', Threshold: 1, EvaluationPeriods: 15, TreatMissingData: 'notBreaching' });
   expect(alarms.Resets).toMatchObject({ MetricName: 'TCP_Target_Reset_Count', Statistic: 'Sum', Threshold: 1000 });
   expect(alarms.UpdaterFails).toMatchObject({ Namespace: 'AWS/Lambda', MetricName: 'Errors' });
+});
+
+test('where ports are followed, one that cannot be is told by an alarm', () => {
+  const { of } = synthesise({}, (cluster) => void cluster.addLoadBalancer('Public', { followPublishedPorts: true }).addAlarms());
+  const alarm = Object.values(of('AWS::CloudWatch::Alarm')).find(({ Properties }) => Properties.MetricName === 'PortsNotFollowed')!;
+  const [filter] = Object.values(of('AWS::Logs::MetricFilter'));
+  expect(alarm.Properties).toMatchObject({ Namespace: 'DockerSwarm/Test/Swarm', Threshold: 1, Period: 300, EvaluationPeriods: 2, Statistic: 'Maximum', TreatMissingData: 'notBreaching' });
+  expect(filter!.Properties).toMatchObject({ FilterPattern: '{ $.metric = "PortsNotFollowed" }', LogGroupName: { Ref: expect.stringContaining('TargetUpdateLogs') }, MetricTransformations: [{ MetricName: 'PortsNotFollowed', MetricValue: '$.ports', MetricNamespace: 'DockerSwarm/Test/Swarm' }] });
 });
 
 test('where each zone serves its own clients, a zone without a healthy node is told, too', () => {

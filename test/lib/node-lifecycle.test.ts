@@ -228,7 +228,7 @@ test('a rule for what happens in a cluster hears of this cluster alone, and of w
   const rules = of('AWS::Events::Rule');
   expect(named(rules, 'Everything')[1].Properties.EventPattern).toEqual({
     source: ['cdk-docker-swarm'],
-    'detail-type': ['Swarm Node Ready', 'Swarm Node Left', 'Swarm Node Lost', 'Swarm Node Replaced', 'Swarm Quorum At Risk', 'Swarm Quorum Safe'],
+    'detail-type': ['Swarm Node Ready', 'Swarm Node Left', 'Swarm Node Lost', 'Swarm Node Replaced', 'Swarm Quorum At Risk', 'Swarm Quorum Safe', 'Swarm Port Not Followed'],
     detail: { cluster: ['Test/Swarm'] },
   });
   expect(named(rules, 'Lost')[1].Properties).toMatchObject({
@@ -238,7 +238,7 @@ test('a rule for what happens in a cluster hears of this cluster alone, and of w
 });
 
 test('events that there are not are a mistake that names those that there are; ids are taken by nobody else', () => {
-  const events = 'There are nodeReady, nodeLeft, nodeLost, nodeReplaced, quorumAtRisk, quorumSafe.';
+  const events = 'There are nodeReady, nodeLeft, nodeLost, nodeReplaced, quorumAtRisk, quorumSafe, portNotFollowed.';
   const found = mistakes({}, (cluster) => {
     cluster.onSwarmEvent('Sweep', { events: ['nodeLost', 'nodeDied' as never] });
     cluster.onSwarmEvent('Odd', { events: ['toString' as never] });

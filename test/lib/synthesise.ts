@@ -55,6 +55,7 @@ export function withoutHashes(template: unknown): unknown {
 /** A text of the template with references written as `<...>`. */
 export function textOf(value: any): string {
   if (typeof value === 'string') return value;
+  if (Array.isArray(value)) return value.map(textOf).join(' ');
   if (value['Fn::Join']) return value['Fn::Join'][1].map(textOf).join(value['Fn::Join'][0]);
   if (value['Fn::Base64']) return textOf(value['Fn::Base64']);
   if (value.Ref) return `<${value.Ref}>`;

@@ -8,7 +8,8 @@ import type { Context } from '../context';
 import { tagMap } from '../describe';
 import type { Ssm } from '../ssm';
 import { AwsError, type Service } from '../types';
-import type { ResourceRequest, ResourceTypes } from './resource';
+import type { ResourceRequest, ResourceType, ResourceTypes } from './resource';
+import { CUSTOM_TYPE, isCustom } from './resources/custom';
 import { awaitSignals, Cancellation, duration, Signals } from './signals';
 import type { ResourceStatus, Stack, StackResource, StackStatus } from './stack';
 import { TemplateReader, type Scope, type Template, type TemplateResource } from './template';
@@ -70,6 +71,11 @@ export class CloudFormation implements Service {
       throw new Error(`Stack ${name} could not be deleted: ${describe(stuck)}.`);
     }
     this.stackStatus(stack, 'DELETE_COMPLETE');
+  }
+
+  /** Of stacks that were not deleted. */
+  names(): string[] {
+    return [...this.stacks.values()].filter(({ status }) => status !== 'DELETE_COMPLETE').map(({ name }) => name);
   }
 
   resources(stackName: string): StackResourceView[] {
@@ -149,9 +155,13 @@ export class CloudFormation implements Service {
     const dependencies = reader.dependencies(scope);
     for (const logicalId of dependencies.keys()) {
       const { Type } = template.Resources[logicalId]!;
-      if (!(Type in this.types)) throw new Error(`The emulation does not know the resource type '${Type}' (${logicalId}). It knows ${Object.keys(this.types).join(', ')}.`);
+      if (!this.typeOf(Type)) throw new Error(`The emulation does not know the resource type '${Type}' (${logicalId}). It knows ${Object.keys(this.types).join(', ')}.`);
     }
     return { reader, dependencies };
+  }
+
+  private typeOf(name: string): ResourceType | undefined {
+    return this.types[isCustom(name) ? CUSTOM_TYPE : name];
   }
 
   /** Defaults; those of an SSM type are looked up: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html */
@@ -194,7 +204,7 @@ export class CloudFormation implements Service {
       const signals = this.signalsOf(resource);
       resource.signals = signals;
       this.resourceStatus(stack, resource, 'CREATE_IN_PROGRESS');
-      resource.created = await this.types[resource.type]!.create(this.request(stack, resource, resource.properties));
+      resource.created = await this.typeOf(resource.type)!.create(this.request(stack, resource, resource.properties));
       if (signals) await awaitSignals(this.context, signals, cancel);
       this.resourceStatus(stack, resource, 'CREATE_COMPLETE');
       return true;
@@ -205,18 +215,20 @@ export class CloudFormation implements Service {
   }
 
   private resolve(stack: Stack, { Type, Properties = {} }: TemplateResource): Record<string, any> {
-    const type = this.types[Type]!;
+    const type = this.typeOf(Type)!;
     const properties = stack.reader.resolve(Properties, stack.scope);
-    const unknown = Object.keys(properties).filter((property) => !type.properties.includes(property));
-    if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.map((property) => `'${property}'`).join(', ')} of ${Type}. It knows ${type.properties.join(', ')}.`);
+    const { properties: known } = type;
+    const unknown = known === 'any' ? [] : Object.keys(properties).filter((property) => !known.includes(property));
+    if (known !== 'any' && unknown.length > 0) throw new Error(`The emulation does not know ${unknown.map((property) => `'${property}'`).join(', ')} of ${Type}. It knows ${known.join(', ')}.`);
     return properties;
   }
 
-  private request(stack: Stack, { logicalId }: StackResource, properties: Record<string, any>): ResourceRequest {
+  private request(stack: Stack, { logicalId, type }: StackResource, properties: Record<string, any>): ResourceRequest {
     return {
       logicalId,
       stackName: stack.name,
       stackId: stack.id,
+      type,
       properties,
       physicalName: (maxLength) => this.physicalName(stack.name, logicalId, maxLength),
       tags: {
@@ -289,7 +301,7 @@ export class CloudFormation implements Service {
       const names = [...new Set([...Object.keys(properties), ...Object.keys(previous)])].filter((name) => !isDeepStrictEqual(properties[name], previous[name]));
       resource.definition = definition;
       if (names.length === 0) return true;
-      const type = this.types[resource.type]!;
+      const type = this.typeOf(resource.type)!;
       if (!type.update) throw new Error(`The emulation does not know how to change ${resource.type}: ${names.join(', ')}.`);
       changed.add(resource);
       this.resourceStatus(stack, resource, 'UPDATE_IN_PROGRESS');
@@ -380,7 +392,7 @@ export class CloudFormation implements Service {
     }
     this.resourceStatus(stack, resource, 'DELETE_IN_PROGRESS');
     try {
-      await this.types[resource.type]!.delete?.(resource.created.id, resource.properties);
+      await this.typeOf(resource.type)!.delete?.(resource.created.id, resource.properties);
     } catch (error) {
       this.resourceStatus(stack, resource, 'DELETE_FAILED', error instanceof Error ? error.message : String(error));
       return false;

@@ -34,6 +34,8 @@ export interface ResourceRequest {
   logicalId: string;
   stackName: string;
   stackId: string;
+  /** As the template names it. */
+  type: string;
   /** Resolved. */
   properties: Record<string, any>;
   /** `<stack>-<logical id>-<random>`, cut to what the service allows. */
@@ -65,7 +67,7 @@ export interface CreatedResource {
 
 export interface ResourceType {
   /** Every property that is acted upon or known to make no difference in the emulation. Another one in a template is an error. */
-  properties: string[];
+  properties: string[] | 'any';
   create(request: ResourceRequest): CreatedResource | Promise<CreatedResource>;
   /** Absent where no change is known. */
   update?(request: UpdateRequest): CreatedResource | Promise<CreatedResource>;

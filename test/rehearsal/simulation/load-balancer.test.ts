@@ -140,7 +140,7 @@ test('its function may be killed at any of its requests: the next look finds the
     await scenario.whole();
     await scenario.cluster.stop();
   }
-  expect([...killed].sort()).toEqual(['DescribeTags', 'DescribeTargetGroups', 'DescribeTargetHealth', 'RegisterTargets']);
+  expect([...killed].sort()).toEqual(['DescribeListeners', 'DescribeTags', 'DescribeTargetGroups', 'DescribeTargetHealth', 'RegisterTargets']);
 });
 
 test('two at once do what one does', async () => {

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Assembly } from '../../../rehearsal/simulation/setup';
+import type { PublishedPort } from '../../../protocol/swarm';
 import type { Template } from '../../../rehearsal/synth';
 import { assemblies, MINUTE, Scenario } from './support';
 
@@ -70,12 +71,25 @@ async function rehearse(assembly: { folder: string; stackName: string }, deaf?: 
     scenario.cluster.region.interruptSpot(scenario.workers()[0]!.identity.instanceId);
     await scenario.pass(3 * MINUTE);
     await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
+    await publishPorts(scenario, broken);
     scenario.workers()[0]?.breakDown();
     scenario.terminate(scenario.seat(2)!);
     await scenario.pass(MINUTE);
     await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
   }
   return [...scenario.invariants.breaches, ...(scenario.stack instanceof Error ? [scenario.stack.message] : []), ...(await queuesOpenToPlainHttp(scenario))];
+}
+
+/** What a load balancer follows: made, changed, taken away, and refused. */
+async function publishPorts(scenario: Scenario, broken: () => boolean): Promise<void> {
+  if (scenario.cluster.region.loadBalancers().length === 0) return;
+  const web = (more: Partial<PublishedPort>): PublishedPort => ({ service: 'web', port: 8001, protocol: 'tcp', mode: 'ingress', ...more });
+  const certificate = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
+  for (const ports of [[web({})], [web({ mode: 'host', certificate }), web({ port: 9 })], []]) {
+    const leader = [0, 1, 2].map((seat) => scenario.seat(seat)!).find(({ daemon }) => daemon.runner?.nodeId === scenario.cluster.docker.swarms()[0]!.leader)!;
+    await scenario.cluster.clock.finish(leader.daemon.publish(ports), MINUTE);
+    for (let seconds = 0; seconds < 180 && !broken(); seconds += 10) await scenario.pass(10_000);
+  }
 }
 
 async function queuesOpenToPlainHttp({ cluster: { region } }: Scenario): Promise<string[]> {

@@ -85,6 +85,14 @@ export class Scenario {
     );
   }
 
+  delete(): void {
+    this.stack = 'creating';
+    this.cluster.region.deleteStack(this.cluster.region.stackNames()[0]!).then(
+      () => (this.stack = 'created'),
+      (error: Error) => (this.stack = error),
+    );
+  }
+
   static async begin(setup: Setup, options: Options = {}): Promise<Scenario> {
     return Scenario.of(await assemblies.of(setup), options);
   }

@@ -1,0 +1,50 @@
+/**
+ * A load balancer that follows published ports is also a custom resource of its stack: so what was made for it while it ran is taken away before it is deleted, and what is declared for a port finds that port free.
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
+ */
+import * as v from 'valibot';
+import { text } from '../../protocol/body';
+import type { LoadBalancerSettings } from '../../protocol/following';
+import { describeError, type Log } from '../log';
+import { close, reopen, type Updater } from './update';
+
+const requestSchema = v.object({
+  RequestType: v.picklist(['Create', 'Update', 'Delete']),
+  ResponseURL: text(8_192),
+  StackId: text(2_048),
+  RequestId: text(256),
+  LogicalResourceId: text(512),
+  ResourceProperties: v.object({ LoadBalancerArn: text(512), SecurityGroupId: text(64) }),
+});
+export type FollowRequest = v.InferOutput<typeof requestSchema>;
+
+/** Sends the answer to where CloudFormation reads it. */
+export type Respond = (url: string, body: string) => Promise<void>;
+
+/** Undefined for any other event: those mean "look again". */
+export function parseRequest(event: unknown): FollowRequest | undefined {
+  const parsed = v.safeParse(requestSchema, event);
+  return parsed.success ? parsed.output : undefined;
+}
+
+/** The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed. */
+export async function answer(by: Updater & { log: Log; loadBalancers: readonly LoadBalancerSettings[] }, respond: Respond, request: FollowRequest): Promise<void> {
+  const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties } = request;
+  const { LoadBalancerArn: arn, SecurityGroupId: securityGroupId } = ResourceProperties;
+  let outcome: { Status: 'SUCCESS' | 'FAILED'; Reason?: string };
+  try {
+    if (RequestType === 'Delete') await close(by, { arn, securityGroupId });
+    else await reopen(by, by.loadBalancers.find((one) => one.arn === arn) ?? { arn, securityGroupId });
+    outcome = { Status: 'SUCCESS' };
+  } catch (error) {
+    by.log('error', 'What follows published ports could not be made ready, or taken away.', { loadBalancer: arn, request: RequestType, error: describeError(error) });
+    outcome = { Status: 'FAILED', Reason: describeError(error) };
+  }
+  await respond(ResponseURL, JSON.stringify({ ...outcome, PhysicalResourceId: arn, StackId, RequestId, LogicalResourceId }));
+}
+
+/** With no content type: the address is signed without one. */
+export const respondByHttp: Respond = async (url, body) => {
+  const { ok, status } = await fetch(url, { method: 'PUT', body: Buffer.from(body), headers: { 'content-type': '' }, signal: AbortSignal.timeout(10_000) });
+  if (!ok) throw new Error(`CloudFormation did not take the answer: ${status}`);
+};

@@ -1,0 +1,224 @@
+/**
+ * Which listeners, target groups and security group rules a load balancer should have for the ports that services publish, and what differs from those that there are. Pure.
+ *
+ * - A listener that is declared in code always wins: what was made for its port goes at once.
+ * - Others go only when those that are new are served: a service whose port has changed is reached at one of the two.
+ * - A label that cannot be followed takes nothing down: what there is for that port stays.
+ * - While nobody knows what is published, nothing is made, and nothing goes.
+ */
+import { createHash } from 'node:crypto';
+import { HEALTH_PORT } from '../../protocol/environment';
+import { FOLLOWED_PREFIX, type Following, type Follows, type Peer } from '../../protocol/following';
+import { CERTIFICATE_LABEL } from '../../protocol/labels';
+import type { PublishedPort } from '../../protocol/swarm';
+
+/** Of one load balancer. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
+const MOST_LISTENERS = 50;
+/** Ports of the nodes that are the swarm's own. */
+const OWN_PORTS = [2377, 4789, 7946, HEALTH_PORT];
+/** Of ACM, or uploaded to IAM. Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscertificatemanager.html, list_awsidentityandaccessmanagementiam.html there */
+const CERTIFICATE_ARN = /^arn:aws[a-z-]*:(acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+|iam::\d{12}:server-certificate\/[\w+=,.@/-]+)$/;
+/** Seconds. How long connections to a node that has left may go on: it fails the agent's check before, and does not fail one of the port itself. */
+const DEREGISTRATION_DELAY = { agent: 30, port: 120 };
+const RULE_DESCRIPTION = 'Followed port ';
+
+/** A load balancer that follows, and what there is of it. */
+export interface Followed {
+  arn: string;
+  securityGroupId: string;
+  /** Absent when it is to follow nothing any more. */
+  follows?: Follows;
+  /** All of it. */
+  listeners: readonly Listener[];
+  /** Target groups that were made here for it. */
+  groups: readonly { arn: string; name: string; digest: string }[];
+  /** Of its security group, those that were made here. */
+  rules: readonly { ruleId: string; description: string }[];
+}
+
+export interface Listener {
+  arn: string;
+  port: number;
+  protocol: string;
+  certificate?: string;
+  sslPolicy?: string;
+  targetGroupArn?: string;
+}
+
+/** What a port should have. */
+export interface Wanted {
+  port: number;
+  protocol: 'TCP' | 'UDP' | 'TCP_UDP' | 'TLS';
+  /** Of TLS. */
+  certificate?: string;
+  sslPolicy?: string;
+  group: { name: string; protocol: 'TCP' | 'UDP' | 'TCP_UDP'; digest: string; settings: GroupSettings };
+  rules: Rule[];
+}
+
+export interface GroupSettings {
+  servedBy: string;
+  /** In the words of the API. */
+  healthCheck: Record<string, string | number>;
+  attributes: { Key: string; Value: string }[];
+}
+
+export interface Rule {
+  description: string;
+  transport: 'tcp' | 'udp';
+  port: number;
+  peer: Peer;
+}
+
+/** A port of which something is to be made or changed, and what there is of it. */
+export interface Step {
+  wanted: Wanted;
+  group?: { arn: string; digest: string };
+  listener?: Listener;
+  missingRules: Rule[];
+}
+
+/** By their ids, to be taken away in this order. */
+export interface Removal {
+  listeners: string[];
+  rules: string[];
+  groups: string[];
+}
+
+export interface FollowPlan {
+  steps: Step[];
+  /** What is in the way of something declared, or all, where nothing is followed any more. */
+  atOnce: Removal;
+  /** What nobody wants any more. Only once no step makes progress. */
+  later: Removal;
+  refused: Following['refused'];
+}
+
+const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
+
+/**
+ * @param ports undefined while nobody knows
+ * @param isFresh whether a target group, by its ARN, has no healthy target yet, and is about to
+ */
+export function follow(there: Followed, ports: readonly PublishedPort[] | undefined, isFresh: (groupArn: string) => boolean): FollowPlan {
+  const { follows, groups } = there;
+  const own = there.listeners.filter((listener) => groups.some(({ arn }) => arn === listener.targetGroupArn));
+  if (!follows) return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, refused: [] };
+  const isDeclared = (port: number) => follows.declared.includes(port);
+  const atOnce = removal(there, own, isDeclared, undefined);
+  if (!ports) return { steps: [], atOnce, later: NOTHING, refused: [] };
+  const { wanted, kept, refused } = wantedOf(there, follows, own, ports);
+  const all = wanted.map((one) => stepOf(there, one));
+  // One that has no listener yet, perhaps never will, keeps nothing from going.
+  const served = all.every(({ group, listener }) => group === undefined || listener?.targetGroupArn !== group.arn || !isFresh(group.arn));
+  const isUnwanted = (port: number) => !kept.has(port) && !wanted.some((one) => one.port === port);
+  return { steps: all.filter((step) => !isDone(step)), atOnce, later: served ? removal(there, own, isUnwanted, wanted) : NOTHING, refused };
+}
+
+/** @param wanted target groups of these stay; undefined for all */
+function removal({ listeners, groups, rules }: Followed, own: readonly Listener[], goes: (port: number) => boolean, wanted: readonly Wanted[] | undefined): Removal {
+  const gone = own.filter(({ port }) => goes(port));
+  const descriptions = new Set(wanted?.flatMap((one) => one.rules.map(({ description }) => description)));
+  const used = new Set(listeners.filter((listener) => !gone.includes(listener)).map(({ targetGroupArn }) => targetGroupArn));
+  return {
+    listeners: gone.map(({ arn }) => arn),
+    // Clients may have changed, too.
+    rules: rules.filter(({ description }) => (goes(portOfRule(description)) || (wanted?.some(({ port }) => port === portOfRule(description)) ?? false)) && !descriptions.has(description)).map(({ ruleId }) => ruleId),
+    groups: wanted ? groups.filter(({ arn, name }) => !used.has(arn) && !wanted.some(({ group }) => group.name === name)).map(({ arn }) => arn) : [],
+  };
+}
+
+type Refusal = { port: number; reason: string; /** What there is for the port stays. */ keeps: boolean };
+
+function wantedOf({ arn, listeners }: Followed, follows: Follows, own: readonly Listener[], ports: readonly PublishedPort[]): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
+  const byPort = new Map<number, PublishedPort[]>();
+  for (const one of ports) if (!follows.declared.includes(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
+  const present = new Set(own.map(({ port }) => port));
+  // Those that there are come first: another service takes nobody's listener away.
+  const order = [...byPort].sort(([a], [b]) => Number(present.has(b)) - Number(present.has(a)) || a - b);
+  const others = listeners.filter((listener) => !own.includes(listener)).map(({ port }) => port);
+  const room = MOST_LISTENERS - new Set([...others, ...follows.declared]).size;
+  const wanted: Wanted[] = [];
+  const refusals: Refusal[] = [];
+  for (const [port, published] of order) {
+    const refusal = refusalOf(follows, port, published) ?? (others.includes(port) ? { reason: `Port ${port} has a listener already, which was not made for a published port.`, keeps: false } : undefined);
+    if (refusal) refusals.push({ port, ...refusal });
+    else if (wanted.length >= room) refusals.push({ port, reason: `Port ${port} of ${named(published)} is one too many: the load balancer has ${MOST_LISTENERS} listeners already.`, keeps: false });
+    else wanted.push(wantedFor(arn, follows, port, published));
+  }
+  return {
+    wanted,
+    kept: new Set(refusals.filter(({ keeps }) => keeps).map(({ port }) => port)),
+    refused: refusals.sort((a, b) => a.port - b.port).map(({ port, reason }) => ({ loadBalancer: arn, port, reason: reason.slice(0, 500) })),
+  };
+}
+
+function refusalOf({ from, to }: Follows, port: number, published: readonly PublishedPort[]): Omit<Refusal, 'port'> | undefined {
+  const refuse = (reason: string, keeps = false) => ({ reason, keeps });
+  const certificates = new Set(published.flatMap(({ protocol, certificate }) => (protocol === 'tcp' && certificate !== undefined ? [certificate] : [])));
+  const [certificate] = certificates;
+  if (OWN_PORTS.includes(port)) return refuse(`Port ${port} of ${named(published)} is the swarm's own.`);
+  if (port < from || port > to) return refuse(`Port ${port} of ${named(published)} is outside of ${from} to ${to}, the ports that this load balancer may follow.`);
+  if (published.some(({ protocol }) => protocol === 'sctp')) return refuse(`Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not know.`);
+  if (certificate === undefined) return undefined;
+  if (!CERTIFICATE_ARN.test(certificate)) return refuse(`The label ${CERTIFICATE_LABEL} of ${named(published)} is ${JSON.stringify(certificate.slice(0, 100))}, which is no ARN of a certificate.`, true);
+  if (certificates.size > 1) return refuse(`Port ${port} is published by ${named(published)} with different certificates.`, true);
+  if (published.some(({ protocol }) => protocol === 'udp')) return refuse(`Port ${port} of ${named(published)} is published for UDP, too: a listener with a certificate takes TLS alone.`, true);
+  return undefined;
+}
+
+const named = (published: readonly PublishedPort[]) => `the service ${[...new Set(published.map(({ service }) => service))].join(' and ')}`;
+
+function wantedFor(arn: string, follows: Follows, port: number, published: readonly PublishedPort[]): Wanted {
+  const transports = (['tcp', 'udp'] as const).filter((transport) => published.some(({ protocol }) => protocol === transport));
+  const protocol = transports.length === 2 ? 'TCP_UDP' : transports[0] === 'udp' ? 'UDP' : 'TCP';
+  const certificate = published.find((one) => one.protocol === 'tcp' && one.certificate !== undefined)?.certificate;
+  // Only nodes that have a task answer at a port in host mode. By UDP alone nobody can ask.
+  const asksPort = published.some(({ mode }) => mode === 'host') && protocol !== 'UDP';
+  const settings = settingsOf(follows, port, protocol, asksPort);
+  return {
+    port,
+    protocol: certificate === undefined ? protocol : 'TLS',
+    ...(certificate !== undefined && { certificate, sslPolicy: follows.sslPolicy }),
+    group: { name: `${prefixOf(arn)}${port}-${protocol === 'TCP_UDP' ? 'both' : protocol.toLowerCase()}`, protocol, digest: digest(JSON.stringify(settings), 16), settings },
+    rules: transports.flatMap((transport) => follows.clients.map((peer) => ({ description: `${RULE_DESCRIPTION}${port} ${transport} from ${Object.values(peer)[0]}`, transport, port, peer }))),
+  };
+}
+
+function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhealthy }, deregistrationDelay, preserveClientAddress, proxyProtocol }: Follows, port: number, protocol: string, asksPort: boolean): GroupSettings {
+  const asked: Record<string, string> = asksPort ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) } : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
+  const attributes = {
+    'deregistration_delay.timeout_seconds': deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'port' : 'agent'],
+    // It is always kept for UDP.
+    ...(preserveClientAddress !== undefined && protocol === 'TCP' && { 'preserve_client_ip.enabled': preserveClientAddress }),
+    ...(proxyProtocol !== undefined && { 'proxy_protocol_v2.enabled': proxyProtocol }),
+  };
+  return {
+    servedBy,
+    healthCheck: { ...asked, HealthCheckIntervalSeconds: interval, HealthCheckTimeoutSeconds: timeout, HealthyThresholdCount: healthy, UnhealthyThresholdCount: unhealthy },
+    attributes: Object.entries(attributes).map(([Key, value]) => ({ Key, Value: String(value) })),
+  };
+}
+
+function stepOf(there: Followed, wanted: Wanted): Step {
+  const group = there.groups.find(({ name }) => name === wanted.group.name);
+  const listener = there.listeners.find(({ port }) => port === wanted.port);
+  return { wanted, ...(group && { group }), ...(listener && { listener }), missingRules: wanted.rules.filter(({ description }) => !there.rules.some((rule) => rule.description === description)) };
+}
+
+function isDone({ wanted, group, listener, missingRules }: Step): boolean {
+  return group?.digest === wanted.group.digest && missingRules.length === 0 && listener !== undefined && isRight(listener, wanted, group.arn);
+}
+
+export function isRight(listener: Listener, { protocol, certificate, sslPolicy }: Wanted, groupArn: string): boolean {
+  return listener.protocol === protocol && listener.certificate === certificate && listener.sslPolicy === sslPolicy && listener.targetGroupArn === groupArn;
+}
+
+/** Names of target groups are unique in a region: each load balancer has its own. At most 32 characters with port and protocol. */
+export function prefixOf(loadBalancerArn: string): string {
+  return `${FOLLOWED_PREFIX}${digest(loadBalancerArn, 12)}-`;
+}
+
+export const isOwnRule = (description: string | undefined): description is string => description?.startsWith(RULE_DESCRIPTION) ?? false;
+const portOfRule = (description: string) => Number.parseInt(description.slice(RULE_DESCRIPTION.length), 10);
+const digest = (value: string, length: number) => createHash('sha256').update(value).digest('hex').slice(0, length);
