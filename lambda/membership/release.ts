@@ -26,6 +26,11 @@ export const SHORT_MS = 5 * 60_000;
 /** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
 export const BACK_MS = 15_000;
 /**
+ * What EC2 says of volumes may be from before the last attachment, and the report of who has just got one may be on its way. Nobody attaches one to an instance that leaves. AWS names no bound: EC2 speaks of minutes at most.
+ * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+ */
+export const VOLUMES_STALE_MS = 60_000;
+/**
  * How long it is waited until load balancers send a worker nothing more. The agent's health check fails within half a minute; a deregistration may take two, and the deregistration delay comes on top. A spot instance has two minutes
  * in all.
  */
@@ -146,7 +151,7 @@ class Release {
   private whyToLetManagerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     if (this.facts.isAbandoned(instance, this.draft.membership)) return 'The volume of its seat is given up, so it is nobody any more.';
-    if (this.facts.isNobody(instance)) return 'The volume of its seat is attached to no instance, so it is nobody.';
+    if (this.facts.isNobody(instance) && this.now >= this.since(instanceId) + VOLUMES_STALE_MS) return 'The volume of its seat is attached to no instance, so it is nobody.';
     const { members } = this.facts;
     const { managerChange } = this.draft.membership;
     // By its seat's address: the list may be from before it came, and name its predecessor.

@@ -1,4 +1,4 @@
-import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS } from '../../../lambda/membership/release';
+import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS, VOLUMES_STALE_MS } from '../../../lambda/membership/release';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
 import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership, membershipCodec } from '../../../protocol/cluster';
@@ -213,14 +213,18 @@ describe('a manager that waits at its terminate hook', () => {
     ['EC2 has ended it, whoever reports', { leader: stale, gone: new Set([idOf(2)]) }],
     ['it is the only one, whoever reports', { leader: stale, nodes: [member(2)] }],
     ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
-    ['its volume was never attached, whoever reports', { leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }] }],
   ])('is let go at once when %s', (_, over) => {
     expect(planned({ instances: [first!, seat(1), seat(2, leaving)], ...over }).letGo).toEqual([idOf(2)]);
   });
 
+  it('whose volume was never attached is let go, whoever reports, once EC2 would know by now of an attachment from before it began to leave', () => {
+    const never = (ms: number) => planned({ leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }], instances: [first!, seat(1), seat(2, leaving)] }, { departures: { [idOf(2)]: { since: NOW - ms } } }).letGo;
+    expect([never(VOLUMES_STALE_MS - 1), never(VOLUMES_STALE_MS)]).toEqual([[], [idOf(2)]]);
+  });
+
   it('that has its volume mounted waits, though EC2, which may be behind, says that nobody has it', () => {
     const mounted: Instance = { ...seat(2, leaving), report: { instanceId: idOf(2), role: 'manager', seat: 2, address: '10.0.2.10', volume: { id: 'vol-2', state: 'mounted' } } };
-    expect(planned({ leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }], instances: [first!, seat(1), mounted] }).letGo).toEqual([]);
+    expect(planned({ leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }], instances: [first!, seat(1), mounted] }, { departures: { [idOf(2)]: { since: NOW - VOLUMES_STALE_MS } } }).letGo).toEqual([]);
   });
 
   it('waits while its node is down, but raft reaches it: it may just have come back, and be needed', () => {

@@ -60,6 +60,10 @@ it.each<[string, Run]>([
     'a manager was let go as one that is down, by a list from before its engine was back: the quorum, lost since, needed it',
     { seed: 7591, act: 'healing', setup: { managers: 3, workers: 2, spot: true }, faults: ['kill-instance', 'terminate-instance', 'doubled-event', 'clock-step', 'forged-report', 'break-instance', 'spot-notice', 'zone-loss', 'operator', 'rebalance'], limits: {}, faultsEndMs: 134_511 },
   ],
+  [
+    'a manager was let go as nobody, by an answer about volumes from before its own was attached: it was one of three that made the quorum',
+    { seed: 11_130, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['kill-instance', 'terminate-instance', 'slow-answer', 'stale-answer', 'conflict', 'lost-request', 'lost-event', 'doubled-event', 'partition', 'outage', 'break-instance', 'zone-loss'], limits: {}, faultsEndMs: 472_466 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
