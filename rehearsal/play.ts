@@ -39,13 +39,18 @@ export const REPLICAS = 4;
 /** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
 const STOP_GRACE = '10s';
 const IMAGE = 'rehearsal-sleep';
+/** Longer than a load balancer takes to find out that another port is served. */
+const LONG_GRACE = '40s';
+/** From `docker service create` until it is reached. Emulated load balancers take no time of their own, but for two health checks, 5 s apart. */
+const REACHED_MS = 10_000;
 /** A root file system of one program and its libraries: no registry is reached from here. */
 const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
 /** The same, of a program with a web server. */
 const WEB_IMAGE = 'rehearsal-web';
 const WEB_IMPORT = `tar -C /usr -c bin/busybox | docker import - ${WEB_IMAGE}`;
 const WEB_SCRIPT = 'mkdir -p /www && echo ok > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www';
-const WEB_CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'web', '--mode', 'global', '--constraint', 'node.role==worker', '--publish', 'mode=host,target=8080,published=8080', '--stop-grace-period', STOP_GRACE, WEB_IMAGE, '/bin/busybox', 'sh', '-c', WEB_SCRIPT];
+/** A task on each worker, at ports of the workers themselves: this machine's kernel may have no routing mesh. What runs already goes on until its grace is over. */
+const webService = (published: number, grace: string) => ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'web', '--mode', 'global', '--constraint', 'node.role==worker', '--publish', `mode=host,target=8080,published=${published}`, '--stop-grace-period', grace, WEB_IMAGE, '/bin/busybox', 'sh', '-c', WEB_SCRIPT];
 const CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'work', '--replicas', String(REPLICAS), '--constraint', 'node.role==worker', '--stop-grace-period', STOP_GRACE, IMAGE, '/bin/sleep', '100000'];
 
 /** Tasks are asked for on a manager. */
@@ -78,13 +83,65 @@ export class Play {
     const { stage } = this;
     this.importScript = WEB_IMPORT;
     await this.loadImage();
-    await stage.machines.exec(stage.instances('manager')[0]!, WEB_CREATE);
+    await this.docker(webService(8080, STOP_GRACE));
     const workers = stage.instances('worker');
     while (!workers.every((instanceId) => this.isRouted(instanceId))) await stage.clock.sleep(POLL_MS);
     const proxy = new RealProxy(stage.region, stage.clock, stage.folder);
     const [{ port }] = stage.region.loadBalancers()[0]!.listeners as [{ port: number }, ...unknown[]];
     while (!(await answers(proxy.url(port)))) await stage.clock.sleep(POLL_MS);
     return { proxy, traffic: new Traffic(proxy.url(port)), supplies: this.keepSupplying() };
+  }
+
+  /** As an operator does it, on a manager. */
+  private async docker(command: string[]): Promise<void> {
+    await this.stage.machines.exec(this.stage.instances('manager')[0]!, command);
+  }
+
+  /** A service publishes a port, then another one, then it is removed; all the while after it was reached first somebody asks for it, at one port or the other. The load balancer has nothing but what it follows. */
+  async publishAndChange(): Promise<void> {
+    const { stage } = this;
+    this.importScript = WEB_IMPORT;
+    await this.loadImage();
+    const proxy = new RealProxy(stage.region, stage.clock, stage.folder);
+    const isFollowed = (port: number) => stage.region.loadBalancers().some(({ listeners }) => listeners.some((listener) => listener.port === port));
+    const reached = (port: number) => (isFollowed(port) ? answers(proxy.url(port)) : Promise.resolve(false));
+    const [first, second] = [8081, 8082];
+    this.begin();
+    await this.docker(webService(first, LONG_GRACE));
+    await this.until(`the service is reached at port ${first} of the load balancer`, () => reached(first));
+    if (this.elapsed() > REACHED_MS) throw new Error(`It took longer than ${REACHED_MS / 1_000} s.`);
+    const asking = this.askAllTheTime(async () => (await reached(second)) || (await reached(first)));
+    this.begin();
+    await this.docker(['docker', 'service', 'update', '--detach', '--no-resolve-image', '--update-order', 'start-first', '--publish-rm', `mode=host,target=8080,published=${first}`, '--publish-add', `mode=host,target=8080,published=${second}`, 'web']);
+    await this.until(`it is reached at port ${second}`, () => reached(second));
+    await this.until(`nothing is left of port ${first}`, async () => !isFollowed(first));
+    const { asked, unanswered } = await asking.end();
+    this.remarks.push(`Asked ${asked} times at one of the two ports while it changed, ${unanswered} times in vain.`);
+    if (unanswered > 0) throw new Error(this.remarks.join(' '));
+    this.begin();
+    await this.docker(['docker', 'service', 'rm', 'web']);
+    await this.until('nothing is left of the service', async () => !isFollowed(second));
+    await this.whole();
+  }
+
+  /** One after the other, until it is told to end. */
+  private askAllTheTime(ask: () => Promise<boolean>): { end(): Promise<{ asked: number; unanswered: number }> } {
+    let over = false;
+    const counts = { asked: 0, unanswered: 0 };
+    const work = (async () => {
+      for (; !over; await this.stage.clock.sleep(POLL_MS)) {
+        counts.asked++;
+        if (!(await ask())) counts.unanswered++;
+      }
+    })();
+    work.catch(() => undefined);
+    return {
+      end: async () => {
+        over = true;
+        await work;
+        return counts;
+      },
+    };
   }
 
   /** A worker that is launched is let into service only when its task answers. */

@@ -15,6 +15,8 @@ export interface Scenario {
   spot?: true;
   /** A load balancer's listener, and a real proxy in its place. */
   listener?: { port: number; nodes: 'workers'; healthCheck: { port: number } };
+  /** Published ports that the load balancer follows. */
+  follow?: { from: number; to: number };
   /** Programs that it needs besides what real nodes need, and the Debian package of each. */
   needs?: Record<string, string>;
   /** The app that the scenario deploys later: context values. */
@@ -28,7 +30,8 @@ export interface Scenario {
 const CUT_OFF_MS = 40_000;
 /** A service's own port on the workers themselves: whoever is sent a connection has to have a task. */
 const WEB_PORT = 8080;
-const BALANCED = { listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } }, needs: { haproxy: 'haproxy', hey: 'hey', busybox: 'busybox-static' } } satisfies Partial<Scenario>;
+const PROXY = { haproxy: 'haproxy', busybox: 'busybox-static' };
+const BALANCED = { listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } }, needs: { ...PROXY, hey: 'hey' } } satisfies Partial<Scenario>;
 /** Docker keeps everything there. */
 const FILL_DISK = 'mount -t tmpfs -o size=64k tmpfs /var/lib/docker && ! head -c 1M /dev/zero > /var/lib/docker/full';
 /** What came when, and what is worth being told besides. */
@@ -105,6 +108,15 @@ export const SCENARIOS: Record<string, Scenario> = {
       if (play.stage.instances('worker').some((instanceId) => before.includes(instanceId))) throw new Error('A worker was not replaced.');
       await play.endRequests(served);
     },
+  },
+  'published-port': {
+    title: 'A service publishes a port, then another one, then it is removed: the load balancer follows.',
+    managers: 1,
+    workers: 2,
+    follow: { from: 8081, to: 8099 },
+    needs: PROXY,
+    deadlineMs: 90_000,
+    run: (play) => play.publishAndChange(),
   },
   'leader-killed': {
     title: 'The leader of three managers dies without notice.',

@@ -118,12 +118,12 @@ class Run {
   private async work(temporary: string, groups: string[], lacks: string[]): Promise<number> {
     const { scenario } = this.options;
     if (scenario !== undefined && lacks.length > 0) throw new Error(['What happens to a cluster is rehearsed on real engines, which cannot be made here.', ...lacks.map((sentence) => `  - ${sentence}`)].join('\n'));
-    const { managers, workers, spot, listener, needs = {}, next } = scenario === undefined ? { ...this.options, spot: undefined, listener: undefined, needs: undefined, next: undefined } : SCENARIOS[scenario]!;
+    const { managers, workers, spot, listener, follow, needs = {}, next } = scenario === undefined ? { ...this.options, spot: undefined, listener: undefined, follow: undefined, needs: undefined, next: undefined } : SCENARIOS[scenario]!;
     const absent = lackingPrograms(needs);
     if (absent.length > 0) throw new Error(`This needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}`);
     this.say('Synthesising the app ...');
     const sized = { ...(managers !== undefined && { managers }), ...(workers !== undefined && { workers }) };
-    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }), ...(listener && { listener }) }, groups);
+    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow }) }, groups);
     const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), { ...next, ...(spot && { spot }) }, groups));
     return lacks.length === 0 ? this.form(stack, nextStack, temporary, groups) : this.formSimulated(stack, lacks);
   }

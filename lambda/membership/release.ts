@@ -23,6 +23,8 @@ import { managerOf } from './retire-seat';
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
 /** How long a manager waits for more managers while there are fewer than seats: CloudFormation may make the next seat only when this one has joined. */
 export const SHORT_MS = 5 * 60_000;
+/** And how long one waits for others that was let go already, though its hook was not completed: nobody hears it any more, and should it lead, nobody hears of the swarm. */
+export const UNHEARD_MS = SHORT_MS;
 /** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
 export const BACK_MS = 15_000;
 /**
@@ -163,8 +165,11 @@ class Release {
     if (!own) return joins && !waitedShort ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     if (waitedShort) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
-    // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has gone.
-    if (instance.buried && !this.facts.quorumVisible) return 'It was let go already: its tombstone stands, and nobody hears it any more.';
+    // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has gone. Others may have been lost since: then they, or their successors, are waited for, though not for ever.
+    if (instance.buried && !this.facts.quorumVisible) {
+      const goes = this.othersSeeingLeader(instance) >= quorumOf(members.length) || this.now >= this.since(instanceId) + UNHEARD_MS;
+      return goes ? 'It was let go already: its tombstone stands, and nobody hears it any more.' : undefined;
+    }
     // What was begun with this very seat and never came to its end, its successor goes on with: nobody else can.
     const begun = managerChange?.seat === group.seat && this.now >= managerChange!.expiresAt + LEADER_STALE_MS;
     if (!this.facts.quorumVisible || (managerChange && !begun)) return undefined;
@@ -186,6 +191,11 @@ class Release {
   private stays({ instanceId }: SwarmNode): boolean {
     const instance = this.facts.here.get(instanceId ?? '');
     return instance !== undefined && seesLeader(instance) && this.departures[instance.instanceId]?.letGoAt === undefined;
+  }
+
+  /** By their own word. */
+  private othersSeeingLeader({ instanceId }: Instance): number {
+    return [...this.facts.here.values()].filter((other) => other.group.role === 'manager' && other.instanceId !== instanceId && seesLeader(other) && this.departures[other.instanceId]?.letGoAt === undefined).length;
   }
 
   private letGo(instance: Instance, reason: string): void {

@@ -3,7 +3,7 @@
  * the invariant.
  */
 import type { AwsEvent } from '../aws/types';
-import { commandsCodec } from '../../protocol/commands';
+import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { leaderCodec } from '../../protocol/cluster';
 import { environmentVariables } from '../../protocol/environment';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
@@ -25,6 +25,8 @@ const TOKEN = /SWMTKN-\d/;
 const QUORUM_UNHEARD_MS = 90_000;
 /** How long the last managers of a swarm that is not complete have to wait for others. Functions see the hook later than it begins. */
 const SHORT_MS = 5 * 60_000;
+/** And a manager that was let go already is not waited for longer than this, should it lead. */
+const UNHEARD_MS = SHORT_MS;
 /** The list that decisions are made from may be 90 s old, and a look takes some time. */
 const KNOWN_MS = 150_000;
 /** Of a role; and more than one node. */
@@ -168,9 +170,15 @@ export class Invariants {
     // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
     // With fewer managers than seats it may have waited for others in vain.
     const short = swarm && swarm.members.length < this.seats() && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
-    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !short) this.checkQuorumWithout(node, swarm, 'let go');
+    // It leads, but nobody hears it any more: as long as it does, nobody hears of the swarm.
+    const unheard = swarm !== undefined && swarm.leader !== undefined && swarm.leader === node?.daemon.runner?.nodeId && this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS && this.isBuried(instanceId);
+    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !short && !unheard) this.checkQuorumWithout(node, swarm, 'let go');
     if (node?.role === 'manager') this.letGo.set(node.identity.address, instanceId);
     this.leavingSince.set(instanceId, this.truth.clock.now());
+  }
+
+  private isBuried(instanceId: string): boolean {
+    return this.truth.region.tableItems().some(({ item }) => item[TOMBSTONE_ATTRIBUTE] !== undefined && item[PARTITION_KEY]?.S?.endsWith(`:${instanceId}`));
   }
 
   /** Who decided knew the swarm as it was some time ago: a member that was lost since counts as there. One that was let go before does not. */

@@ -1,4 +1,4 @@
-import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS, VOLUMES_STALE_MS } from '../../../lambda/membership/release';
+import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS, UNHEARD_MS, VOLUMES_STALE_MS } from '../../../lambda/membership/release';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
 import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership, membershipCodec } from '../../../protocol/cluster';
@@ -266,6 +266,9 @@ describe('a manager that waits at its terminate hook', () => {
     const buried = (over: Partial<Observation>) => planned({ instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), ...rest], ...over }).letGo;
     expect(buried({ leader: stale })).toEqual([idOf(0)]);
     expect(planned({ leader: stale, instances: [seat(0, leaving), seat(1), ...rest] }).letGo).toEqual([]);
+    // Others have been lost since it was let go: those that see a leader are no quorum without it. Nobody waits for ever.
+    const alone = (ms: number) => planned({ leader: stale, instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), seat(2, 'InService', '')] }, { departures: { [idOf(0)]: { since: NOW - ms } } }).letGo;
+    expect([alone(0), alone(UNHEARD_MS - 1), alone(UNHEARD_MS)]).toEqual([[], [], [idOf(0)]]);
     // While another one leads, it goes by the rules.
     expect(buried({ leader: { ...leader, instanceId: idOf(1) }, nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] })).toEqual([]);
   });

@@ -64,6 +64,10 @@ it.each<[string, Run]>([
     'a manager was let go as nobody, by an answer about volumes from before its own was attached: it was one of three that made the quorum',
     { seed: 11_130, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['kill-instance', 'terminate-instance', 'slow-answer', 'stale-answer', 'conflict', 'lost-request', 'lost-event', 'doubled-event', 'partition', 'outage', 'break-instance', 'zone-loss'], limits: {}, faultsEndMs: 472_466 },
   ],
+  [
+    'a manager that was let go once, by a function that was killed right then, was let go again minutes later, when others had been lost and it had become one of three that made the quorum',
+    { seed: 16_137, act: 'healing', setup: { managers: 5, workers: 1, spot: true, chained: true }, faults: ['kill-instance', 'kill-agent', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-request', 'lost-answer', 'lost-event', 'doubled-event', 'late-event', 'outage', 'clock-step', 'forged-report', 'hang-engine', 'break-instance', 'spot-notice', 'spot-wave'], limits: {}, faultsEndMs: 305_984 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
