@@ -9,7 +9,7 @@ import { RealProxy } from './nodes/proxy';
 import type { RealMachines } from './nodes/real-machines';
 import type { Template } from './synth';
 import type { Milestone, NodeTimeline } from './timeline';
-import { Traffic } from './traffic';
+import { Traffic, type Load } from './traffic';
 
 /** A cluster that has formed, and what scenarios do with it. */
 export interface Stage {
@@ -43,6 +43,8 @@ const IMAGE = 'rehearsal-sleep';
 const LONG_GRACE = '40s';
 /** From `docker service create` until it is reached. Emulated load balancers take no time of their own, but for two health checks, 5 s apart. */
 const REACHED_MS = 10_000;
+/** What the load balancer knows, the proxy in its place knows so much later. */
+const RELOAD_MS = 1_000;
 /** A root file system of one program and its libraries: no registry is reached from here. */
 const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
 /** The same, of a program with a web server. */
@@ -79,7 +81,7 @@ export class Play {
   }
 
   /** A task with a web server on every worker, and constant requests to it by way of the load balancer. */
-  async beginRequests(): Promise<Served> {
+  async beginRequests(load?: Load): Promise<Served> {
     const { stage } = this;
     this.importScript = WEB_IMPORT;
     await this.loadImage();
@@ -89,7 +91,7 @@ export class Play {
     const proxy = new RealProxy(stage.region, stage.clock, stage.folder);
     const [{ port }] = stage.region.loadBalancers()[0]!.listeners as [{ port: number }, ...unknown[]];
     while (!(await answers(proxy.url(port)))) await stage.clock.sleep(POLL_MS);
-    return { proxy, traffic: new Traffic(proxy.url(port)), supplies: this.keepSupplying() };
+    return { proxy, traffic: new Traffic(proxy.url(port), load), supplies: this.keepSupplying() };
   }
 
   /** As an operator does it, on a manager. */
@@ -110,6 +112,7 @@ export class Play {
     await this.docker(webService(first, LONG_GRACE));
     await this.until(`the service is reached at port ${first} of the load balancer`, () => reached(first));
     if (this.elapsed() > REACHED_MS) throw new Error(`It took longer than ${REACHED_MS / 1_000} s.`);
+    await this.until('all workers are healthy there', async () => stage.region.loadBalancers()[0]!.listeners.every(({ targets }) => targets.every(({ state }) => state === 'healthy')));
     const asking = this.askAllTheTime(async () => (await reached(second)) || (await reached(first)));
     this.begin();
     await this.docker(['docker', 'service', 'update', '--detach', '--no-resolve-image', '--update-order', 'start-first', '--publish-rm', `mode=host,target=8080,published=${first}`, '--publish-add', `mode=host,target=8080,published=${second}`, 'web']);
@@ -160,13 +163,19 @@ export class Play {
     };
   }
 
-  /** @throws Error when one was not answered */
-  async endRequests({ proxy, traffic, supplies }: Served): Promise<void> {
+  /**
+   * @param untilMs requests may fail that came before, in milliseconds from the beginning
+   * @throws Error when another one was not answered
+   */
+  async endRequests({ proxy, traffic, supplies }: Served, untilMs?: number): Promise<void> {
     await supplies.end();
     const { sent, answered, failed, seconds } = await traffic.end();
     this.remarks.push(`${sent} requests in ${seconds.toFixed(0)} s, ${answered} answered, ${failed} failed.`);
-    const seen = proxy.failures.slice(0, MOST_SHOWN).map(({ at, how }) => `${how} after ${((at - this.begun) / 1_000).toFixed(1)} s`);
-    if (failed > 0) throw new Error(`Requests failed: ${this.remarks.join(' ')} ${seen.join(', ')}`);
+    const wrong = proxy.failures.filter(({ at }) => untilMs === undefined || at - this.begun > untilMs + RELOAD_MS);
+    const seen = wrong.slice(0, MOST_SHOWN).map(({ at, how }) => `${how} after ${((at - this.begun) / 1_000).toFixed(1)} s`);
+    const last = Math.max(0, ...proxy.failures.map(({ at }) => at - this.begun));
+    if (failed > 0 && untilMs !== undefined) this.remarks.push(`The last connection that failed was taken ${(last / 1_000).toFixed(1)} s after the end of the worker; the load balancer knew of it after ${(untilMs / 1_000).toFixed(1)} s.`);
+    if (untilMs === undefined ? failed > 0 : wrong.length > 0) throw new Error(`Requests failed: ${this.remarks.join(' ')} ${seen.join(', ')}`);
     if (sent < LEAST_A_SECOND * seconds) throw new Error(`Only ${sent} requests were sent in ${seconds} s.`);
   }
 

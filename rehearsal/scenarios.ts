@@ -6,6 +6,7 @@ import { SPOT_NOTICE_MS } from './aws/ec2';
 import type { Moment } from './messages';
 import { isLeader, isRunning, movedFrom, Play, REPLICAS, type Stage } from './play';
 import type { Template } from './synth';
+import { MANY_CLIENTS } from './traffic';
 
 export interface Scenario {
   title: string;
@@ -15,7 +16,7 @@ export interface Scenario {
   spot?: true;
   /** A load balancer's listener, and a real proxy in its place. */
   listener?: { port: number; nodes: 'workers'; healthCheck: { port: number } };
-  /** Published ports that the load balancer follows. */
+  /** Published ports that the load balancer follows, on workers. */
   follow?: { from: number; to: number };
   /** Programs that it needs besides what real nodes need, and the Debian package of each. */
   needs?: Record<string, string>;
@@ -90,6 +91,24 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('the instance is let go', async () => !play.hasOpenHook(instanceId));
       await play.whole();
       await play.endRequests(served);
+    },
+  },
+  'balanced-worker-killed': {
+    title: 'A worker behind a load balancer dies without notice, under constant requests: they fail until the load balancer knows, and not afterwards.',
+    managers: 1,
+    workers: 2,
+    ...BALANCED,
+    async run(play) {
+      const served = await play.beginRequests(MANY_CLIENTS);
+      const instanceId = play.stage.instances('worker')[0]!;
+      play.begin();
+      // EC2 says nothing of it yet: the load balancer has its health check, and target-update what the swarm says.
+      await play.stage.machines.kill(instanceId);
+      await play.until('it is sent nothing more', async () => !play.isRouted(instanceId));
+      const known = play.elapsed();
+      await play.stage.region.killInstance(instanceId);
+      await play.whole();
+      await play.endRequests(served, known);
     },
   },
   'balanced-workers-replaced': {

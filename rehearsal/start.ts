@@ -123,7 +123,7 @@ class Run {
     if (absent.length > 0) throw new Error(`This needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}`);
     this.say('Synthesising the app ...');
     const sized = { ...(managers !== undefined && { managers }), ...(workers !== undefined && { workers }) };
-    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow }) }, groups);
+    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow, nodes: 'workers' }) }, groups);
     const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), { ...next, ...(spot && { spot }) }, groups));
     return lacks.length === 0 ? this.form(stack, nextStack, temporary, groups) : this.formSimulated(stack, lacks);
   }

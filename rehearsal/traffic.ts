@@ -1,9 +1,16 @@
 /** Constant requests from a load generator of its own (hey, https://github.com/rakyll/hey): each on a connection of its own, since that is what a Network Load Balancer passes on. */
 import { spawn, type ChildProcess } from 'node:child_process';
 
-/** So many at a time, each so many a second: 250 in all. */
-const CLIENTS = 10;
-const EACH_A_SECOND = 25;
+/** So many at a time, each so many a second; and so many such generators, begun one after the other within a second, so that they do not all ask at the same moment. */
+export interface Load {
+  clients: number;
+  eachASecond: number;
+  generators: number;
+}
+/** 250 in all. */
+const STEADY: Load = { clients: 10, eachASecond: 25, generators: 1 };
+/** 300 in all: many of them may wait for somebody who does not answer, and enough still ask. */
+export const MANY_CLIENTS: Load = { clients: 30, eachASecond: 1, generators: 10 };
 /** Whoever waits longer was not served. */
 const TIMEOUT_SECONDS = 5;
 /** It is stopped long before. */
@@ -18,13 +25,28 @@ export interface Requests {
 }
 
 export class Traffic {
+  private readonly generators: Generator[];
+
+  constructor(url: string, load: Load = STEADY) {
+    this.generators = Array.from({ length: load.generators }, (_, n) => new Generator(url, load, n / load.generators));
+  }
+
+  async end(): Promise<Requests> {
+    const all = await Promise.all(this.generators.map((generator) => generator.end()));
+    const sum = (what: 'sent' | 'answered' | 'failed') => all.reduce((total, one) => total + one[what], 0);
+    return { sent: sum('sent'), answered: sum('answered'), failed: sum('failed'), seconds: Math.max(...all.map(({ seconds }) => seconds)) };
+  }
+}
+
+class Generator {
   private readonly process: ChildProcess;
   private readonly ended: Promise<void>;
   private said = '';
 
-  constructor(url: string) {
-    const limits = ['-z', `${LONGEST_SECONDS}s`, '-c', String(CLIENTS), '-q', String(EACH_A_SECOND), '-t', String(TIMEOUT_SECONDS)];
-    this.process = spawn('hey', [...limits, '-disable-keepalive', url], { stdio: ['ignore', 'pipe', 'inherit'] });
+  /** @param waits so many seconds before it begins */
+  constructor(url: string, { clients, eachASecond }: Load, waits: number) {
+    const limits = ['-z', `${LONGEST_SECONDS}s`, '-c', String(clients), '-q', String(eachASecond), '-t', String(TIMEOUT_SECONDS)];
+    this.process = spawn('sh', ['-c', 'sleep "$1"; shift; exec hey "$@"', 'sh', String(waits), ...limits, '-disable-keepalive', url], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.process.stdout!.setEncoding('utf8').on('data', (part: string) => (this.said += part));
     this.ended = new Promise((resolve, reject) => {
       this.process.once('close', () => resolve());

@@ -60,14 +60,16 @@ export class RealProxy {
 
   /** Its master goes on over all reloads; who serves a connection at that moment serves it to its end. */
   private start(): void {
-    const child = spawn('haproxy', ['-W', '-db', '-f', this.file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn('haproxy', ['-W', '-db', '-f', this.file], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
+    // What it says of each reload is of no interest.
+    child.stderr!.setEncoding('utf8').on('data', (part: string) => process.stderr.write(part.split('\n').filter((line) => line.startsWith('[ALERT]')).map((line) => `${line}\n`).join('')));
     let text = '';
     child.stdout!.setEncoding('utf8').on('data', (part: string) => {
       const lines = (text + part).split('\n');
       text = lines.pop()!;
       for (const line of lines) {
-        const [, seconds, milliseconds, how] = /^failed (\d+) (\d+) (\S+)$/.exec(line) ?? [];
+        const [, seconds, milliseconds, how] = /^failed (\d+) (\d+) (.+)$/.exec(line) ?? [];
         if (how) this.failures.push({ at: Number(seconds) * 1_000 + Number(milliseconds), how });
       }
     });
