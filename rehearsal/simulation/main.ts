@@ -149,7 +149,7 @@ async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<nu
 
 async function many(act: Act, balanced: boolean, from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
   const started = systemClock.now();
-  const tally = new Tally(act);
+  const tally = new Tally(act, balanced);
   const failures: { run: Run; result: SimulationResult }[] = [];
   let next = from;
   let done = 0;

@@ -152,7 +152,7 @@ class Simulation {
     const { region, docker, link, clock } = this.cluster;
     this.started = this.begun = clock.now();
     this.invariants = new Invariants(this.cluster);
-    this.strikes = new Strikes({ cluster: this.cluster, faults: this.faults, endMs: this.endMs, lostSeat: options.next?.lostSeat ?? 0, deploy: () => this.deploy(), trace: (line) => this.trace(line) });
+    this.strikes = new Strikes({ seed, cluster: this.cluster, faults: this.faults, endMs: this.endMs, lostSeat: options.next?.lostSeat ?? 0, deploy: () => this.deploy(), trace: (line) => this.trace(line) });
     link.onCall((call) => this.onCall(call));
     region.onEvent(({ source, what, subject, detail }) => this.trace(`${source} ${what} ${subject} ${JSON.stringify(detail)}`));
     docker.onEvent(({ what, nodeId, address }) => this.trace(`docker ${what} ${nodeId ?? ''} ${address ?? ''}`));

@@ -1,8 +1,8 @@
 /** What goes wrong by the minute, in the simulated machines, in the network, in EC2, and by the hands of operators. What goes wrong at a call or an effect is in aws-link.ts, functions.ts and node.ts. */
 import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
-import { encodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
+import { encodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
 import type { SimulatedCluster } from './cluster';
-import type { FaultKind, Faults } from './faults';
+import { hash, type FaultKind, type Faults } from './faults';
 import type { SimulatedNode } from './node';
 
 /** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
@@ -13,7 +13,21 @@ const LONG_MS = 10 * 60_000;
 const NOTICED_MS = 60_000;
 const POLL_MS = 1_000;
 
+/** On average half of that passes between two changes of services. */
+const SERVICES_MS = 60_000;
+const CERTIFICATE = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
+/** What services may publish. The last two share a port with others, or cannot be followed. */
+const PORTS: PublishedPort[] = [
+  { service: 'web', port: 8001, protocol: 'tcp', mode: 'ingress' },
+  { service: 'api', port: 8002, protocol: 'tcp', mode: 'ingress', certificate: CERTIFICATE },
+  { service: 'dns', port: 8003, protocol: 'udp', mode: 'ingress' },
+  { service: 'dns', port: 8003, protocol: 'tcp', mode: 'ingress' },
+  { service: 'odd', port: 8002, protocol: 'udp', mode: 'ingress' },
+  { service: 'far', port: 9000, protocol: 'tcp', mode: 'ingress' },
+];
+
 export interface StrikesProps {
+  seed: number;
   cluster: SimulatedCluster;
   faults: Faults;
   /** How long things go wrong, in milliseconds. */
@@ -48,6 +62,7 @@ export class Strikes {
     this.every('rebalance', (instanceId) => {
       if (machines.nodes.get(instanceId)!.identity.lifecycle === 'spot') region.recommendRebalance(instanceId);
     });
+    this.changeServices(0);
     this.every('forged-report', (instanceId) => this.forge(instanceId));
     this.every('zone-loss', (instanceId) => this.loseZone(instanceId));
     this.every('spot-wave', () => {
@@ -57,6 +72,21 @@ export class Strikes {
     this.once('refresh', () => this.props.deploy());
     this.once('resize', () => this.props.deploy());
     this.once('volume-loss', () => void this.loseVolume());
+  }
+
+  /** Nothing that is wrong: where a load balancer follows, operators create, change and remove services all the time. What they say while nobody leads is refused. */
+  private changeServices(nth: number): void {
+    const { cluster, faults, trace, seed } = this.props;
+    cluster.clock.after(SERVICES_MS * hash(seed, 301, nth), () => {
+      if (faults.stopped) return;
+      this.changeServices(nth + 1);
+      if (cluster.region.loadBalancers().length === 0) return;
+      const ports = PORTS.filter((_, n) => hash(seed, 302, nth, n) < 0.4);
+      const [swarm] = cluster.docker.swarms();
+      const manager = [...cluster.machines.nodes.values()].find(({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader);
+      trace(`An operator publishes ${ports.map(({ port, protocol }) => `${port}/${protocol}`).join(', ') || 'nothing'}.`);
+      manager?.daemon.publish(ports).catch(() => undefined);
+    });
   }
 
   private every(kind: FaultKind, work: (instanceId: string) => void): void {

@@ -63,6 +63,23 @@ const ACTIONS = [
   'DescribeStacks',
 ];
 
+/** And with a load balancer in front of the nodes. */
+const BALANCED = [
+  'RegisterTargets',
+  'DeregisterTargets',
+  'DescribeTargetHealth',
+  'DescribeListeners',
+  'CreateTargetGroup',
+  'ModifyTargetGroupAttributes',
+  'AddTags',
+  'CreateListener',
+  'ModifyListener',
+  'DeleteListener',
+  'DeleteTargetGroup',
+  'AuthorizeSecurityGroupIngress',
+  'RevokeSecurityGroupIngress',
+];
+
 /** What is rarely called for while a cluster forms, or once it has formed: the other runs hold it. */
 const OUT_OF_PLACE: Record<Act, string[]> = {
   forming: ['function: told to retire', 'function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth', 'function: terminate', 'TerminateInstanceInAutoScalingGroup', 'DescribeSpotInstanceRequests'],
@@ -90,10 +107,17 @@ export class Tally {
     for (const [action, count] of Object.entries(actions)) this.actions.set(action, (this.actions.get(action) ?? 0) + count);
   }
 
-  constructor(private readonly act: Act) {}
+  private readonly actionsOf: string[];
+
+  constructor(
+    private readonly act: Act,
+    balanced: boolean,
+  ) {
+    this.actionsOf = [...ACTIONS, ...(balanced ? BALANCED : [])];
+  }
 
   missing(): string[] {
-    return [...kindsOf(this.act).filter((kind) => !this.faults.get(kind)), ...ACTIONS.filter((action) => !this.actions.get(action) && !OUT_OF_PLACE[this.act].includes(action))];
+    return [...kindsOf(this.act).filter((kind) => !this.faults.get(kind)), ...this.actionsOf.filter((action) => !this.actions.get(action) && !OUT_OF_PLACE[this.act].includes(action))];
   }
 
   render(seconds: number, processes: number): string[] {
@@ -102,7 +126,7 @@ export class Tally {
       `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
       `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last fault (the slowest took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} did not: CloudFormation rolled them back.`,
       `Faults: ${counts(kindsOf(this.act), this.faults)}`,
-      `Actions: ${counts(ACTIONS, this.actions)}`,
+      `Actions: ${counts(this.actionsOf, this.actions)}`,
     ];
   }
 }

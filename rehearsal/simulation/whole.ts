@@ -1,6 +1,8 @@
 /** Whether the cluster is whole, by the ground truth of the emulated AWS and the engines. */
 import { ROLE_TAG } from '../../protocol/tags';
-import type { SwarmNode } from '../../protocol/swarm';
+import { environmentVariables } from '../../protocol/environment';
+import type { LoadBalancerSettings } from '../../protocol/following';
+import type { PublishedPort, SwarmNode } from '../../protocol/swarm';
 import { LEADER_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import type { EmulatedRegion } from '../aws/region';
 import type { SimulatedDocker } from './docker/simulated-docker';
@@ -48,8 +50,30 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
   const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
   const reachable = swarm.members.filter((member) => member.alive).length;
   if (swarm.members.length !== managers || reachable !== managers) missing.push(`Raft has ${swarm.members.length} members, ${reachable} of them reachable, for ${managers} seats.`);
-  missing.push(...wrongTargets(region, swarm.nodes));
+  missing.push(...wrongTargets(region, swarm.nodes), ...wrongListeners(region, swarm.ports));
   return missing.length > 0 ? missing : leftTokens(region);
+}
+
+/** A load balancer that follows, by its settings in the function's environment, has a listener for each published port that it may follow, besides those of the template. */
+function wrongListeners(region: EmulatedRegion, published: readonly PublishedPort[]): string[] {
+  const settings = region.functions().flatMap(({ environment }) => JSON.parse(environment[environmentVariables.loadBalancers] ?? '[]') as LoadBalancerSettings[]);
+  return settings.flatMap(({ arn, follows }) => {
+    if (!follows) return [];
+    const { from, to, declared } = follows;
+    const wanted = new Map<number, string>();
+    for (const { port, protocol, certificate } of published) {
+      if (port < from || port > to || declared.includes(port)) continue;
+      const before = wanted.get(port);
+      wanted.set(port, before !== undefined && before !== protocol ? 'both' : certificate === undefined ? protocol : 'tls');
+    }
+    // With a certificate and UDP it cannot be followed, and what was there stays.
+    const odd = new Set(published.filter(({ port, protocol }) => protocol === 'udp' && published.some((one) => one.port === port && one.certificate !== undefined)).map(({ port }) => port));
+    const names: Record<string, string> = { TCP: 'tcp', UDP: 'udp', TCP_UDP: 'both', TLS: 'tls' };
+    const listeners = region.loadBalancers().find((one) => one.arn === arn)?.listeners ?? [];
+    const line = (ports: [number, string][]) => ports.filter(([port]) => !odd.has(port)).sort(([a], [b]) => a - b).map(([port, protocol]) => `${port}/${protocol}`).join(' ') || 'none';
+    const [should, are] = [line([...wanted]), line(listeners.filter(({ port }) => !declared.includes(port)).map(({ port, protocol }) => [port, names[protocol]!]))];
+    return should === are ? [] : [`The load balancer has the listeners ${are}, but services publish ${should}.`];
+  });
 }
 
 /** Behind each listener stand all instances but those whose nodes an operator has drained, and all of them are healthy. Where all are drained, some stay. */

@@ -149,6 +149,7 @@ export interface Formation {
   evidence: Evidence;
   /** Of the scenario; none without one. */
   moments: Moment[];
+  remarks: string[];
   deleted: Deleted;
 }
 
@@ -157,8 +158,8 @@ const FORMATION_MS = 150_000;
 
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
 export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<Formation> {
-  const stack = await referenceApp({ managers, workers, ...(spot && { spot }) });
-  const next = scenario === undefined ? undefined : SCENARIOS[scenario]!.next;
+  const { next, listener, follow } = scenario === undefined ? { next: undefined, listener: undefined, follow: undefined } : SCENARIOS[scenario]!;
+  const stack = await referenceApp({ managers, workers, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow, nodes: 'workers' }) });
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
   const order: FormationOrder = {
@@ -189,7 +190,7 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
   const deleted = messages.find((message) => message.kind === 'deleted');
   if (formed === undefined || deleted === undefined) throw new Error('The region ended before its time.');
   const played = messages.find((message) => message.kind === 'played');
-  return { formed: formed.formed, evidence: formed.evidence, moments: played?.moments ?? [], deleted: deleted.deleted };
+  return { formed: formed.formed, evidence: formed.evidence, moments: played?.moments ?? [], remarks: played?.remarks ?? [], deleted: deleted.deleted };
 }
 
 /** How many lines of each log a failed formation shows. */

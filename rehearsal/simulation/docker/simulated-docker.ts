@@ -1,6 +1,6 @@
 /** The universe of simulated Docker engines: one network, every swarm that was ever made, and the truth about each, for those who judge. */
 import type { Clock } from '../../../protocol/clock';
-import type { SwarmNode } from '../../../protocol/swarm';
+import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 import type { Agent } from './agent-session';
 import { Agenda } from './agenda';
 import { SimulatedDaemon, type DaemonOptions } from './daemon';
@@ -37,6 +37,8 @@ export interface SwarmTruth {
   /** As committed. */
   nodes: SwarmNode[];
   version: number;
+  /** What services publish. */
+  ports: readonly PublishedPort[];
   managerToken: string;
 }
 
@@ -86,6 +88,7 @@ export class SimulatedDocker {
         hasQuorum: [...peers.values()].some((peer) => committed.members.has(peer.raftId) && group.raft.hasQuorum(peer)),
         nodes: listNodes(committed, leader?.nodeId, ({ nodeId }) => peers.has(nodeId)),
         version: committed.version,
+        ports: committed.ports,
         managerToken: committed.tokens.manager,
       };
     });

@@ -1,5 +1,5 @@
 /** Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change on the right. */
-import { plan as planned, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
+import { isFresh, plan as planned, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
 import type { GroupMember } from '../../../lambda/groups';
 import { decodeServedBy, encodeServedBy, type ServedBy } from '../../../protocol/targets';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -205,4 +205,17 @@ test('a node has arrived, or left, when it has at all target groups that it stan
   expect(two(ARRIVES, targets('a initial', 'b healthy')).arrived).toEqual([]);
   expect(two(ARRIVES, targets('b healthy'), 'managers').arrived).toEqual(['a']);
   expect(two(LEAVES, targets('b healthy')).left).toEqual([]);
+});
+
+test('of a port in host mode that is followed, a node without a task has arrived when its health check has failed; of one that is declared it is waited for', () => {
+  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: '80', targets: targets('a unhealthy', 'b healthy') };
+  const arrived = (followed?: { name: string; digest: string }) => planned({ quorumVisible: true, ...cluster(...ARRIVES), targetGroups: [{ ...group, ...(followed && { followed }) }] }).traffic.arrived;
+  expect([arrived({ name: 'swarm-1', digest: '1' }), arrived()]).toEqual([['a'], []]);
+});
+
+test('a target group is fresh while nobody is healthy there, and somebody is about to be', () => {
+  const fresh = (...present: string[]) => isFresh({ arn: 'one', servedBy: 'all', port: 80, healthCheckPort: AGENT, targets: targets(...present) }, undefined);
+  expect([fresh('a initial'), fresh('a unused', 'b unused'), fresh('a initial', 'b healthy'), fresh('a unhealthy'), fresh()]).toEqual([true, true, false, false, false]);
+  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: [] };
+  expect(isFresh(group, plan({ quorumVisible: true, ...PAIR, targetGroups: [group] })[0])).toBe(true);
 });

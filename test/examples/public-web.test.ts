@@ -1,0 +1,24 @@
+/** The example is synthesised against this repository's source, under the name by which a user imports it; its services publish what the load balancer sends to. */
+import { Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { app } from '../../examples/public-web/app';
+
+jest.mock('cdk-docker-swarm', () => jest.requireActual('../../lib'), { virtual: true });
+
+const services = readFileSync(join(__dirname, '../../examples/public-web/services.yml'), 'utf8');
+const published = [...services.matchAll(/^\s+ports: \["(\d+):80"\]/gm)].map(([, port]) => Number(port));
+
+test('the example of a public web has one listener in code, and follows the port of its other service', () => {
+  const template = Template.fromStack(app.node.findChild('PublicWeb') as Stack);
+  template.resourceCountIs('AWS::ElasticLoadBalancingV2::Listener', 1);
+  template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', { Port: 80, Protocol: 'TCP' });
+  template.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', { Port: published[0] });
+  template.hasResourceProperties('Custom::SwarmFollowedPorts', { DeclaredPorts: [80] });
+  const [from, to] = JSON.stringify(template.toJSON()).match(/\\+"from\\+":(\d+),\\+"to\\+":(\d+)/)!.slice(1).map(Number) as [number, number];
+  expect(published).toHaveLength(2);
+  expect(published[1]).toBeGreaterThanOrEqual(from);
+  expect(published[1]).toBeLessThanOrEqual(to);
+  template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'PortsNotFollowed' });
+});
