@@ -8,6 +8,9 @@ import type { LoadBalancerSettings } from '../../protocol/following';
 import { describeError, type Log } from '../log';
 import { close, reopen, type Updater } from './update';
 
+const ATTEMPTS = 3;
+const PAUSE_MS = 5_000;
+
 const requestSchema = v.object({
   RequestType: v.picklist(['Create', 'Update', 'Delete']),
   ResponseURL: text(8_192),
@@ -31,16 +34,24 @@ export function parseRequest(event: unknown): FollowRequest | undefined {
 export async function answer(by: Updater & { log: Log; loadBalancers: readonly LoadBalancerSettings[] }, respond: Respond, request: FollowRequest): Promise<void> {
   const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties } = request;
   const { LoadBalancerArn: arn, SecurityGroupId: securityGroupId } = ResourceProperties;
-  let outcome: { Status: 'SUCCESS' | 'FAILED'; Reason?: string };
-  try {
-    if (RequestType === 'Delete') await close(by, { arn, securityGroupId });
-    else await reopen(by, by.loadBalancers.find((one) => one.arn === arn) ?? { arn, securityGroupId });
-    outcome = { Status: 'SUCCESS' };
-  } catch (error) {
-    by.log('error', 'What follows published ports could not be made ready, or taken away.', { loadBalancer: arn, request: RequestType, error: describeError(error) });
-    outcome = { Status: 'FAILED', Reason: describeError(error) };
-  }
+  const work = () => (RequestType === 'Delete' ? close(by, { arn, securityGroupId }) : reopen(by, by.loadBalancers.find((one) => one.arn === arn) ?? { arn, securityGroupId }));
+  const failure = await tried(by, work, { loadBalancer: arn, request: RequestType });
+  const outcome = failure === undefined ? { Status: 'SUCCESS' } : { Status: 'FAILED', Reason: failure };
   await respond(ResponseURL, JSON.stringify({ ...outcome, PhysicalResourceId: arn, StackId, RequestId, LogicalResourceId }));
+}
+
+/** A stack that is deployed must not fail for something that passes, such as permissions that are seconds old. @returns why it failed for good */
+async function tried({ clock, log }: Updater, work: () => Promise<void>, fields: Record<string, string>): Promise<string | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await work();
+      return undefined;
+    } catch (error) {
+      log(attempt === ATTEMPTS ? 'error' : 'warn', 'What follows published ports could not be made ready, or taken away.', { ...fields, error: describeError(error) });
+      if (attempt === ATTEMPTS) return describeError(error);
+      await clock.sleep(PAUSE_MS);
+    }
+  }
 }
 
 /** With no content type: the address is signed without one. */

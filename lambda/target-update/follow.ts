@@ -91,9 +91,12 @@ export interface FollowPlan {
   atOnce: Removal;
   /** What nobody wants any more. Only once no step makes progress. */
   later: Removal;
+  /** Something is to go as soon as what is new is served. */
+  holds: boolean;
   refused: Following['refused'];
 }
 
+export const isEmpty = ({ listeners, rules, groups }: Removal) => listeners.length + rules.length + groups.length === 0;
 const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
 
 /**
@@ -103,16 +106,17 @@ const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
 export function follow(there: Followed, ports: readonly PublishedPort[] | undefined, isFresh: (groupArn: string) => boolean): FollowPlan {
   const { follows, groups } = there;
   const own = there.listeners.filter((listener) => groups.some(({ arn }) => arn === listener.targetGroupArn));
-  if (!follows) return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, refused: [] };
+  if (!follows) return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, holds: false, refused: [] };
   const isDeclared = (port: number) => follows.declared.includes(port);
   const atOnce = removal(there, own, isDeclared, undefined);
-  if (!ports) return { steps: [], atOnce, later: NOTHING, refused: [] };
+  if (!ports) return { steps: [], atOnce, later: NOTHING, holds: false, refused: [] };
   const { wanted, kept, refused } = wantedOf(there, follows, own, ports);
   const all = wanted.map((one) => stepOf(there, one));
   // One that has no listener yet, perhaps never will, keeps nothing from going.
   const served = all.every(({ group, listener }) => group === undefined || listener?.targetGroupArn !== group.arn || !isFresh(group.arn));
   const isUnwanted = (port: number) => !kept.has(port) && !wanted.some((one) => one.port === port);
-  return { steps: all.filter((step) => !isDone(step)), atOnce, later: served ? removal(there, own, isUnwanted, wanted) : NOTHING, refused };
+  const goes = removal(there, own, isUnwanted, wanted);
+  return { steps: all.filter((step) => !isDone(step)), atOnce, later: served ? goes : NOTHING, holds: !served && !isEmpty(goes), refused };
 }
 
 /** @param wanted target groups of these stay; undefined for all */

@@ -6,7 +6,7 @@ import type { Traffic } from '../../protocol/targets';
 import { announce, type Announcer } from '../announce';
 import type { Lease, LeaseRow } from '../lease';
 import { carryOut, tellFollowing, tellTraffic, type Actor } from './act';
-import { follow, type Removal } from './follow';
+import { follow, isEmpty } from './follow';
 import { carryOutFollowing, type Maker } from './listeners';
 import type { Observation } from './observe';
 import { isFresh, plan } from './plan';
@@ -106,7 +106,7 @@ async function updateOnce(by: Updater, lease: Lease, closing?: LoadBalancerSetti
   const toFollow = follows.filter(({ plan: { steps, atOnce, later } }) => steps.length > 0 || !isEmpty(atOnce) || !isEmpty(later));
   const isNews = JSON.stringify(traffic) !== JSON.stringify(observed.told ?? NOBODY);
   const refused = follows.flatMap(({ plan: { refused } }) => refused);
-  const waits = someWait || (observed.followed.length > 0 && freshGroups.size > 0);
+  const waits = someWait || follows.some(({ plan: { holds } }) => holds);
   if (changes.length === 0 && !isNews && toFollow.length === 0) {
     await tellRefused(by, observed, refused);
     return { progress: 'none', someWait: waits };
@@ -135,4 +135,3 @@ async function tellRefused(by: Updater, { following, ports }: Observation, found
 const NOBODY: Traffic = { arrived: [], left: [] };
 const MOST_REFUSED = 100;
 const MOST_CLOSED = 100;
-const isEmpty = ({ listeners, rules, groups }: Removal) => listeners.length + rules.length + groups.length === 0;
