@@ -32,7 +32,7 @@ function synthesiseRich(outdir: string) {
   const types = ['c7g.large', 'm7g.large'].map((type) => new ec2.InstanceType(type));
   const spot = cluster.addWorkers('Spot', { minCapacity: 0, maxCapacity: 30, instanceTypes: types, spot: { onDemandBase: 1 }, labels: { tier: 'batch' } });
   const certificates = [ListenerCertificate.fromArn('arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555')];
-  cluster.addLoadBalancer('Public', { listeners: [{ port: 80, healthCheck: { port: 80, path: '/' } }, { port: 443, targetPort: 80, certificates }, { port: 53, protocol: Protocol.UDP }], nodes: 'workers', proxyProtocol: true, crossZone: false }).addAlarms();
+  cluster.addLoadBalancer('Public', { listeners: [{ port: 80, healthCheck: { port: 80, path: '/' } }, { port: 443, targetPort: 80, certificates }, { port: 53, protocol: Protocol.UDP }], nodes: 'workers', proxyProtocol: true, crossZone: false, followPublishedPorts: { from: 8000, to: 8999 } }).addAlarms();
   cluster.addLoadBalancer('Inner', { listeners: [{ port: 5432 }], internal: true, nodes: [spot] });
   app.synth();
 }
