@@ -15,6 +15,8 @@ export const REFRESH_MS = 30_000;
 const TASKS_MS = 60_000;
 /** How often services are asked for their ports where no event tells of a change. */
 const PORTS_MS = 30_000;
+/** What was heard of ports longer ago is not known any more: a manager may lead again after hours. */
+const PORTS_KNOWN_MS = 120_000;
 /** The same while the join tokens are not published: whoever refused or missed them may take them now. */
 const UNPUBLISHED_MS = 5_000;
 /**
@@ -25,7 +27,7 @@ const STILLBORN = 'there must be at least one valid, reachable external CA corre
 
 export class SwarmReporter {
   private tasks: { pending: number | undefined; at: number } | undefined;
-  private ports: { published: PublishedPort[] | undefined; at: number } | undefined;
+  private ports: { published: PublishedPort[] | undefined; askedAt: number; heardAt: number } | undefined;
   private written: { seen: string; tokens: string | undefined; at: number } | undefined;
 
   constructor(
@@ -36,7 +38,7 @@ export class SwarmReporter {
 
   /** The next report asks for their ports. */
   servicesChanged(): void {
-    if (this.ports) this.ports.at = Number.NEGATIVE_INFINITY;
+    if (this.ports) this.ports.askedAt = Number.NEGATIVE_INFINITY;
   }
 
   /**
@@ -67,16 +69,16 @@ export class SwarmReporter {
     return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), ...(tasksPending !== undefined && { tasksPending }), ...(ports && { ports }), nodes };
   }
 
-  /** As they were, where the engine does not say. */
+  /** As they were, where the engine does not say, for a while. */
   private async publishedPorts(): Promise<PublishedPort[] | undefined> {
     const now = this.clock.now();
-    if (!this.ports || !isRecent(this.ports.at, now, PORTS_MS)) {
-      const before = this.ports?.published;
+    if (!this.ports || !isRecent(this.ports.askedAt, now, PORTS_MS)) {
       // Whatever changes while it answers is asked for again.
-      const asked = (this.ports = { published: before, at: now });
-      asked.published = await this.engine.publishedPorts().catch(() => before);
+      const asked = (this.ports = { ...(this.ports ?? { published: undefined, heardAt: now }), askedAt: now });
+      const published = await this.engine.publishedPorts().catch(() => undefined);
+      if (published) Object.assign(asked, { published, heardAt: now });
     }
-    return this.ports.published;
+    return isRecent(this.ports.heardAt, now, PORTS_KNOWN_MS) ? this.ports.published : undefined;
   }
 
   /** Undefined where the engine does not say: a report that lacks them is better than none, and it is not asked again at once. */

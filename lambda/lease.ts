@@ -89,7 +89,8 @@ export class LeaseRow {
     });
   }
 
-  private async acquire(): Promise<Lease | undefined> {
+  /** The lease, or undefined when somebody else holds it. */
+  async acquire(): Promise<Lease | undefined> {
     const owner = this.clock.uuid();
     const now = this.clock.now();
     const item = await this.update({

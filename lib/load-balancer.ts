@@ -116,7 +116,7 @@ export interface LoadBalancerOptions {
    * Every port that a service publishes (`docker service create --publish 8081:80`) is reached at this load balancer soon after, without a deployment: listener, target group and the rule that lets clients in are made, changed and
    * removed with the service. **Whatever is published is open to `clients`**: give a range of ports, or keep what is not for them unpublished.
    *
-   * - A port in `listeners` is never followed.
+   * - A port of `listeners`, and one that they send to, is never followed.
    * - TLS for the TCP ports of a service: its label `swarm.loadbalancer.certificate` is the ARN of a certificate.
    * - A load balancer has 50 listeners, and a security group 60 rules: a port takes one rule for each client, two where it is published for TCP and UDP. What cannot be followed is told by the event `portNotFollowed`, an alarm, and
    *   the log of target-update.
@@ -212,8 +212,8 @@ export class SwarmLoadBalancer extends Construct {
   /** Ports of the nodes that are open to this load balancer. */
   private readonly opened = new Set<string>();
   private readonly declared: SwarmListener[];
-  /** What follows published ports, as a part of the stack. */
-  private readonly following?: CustomResource;
+  /** What follows published ports, or does so no more, as a part of the stack. */
+  private readonly following: CustomResource;
 
   constructor(scope: Construct, id: string, private readonly props: SwarmLoadBalancerProps) {
     super(scope, id);
@@ -245,14 +245,14 @@ export class SwarmLoadBalancer extends Construct {
       this.letThrough(network.nodeSecurityGroup, ec2.Port.tcpRange(follows.from, follows.to), 'Followed ports');
       this.letThrough(network.nodeSecurityGroup, ec2.Port.udpRange(follows.from, follows.to), 'Followed ports');
       this.letThrough(network.nodeSecurityGroup, ec2.Port.tcp(HEALTH_PORT), 'Health checks of the load balancer');
-      this.following = new CustomResource(this, 'FollowedPorts', {
-        resourceType: 'Custom::SwarmFollowedPorts',
-        serviceToken: updater.function.functionArn,
-        serviceTimeout: FOLLOWED_PORTS_TIMEOUT,
-        // When another port is declared it is made free first.
-        properties: { LoadBalancerArn: arn, SecurityGroupId: this.securityGroup.securityGroupId, DeclaredPorts: listeners.map(({ port }) => port) },
-      });
     }
+    this.following = new CustomResource(this, 'FollowedPorts', {
+      resourceType: 'Custom::SwarmFollowedPorts',
+      serviceToken: updater.function.functionArn,
+      serviceTimeout: FOLLOWED_PORTS_TIMEOUT,
+      // When another port is declared it is made free first. Also where nothing is followed: it may have been before.
+      properties: { Follows: follows !== undefined, LoadBalancerArn: arn, SecurityGroupId: this.securityGroup.securityGroupId, DeclaredPorts: listeners.map(({ port }) => port) },
+    });
     const made = new Map<number, elbv2.NetworkListener>();
     const groups = new Map<number, elbv2.NetworkTargetGroup>();
     // What is wrong with one of them is told when the app is synthesised, together with everything else.
@@ -263,7 +263,7 @@ export class SwarmLoadBalancer extends Construct {
       made.set(listener.port, this.createListener(listener, targetGroup));
       this.open(listener);
     }
-    if (this.following) this.needs(this.following);
+    this.needs(this.following);
     this.listeners = made;
     this.targetGroups = groups;
     if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region)) this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
@@ -325,6 +325,7 @@ export class SwarmLoadBalancer extends Construct {
     return {
       ...(usable ? { from, to } : { from: 1, to: 65_535 }),
       declared: this.declared.map(({ port }) => port),
+      served: this.declared.map(targetPortOf),
       vpcId: updater.lifecycle.network.vpc.vpcId,
       clients: this.clients().map((client) => client.toIngressRuleConfig() as Peer),
       servedBy: encodeServedBy(this.servedBy(undefined)),
@@ -406,8 +407,8 @@ export class SwarmLoadBalancer extends Construct {
   }
 }
 
-/** Longer than the function needs to take 50 listeners away, with two more tries. */
-const FOLLOWED_PORTS_TIMEOUT = Duration.minutes(15);
+/** Longer than three tries of the function take, with Lambda's pauses between them. */
+const FOLLOWED_PORTS_TIMEOUT = Duration.minutes(10);
 
 const protocolOf = ({ protocol, certificates }: SwarmListener) => protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
 const targetPortOf = ({ port, targetPort }: SwarmListener) => targetPort ?? port;

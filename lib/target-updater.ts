@@ -50,7 +50,7 @@ export class TargetUpdater extends Construct {
       },
       statements: [
         ...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)),
-        // Also for load balancers that follow nothing: one that does not any more is tidied up after it was taken from the template.
+        // Also where nothing is followed: it may have been before.
         ...unfollowStatements(lifecycle.cluster, placeOf(this), this.securityGroupArns(() => true)),
         sendMessages([lifecycle.joinQueue.queueArn]),
         receiveMessages(this.queue.queueArn),

@@ -1,6 +1,6 @@
 /** Carries out what is to change in target groups, and tells who lets instances in and out. Registering and deregistering may be repeated: what is so already is no error. */
 import { UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeregisterTargetsCommand, RegisterTargetsCommand, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { DeregisterTargetsCommand, RegisterTargetsCommand, TooManyTargetsException, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
@@ -28,15 +28,22 @@ export interface Actor {
 type Some = readonly { instanceId: string; port: number; reason?: string }[];
 type Send = (Targets: { Id: string; Port: number }[]) => Promise<unknown>;
 
-/** @returns whether anything was changed. What fails is tried again by the next look. */
-export async function carryOut(by: Actor, change: Change): Promise<boolean> {
+/** What became of a change: whether anything was changed, and why no more targets are taken. What fails is tried again by the next look. */
+export interface Outcome {
+  arn: string;
+  changed: boolean;
+  full?: string;
+}
+
+export async function carryOut(by: Actor, change: Change): Promise<Outcome> {
   const { elasticLoadBalancing } = by;
   const { arn, register, deregister } = change;
   tell(by, change);
   // Nobody is taken away before others have come.
-  const registered = await inBatches(by, arn, 'register', register, (Targets) => elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
-  const deregistered = await inBatches(by, arn, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
-  return registered || deregistered;
+  const outcome: Outcome = { arn, changed: false };
+  const registered = await inBatches(by, outcome, 'register', register, (Targets) => elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  const deregistered = await inBatches(by, outcome, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  return { ...outcome, changed: registered || deregistered };
 }
 
 /** They look again then. One that dies in between is followed by another look, which tells it once more, or by the sweep. */
@@ -69,15 +76,15 @@ function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {
   if (waiting.length > 0) log('info', 'Targets that leave are healthy still.', { targetGroup: arn, instances: list(waiting) });
 }
 
-async function inBatches(by: Actor, arn: string, what: string, targets: Some, send: Send): Promise<boolean> {
+async function inBatches(by: Actor, outcome: Outcome, what: string, targets: Some, send: Send): Promise<boolean> {
   let changed = false;
-  for (let n = 0; n < targets.length; n += MOST_TARGETS) changed = (await attempt(by, arn, what, targets.slice(n, n + MOST_TARGETS), send)) || changed;
+  for (let n = 0; n < targets.length; n += MOST_TARGETS) changed = (await attempt(by, outcome, what, targets.slice(n, n + MOST_TARGETS), send)) || changed;
   return changed;
 }
 
 /** A single target that is refused, an instance that has just ended, makes the whole request fail: the others are tried without it. */
-async function attempt(by: Actor, arn: string, what: string, some: Some, send: Send): Promise<boolean> {
-  const fields = { targetGroup: arn, instances: list(ids(some)), reason: some[0]!.reason };
+async function attempt(by: Actor, outcome: Outcome, what: string, some: Some, send: Send): Promise<boolean> {
+  const fields = { targetGroup: outcome.arn, instances: list(ids(some)), reason: some[0]!.reason };
   try {
     await send(some.map(({ instanceId: Id, port: Port }) => ({ Id, Port })));
     by.log('info', `Done: ${what}.`, fields);
@@ -85,11 +92,12 @@ async function attempt(by: Actor, arn: string, what: string, some: Some, send: S
   } catch (error) {
     if (!(error instanceof Error && error.name === 'InvalidTargetException') || some.length === 1) {
       by.log('warn', `Failed: ${what}. It is tried again at the next look.`, { ...fields, error: describeError(error) });
+      if (error instanceof TooManyTargetsException) outcome.full = describeError(error);
       return false;
     }
     const half = Math.ceil(some.length / 2);
-    const first = await attempt(by, arn, what, some.slice(0, half), send);
-    return (await attempt(by, arn, what, some.slice(half), send)) || first;
+    const first = await attempt(by, outcome, what, some.slice(0, half), send);
+    return (await attempt(by, outcome, what, some.slice(half), send)) || first;
   }
 }
 

@@ -8,7 +8,8 @@ import type { LoadBalancerSettings } from '../../protocol/following';
 import { describeError, type Log } from '../log';
 import { close, reopen, type Updater } from './update';
 
-const ATTEMPTS = 3;
+/** Before the function's own time is over: it has to answer. */
+const DEADLINE_MS = 40_000;
 const PAUSE_MS = 5_000;
 
 const requestSchema = v.object({
@@ -17,7 +18,8 @@ const requestSchema = v.object({
   StackId: text(2_048),
   RequestId: text(256),
   LogicalResourceId: text(512),
-  ResourceProperties: v.object({ LoadBalancerArn: text(512), SecurityGroupId: text(64) }),
+  ResourceProperties: v.object({ Follows: v.optional(text(8)), LoadBalancerArn: text(512), SecurityGroupId: text(64) }),
+  OldResourceProperties: v.optional(v.object({ Follows: v.optional(text(8)) })),
 });
 export type FollowRequest = v.InferOutput<typeof requestSchema>;
 
@@ -32,23 +34,32 @@ export function parseRequest(event: unknown): FollowRequest | undefined {
 
 /** The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed. */
 export async function answer(by: Updater & { log: Log; loadBalancers: readonly LoadBalancerSettings[] }, respond: Respond, request: FollowRequest): Promise<void> {
-  const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties } = request;
+  const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties, OldResourceProperties } = request;
   const { LoadBalancerArn: arn, SecurityGroupId: securityGroupId } = ResourceProperties;
-  const work = () => (RequestType === 'Delete' ? close(by, { arn, securityGroupId }) : reopen(by, by.loadBalancers.find((one) => one.arn === arn) ?? { arn, securityGroupId }));
-  const failure = await tried(by, work, { loadBalancer: arn, request: RequestType });
+  const { clock } = by;
+  const deadline = clock.now() + DEADLINE_MS;
+  const settings = by.loadBalancers.find((one) => one.arn === arn);
+  const work = async () => {
+    if (RequestType === 'Delete') return close(by, { arn, securityGroupId }, settings !== undefined, deadline);
+    if (ResourceProperties.Follows === 'true') return reopen(by, settings ?? { arn, securityGroupId }, deadline);
+    // One that never followed has nothing to be taken away.
+    if (OldResourceProperties?.Follows === 'true') await close(by, { arn, securityGroupId }, true, deadline);
+  };
+  const failure = await tried(by, deadline, work, { loadBalancer: arn, request: RequestType });
   const outcome = failure === undefined ? { Status: 'SUCCESS' } : { Status: 'FAILED', Reason: failure };
   await respond(ResponseURL, JSON.stringify({ ...outcome, PhysicalResourceId: arn, StackId, RequestId, LogicalResourceId }));
 }
 
 /** A stack that is deployed must not fail for something that passes, such as permissions that are seconds old. @returns why it failed for good */
-async function tried({ clock, log }: Updater, work: () => Promise<void>, fields: Record<string, string>): Promise<string | undefined> {
-  for (let attempt = 1; ; attempt++) {
+async function tried({ clock, log }: Updater, deadline: number, work: () => Promise<void>, fields: Record<string, string>): Promise<string | undefined> {
+  for (;;) {
     try {
       await work();
       return undefined;
     } catch (error) {
-      log(attempt === ATTEMPTS ? 'error' : 'warn', 'What follows published ports could not be made ready, or taken away.', { ...fields, error: describeError(error) });
-      if (attempt === ATTEMPTS) return describeError(error);
+      const over = clock.now() >= deadline;
+      log(over ? 'error' : 'warn', 'What follows published ports could not be made ready, or taken away.', { ...fields, error: describeError(error) });
+      if (over) return describeError(error);
       await clock.sleep(PAUSE_MS);
     }
   }

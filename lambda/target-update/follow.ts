@@ -104,8 +104,8 @@ const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
  * @param isFresh whether a target group, by its ARN, has no healthy target yet, and is about to
  */
 export function follow(there: Followed, ports: readonly PublishedPort[] | undefined, isFresh: (groupArn: string) => boolean): FollowPlan {
-  const { follows, groups } = there;
-  const own = there.listeners.filter((listener) => groups.some(({ arn }) => arn === listener.targetGroupArn));
+  const { follows } = there;
+  const own = there.listeners.filter((listener) => isOwn(there, listener));
   if (!follows) return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, holds: false, refused: [] };
   const isDeclared = (port: number) => follows.declared.includes(port);
   const atOnce = removal(there, own, isDeclared, undefined);
@@ -136,7 +136,7 @@ type Refusal = { port: number; reason: string; /** What there is for the port st
 
 function wantedOf({ arn, listeners }: Followed, follows: Follows, own: readonly Listener[], ports: readonly PublishedPort[]): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
   const byPort = new Map<number, PublishedPort[]>();
-  for (const one of ports) if (!follows.declared.includes(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
+  for (const one of ports) if (![...follows.declared, ...follows.served].includes(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
   const present = new Set(own.map(({ port }) => port));
   // Those that there are come first: another service takes nobody's listener away.
   const order = [...byPort].sort(([a], [b]) => Number(present.has(b)) - Number(present.has(a)) || a - b);
@@ -193,9 +193,9 @@ function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhea
   const asked: Record<string, string> = asksPort ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) } : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
   const attributes = {
     'deregistration_delay.timeout_seconds': deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'port' : 'agent'],
-    // It is always kept for UDP.
-    ...(preserveClientAddress !== undefined && protocol === 'TCP' && { 'preserve_client_ip.enabled': preserveClientAddress }),
-    ...(proxyProtocol !== undefined && { 'proxy_protocol_v2.enabled': proxyProtocol }),
+    // What is left out stays as it was. It is always kept for UDP.
+    ...(protocol === 'TCP' && { 'preserve_client_ip.enabled': preserveClientAddress ?? true }),
+    'proxy_protocol_v2.enabled': proxyProtocol ?? false,
   };
   return {
     servedBy,
@@ -222,6 +222,9 @@ export function isRight(listener: Listener, { protocol, certificate, sslPolicy }
 export function prefixOf(loadBalancerArn: string): string {
   return `${FOLLOWED_PREFIX}${digest(loadBalancerArn, 12)}-`;
 }
+
+/** The name of a target group is a part of its ARN: a list of target groups may be older than one of listeners. */
+export const isOwn = ({ arn }: { arn: string }, { targetGroupArn }: Listener): boolean => targetGroupArn?.includes(`:targetgroup/${prefixOf(arn)}`) ?? false;
 
 export const isOwnRule = (description: string | undefined): description is string => description?.startsWith(RULE_DESCRIPTION) ?? false;
 const portOfRule = (description: string) => Number.parseInt(description.slice(RULE_DESCRIPTION.length), 10);

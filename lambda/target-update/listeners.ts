@@ -18,9 +18,8 @@ import { SERVED_BY_TAG } from '../../protocol/targets';
 import { describeError, type Log } from '../log';
 import { isRight, type Followed, type FollowPlan, type Removal, type Rule, type Step } from './follow';
 
-/** Of one round: the lease is renewed between two. Each has six requests at most. */
-const MOST_STEPS = 5;
-const MOST_REMOVED = 20;
+/** At a time. Between two times the lease is renewed. */
+const AT_ONCE = 5;
 /** What is so already. */
 const THERE_ALREADY = /^InvalidPermission\.Duplicate$/;
 const GONE_ALREADY = /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
@@ -34,35 +33,48 @@ export interface Maker {
   elasticLoadBalancing: ElasticLoadBalancingV2Client;
 }
 
-/** @returns whether anything was changed, and what AWS refused */
-export async function carryOutFollowing(by: Maker, there: Followed, { steps, atOnce, later }: FollowPlan): Promise<{ changed: boolean; refused: Following['refused'] }> {
-  const removedAtOnce = await remove(by, there, atOnce);
-  const refused: Following['refused'] = [];
-  const made = await Promise.all(
-    steps.slice(0, MOST_STEPS).map((step) => {
-      const about = { loadBalancer: there.arn, port: step.wanted.port };
-      const onRefused = (reason: string) => void refused.push({ ...about, reason: `Port ${about.port} was refused: ${reason}`.slice(0, 500) });
-      return attempt(by, 'Made what a published port needs.', about, () => make(by, there, step), onRefused);
-    }),
-  );
-  const changed = removedAtOnce || made.includes(true);
+export interface Made {
+  changed: boolean;
+  /** What AWS refused. */
+  refused: Following['refused'];
+}
+
+/** @param goesOn whether the lease is still ours, asked now and then: when it is not, the rest is left to whoever has it */
+export async function carryOutFollowing(by: Maker, there: Followed, { steps, atOnce, later }: FollowPlan, goesOn: () => Promise<boolean>): Promise<Made> {
+  const made: Made = { changed: await remove(by, there, atOnce, goesOn), refused: [] };
+  await inTurn(steps, goesOn, async (step) => {
+    const about = { loadBalancer: there.arn, port: step.wanted.port };
+    const onRefused = (reason: string) => void made.refused.push({ ...about, reason: `Port ${about.port} was refused: ${reason}`.slice(0, 500) });
+    if (await attempt(by, 'Made what a published port needs.', about, () => make(by, there, step), onRefused)) made.changed = true;
+  });
   // What is new comes first, and is served before anything else goes.
-  return { changed: changed || (await remove(by, there, later)), refused };
+  return made.changed ? made : { ...made, changed: await remove(by, there, later, goesOn) };
 }
 
-async function remove(by: Maker, { securityGroupId: GroupId }: Followed, { listeners, rules, groups }: Removal): Promise<boolean> {
+async function remove(by: Maker, { securityGroupId: GroupId }: Followed, { listeners, rules, groups }: Removal, goesOn: () => Promise<boolean>): Promise<boolean> {
   const { elasticLoadBalancing, ec2 } = by;
-  const removed: boolean[] = [];
-  for (const ListenerArn of listeners.slice(0, MOST_REMOVED)) removed.push(await attempt(by, 'Removed the listener of a published port.', { listener: ListenerArn }, () => elasticLoadBalancing.send(new DeleteListenerCommand({ ListenerArn }))));
-  const SecurityGroupRuleIds = rules.slice(0, MOST_REMOVED);
-  if (SecurityGroupRuleIds.length > 0) removed.push(await attempt(by, 'Closed published ports.', { securityGroup: GroupId, rules: SecurityGroupRuleIds.length }, () => ec2.send(new RevokeSecurityGroupIngressCommand({ GroupId, SecurityGroupRuleIds }))));
-  for (const TargetGroupArn of groups.slice(0, MOST_REMOVED)) removed.push(await attempt(by, 'Removed the target group of a published port.', { targetGroup: TargetGroupArn }, () => elasticLoadBalancing.send(new DeleteTargetGroupCommand({ TargetGroupArn }))));
-  return removed.includes(true);
+  let changed = false;
+  const each = (ids: readonly string[], done: string, work: (id: string) => Promise<unknown>) =>
+    inTurn(ids, goesOn, async (id) => {
+      if (await attempt(by, done, { id }, () => work(id))) changed = true;
+    });
+  await each(listeners, 'Removed the listener of a published port.', (ListenerArn) => elasticLoadBalancing.send(new DeleteListenerCommand({ ListenerArn })));
+  await each(rules, 'Closed a published port.', (id) => ec2.send(new RevokeSecurityGroupIngressCommand({ GroupId, SecurityGroupRuleIds: [id] })));
+  await each(groups, 'Removed the target group of a published port.', (TargetGroupArn) => elasticLoadBalancing.send(new DeleteTargetGroupCommand({ TargetGroupArn })));
+  return changed;
 }
 
+async function inTurn<T>(all: readonly T[], goesOn: () => Promise<boolean>, work: (one: T) => Promise<void>): Promise<void> {
+  for (let n = 0; n < all.length; n += AT_ONCE) {
+    if (n > 0 && !(await goesOn())) return;
+    await Promise.all(all.slice(n, n + AT_ONCE).map(work));
+  }
+}
+
+/** @param work resolves with false where nothing was changed by it */
 async function attempt(by: Maker, done: string, fields: Record<string, string | number>, work: () => Promise<unknown>, onRefused?: (reason: string) => void): Promise<boolean> {
   try {
-    await work();
+    if ((await work()) === false) return false;
     by.log('info', done, fields);
     return true;
   } catch (error) {
@@ -74,11 +86,12 @@ async function attempt(by: Maker, done: string, fields: Record<string, string | 
   }
 }
 
-/** The listener comes last: whoever connects finds somebody behind it. */
-async function make(by: Maker, there: Followed, step: Step): Promise<void> {
+/** The listener comes last: whoever connects finds somebody behind it. @returns whether anything was changed */
+async function make(by: Maker, there: Followed, step: Step): Promise<boolean> {
   const groupArn = await finishedGroup(by, there, step);
-  for (const rule of step.missingRules) await open(by, there, rule);
-  await putListener(by, there, step, groupArn);
+  const opened = await open(by, there, step.missingRules);
+  const put = await putListener(by, there, step, groupArn);
+  return opened || put || step.group?.digest !== step.wanted.group.digest;
 }
 
 async function finishedGroup({ elasticLoadBalancing, cluster }: Maker, { follows }: Followed, { wanted: { port, group: wanted }, group }: Step): Promise<string> {
@@ -99,12 +112,24 @@ async function finishedGroup({ elasticLoadBalancing, cluster }: Maker, { follows
   }
 }
 
-async function open({ ec2 }: Maker, { securityGroupId: GroupId }: Followed, { transport, port, peer, description }: Rule): Promise<void> {
-  try {
-    await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: [{ IpProtocol: transport, FromPort: port, ToPort: port, ...peersOf(peer, description) }] }));
-  } catch (error) {
-    if (!(error instanceof Error && THERE_ALREADY.test(error.name))) throw error;
-  }
+/** All in one request; one that somebody else has made already refuses it whole, and then they are asked for one by one. @returns whether any was made */
+async function open({ ec2 }: Maker, { securityGroupId: GroupId }: Followed, rules: readonly Rule[]): Promise<boolean> {
+  const permission = ({ transport, port, peer, description }: Rule): IpPermission => ({ IpProtocol: transport, FromPort: port, ToPort: port, ...peersOf(peer, description) });
+  const authorize = async (some: readonly Rule[]) => {
+    try {
+      await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: some.map(permission) }));
+      return true;
+    } catch (error) {
+      if (!(error instanceof Error && THERE_ALREADY.test(error.name))) throw error;
+      return false;
+    }
+  };
+  if (rules.length === 0) return false;
+  if (await authorize(rules)) return true;
+  if (rules.length === 1) return false;
+  let opened = false;
+  for (const rule of rules) opened = (await authorize([rule])) || opened;
+  return opened;
 }
 
 function peersOf(peer: Peer, Description: string): Partial<IpPermission> {
@@ -114,11 +139,14 @@ function peersOf(peer: Peer, Description: string): Partial<IpPermission> {
   return { UserIdGroupPairs: [{ GroupId: peer.sourceSecurityGroupId, Description }] };
 }
 
-async function putListener({ elasticLoadBalancing, cluster }: Maker, { arn }: Followed, { wanted, listener }: Step, TargetGroupArn: string): Promise<void> {
+/** @returns whether it was made or changed */
+async function putListener({ elasticLoadBalancing, cluster }: Maker, { arn }: Followed, { wanted, listener }: Step, TargetGroupArn: string): Promise<boolean> {
   const { protocol: Protocol, port: Port, certificate, sslPolicy: SslPolicy } = wanted;
   const settings = { Protocol, DefaultActions: [{ Type: 'forward' as const, TargetGroupArn }], ...(certificate !== undefined && { Certificates: [{ CertificateArn: certificate }], SslPolicy }) };
+  if (listener && isRight(listener, wanted, TargetGroupArn)) return false;
   if (!listener) await elasticLoadBalancing.send(new CreateListenerCommand({ LoadBalancerArn: arn, Port, ...settings, Tags: tagList({ [CLUSTER_TAG]: cluster, [FOLLOWED_TAG]: MADE }) }));
-  else if (!isRight(listener, wanted, TargetGroupArn)) await elasticLoadBalancing.send(new ModifyListenerCommand({ ListenerArn: listener.arn, ...settings }));
+  else await elasticLoadBalancing.send(new ModifyListenerCommand({ ListenerArn: listener.arn, ...settings }));
+  return true;
 }
 
 const tagList = (tags: Record<string, string>): Tag[] => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));

@@ -11,7 +11,9 @@ import {
   DescribeTargetGroupsCommand,
   DescribeTargetHealthCommand,
   LoadBalancerNotFoundException,
+  TargetGroupNotFoundException,
   type ElasticLoadBalancingV2Client,
+  type TagDescription,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import type { Codec } from '../../protocol/body';
 import type { Clock } from '../../protocol/clock';
@@ -55,8 +57,12 @@ export interface Observation extends Observed {
 /** @param closing a load balancer that is to follow nothing any more */
 export async function observe(by: Observer, closing?: LoadBalancerSettings): Promise<Observation> {
   const [swarm, { instances }] = await Promise.all([readSwarm(by), describeGroups(by.autoScaling, by.cluster)]);
-  const isOpen = ({ arn, follows }: LoadBalancerSettings) => follows !== undefined && arn !== closing?.arn && !swarm.following.closed.includes(arn);
-  const followers = [...by.loadBalancers.filter(isOpen), ...(closing ? [closing] : [])];
+  const isClosed = ({ arn }: LoadBalancerSettings) => swarm.following.closed.includes(arn);
+  // Of one that was closed something may have been left, as long as it is there itself.
+  const followers = [
+    ...by.loadBalancers.filter(({ arn }) => arn !== closing?.arn).flatMap((one) => (isClosed(one) ? [{ arn: one.arn, securityGroupId: one.securityGroupId }] : one.follows ? [one] : [])),
+    ...(closing ? [closing] : []),
+  ];
   const targetGroups = await describeTargetGroups(by, [...by.loadBalancers, ...(closing ? [closing] : [])]);
   const followed = await Promise.all(followers.map((one) => describeFollowed(by, one, targetGroups)));
   return { ...swarm, instances, targetGroups, followed };
@@ -86,20 +92,38 @@ async function describeTargetGroups(by: Observer, loadBalancers: readonly LoadBa
   const all = await everyPage((Marker) => by.elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ Marker })), ({ TargetGroups }) => TargetGroups);
   const byArn = new Map(all.flatMap((group) => (group.LoadBalancerArns?.some((arn) => arns.has(arn)) || prefixes.some((prefix) => group.TargetGroupName!.startsWith(prefix)) ? [[group.TargetGroupArn!, group] as const] : [])));
   const pages = Array.from({ length: Math.ceil(byArn.size / MOST_TAGGED) }, (_, n) => [...byArn.keys()].slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED));
-  const tagged = await Promise.all(pages.map((page) => by.elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: page }))));
+  const tagged = await Promise.all(pages.map((page) => describeTags(by, page)));
   const own = tagged
-    .flatMap(({ TagDescriptions }) => TagDescriptions ?? [])
+    .flat()
     .flatMap(({ ResourceArn, Tags = [] }) => {
       const tag = (key: string) => Tags.find(({ Key }) => Key === key)?.Value;
       const servedBy = decodeServedBy(tag(SERVED_BY_TAG));
       return tag(CLUSTER_TAG) === by.cluster && servedBy ? [{ arn: ResourceArn!, servedBy, digest: tag(FOLLOWED_TAG) }] : [];
     });
-  return Promise.all(
+  const found = await Promise.all(
     own.map(async ({ arn, servedBy, digest }) => {
       const { Port, HealthCheckPort, TargetGroupName } = byArn.get(arn)!;
-      return { arn, servedBy, port: Port!, healthCheckPort: HealthCheckPort!, ...(digest !== undefined && { followed: { name: TargetGroupName!, digest } }), targets: await describeTargets(by, arn) };
+      const targets = await ifThere(() => describeTargets(by, arn));
+      return targets && { arn, servedBy, port: Port!, healthCheckPort: HealthCheckPort!, ...(digest !== undefined && { followed: { name: TargetGroupName!, digest } }), targets };
     }),
   );
+  return found.filter((group) => group !== undefined);
+}
+
+/** A list of target groups may show one that was deleted since; it then refuses all that it is asked for. */
+async function describeTags({ elasticLoadBalancing }: Observer, ResourceArns: string[]): Promise<TagDescription[]> {
+  const ask = async (arns: string[]) => (await elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: arns }))).TagDescriptions ?? [];
+  const all = await ifThere(() => ask(ResourceArns));
+  return all ?? (await Promise.all(ResourceArns.map((arn) => ifThere(() => ask([arn]))))).flatMap((one) => one ?? []);
+}
+
+async function ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof TargetGroupNotFoundException) return undefined;
+    throw error;
+  }
 }
 
 /** What there is of a load balancer that follows, or is to follow nothing any more. Undefined when it is gone: only its target groups are left then. */

@@ -5,11 +5,11 @@ import type { Following, LoadBalancerSettings } from '../../protocol/following';
 import type { Traffic } from '../../protocol/targets';
 import { announce, type Announcer } from '../announce';
 import type { Lease, LeaseRow } from '../lease';
-import { carryOut, tellFollowing, tellTraffic, type Actor } from './act';
-import { follow, isEmpty } from './follow';
+import { carryOut, tellFollowing, tellTraffic, type Actor, type Outcome } from './act';
+import { follow, isEmpty, type Followed, type FollowPlan } from './follow';
 import { carryOutFollowing, type Maker } from './listeners';
 import type { Observation } from './observe';
-import { isFresh, plan } from './plan';
+import { isFresh, plan, type Change } from './plan';
 
 /** Rounds of one invocation. What is left then is taken up by the next event or sweep. */
 const MAX_ROUNDS = 20;
@@ -17,8 +17,6 @@ const MAX_ROUNDS = 20;
 const PAUSE_MS = 5_000;
 const PATIENCE_MS = 40_000;
 
-/** How often it is tried to get the lease for a load balancer that is made, changed or deleted, which cannot be left to whoever holds it. */
-const LEASE_ATTEMPTS = 20;
 const LEASE_PAUSE_MS = 2_000;
 
 export interface Updater extends Actor, Maker, Announcer {
@@ -44,47 +42,54 @@ export async function update(by: Updater): Promise<void> {
   });
 }
 
-/** A load balancer begins to follow, or does so by other settings: what is declared now has nothing in its way when this ends. @throws Error when it has */
-export async function reopen(by: Updater, { arn, follows }: LoadBalancerSettings): Promise<void> {
-  await settle(by, undefined, (following) => following.filter((one) => one !== arn), ({ followed }) => {
+/** A load balancer begins to follow, or does so by other settings: what is declared now has nothing in its way when this ends. @throws Error when it has at the deadline */
+export async function reopen(by: Updater, { arn, follows }: LoadBalancerSettings, deadline: number): Promise<void> {
+  await settle(by, deadline, undefined, (closed) => closed.filter((one) => one !== arn), ({ followed }) => {
     const one = followed.find((each) => each.arn === arn);
-    const inTheWay = one ? follow({ ...one, follows }, undefined, () => false).atOnce : { listeners: [], rules: [], groups: [] };
-    return [...inTheWay.listeners, ...inTheWay.rules];
+    const { listeners, rules } = one ? follow({ ...one, follows }, undefined, () => false).atOnce : { listeners: [], rules: [] };
+    return [...listeners, ...rules];
   });
 }
 
-/** A load balancer follows nothing any more: all that was made for it is gone when this ends. @throws Error when something is left */
-export async function close(by: Updater, closing: LoadBalancerSettings): Promise<void> {
+/**
+ * A load balancer follows nothing any more: all that was made for it is gone when this ends.
+ * @param stays whether it is there still, with its security group: of one that goes the rules go with that
+ * @throws Error when something is left at the deadline
+ */
+export async function close(by: Updater, closing: LoadBalancerSettings, stays: boolean, deadline: number): Promise<void> {
   const { arn, securityGroupId } = closing;
-  await settle(by, { arn, securityGroupId }, (closed) => [...closed.filter((one) => one !== arn), arn].slice(-MOST_CLOSED), ({ followed }) => followed.flatMap((one) => (one.arn === arn ? one.groups.map((group) => group.arn) : [])));
+  await settle(by, deadline, { arn, securityGroupId }, (closed) => [...closed.filter((one) => one !== arn), arn].slice(-MOST_CLOSED), ({ followed }) => {
+    const one = followed.find((each) => each.arn === arn);
+    const { listeners, rules } = one ? follow(one, undefined, () => false).atOnce : { listeners: [], rules: [] };
+    return [...listeners, ...(one?.groups ?? []).map((group) => group.arn), ...(stays ? rules : [])];
+  });
 }
 
 /** Looks until nothing is left of what should be gone. */
-async function settle(by: Updater, closing: LoadBalancerSettings | undefined, closedAfter: (closed: string[]) => string[], left: (observed: Observation) => string[]): Promise<void> {
-  const lease = await leaseInTime(by);
+async function settle(by: Updater, deadline: number, closing: LoadBalancerSettings | undefined, closedAfter: (closed: string[]) => string[], left: (observed: Observation) => string[]): Promise<void> {
+  const lease = await leaseInTime(by, deadline);
   await underLease(by, lease, async () => {
-    let rest: string[] = [];
-    for (let round = 0; round < MAX_ROUNDS; round++) {
+    for (;;) {
       const observed = await by.observe(closing);
       const following = { ...observed.following, closed: closedAfter(observed.following.closed) };
       if (!isDeepStrictEqual(following, observed.following)) await tellFollowing(by, following);
-      rest = left(observed);
+      const rest = left(observed);
       if (rest.length === 0) return by.lease.release(lease);
-      if (!(await by.lease.renew(lease))) break;
+      if (by.clock.now() >= deadline) throw new Error(`These could not be removed: ${rest.join(', ')}`);
+      if (!(await by.lease.renew(lease))) throw new Error('The lease was lost.');
       const { progress } = await updateOnce(by, lease, closing);
       if (progress !== 'some') await by.clock.sleep(PAUSE_MS);
     }
-    throw new Error(`These could not be removed: ${rest.join(', ')}`);
   });
 }
 
-async function leaseInTime(by: Updater): Promise<Lease> {
-  for (let attempt = 0; attempt < LEASE_ATTEMPTS; attempt++) {
-    const lease = await by.lease.acquireOrAsk();
+async function leaseInTime(by: Updater, deadline: number): Promise<Lease> {
+  for (;;) {
+    const lease = await by.lease.acquire();
     if (lease) return lease;
+    if (by.clock.now() >= deadline) throw new Error('Another look has been under way for too long.');
     await by.clock.sleep(LEASE_PAUSE_MS);
   }
-  throw new Error('Another look has been under way for too long.');
 }
 
 /** @param work resolves with whether it has let go of the lease */
@@ -101,24 +106,39 @@ async function underLease(by: Updater, lease: Lease, work: () => Promise<boolean
 async function updateOnce(by: Updater, lease: Lease, closing?: LoadBalancerSettings): Promise<{ progress: 'none' | 'some' | 'lost'; someWait: boolean }> {
   const observed = await by.observe(closing);
   const { changes, traffic, someWait } = plan(observed);
-  const freshGroups = new Set(observed.targetGroups.filter((group) => isFresh(group, changes.find(({ arn }) => arn === group.arn))).map(({ arn }) => arn));
-  const follows = observed.followed.map((there) => ({ there, plan: follow(there, observed.ports, (arn) => freshGroups.has(arn)) }));
-  const toFollow = follows.filter(({ plan: { steps, atOnce, later } }) => steps.length > 0 || !isEmpty(atOnce) || !isEmpty(later));
   const isNews = JSON.stringify(traffic) !== JSON.stringify(observed.told ?? NOBODY);
-  const refused = follows.flatMap(({ plan: { refused } }) => refused);
-  const waits = someWait || follows.some(({ plan: { holds } }) => holds);
-  if (changes.length === 0 && !isNews && toFollow.length === 0) {
-    await tellRefused(by, observed, refused);
+  const before = followAll(observed, changes, []);
+  const waits = someWait || before.some(({ plan: { holds } }) => holds);
+  if (changes.length === 0 && !isNews && before.every(isNothing)) {
+    await tellRefused(by, observed, before.flatMap(({ plan: { refused } }) => refused));
     return { progress: 'none', someWait: waits };
   }
   if (!(await by.lease.renew(lease))) return { progress: 'lost', someWait: waits };
-  const changed = await Promise.all(changes.map((change) => carryOut(by, change)));
-  const followed = await Promise.all(toFollow.map(({ there, plan }) => carryOutFollowing(by, there, plan)));
+  const outcomes = await Promise.all(changes.map((change) => carryOut(by, change)));
+  const follows = followAll(observed, changes, outcomes);
+  const made = await Promise.all(follows.filter((one) => !isNothing(one)).map(({ there, plan }) => carryOutFollowing(by, there, plan, () => by.lease.renew(lease))));
   if (isNews) await tellTraffic(by, traffic);
-  const moves = isNews || changed.includes(true) || followed.some((one) => one.changed);
+  const moves = isNews || outcomes.some(({ changed }) => changed) || made.some(({ changed }) => changed);
   // What was in the way may just have gone.
-  if (!moves) await tellRefused(by, observed, [...refused, ...followed.flatMap((one) => one.refused)]);
+  if (!moves) await tellRefused(by, observed, [...follows.flatMap(({ plan: { refused } }) => refused), ...made.flatMap(({ refused }) => refused), ...follows.flatMap(({ there }) => fullGroups(there, observed, outcomes))]);
   return { progress: moves ? 'some' : 'none', someWait: waits };
+}
+
+/** A target group that takes no more targets will not be served the sooner for waiting: what is published no more may make room. */
+function followAll(observed: Observation, changes: readonly Change[], outcomes: readonly Outcome[]): { there: Followed; plan: FollowPlan }[] {
+  const isFull = (arn: string) => outcomes.some((one) => one.arn === arn && one.full !== undefined);
+  const fresh = new Set(observed.targetGroups.filter((group) => !isFull(group.arn) && isFresh(group, changes.find(({ arn }) => arn === group.arn))).map(({ arn }) => arn));
+  return observed.followed.map((there) => ({ there, plan: follow(there, observed.ports, (arn) => fresh.has(arn)) }));
+}
+
+const isNothing = ({ plan: { steps, atOnce, later } }: { plan: FollowPlan }) => steps.length === 0 && isEmpty(atOnce) && isEmpty(later);
+
+function fullGroups({ arn: loadBalancer, groups }: Followed, { targetGroups }: Observation, outcomes: readonly Outcome[]): Following['refused'] {
+  return groups.flatMap(({ arn }) => {
+    const full = outcomes.find((one) => one.arn === arn)?.full;
+    const port = targetGroups.find((group) => group.arn === arn)?.port;
+    return full === undefined || port === undefined ? [] : [{ loadBalancer, port, reason: `Not all nodes are behind port ${port}: ${full}`.slice(0, 500) }];
+  });
 }
 
 /** Once for each reason, and in the log for as long as it is so. While nobody knows what is published, nothing is known of that either. */

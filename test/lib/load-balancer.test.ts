@@ -235,6 +235,7 @@ describe('following published ports', () => {
       from: 8000,
       to: 8999,
       declared: [443],
+      served: [443],
       vpcId: expect.stringContaining('Vpc'),
       clients: [{ cidrIp: '192.0.2.0/24' }, { cidrIpv6: '2001:db8::/32' }, { sourcePrefixListId: 'pl-1' }],
       servedBy: 'workers',

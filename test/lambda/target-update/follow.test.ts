@@ -5,7 +5,7 @@ import type { PublishedPort } from '../../../protocol/swarm';
 
 const ARN = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/public/0123456789abcdef';
 const CERTIFICATE = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
-const FOLLOWS: Follows = { from: 8000, to: 8999, declared: [80], vpcId: 'vpc-1', clients: [{ cidrIp: '0.0.0.0/0' }], servedBy: 'all', healthCheck: { interval: 5, timeout: 4, healthy: 2, unhealthy: 2 }, sslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06' };
+const FOLLOWS: Follows = { from: 8000, to: 8999, declared: [80], served: [8080], vpcId: 'vpc-1', clients: [{ cidrIp: '0.0.0.0/0' }], servedBy: 'all', healthCheck: { interval: 5, timeout: 4, healthy: 2, unhealthy: 2 }, sslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06' };
 
 /** `web 8081/tcp`, `web 8081/tcp host`, `web 8081/tcp CERTIFICATE`. */
 function published(...rows: string[]): PublishedPort[] {
@@ -26,8 +26,8 @@ function made(ports: PublishedPort[], follows = FOLLOWS): Followed {
   return {
     ...nothing,
     follows,
-    groups: steps.map(({ wanted: { group } }) => ({ arn: `arn-${group.name}`, name: group.name, digest: group.digest })),
-    listeners: steps.map(({ wanted: { port, protocol, certificate, sslPolicy, group } }) => ({ arn: `listener-${port}`, port, protocol, certificate, sslPolicy, targetGroupArn: `arn-${group.name}` })),
+    groups: steps.map(({ wanted: { group } }) => ({ arn: `arn:targetgroup/${group.name}/1`, name: group.name, digest: group.digest })),
+    listeners: steps.map(({ wanted: { port, protocol, certificate, sslPolicy, group } }) => ({ arn: `listener-${port}`, port, protocol, certificate, sslPolicy, targetGroupArn: `arn:targetgroup/${group.name}/1` })),
     rules: steps.flatMap(({ wanted: { rules } }) => rules.map(({ description }) => ({ ruleId: `rule ${description}`, description }))),
   };
 }
@@ -46,6 +46,7 @@ test.each<[string, string[], string]>([
   ['TCP with a certificate', ['web 8443/tcp CERTIFICATE'], 'make 8443/TLS'],
   ['UDP of a service with a certificate, which is for its TCP ports', ['dns 8053/udp CERTIFICATE'], 'make 8053/UDP'],
   ['a port that is declared', ['web 80/tcp'], ''],
+  ['a port that a declared listener sends to', ['web 8080/tcp'], ''],
   ['a port outside of the range', ['web 9000/tcp'], 'refuse 9000: Port 9000 of the service web is outside of 8000 to 8999, the ports that this load balancer may follow.'],
   ['a certificate that is none', ['web 8443/tcp my-certificate'], 'refuse 8443: The label swarm.loadbalancer.certificate of the service web is "my-certificate", which is no ARN of a certificate.'],
   ['two certificates on one port', ['a 8443/tcp host CERTIFICATE', `b 8443/tcp host ${CERTIFICATE}6`], 'refuse 8443: Port 8443 is published by the service a and b with different certificates.'],
@@ -84,10 +85,10 @@ test('a certificate changes the listener in its place; the target group and its 
 
 test('what is published no more goes, listener first, once what is new is served', () => {
   const there = made(published('web 8081/tcp', 'web 8082/tcp'));
-  const gone = 'later listener-8081, later rule Followed port 8081 tcp from 0.0.0.0/0, later arn-8081-tcp';
+  const gone = 'later listener-8081, later rule Followed port 8081 tcp from 0.0.0.0/0, later arn:targetgroup/8081-tcp/1';
   expect(line(there, published('web 8082/tcp'))).toBe(gone);
-  expect(line(there, published('web 8082/tcp'), (arn) => arn.endsWith('8082-tcp'))).toBe('');
-  expect(line(there, published('web 8082/tcp'), (arn) => arn.endsWith('8081-tcp'))).toBe(gone);
+  expect(line(there, published('web 8082/tcp'), (arn) => arn.includes('8082-tcp'))).toBe('');
+  expect(line(there, published('web 8082/tcp'), (arn) => arn.includes('8081-tcp'))).toBe(gone);
 });
 
 test('while nobody knows what is published nothing goes, but for what is in the way of a listener in code', () => {
@@ -99,7 +100,7 @@ test('while nobody knows what is published nothing goes, but for what is in the 
 test('one that follows no more loses all that was made, and nothing else', () => {
   const theirs: Listener = { arn: 'theirs', port: 80, protocol: 'TCP', targetGroupArn: 'their-group' };
   const { follows: _, ...there } = made(published('web 8081/tcp'));
-  expect(line({ ...there, listeners: [...there.listeners, theirs] }, published('web 8081/tcp'))).toBe('now listener-8081, now rule Followed port 8081 tcp from 0.0.0.0/0, now arn-8081-tcp');
+  expect(line({ ...there, listeners: [...there.listeners, theirs] }, published('web 8081/tcp'))).toBe('now listener-8081, now rule Followed port 8081 tcp from 0.0.0.0/0, now arn:targetgroup/8081-tcp/1');
 });
 
 test('a label that cannot be followed takes nothing down: what there was stays', () => {
@@ -130,10 +131,15 @@ test('ports in host mode are asked themselves, with time for connections to end;
   expect(settings('web 8081/tcp')).toEqual({
     servedBy: 'all',
     healthCheck: { HealthCheckProtocol: 'HTTP', HealthCheckPort: '2378', HealthCheckPath: '/health', HealthCheckIntervalSeconds: 5, HealthCheckTimeoutSeconds: 4, HealthyThresholdCount: 2, UnhealthyThresholdCount: 2 },
-    attributes: [{ Key: 'deregistration_delay.timeout_seconds', Value: '30' }],
+    // Also what is the default: it may have been another before.
+    attributes: [
+      { Key: 'deregistration_delay.timeout_seconds', Value: '30' },
+      { Key: 'preserve_client_ip.enabled', Value: 'true' },
+      { Key: 'proxy_protocol_v2.enabled', Value: 'false' },
+    ],
   });
-  expect(settings('web 8081/tcp host')).toMatchObject({ healthCheck: { HealthCheckProtocol: 'TCP', HealthCheckPort: '8081' }, attributes: [{ Value: '120' }] });
-  expect(settings('dns 8053/udp host', { preserveClientAddress: false })).toMatchObject({ healthCheck: { HealthCheckPort: '2378' }, attributes: [{ Key: 'deregistration_delay.timeout_seconds' }] });
+  expect(settings('web 8081/tcp host')).toMatchObject({ healthCheck: { HealthCheckProtocol: 'TCP', HealthCheckPort: '8081' }, attributes: [{ Value: '120' }, {}, {}] });
+  expect(settings('dns 8053/udp host', { preserveClientAddress: false })).toMatchObject({ healthCheck: { HealthCheckPort: '2378' }, attributes: [{ Key: 'deregistration_delay.timeout_seconds' }, { Key: 'proxy_protocol_v2.enabled' }] });
   expect(settings('web 8081/tcp', { preserveClientAddress: false, proxyProtocol: true, deregistrationDelay: 0 }).attributes).toEqual([
     { Key: 'deregistration_delay.timeout_seconds', Value: '0' },
     { Key: 'preserve_client_ip.enabled', Value: 'false' },

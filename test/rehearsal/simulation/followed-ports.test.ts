@@ -195,6 +195,41 @@ test('one that follows no more loses what was made, and one that follows again m
   expect(ports(scenario)).toEqual(['8081 TCP']);
 });
 
+test('one that follows no more and declares the very port in the same deployment has it free', async () => {
+  const scenario = await formed();
+  await publish(scenario, web(8081));
+  await scenario.until(() => isServed(scenario, 8081), 5 * MINUTE);
+  scenario.deploy(await assemblies.of({ ...SETUP, listener: 8081, follows: false }));
+  await scenario.until(() => scenario.stack !== 'creating', 30 * MINUTE);
+  expect(scenario.stack).toBe('created');
+  await scenario.pass(2 * MINUTE);
+  expect([ports(scenario), openTo(scenario), await groups(scenario)]).toEqual([['8081 TCP'], [], []]);
+});
+
+test('many that AWS refuses keep no other waiting', async () => {
+  const scenario = await formed();
+  const elsewhere = Array.from({ length: 7 }, (_, n) => web(8001 + n, { certificate: `arn:aws-cn:acm:cn-north-1:123456789012:certificate/${n}` }));
+  await publish(scenario, ...elsewhere, web(8100));
+  await scenario.until(() => ports(scenario).join() === '8100 TCP', MINUTE);
+  await scenario.pass(MINUTE);
+  expect(events(scenario).map(({ port }) => port).sort()).toEqual(elsewhere.map(({ port }) => port));
+});
+
+test('where somebody else lets clients in already nothing is asked over and over, and what is published no more goes all the same', async () => {
+  const scenario = await formed();
+  const { region } = scenario.cluster;
+  const [group] = region.loadBalancers()[0]!.securityGroups;
+  const IpPermissions = [{ IpProtocol: 'tcp', FromPort: 8081, ToPort: 8081, IpRanges: [{ CidrIp: '0.0.0.0/0', Description: 'Mine' }] }];
+  await region.call({ service: 'ec2', action: 'AuthorizeSecurityGroupIngress', input: { GroupId: group, IpPermissions }, accessKeyId: region.operator.accessKeyId });
+  await publish(scenario, web(8081), web(8082));
+  await scenario.until(() => isServed(scenario, 8081) && isServed(scenario, 8082), 5 * MINUTE);
+  const before = scenario.calls.length;
+  await scenario.pass(5 * MINUTE);
+  expect(scenario.calls.slice(before).filter(({ action }) => action === 'DescribeListeners').length).toBeLessThan(10);
+  await publish(scenario, web(8081));
+  await scenario.until(() => ports(scenario).join() === '8081 TCP', 2 * MINUTE);
+});
+
 test('a stack that is deleted leaves nothing of what was made, though services still publish', async () => {
   const scenario = await formed();
   await publish(scenario, web(8081), web(8082));
