@@ -144,7 +144,16 @@ export class Invariants {
     const session = String(denied.principalArn).split('/').at(-1)!;
     const [, group] = /:autoScalingGroupName\/(.+)$/.exec(String(denied.resource)) ?? [];
     const { machines, region } = this.truth;
-    return (session.startsWith('i-') && !machines.nodes.has(session)) || (group !== undefined && !region.groups().some(({ name }) => name === group));
+    const resource = String(denied.resource);
+    const [, targetGroup] = /:targetgroup\/([^/*]+)\/[^*]+$/.exec(resource) ?? [];
+    const isListener = /:listener\/net\/[^*]+$/.test(resource);
+    return (
+      (session.startsWith('i-') && !machines.nodes.has(session)) ||
+      (group !== undefined && !region.groups().some(({ name }) => name === group)) ||
+      // Of what is gone nobody knows the tags any more: an answer that is old may show it still.
+      (targetGroup !== undefined && !region.remains().includes(targetGroup)) ||
+      (isListener && !region.loadBalancers().some(({ listeners }) => listeners.some(({ arn }) => arn === resource)))
+    );
   }
 
   private afterContinue(instanceId: string): void {
