@@ -1,6 +1,16 @@
-/** What functions say to each other about load balancers: which nodes stand behind a target group, and which instances are sent connections. */
+/** What constructs and functions know of load balancers, and functions say to each other: which nodes stand behind a target group, and which instances are sent connections. */
 import * as v from 'valibot';
 import { codec, instanceIdSchema } from './body';
+import { HEALTH_PORT } from './environment';
+
+/** Of one load balancer. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
+export const MOST_LISTENERS = 50;
+/** Ports of the nodes that are the swarm's own. Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
+export const SWARM_PORTS = [2377, 4789, 7946, HEALTH_PORT];
+/**
+ * Seconds. How long connections of a target that was deregistered may go on, and its tasks with them. Where nothing fails its health check before, a load balancer may go on to send new ones for two minutes.
+ */
+export const DEREGISTRATION_DELAY = { afterFailedCheck: 30, otherwise: 120 };
 
 /** A tag of the target group, so that whoever finds the group knows it. Value: `all`, `managers`, `workers`, or `groups` and the logical ids of worker groups, separated by spaces. */
 export const SERVED_BY_TAG = 'cdk-docker-swarm:served-by';

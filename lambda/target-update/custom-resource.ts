@@ -1,11 +1,12 @@
 /**
- * A load balancer that follows published ports is also a custom resource of its stack: so what was made for it while it ran is taken away before it is deleted, and what is declared for a port finds that port free.
+ * Every load balancer is also a custom resource of its stack, which says whether it follows published ports: so what was made for it while it ran is taken away before it is deleted, or when it follows no more, and what is declared for a port finds
+ * that port free.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
  */
 import * as v from 'valibot';
 import { text } from '../../protocol/body';
 import type { LoadBalancerSettings } from '../../protocol/following';
-import { describeError, type Log } from '../log';
+import { describeError } from '../log';
 import { close, reopen, type Updater } from './update';
 
 /** Before the function's own time is over: it has to answer. */
@@ -33,7 +34,7 @@ export function parseRequest(event: unknown): FollowRequest | undefined {
 }
 
 /** The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed. */
-export async function answer(by: Updater & { log: Log; loadBalancers: readonly LoadBalancerSettings[] }, respond: Respond, request: FollowRequest): Promise<void> {
+export async function answer(by: Updater & { loadBalancers: readonly LoadBalancerSettings[] }, respond: Respond, request: FollowRequest): Promise<void> {
   const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties, OldResourceProperties } = request;
   const { LoadBalancerArn: arn, SecurityGroupId: securityGroupId } = ResourceProperties;
   const { clock } = by;

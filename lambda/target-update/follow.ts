@@ -11,15 +11,10 @@ import { HEALTH_PORT } from '../../protocol/environment';
 import { FOLLOWED_PREFIX, type Following, type Follows, type Peer } from '../../protocol/following';
 import { CERTIFICATE_LABEL } from '../../protocol/labels';
 import type { PublishedPort } from '../../protocol/swarm';
+import { DEREGISTRATION_DELAY, MOST_LISTENERS, SWARM_PORTS } from '../../protocol/targets';
 
-/** Of one load balancer. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
-const MOST_LISTENERS = 50;
-/** Ports of the nodes that are the swarm's own. */
-const OWN_PORTS = [2377, 4789, 7946, HEALTH_PORT];
 /** Of ACM, or uploaded to IAM. Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscertificatemanager.html, list_awsidentityandaccessmanagementiam.html there */
 const CERTIFICATE_ARN = /^arn:aws[a-z-]*:(acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+|iam::\d{12}:server-certificate\/[\w+=,.@/-]+)$/;
-/** Seconds. How long connections to a node that has left may go on: it fails the agent's check before, and does not fail one of the port itself. */
-const DEREGISTRATION_DELAY = { agent: 30, port: 120 };
 const RULE_DESCRIPTION = 'Followed port ';
 
 /** A load balancer that follows, and what there is of it. */
@@ -161,7 +156,7 @@ function refusalOf({ from, to }: Follows, port: number, published: readonly Publ
   const refuse = (reason: string, keeps = false) => ({ reason, keeps });
   const certificates = new Set(published.flatMap(({ protocol, certificate }) => (protocol === 'tcp' && certificate !== undefined ? [certificate] : [])));
   const [certificate] = certificates;
-  if (OWN_PORTS.includes(port)) return refuse(`Port ${port} of ${named(published)} is the swarm's own.`);
+  if (SWARM_PORTS.includes(port)) return refuse(`Port ${port} of ${named(published)} is the swarm's own.`);
   if (port < from || port > to) return refuse(`Port ${port} of ${named(published)} is outside of ${from} to ${to}, the ports that this load balancer may follow.`);
   if (published.some(({ protocol }) => protocol === 'sctp')) return refuse(`Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not know.`);
   if (certificate === undefined) return undefined;
@@ -192,7 +187,8 @@ function wantedFor(arn: string, follows: Follows, port: number, published: reado
 function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhealthy }, deregistrationDelay, preserveClientAddress, proxyProtocol }: Follows, port: number, protocol: string, asksPort: boolean): GroupSettings {
   const asked: Record<string, string> = asksPort ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) } : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
   const attributes = {
-    'deregistration_delay.timeout_seconds': deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'port' : 'agent'],
+    // A node that leaves fails the agent's check first, and none of the port itself.
+    'deregistration_delay.timeout_seconds': deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'otherwise' : 'afterFailedCheck'],
     // What is left out stays as it was. It is always kept for UDP.
     ...(protocol === 'TCP' && { 'preserve_client_ip.enabled': preserveClientAddress ?? true }),
     'proxy_protocol_v2.enabled': proxyProtocol ?? false,

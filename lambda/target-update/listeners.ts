@@ -21,7 +21,7 @@ import { isRight, type Followed, type FollowPlan, type Removal, type Rule, type 
 /** At a time. Between two times the lease is renewed. */
 const AT_ONCE = 5;
 /** What is so already. */
-const THERE_ALREADY = /^InvalidPermission\.Duplicate$/;
+const THERE_ALREADY = 'InvalidPermission.Duplicate';
 const GONE_ALREADY = /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
 /** What no further try changes before a person does something. */
 const REFUSALS = /^(CertificateNotFound|UnsupportedCertificate|InvalidCertificate|TooMany\w+|IncompatibleProtocols|InvalidConfigurationRequest|RulesPerSecurityGroupLimitExceeded|SSLPolicyNotFound|ValidationError)(Exception)?$/;
@@ -120,7 +120,7 @@ async function open({ ec2 }: Maker, { securityGroupId: GroupId }: Followed, rule
       await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: some.map(permission) }));
       return true;
     } catch (error) {
-      if (!(error instanceof Error && THERE_ALREADY.test(error.name))) throw error;
+      if (!(error instanceof Error && error.name === THERE_ALREADY)) throw error;
       return false;
     }
   };

@@ -126,7 +126,7 @@ async function ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** What there is of a load balancer that follows, or is to follow nothing any more. Undefined when it is gone: only its target groups are left then. */
+/** What there is of a load balancer that follows, or is to follow nothing any more. Of one that is gone only its target groups may be left. */
 async function describeFollowed(by: Observer, { arn, securityGroupId, follows }: LoadBalancerSettings, targetGroups: readonly TargetGroup[]): Promise<Followed> {
   const [listeners, rules] = await Promise.all([describeListeners(by, arn), describeRules(by, securityGroupId)]);
   const prefix = prefixOf(arn);

@@ -1,13 +1,9 @@
 /** What listeners and target groups of a Network Load Balancer may be: defaults, bounds, and what can be wrong with what a user gives. Pure, as validation.ts. */
-import { HEALTH_PORT } from '../../protocol/environment';
-import { MOST_SERVED_BY } from '../../protocol/targets';
+import { MOST_LISTENERS, MOST_SERVED_BY, SWARM_PORTS } from '../../protocol/targets';
 
 /** As Elastic Load Balancing names them. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html */
 export const LISTENER_PROTOCOLS = ['TCP', 'UDP', 'TCP_UDP', 'TLS'] as const;
 export type ListenerProtocol = (typeof LISTENER_PROTOCOLS)[number];
-
-/** Of one load balancer. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
-export const MOST_LISTENERS = 50;
 
 /** Seconds. A node that leaves is out after two failed checks. Bounds: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html */
 export const HEALTH_CHECK_INTERVAL = 10;
@@ -19,14 +15,8 @@ export const HEALTH_CHECK_INTERVAL_BOUNDS = { min: 5, max: 300 };
 /** Checks in a row. */
 export const HEALTH_CHECK_THRESHOLD = 2;
 export const HEALTH_CHECK_THRESHOLD_BOUNDS = { min: 2, max: 10 };
-/**
- * Seconds. How long connections of a target that was deregistered may go on, and its tasks with them. Where nothing fails its health check before, a load balancer may go on to send new ones for two minutes.
- */
-export const DEREGISTRATION_DELAY = { afterFailedCheck: 30, otherwise: 120 };
+/** Seconds. */
 export const DEREGISTRATION_DELAY_BOUNDS = { min: 0, max: 3_600 };
-
-/** Ports of the nodes that are the swarm's own. Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
-const SWARM_PORTS = [2377, 4789, 7946, HEALTH_PORT];
 
 /** A value that is known only at deployment is undefined. */
 export interface GivenListener {

@@ -272,14 +272,16 @@ describe('an instance that is to end', () => {
   });
 });
 
+/** A manager that leads a swarm of its own. */
+async function leading() {
+  const node = start('manager');
+  node.engine.certified = true;
+  node.volume.attached = true;
+  await node.pass(120_000);
+  return node;
+}
+
 describe('tasks without a node', () => {
-  const leading = async () => {
-    const node = start('manager');
-    node.engine.certified = true;
-    node.volume.attached = true;
-    await node.pass(5_000);
-    return node;
-  };
   const pendingOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) => (read.ok ? read.value.tasksPending : read.refusal);
 
   it('are counted once a minute, with the list', async () => {
@@ -308,13 +310,6 @@ describe('tasks without a node', () => {
 
 describe('published ports', () => {
   const web: PublishedPort = { service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress' };
-  const leading = async () => {
-    const node = start('manager');
-    node.engine.certified = true;
-    node.volume.attached = true;
-    await node.pass(120_000);
-    return node;
-  };
   const portsOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) => (read.ok ? read.value.ports : read.refusal);
 
   it('are reported as soon as a service has changed, and asked for twice a minute otherwise', async () => {

@@ -1,6 +1,5 @@
 /** A load balancer that follows what services publish, in front of simulated clusters: listeners come, change and go with the services. */
 import type { PublishedPort } from '../../../protocol/swarm';
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { assemblies, MINUTE, Scenario } from './support';
 
 jest.setTimeout(180_000);
@@ -9,8 +8,7 @@ const SETUP = { managers: 3, workers: 2, balanced: true };
 const CERTIFICATE = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
 
 const web = (port: number, more: Partial<PublishedPort> = {}): PublishedPort => ({ service: 'web', port, protocol: 'tcp', mode: 'ingress', ...more });
-const leader = (scenario: Scenario): SimulatedNode => [0, 1, 2].map((seat) => scenario.seat(seat)!).find(({ daemon }) => daemon.runner?.nodeId === scenario.cluster.docker.swarms()[0]!.leader)!;
-const publish = (scenario: Scenario, ...ports: PublishedPort[]) => scenario.cluster.clock.finish(leader(scenario).daemon.publish(ports), MINUTE);
+const publish = (scenario: Scenario, ...ports: PublishedPort[]) => scenario.cluster.clock.finish(scenario.leader().daemon.publish(ports), MINUTE);
 const listeners = ({ cluster: { region } }: Scenario) => region.loadBalancers().flatMap((one) => one.listeners);
 const followed = (scenario: Scenario) => listeners(scenario).filter(({ port }) => port !== 80);
 const ports = (scenario: Scenario) => followed(scenario).map(({ port, protocol }) => `${port} ${protocol}`).sort();

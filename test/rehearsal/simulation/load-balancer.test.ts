@@ -14,7 +14,6 @@ const idOf = ({ identity }: SimulatedNode) => identity.instanceId;
 const told = (scenario: Scenario, node: SimulatedNode) => scenario.events.filter(({ source, subject }) => source === 'elb' && subject === idOf(node)).map(({ what }) => what);
 /** A manager's own word for each node of the swarm. */
 const nodeIdOf = (scenario: Scenario, node: SimulatedNode) => scenario.cluster.docker.swarms()[0]!.nodes.find(({ instanceId }) => instanceId === idOf(node))!.id;
-const leader = (scenario: Scenario) => [0, 1, 2].map((seat) => scenario.seat(seat)!).find(({ daemon }) => daemon.runner?.nodeId === scenario.cluster.docker.swarms()[0]!.leader)!;
 const isUpdater = (origin: string) => origin.includes('TargetUpdate');
 
 async function formed(options: Parameters<typeof Scenario.begin>[1] = {}): Promise<Scenario> {
@@ -82,7 +81,7 @@ test('one that dies without notice gets no connections as soon as its health che
 test('one that an operator drains is deregistered, and registered again when it is active again', async () => {
   const scenario = await formed();
   const [worker] = scenario.workers();
-  const change = (availability: 'drain' | 'active') => leader(scenario).daemon.updateNode(nodeIdOf(scenario, worker!), { availability });
+  const change = (availability: 'drain' | 'active') => scenario.leader().daemon.updateNode(nodeIdOf(scenario, worker!), { availability });
   const registered = () => targets(scenario).some(({ instanceId, state }) => instanceId === idOf(worker!) && state !== 'draining');
   await scenario.cluster.clock.finish(change('drain'), MINUTE);
   await scenario.until(() => !registered(), 3 * MINUTE);
@@ -93,7 +92,7 @@ test('one that an operator drains is deregistered, and registered again when it 
 
 test('while all nodes are drained, those that are healthy stay: traffic goes on', async () => {
   const scenario = await formed();
-  for (const { id } of scenario.cluster.docker.swarms()[0]!.nodes) await scenario.cluster.clock.finish(leader(scenario).daemon.updateNode(id, { availability: 'drain' }), MINUTE);
+  for (const { id } of scenario.cluster.docker.swarms()[0]!.nodes) await scenario.cluster.clock.finish(scenario.leader().daemon.updateNode(id, { availability: 'drain' }), MINUTE);
   await scenario.pass(5 * MINUTE);
   expect(scenario.invariants.breaches).toEqual([]);
   expect(targets(scenario).filter(({ state, routed }) => state === 'healthy' && routed).length).toBeGreaterThanOrEqual(1);

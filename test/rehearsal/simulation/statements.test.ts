@@ -86,8 +86,7 @@ async function publishPorts(scenario: Scenario, broken: () => boolean): Promise<
   const web = (more: Partial<PublishedPort>): PublishedPort => ({ service: 'web', port: 8001, protocol: 'tcp', mode: 'ingress', ...more });
   const certificate = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
   for (const ports of [[web({})], [web({ mode: 'host', certificate }), web({ port: 9 })], []]) {
-    const leader = [0, 1, 2].map((seat) => scenario.seat(seat)!).find(({ daemon }) => daemon.runner?.nodeId === scenario.cluster.docker.swarms()[0]!.leader)!;
-    await scenario.cluster.clock.finish(leader.daemon.publish(ports), MINUTE);
+    await scenario.cluster.clock.finish(scenario.leader().daemon.publish(ports), MINUTE);
     for (let seconds = 0; seconds < 180 && !broken(); seconds += 10) await scenario.pass(10_000);
   }
 }

@@ -133,6 +133,12 @@ export class Scenario {
     return [...this.cluster.machines.nodes.values()].find((node) => node.seat === number);
   }
 
+  /** The manager that leads, of those that there are. */
+  leader(): SimulatedNode {
+    const { docker, machines } = this.cluster;
+    return [...machines.nodes.values()].find(({ daemon }) => daemon.runner?.nodeId !== undefined && daemon.runner.nodeId === docker.swarms()[0]!.leader)!;
+  }
+
   workers(): SimulatedNode[] {
     return [...this.cluster.machines.nodes.values()].filter(({ role }) => role === 'worker');
   }
