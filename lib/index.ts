@@ -1,6 +1,6 @@
 /** What the package exports. */
 export { LeaderTokenPublisher, type LeaderTokenPublisherProps } from './leader-token-publisher';
-export { SwarmLoadBalancer, type LoadBalancerOptions, type SwarmHealthCheck, type SwarmListener, type SwarmLoadBalancerProps, type SwarmTargets } from './load-balancer';
+export { SwarmLoadBalancer, type FollowedPorts, type LoadBalancerOptions, type SwarmHealthCheck, type SwarmListener, type SwarmLoadBalancerProps, type SwarmTargets } from './load-balancer';
 export { LoadBalancerAlarms, type LoadBalancerAlarmOptions, type LoadBalancerAlarmsProps } from './load-balancer-alarms';
 export { ManagerGroup, type ManagerGroupProps, type ManagerProps, type Seat } from './manager-group';
 export { type NodeProps } from './node-launch-template';

@@ -10,7 +10,8 @@ import { HEALTH_PORT } from '../protocol/environment';
 import type { Follows, Peer } from '../protocol/following';
 import { CLUSTER_TAG } from '../protocol/tags';
 import { DEREGISTRATION_DELAY, encodeServedBy, SERVED_BY_TAG, type ServedBy } from '../protocol/targets';
-import { checkDeregistrationDelay, checkFollowed, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, FOLLOWED_CHECK_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, healthCheckTimeout, type GivenListener } from './core/listeners';
+import { checkClients, checkDeregistrationDelay, checkFollowed, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, FOLLOWED_CHECK_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, healthCheckTimeout, type GivenListener } from './core/listeners';
+import { checkKinds } from './core/load-balancer-schema';
 import { checkAtSynth, ifGiven, known } from './known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from './load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
@@ -57,7 +58,8 @@ export interface SwarmListener {
    */
   readonly protocol?: elbv2.Protocol.TCP | elbv2.Protocol.UDP | elbv2.Protocol.TCP_UDP | elbv2.Protocol.TLS;
   /**
-   * Of a TLS listener; the first is for clients that name no server.
+   * Of a TLS listener: a `Certificate` of `aws-cdk-lib/aws-certificatemanager`, or `ListenerCertificate.fromArn` with one that ACM has issued in the same region. TLS ends at the load balancer, which is to be reached by a name of the
+   * certificate (`alias`). The first one is for clients that name no server.
    * @default - none
    */
   readonly certificates?: elbv2.IListenerCertificate[];
@@ -116,11 +118,11 @@ export interface LoadBalancerOptions {
    * Every port that a service publishes (`docker service create --publish 8081:80`) is reached at this load balancer soon after, without a deployment: listener, target group and the rule that lets clients in are made, changed and
    * removed with the service. **Whatever is published is open to `clients`**: give a range of ports, or keep what is not for them unpublished.
    *
-   * - A port of `listeners`, and one that they send to, is never followed.
+   * - A port of `listeners`, and one that they send to, is never followed. Neither is one outside of the range. A service that publishes such a port is told of as below, unless a load balancer of the cluster sends there.
    * - TLS for the TCP ports of a service: its label `swarm.loadbalancer.certificate` is the ARN of a certificate.
    * - A load balancer has 50 listeners, and a security group 60 rules: a port takes one rule for each client, two where it is published for TCP and UDP. What cannot be followed is told by the event `portNotFollowed`, an alarm, and
    *   the log of target-update.
-   * - Nodes are asked every 5 seconds whether they are healthy: by their agent, or for ports in host mode by a connection to the port.
+   * - Nodes are asked every 5 seconds whether they are healthy: by their agent, or for ports in host mode by a connection to the port. Of `healthCheck` the interval and the thresholds are used, port and path are not.
    * - In AWS it takes some minutes until the targets of a new port are sent connections.
    * @default false
    */
@@ -131,7 +133,7 @@ export interface LoadBalancerOptions {
    */
   readonly nodes?: SwarmTargets;
   /**
-   * Reached from within the VPC, and networks connected to it, only.
+   * Reached from within the VPC, and networks connected to it, only. Clients in those other networks have to be named by `clients`.
    * @default false
    */
   readonly internal?: boolean;
@@ -176,7 +178,7 @@ export interface LoadBalancerOptions {
    */
   readonly accessLogs?: { readonly bucket: s3.IBucket; readonly prefix?: string };
   /**
-   * A name in a hosted zone that stands for the load balancer.
+   * A name in a hosted zone that stands for the load balancer: `recordName` within the zone, or the name of the zone itself where it is left out.
    * @default - none: it has a name of AWS (output `<id>DnsName`)
    */
   readonly alias?: { readonly zone: route53.IHostedZone; readonly recordName?: string };
@@ -217,6 +219,8 @@ export class SwarmLoadBalancer extends Construct {
 
   constructor(scope: Construct, id: string, private readonly props: SwarmLoadBalancerProps) {
     super(scope, id);
+    const wrong = checkKinds(props);
+    if (wrong.length > 0) throw new Error(`${this.node.path}: ${wrong.join(' ')}`);
     const { updater, listeners = [] } = props;
     const { network } = updater.lifecycle;
     this.declared = listeners;
@@ -272,7 +276,9 @@ export class SwarmLoadBalancer extends Construct {
     checkAtSynth(this, () => this.problems(subnets.length));
   }
 
-  /** Adds alarms about this load balancer: nobody healthy, nodes that fail their health checks, connections that are reset. */
+  /**
+   * Adds alarms about this load balancer: nobody healthy behind a declared listener, nodes that fail their health checks, connections that are reset, ports that cannot be followed. Without `actions` they are seen in CloudWatch only.
+   */
   addAlarms(options: LoadBalancerAlarmOptions = {}): LoadBalancerAlarms {
     if (this.node.tryFindChild('Alarms')) throw new Error('addAlarms was called before. Call it once, with all actions.');
     return new LoadBalancerAlarms(this, 'Alarms', { ...options, loadBalancer: this });
@@ -318,8 +324,8 @@ export class SwarmLoadBalancer extends Construct {
   private follows(): Follows | undefined {
     const { followPublishedPorts, healthCheck, deregistrationDelay, preserveClientAddress, proxyProtocol, updater } = this.props;
     if (!followPublishedPorts) return undefined;
-    const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = followPublishedPorts === true ? {} : followPublishedPorts;
-    const usable = checkFollowed(known(from), known(to), this.declared.length).length === 0;
+    const { from, to, sslPolicy } = rangeOf(followPublishedPorts);
+    const usable = this.checkFollowed(followPublishedPorts).length === 0;
     const { interval, healthyThreshold = HEALTH_CHECK_THRESHOLD, unhealthyThreshold = HEALTH_CHECK_THRESHOLD } = healthCheck ?? {};
     const askedEvery = seconds(interval) ?? FOLLOWED_CHECK_INTERVAL;
     return {
@@ -335,6 +341,11 @@ export class SwarmLoadBalancer extends Construct {
       ...(proxyProtocol !== undefined && { proxyProtocol }),
       sslPolicy,
     };
+  }
+
+  private checkFollowed(given: true | FollowedPorts): string[] {
+    const { from, to } = rangeOf(given);
+    return checkFollowed(known(from), known(to), this.declared.flatMap((listener) => [listener.port, targetPortOf(listener)]), this.declared.length);
   }
 
   private clients(): ec2.IPeer[] {
@@ -371,25 +382,26 @@ export class SwarmLoadBalancer extends Construct {
   private given(listener: SwarmListener): GivenListener {
     return {
       port: known(listener.port),
-      targetPort: known(listener.targetPort),
+      targetPort: known(targetPortOf(listener)),
       protocol: protocolOf(listener),
       targetProtocol: listener.targetProtocol,
-      certificates: listener.certificates?.length ?? 0,
+      certificates: (listener.certificates ?? []).map(({ certificateArn }) => known(certificateArn)),
+      region: known(Stack.of(this).region),
       preservesClientAddress: this.props.preserveClientAddress ?? true,
     };
   }
 
   private problems(zones: number): string[] {
     const { accessLogs, deregistrationDelay, internal, clients, updater, followPublishedPorts } = this.props;
-    const { from = undefined, to = undefined } = typeof followPublishedPorts === 'object' ? followPublishedPorts : {};
     const listeners = this.declared;
     const { network } = updater.lifecycle;
     const own = [undefined, ...listeners.filter(({ healthCheck, nodes }) => healthCheck ?? nodes)];
     return [
       ...checkListeners(listeners.map((listener) => this.given(listener))),
-      ...(followPublishedPorts ? checkFollowed(known(from), known(to), listeners.length) : listeners.length === 0 ? ['It has no listener. Give `listeners`, or followPublishedPorts.'] : []),
+      ...(followPublishedPorts ? this.checkFollowed(followPublishedPorts) : listeners.length === 0 ? ['It has no listener. Give `listeners`, or followPublishedPorts.'] : []),
       ...checkLoadBalancerZones(zones, network.zones.length),
       ...checkDeregistrationDelay(seconds(deregistrationDelay)),
+      ...checkClients(clients?.length),
       ...own.flatMap((listener) => [...checkHealth(givenCheck(this.healthCheck(listener))), ...this.problemsOfNodes(listener)]),
       ...(internal && !clients && ifGiven(() => network.vpc.vpcCidrBlock) === undefined ? ['The network of the VPC was not given, so nobody would be let in. Give `clients`.'] : []),
       ...(accessLogs && Token.isUnresolved(Stack.of(this).region) ? ['accessLogs need to know the region at synth, since the bucket must let the load balancers of the region write. Give the stack an `env` with its region.'] : []),
@@ -410,6 +422,10 @@ export class SwarmLoadBalancer extends Construct {
 /** Longer than three tries of the function take, with Lambda's pauses between them. */
 const FOLLOWED_PORTS_TIMEOUT = Duration.minutes(10);
 
+const rangeOf = (given: true | FollowedPorts): Required<FollowedPorts> => {
+  const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = given === true ? {} : given;
+  return { from, to, sslPolicy };
+};
 const protocolOf = ({ protocol, certificates }: SwarmListener) => protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
 const targetPortOf = ({ port, targetPort }: SwarmListener) => targetPort ?? port;
 const seconds = (duration: Duration | undefined) => (duration === undefined || duration.isUnresolved() ? undefined : duration.toSeconds({ integral: false }));

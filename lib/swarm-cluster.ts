@@ -133,7 +133,7 @@ export class SwarmCluster extends Construct {
 
     const filters = [`Name=tag:${CLUSTER_TAG},Values=${this.lifecycle.cluster}`, `Name=tag:${ROLE_TAG},Values=manager`, 'Name=instance-state-name,Values=running'];
     this.managerShell = new CfnOutput(this, 'ManagerShell', {
-      description: 'Opens a shell on a manager.',
+      description: 'Opens a shell on a manager. Needs the AWS CLI with its Session Manager plugin.',
       value:
         `aws ssm start-session --region ${Aws.REGION} --target $(aws ec2 describe-instances --region ${Aws.REGION} ` +
         `--filters ${filters.map((filter) => `'${filter}'`).join(' ')} --query 'Reservations[0].Instances[0].InstanceId' --output text)`,
@@ -151,7 +151,7 @@ export class SwarmCluster extends Construct {
     return group;
   }
 
-  /** Adds a load balancer in front of the nodes. Its id must be none of the cluster's own, as with {@link addWorkers}. */
+  /** Adds a load balancer in front of the nodes. Its id must be neither a group's nor one of the cluster's own (see {@link addWorkers}). */
   addLoadBalancer(id: string, options: LoadBalancerOptions): SwarmLoadBalancer {
     const { lifecycle, leaderToken } = this;
     this.updater ??= new TargetUpdater(this, 'TargetUpdater', { lifecycle, leaderToken });

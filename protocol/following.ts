@@ -20,7 +20,7 @@ export const followsSchema = v.object({
   to: port,
   /** Ports of the listeners that are declared in code: they are never followed. */
   declared: v.array(port),
-  /** Ports of the nodes that these send to: what is published there is reached by them, and not beside them. */
+  /** Ports of the nodes that these send to, in the same order: what is published there is reached by them, and not beside them. */
   served: v.array(port),
   vpcId: text(64),
   clients: v.array(peerSchema),

@@ -7,6 +7,8 @@ import { HEALTH_PORT } from './environment';
 export const MOST_LISTENERS = 50;
 /** Ports of the nodes that are the swarm's own. Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
 export const SWARM_PORTS = [2377, 4789, 7946, HEALTH_PORT];
+/** Of ACM, or uploaded to IAM. Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscertificatemanager.html, list_awsidentityandaccessmanagementiam.html there */
+export const CERTIFICATE_ARN = /^arn:aws[a-z-]*:(acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+|iam::\d{12}:server-certificate\/[\w+=,.@/-]+)$/;
 /**
  * Seconds. How long connections of a target that was deregistered may go on, and its tasks with them. Where nothing fails its health check before, a load balancer may go on to send new ones for two minutes.
  */

@@ -11,10 +11,8 @@ import { HEALTH_PORT } from '../../protocol/environment';
 import { FOLLOWED_PREFIX, type Following, type Follows, type Peer } from '../../protocol/following';
 import { CERTIFICATE_LABEL } from '../../protocol/labels';
 import type { PublishedPort } from '../../protocol/swarm';
-import { DEREGISTRATION_DELAY, MOST_LISTENERS, SWARM_PORTS } from '../../protocol/targets';
+import { CERTIFICATE_ARN, DEREGISTRATION_DELAY, MOST_LISTENERS, SWARM_PORTS } from '../../protocol/targets';
 
-/** Of ACM, or uploaded to IAM. Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscertificatemanager.html, list_awsidentityandaccessmanagementiam.html there */
-const CERTIFICATE_ARN = /^arn:aws[a-z-]*:(acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+|iam::\d{12}:server-certificate\/[\w+=,.@/-]+)$/;
 const RULE_DESCRIPTION = 'Followed port ';
 
 /** A load balancer that follows, and what there is of it. */
@@ -29,6 +27,8 @@ export interface Followed {
   groups: readonly { arn: string; name: string; digest: string }[];
   /** Of its security group, those that were made here. */
   rules: readonly { ruleId: string; description: string }[];
+  /** Ports that other load balancers of the cluster send to, or may follow. */
+  elsewhere: readonly { from: number; to: number }[];
 }
 
 export interface Listener {
@@ -129,9 +129,14 @@ function removal({ listeners, groups, rules }: Followed, own: readonly Listener[
 
 type Refusal = { port: number; reason: string; /** What there is for the port stays. */ keeps: boolean };
 
-function wantedOf({ arn, listeners }: Followed, follows: Follows, own: readonly Listener[], ports: readonly PublishedPort[]): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
+function wantedOf({ arn, listeners, elsewhere }: Followed, follows: Follows, own: readonly Listener[], ports: readonly PublishedPort[]): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
   const byPort = new Map<number, PublishedPort[]>();
-  for (const one of ports) if (![...follows.declared, ...follows.served].includes(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
+  for (const one of ports) if (!isOthers(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
+  /** Declared listeners send there, or another load balancer does what this one may not. */
+  function isOthers(port: number): boolean {
+    const isFollowable = port >= follows.from && port <= follows.to && !follows.declared.includes(port);
+    return follows.served.includes(port) || (!isFollowable && elsewhere.some(({ from, to }) => port >= from && port <= to));
+  }
   const present = new Set(own.map(({ port }) => port));
   // Those that there are come first: another service takes nobody's listener away.
   const order = [...byPort].sort(([a], [b]) => Number(present.has(b)) - Number(present.has(a)) || a - b);
@@ -152,11 +157,12 @@ function wantedOf({ arn, listeners }: Followed, follows: Follows, own: readonly 
   };
 }
 
-function refusalOf({ from, to }: Follows, port: number, published: readonly PublishedPort[]): Omit<Refusal, 'port'> | undefined {
+function refusalOf({ from, to, declared, served }: Follows, port: number, published: readonly PublishedPort[]): Omit<Refusal, 'port'> | undefined {
   const refuse = (reason: string, keeps = false) => ({ reason, keeps });
   const certificates = new Set(published.flatMap(({ protocol, certificate }) => (protocol === 'tcp' && certificate !== undefined ? [certificate] : [])));
   const [certificate] = certificates;
   if (SWARM_PORTS.includes(port)) return refuse(`Port ${port} of ${named(published)} is the swarm's own.`);
+  if (declared.includes(port)) return refuse(`Port ${port} of ${named(published)} has a listener that is declared in code, and sends to port ${served[declared.indexOf(port)]} of the nodes: publish that one, or another.`);
   if (port < from || port > to) return refuse(`Port ${port} of ${named(published)} is outside of ${from} to ${to}, the ports that this load balancer may follow.`);
   if (published.some(({ protocol }) => protocol === 'sctp')) return refuse(`Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not know.`);
   if (certificate === undefined) return undefined;

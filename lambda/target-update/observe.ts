@@ -64,7 +64,9 @@ export async function observe(by: Observer, closing?: LoadBalancerSettings): Pro
     ...(closing ? [closing] : []),
   ];
   const targetGroups = await describeTargetGroups(by, [...by.loadBalancers, ...(closing ? [closing] : [])]);
-  const followed = await Promise.all(followers.map((one) => describeFollowed(by, one, targetGroups)));
+  const declared = targetGroups.filter((group) => !group.followed).map(({ port }) => ({ from: port, to: port }));
+  const elsewhere = (arn: string) => [...declared, ...followers.flatMap((one) => (one.arn !== arn && one.follows ? [one.follows] : []))];
+  const followed = await Promise.all(followers.map(async (one) => ({ ...(await describeFollowed(by, one, targetGroups)), elsewhere: elsewhere(one.arn) })));
   return { ...swarm, instances, targetGroups, followed };
 }
 
@@ -127,7 +129,7 @@ async function ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
 }
 
 /** What there is of a load balancer that follows, or is to follow nothing any more. Of one that is gone only its target groups may be left. */
-async function describeFollowed(by: Observer, { arn, securityGroupId, follows }: LoadBalancerSettings, targetGroups: readonly TargetGroup[]): Promise<Followed> {
+async function describeFollowed(by: Observer, { arn, securityGroupId, follows }: LoadBalancerSettings, targetGroups: readonly TargetGroup[]): Promise<Omit<Followed, 'elsewhere'>> {
   const [listeners, rules] = await Promise.all([describeListeners(by, arn), describeRules(by, securityGroupId)]);
   const prefix = prefixOf(arn);
   const groups = targetGroups.flatMap(({ arn: groupArn, followed }) => (followed?.name.startsWith(prefix) ? [{ arn: groupArn, ...followed }] : []));

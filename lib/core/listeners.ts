@@ -1,5 +1,5 @@
 /** What listeners and target groups of a Network Load Balancer may be: defaults, bounds, and what can be wrong with what a user gives. Pure, as validation.ts. */
-import { MOST_LISTENERS, MOST_SERVED_BY, SWARM_PORTS } from '../../protocol/targets';
+import { CERTIFICATE_ARN, MOST_LISTENERS, MOST_SERVED_BY, SWARM_PORTS } from '../../protocol/targets';
 
 /** As Elastic Load Balancing names them. Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html */
 export const LISTENER_PROTOCOLS = ['TCP', 'UDP', 'TCP_UDP', 'TLS'] as const;
@@ -21,10 +21,14 @@ export const DEREGISTRATION_DELAY_BOUNDS = { min: 0, max: 3_600 };
 /** A value that is known only at deployment is undefined. */
 export interface GivenListener {
   port: number | undefined;
+  /** The same as `port` where none was given. */
   targetPort: number | undefined;
   protocol: string | undefined;
   targetProtocol: string | undefined;
-  certificates: number;
+  /** Their ARNs. */
+  certificates: readonly (string | undefined)[];
+  /** Of the load balancer. */
+  region: string | undefined;
   preservesClientAddress: boolean;
 }
 
@@ -38,18 +42,27 @@ export function checkListeners(listeners: readonly GivenListener[]): string[] {
   ];
 }
 
-function checkListener({ port, targetPort, protocol, targetProtocol, certificates, preservesClientAddress }: GivenListener): string[] {
+function checkListener({ port, targetPort, protocol, targetProtocol, certificates, region, preservesClientAddress }: GivenListener): string[] {
   const name = `The listener of port ${port ?? '(known at deployment)'}`;
-  const problems = [...checkPort(`${name}: port`, port), ...checkPort(`${name}: targetPort`, targetPort)];
-  if (targetPort !== undefined && SWARM_PORTS.includes(targetPort)) problems.push(`${name} would send to port ${targetPort}, which is the swarm's own. Give the port that a service publishes.`);
+  const problems = [...checkPort(`${name}: port`, port), ...(targetPort === port ? [] : checkPort(`${name}: targetPort`, targetPort))];
+  if (targetPort !== undefined && SWARM_PORTS.includes(targetPort)) problems.push(`${name} would send to port ${targetPort}, which is the swarm's own. Give as \`targetPort\` one that a service publishes.`);
   if (!isProtocol(protocol)) problems.push(`${name} has the protocol ${protocol}. Give ${LISTENER_PROTOCOLS.join(', ')}.`);
-  if (protocol === 'TLS' && certificates === 0) problems.push(`${name} has the protocol TLS, and no certificate. Give \`certificates\`.`);
-  if (protocol !== 'TLS' && certificates > 0) problems.push(`${name} has certificates, but the protocol ${protocol}. Only TLS has certificates: leave one of the two out.`);
+  if (protocol === 'TLS' && certificates.length === 0) problems.push(`${name} has the protocol TLS, and no certificate. Give \`certificates\`.`);
+  if (protocol !== 'TLS' && certificates.length > 0) problems.push(`${name} has certificates, but the protocol ${protocol}. Only TLS has certificates: leave one of the two out.`);
+  problems.push(...certificates.flatMap((arn) => checkCertificate(name, arn, region)));
   if (targetProtocol !== undefined && protocol !== 'TLS') problems.push(`${name} has a \`targetProtocol\`, but the protocol ${protocol} is passed on as it is. Only TLS has a choice.`);
   if (targetProtocol !== undefined && !['TCP', 'TLS'].includes(targetProtocol)) problems.push(`${name} has the targetProtocol ${targetProtocol}. Give TCP or TLS.`);
   // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#client-ip-preservation
   if (!preservesClientAddress && (protocol === 'UDP' || protocol === 'TCP_UDP')) problems.push(`${name}: the client's address is always kept for ${protocol}. Leave preserveClientAddress out.`);
   return problems;
+}
+
+/** Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/tls-listener-certificates.html */
+function checkCertificate(listener: string, arn: string | undefined, region: string | undefined): string[] {
+  if (arn === undefined) return [];
+  if (!CERTIFICATE_ARN.test(arn)) return [`${listener} has the certificate '${arn.slice(0, 100)}', which is no ARN of a certificate. Give one of ACM, or one that was uploaded to IAM.`];
+  const [, , , service, where] = /^(arn:([^:]+)):([^:]+):([^:]*):/.exec(arn) ?? [];
+  return service !== 'acm' || region === undefined || where === region ? [] : [`${listener} has a certificate of ${where}, but the load balancer is in ${region}. Give one of that region.`];
 }
 
 const isProtocol = (protocol: string | undefined) => (LISTENER_PROTOCOLS as readonly (string | undefined)[]).includes(protocol);
@@ -58,14 +71,26 @@ function checkPort(name: string, port: number | undefined): string[] {
   return checkWhole(name, port, { min: 1, max: 65_535 });
 }
 
-/** @param from and `to`: undefined where it was left out, or is known only at deployment */
-export function checkFollowed(from: number | undefined, to: number | undefined, declared: number): string[] {
-  return [
+/**
+ * @param from and `to`: undefined where it was left out, or is known only at deployment
+ * @param taken ports that declared listeners have or send to
+ * @param declared how many of these listeners there are
+ */
+export function checkFollowed(from: number | undefined, to: number | undefined, taken: readonly number[], declared: number): string[] {
+  const problems = [
     ...checkPort('followPublishedPorts.from', from),
     ...checkPort('followPublishedPorts.to', to),
-    ...(from !== undefined && to !== undefined && from > to ? [`followPublishedPorts goes from ${from} to ${to}, so no port could be followed.`] : []),
     ...(declared >= MOST_LISTENERS ? [`${declared} listeners are declared, and a load balancer has at most ${MOST_LISTENERS}: no published port could be followed.`] : []),
   ];
+  if (problems.length > 0 || from === undefined || to === undefined) return problems;
+  if (from > to) return [`followPublishedPorts goes from ${from} to ${to}, so no port could be followed. Give the lower one as \`from\`.`];
+  const never = new Set([...SWARM_PORTS, ...taken].filter((port) => port >= from && port <= to));
+  return never.size > to - from ? [`followPublishedPorts goes from ${from} to ${to}, and all of these are the swarm's own, or declared listeners'. Give others.`] : [];
+}
+
+/** @param count undefined where none were given */
+export function checkClients(count: number | undefined): string[] {
+  return count === 0 ? ['clients is empty: nobody could connect. Give peers, or leave it out.'] : [];
 }
 
 /** @param given what a user gave, by name; undefined where it was left out or is known only at deployment */

@@ -261,7 +261,8 @@ describe('following published ports', () => {
   it.each<[string, LoadBalancerOptions, string]>([
     ['neither a listener nor ports to follow', {}, 'It has no listener. Give `listeners`, or followPublishedPorts.'],
     ['a port that is none', { followPublishedPorts: { from: 0 } }, 'followPublishedPorts.from is 0. Give a whole number from 1 to 65535.'],
-    ['a range the wrong way round', { followPublishedPorts: { from: 9000, to: 8000 } }, 'followPublishedPorts goes from 9000 to 8000, so no port could be followed.'],
+    ['a range the wrong way round', { followPublishedPorts: { from: 9000, to: 8000 } }, 'followPublishedPorts goes from 9000 to 8000, so no port could be followed. Give the lower one as `from`.'],
+    ['a range of which nothing can be followed', { listeners: [{ port: 8081, targetPort: 8080 }], followPublishedPorts: { from: 8080, to: 8081 } }, "followPublishedPorts goes from 8080 to 8081, and all of these are the swarm's own, or declared listeners'. Give others."],
     ['no listener left', { listeners: Array.from({ length: 50 }, (_, n) => ({ port: 8000 + n })), followPublishedPorts: true }, '50 listeners are declared, and a load balancer has at most 50: no published port could be followed.'],
   ])('is refused with %s', (_, options, expected) => {
     expect(refused(options)).toEqual([`[Test/Swarm/Public] ${expected}`]);
@@ -279,12 +280,45 @@ test.each<[string, SwarmListener[], string[]]>([
   ['a certificate on TCP', [{ port: 80, protocol: Protocol.TCP, certificates: [CERTIFICATE] }], ['The listener of port 80 has certificates, but the protocol TCP. Only TLS has certificates: leave one of the two out.']],
   ['TLS without a certificate', [{ port: 443, protocol: Protocol.TLS }], ['The listener of port 443 has the protocol TLS, and no certificate. Give `certificates`.']],
   ['HTTP', [{ port: 80, protocol: Protocol.HTTP as never }], ['The listener of port 80 has the protocol HTTP. Give TCP, UDP, TCP_UDP, TLS.']],
-  ['a port of the swarm', [{ port: 80, targetPort: 2377 }], ['The listener of port 80 would send to port 2377, which is the swarm\'s own. Give the port that a service publishes.']],
+  ['a port of the swarm', [{ port: 80, targetPort: 2377 }], ["The listener of port 80 would send to port 2377, which is the swarm's own. Give as `targetPort` one that a service publishes."]],
+  ['a port of the swarm for both', [{ port: 7946, protocol: Protocol.TCP_UDP }], ["The listener of port 7946 would send to port 7946, which is the swarm's own. Give as `targetPort` one that a service publishes."]],
+  ['a certificate that is none', [{ port: 443, certificates: [ListenerCertificate.fromArn('my-certificate')] }], ["The listener of port 443 has the certificate 'my-certificate', which is no ARN of a certificate. Give one of ACM, or one that was uploaded to IAM."]],
   ['another protocol behind TCP', [{ port: 80, targetProtocol: Protocol.TCP }], ['The listener of port 80 has a `targetProtocol`, but the protocol TCP is passed on as it is. Only TLS has a choice.']],
   ['nobody behind a listener', [{ port: 80, nodes: [] }], ['nodes is empty: nobody would be sent anything. Give worker groups, or leave it out.']],
   ['a path without a port', [{ port: 80, healthCheck: { path: '/x' } }], ['healthCheck.path needs a healthCheck.port: the port of a service that answers it.']],
 ])('a listener with a mistake is refused: %s', (_, listeners, expected) => {
   expect(refused({ listeners })).toEqual(expected.map((sentence) => `[Test/Swarm/Public] ${sentence}`));
+});
+
+test('a certificate of another region is refused; one that is known only at deployment passes', () => {
+  const inRegion = (region: string) => mistakes({}, (cluster) => void cluster.addLoadBalancer('Public', { listeners: [{ port: 443, certificates: [CERTIFICATE] }] }), { stack: { env: { account: '123456789012', region } } });
+  expect(inRegion('us-east-1')).toEqual([]);
+  expect(inRegion('eu-west-1')).toEqual(['[Test/Swarm/Public] The listener of port 443 has a certificate of us-east-1, but the load balancer is in eu-west-1. Give one of that region.']);
+  expect(mistakes({}, (cluster, stack) => void cluster.addLoadBalancer('Public', { listeners: [{ port: 443, certificates: [new Certificate(stack, 'Certificate', { domainName: 'example.com' })] }] }))).toEqual([]);
+});
+
+test('nobody who may connect is refused', () => {
+  expect(refused({ followPublishedPorts: true, clients: [] })).toEqual(['[Test/Swarm/Public] clients is empty: nobody could connect. Give peers, or leave it out.']);
+});
+
+const NODES = "Give 'all', 'managers', 'workers', or a list of what `addWorkers` returned.";
+test.each<[Record<string, unknown>, string]>([
+  [{ followPublishedPorts: '8081-8099' }, 'followPublishedPorts is "8081-8099". Give true, false, or an object with from, to, sslPolicy.'],
+  [{ followPublishedPorts: { start: 9000 } }, 'followPublishedPorts.start is no option. There are from, to, sslPolicy.'],
+  [{ nodes: 'Web' }, `nodes is "Web". ${NODES}`],
+  [{ nodes: [undefined] }, `nodes is Array. ${NODES}`],
+  [{ listeners: { port: 80 } }, 'listeners is Object. Give a list of listeners, such as [{ port: 80 }].'],
+  [{ listeners: [80] }, 'listeners.0 is 80. Give an object with port, protocol, certificates, sslPolicy, targetPort, targetProtocol, nodes, healthCheck.'],
+  [{ listeners: [{ protocol: 'TCP' }] }, 'listeners.0.port is undefined. Give it.'],
+  [{ listeners: [{ port: '80' }, { port: NaN }] }, 'listeners.0.port is "80". Give a number. listeners.1.port is NaN. Give a number.'],
+  [{ listeners: [{ port: 80, targetport: 8080 }] }, 'listeners.0.targetport is no option. There are port, protocol, certificates, sslPolicy, targetPort, targetProtocol, nodes, healthCheck.'],
+  [{ listeners: [{ port: 443, certificates: ['arn:aws:acm:...'] }] }, `listeners.0.certificates.0 is "arn:aws:acm:...". Give a \`Certificate\` of aws-certificatemanager, or ListenerCertificate.fromArn('arn:...').`],
+  [{ healthCheck: { interval: 10 } }, 'healthCheck.interval is 10. Give a Duration, such as Duration.seconds(10).'],
+  [{ clients: ['203.0.113.0/24'] }, `clients.0 is "203.0.113.0/24". Give a peer, such as ec2.Peer.ipv4('203.0.113.0/24').`],
+  [{ alias: 'www.example.com' }, 'alias is "www.example.com". Give an object with zone, recordName.'],
+  [{ internal: 'yes' }, 'internal is "yes". Give true or false.'],
+])('in an app whose types nobody checks, what is of another kind is refused: %j', (options, expected) => {
+  expect(() => withLoadBalancer(options as LoadBalancerOptions)).toThrow(`Test/Swarm/Public: ${expected}`);
 });
 
 test('too many listeners are refused', () => {
@@ -325,7 +359,8 @@ test('subnets in fewer zones than the nodes have are refused, and none at all', 
   expect(inZones(0)).toEqual([expect.stringContaining('The load balancer would have subnets in 0 zones')]);
 });
 
-test('ports that are known only at deployment pass', () => {
+test('ports that are known only at deployment pass, and options of others that are passed on with them', () => {
+  expect(refused({ listeners: [{ port: 80 }], monitored: true } as LoadBalancerOptions)).toEqual([]);
   expect(refused({ listeners: [{ port: 80, targetPort: Token.asNumber({ Ref: 'Port' }) }] })).toEqual([]);
 });
 

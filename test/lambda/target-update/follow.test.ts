@@ -18,7 +18,7 @@ function published(...rows: string[]): PublishedPort[] {
 }
 
 const nobodyIsFresh = () => false;
-const nothing: Followed = { arn: ARN, securityGroupId: 'sg-1', follows: FOLLOWS, listeners: [], groups: [], rules: [] };
+const nothing: Followed = { arn: ARN, securityGroupId: 'sg-1', follows: FOLLOWS, listeners: [], groups: [], rules: [], elsewhere: [] };
 
 /** What there is once everything was carried out. */
 function made(ports: PublishedPort[], follows = FOLLOWS): Followed {
@@ -45,7 +45,7 @@ test.each<[string, string[], string]>([
   ['both, of one service or of two', ['dns 8053/udp', 'other 8053/tcp'], 'make 8053/TCP_UDP'],
   ['TCP with a certificate', ['web 8443/tcp CERTIFICATE'], 'make 8443/TLS'],
   ['UDP of a service with a certificate, which is for its TCP ports', ['dns 8053/udp CERTIFICATE'], 'make 8053/UDP'],
-  ['a port that is declared', ['web 80/tcp'], ''],
+  ['a port that is declared', ['web 80/tcp'], 'refuse 80: Port 80 of the service web has a listener that is declared in code, and sends to port 8080 of the nodes: publish that one, or another.'],
   ['a port that a declared listener sends to', ['web 8080/tcp'], ''],
   ['a port outside of the range', ['web 9000/tcp'], 'refuse 9000: Port 9000 of the service web is outside of 8000 to 8999, the ports that this load balancer may follow.'],
   ['a certificate that is none', ['web 8443/tcp my-certificate'], 'refuse 8443: The label swarm.loadbalancer.certificate of the service web is "my-certificate", which is no ARN of a certificate.'],
@@ -54,6 +54,15 @@ test.each<[string, string[], string]>([
   ['SCTP', ['web 8081/sctp'], 'refuse 8081: Port 8081 of the service web is published for SCTP, which a Network Load Balancer does not know.'],
 ])('follows %s', (_, ports, expected) => {
   expect(line(nothing, published(...ports))).toBe(expected);
+});
+
+test('what another load balancer sends to or may follow is nobody’s mistake, and is followed by both where both may', () => {
+  const there = { ...nothing, elsewhere: [{ from: 80, to: 80 }, { from: 8900, to: 9100 }] };
+  expect(line(there, published('inner 80/tcp', 'api 8950/tcp', 'api 9000/tcp'))).toBe('make 8950/TCP');
+  expect(line(there, published('api 9101/tcp'))).toContain('refuse 9101: ');
+  // It was followed here before its range changed.
+  const ports = published('web 8081/tcp');
+  expect(line({ ...made(ports), follows: { ...FOLLOWS, from: 8100 }, elsewhere: [{ from: 8000, to: 8099 }] }, ports)).toBe('later listener-8081, later rule Followed port 8081 tcp from 0.0.0.0/0, later arn:targetgroup/8081-tcp/1');
 });
 
 test('the swarm’s own ports are never followed', () => {
