@@ -2,7 +2,7 @@
  * leader-token: publishes which swarm this is, how to join it, and which nodes it has.
  *
  * Life cycle: woken by the report table's stream when a manager writes its swarm report. The stream carries keys only: the report is read afresh. What passes
- * the checks of `plan.ts` becomes the leader record and the node list, in one transaction that demands a greater epoch than is published. The epoch is a
+ * the checks of `plan.ts` becomes the leader record and the node list, in one transaction that demands that what is published, of a smaller epoch, is still what was read. The epoch is a
  * version index that the reporting leader committed through raft, so a leader that lost its quorum cannot publish, and needs no lease to be kept out.
  * Then the node is told to erase the tokens from its report, and node-join to look again when anything but the hour changed.
  *

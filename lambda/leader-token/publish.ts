@@ -4,7 +4,7 @@ import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
 import { ALARM_METRIC } from '../../protocol/census';
-import { emptyMembership, leaderCodec, membershipCodec } from '../../protocol/cluster';
+import { emptyMembership, leaderCodec, membershipCodec, type LeaderRecord } from '../../protocol/cluster';
 import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../protocol/commands';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_PREFIX, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { reportCodec } from '../../protocol/report';
@@ -32,56 +32,68 @@ const MAX_ITEMS = MAX_CHUNKS + 2;
 
 type Items = Record<string, unknown>[];
 
+/** Looks, while others publish in between. What is left then is published with the manager's next report, within half a minute. */
+const LOOKS = 3;
+
 /** @param box the mailbox that a swarm report was written to: a key of the stream, untrusted */
 export async function publish(by: Publisher, box: string): Promise<void> {
   const sender = parseMailbox(box);
   if (sender?.roleId !== by.managerRoleId) return by.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', { metric: 'ReportsIgnored' });
   const { instanceId } = sender;
+  for (let look = 1; look <= LOOKS; look++) if (await publishOnce(by, box, instanceId)) return;
+  by.log('warn', 'Not published.', { instanceId, reason: 'Others published in between, again and again.' });
+}
+
+/** False when something else was published meanwhile. */
+async function publishOnce(by: Publisher, box: string, instanceId: string): Promise<boolean> {
   const [reported, records] = await Promise.all([queryPartition(by.dynamodb, by.reportTable, box, MAX_ITEMS), queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION)]);
   const report = reportCodec.decode(withKey(reported, REPORT_KEY));
   const swarm = decodeSwarmReport(withPrefix(reported, SWARM_KEY_PREFIX));
   if (!report.ok || !swarm.ok) {
     const refused = report.ok ? swarm : report;
-    return by.log('warn', 'A swarm report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: refused.ok ? undefined : refused.refusal });
+    by.log('warn', 'A swarm report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: refused.ok ? undefined : refused.refusal });
+    return true;
   }
-  const decision = plan({
-    now: by.clock.now(),
-    instanceId,
-    report: report.value,
-    swarm: swarm.value,
-    leader: decodeOwn(by, leaderCodec, withKey(records, LEADER_KEY)),
-    membership: decodeOwn(by, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership,
-  });
-  if (decision.kind === 'ignore') return by.log('info', 'Not published.', { instanceId, reason: decision.reason });
-  if (decision.kind === 'refuse') return by.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
+  const leader = decodeOwn(by, leaderCodec, withKey(records, LEADER_KEY));
+  const membership = decodeOwn(by, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership;
+  const decision = plan({ now: by.clock.now(), instanceId, report: report.value, swarm: swarm.value, ...(leader && { leader }), membership });
+  if (decision.kind === 'ignore') by.log('info', 'Not published.', { instanceId, reason: decision.reason });
+  if (decision.kind === 'refuse') by.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
+  if (decision.kind !== 'publish') return true;
 
   const published = withPrefix(records, NODES_KEY_PREFIX);
-  if (!(await write(by, box, decision, swarm.value, published))) {
-    return by.log('info', 'Not published.', { instanceId, reason: 'A greater epoch was published meanwhile.' });
-  }
+  if (!(await write(by, box, decision, swarm.value, leader, published))) return false;
   by.log('info', 'Published.', { instanceId, epoch: swarm.value.epoch, nodes: swarm.value.nodes.length, reason: decision.reason });
   const before = decodeSwarmReport(published);
   const same = (part: 'nodes' | 'ports') => before.ok && JSON.stringify(before.value[part]) === JSON.stringify(swarm.value[part]);
   const news = !same('nodes') || decision.publishedTokens !== undefined;
   if (news) await wake(by, by.joinQueueUrl);
   if (by.targetsQueueUrl && (news || !same('ports'))) await wake(by, by.targetsQueueUrl);
+  return true;
 }
 
 async function wake({ sqs }: Publisher, QueueUrl: string): Promise<void> {
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ reason: 'leader-token published' }) }));
 }
 
-/** False when what is published already has this epoch or a greater one, or another generation: nothing was written then. */
-async function write(by: Publisher, box: string, decision: Decision & { kind: 'publish' }, swarm: SwarmReport, published: Items): Promise<boolean> {
+/**
+ * Only in the place of what was read: tokens that this report carries no more are taken from there, and those that another one has just published must not be undone.
+ * @returns false when something else is published, and nothing was written
+ */
+async function write(by: Publisher, box: string, decision: Decision & { kind: 'publish' }, swarm: SwarmReport, before: LeaderRecord | undefined, published: Items): Promise<boolean> {
   const put = (key: string, attributes: object) => ({ TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key, ...attributes }) });
   const chunks = encodeSwarmReport(swarm);
   const writes: TransactWriteItem[] = [
     {
       Put: {
         ...put(LEADER_KEY, { epoch: swarm.epoch, generation: decision.leader.generation ?? 0, ...leaderCodec.encode(decision.leader) }),
-        ConditionExpression: 'attribute_not_exists(#epoch) OR #generation < :generation OR ((attribute_not_exists(#generation) OR #generation = :generation) AND #epoch < :epoch)',
-        ExpressionAttributeNames: { '#epoch': 'epoch', '#generation': 'generation' },
-        ExpressionAttributeValues: marshall({ ':epoch': swarm.epoch, ':generation': decision.leader.generation ?? 0 }),
+        ...(before
+          ? {
+              ConditionExpression: '#epoch = :epoch AND #generation = :generation',
+              ExpressionAttributeNames: { '#epoch': 'epoch', '#generation': 'generation' },
+              ExpressionAttributeValues: marshall({ ':epoch': before.epoch, ':generation': before.generation ?? 0 }),
+            }
+          : { ConditionExpression: 'attribute_not_exists(#epoch)', ExpressionAttributeNames: { '#epoch': 'epoch' } }),
       },
     },
     ...chunks.map((chunk, n) => ({ Put: put(`${NODES_KEY_PREFIX}${n}`, chunk) })),

@@ -1,4 +1,4 @@
-import { PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { PutItemCommand, type DynamoDBClient, type QueryCommand } from '@aws-sdk/client-dynamodb';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { publish, type Publisher } from '../../../lambda/leader-token/publish';
@@ -109,6 +109,32 @@ describe('publishing', () => {
     await reports(swarm(12, 5));
     await publish(publisher, box);
     expect(await published()).toMatchObject({ leader: { epoch: 13 }, nodes: swarm(13).nodes });
+  });
+
+  it('never brings back join tokens that were replaced since it looked, and publishes the rest', async () => {
+    await reports(swarm(12));
+    await publish(publisher, box);
+    const rotated = { manager: tokens.manager.replace(/m+$/, 'x'.repeat(25)), worker: tokens.worker.replace(/w+$/, 'y'.repeat(25)) };
+    const { tokens: _, ...acknowledged } = report;
+    const { client } = endpoint;
+    const others = async () => {
+      await reports(swarm(13), { ...report, tokens: rotated });
+      await publish(publisher, box);
+      await reports(swarm(14, 3), acknowledged);
+    };
+    // What is published is read before the others, what the node reports after them.
+    let records: Promise<unknown> | undefined;
+    let meanwhile: Promise<void> | undefined;
+    const send = async (command: QueryCommand): Promise<unknown> => {
+      if (command.input.TableName === TOKEN_TABLE && !records) return (records = client.send(command));
+      if (command.input.TableName === TOKEN_TABLE) return client.send(command);
+      while (!records) await Promise.resolve();
+      await records;
+      await (meanwhile ??= others());
+      return client.send(command);
+    };
+    await publish({ ...publisher, dynamodb: { send } as unknown as DynamoDBClient }, box);
+    expect(await published()).toMatchObject({ leader: { epoch: 14, tokens: rotated }, nodes: swarm(14, 3).nodes });
   });
 
   it('after a quorum was recovered, goes on from what is far behind', async () => {

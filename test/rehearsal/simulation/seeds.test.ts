@@ -68,6 +68,10 @@ it.each<[string, Run]>([
     'a manager that was let go once, by a function that was killed right then, was let go again minutes later, when others had been lost and it had become one of three that made the quorum',
     { seed: 16_137, act: 'healing', setup: { managers: 5, workers: 1, spot: true, chained: true }, faults: ['kill-instance', 'kill-agent', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-request', 'lost-answer', 'lost-event', 'doubled-event', 'late-event', 'outage', 'clock-step', 'forged-report', 'hang-engine', 'break-instance', 'spot-notice', 'spot-wave'], limits: {}, faultsEndMs: 305_984 },
   ],
+  [
+    'join tokens that had been rotated were undone by a slow leader-token, which had read what was published before, and the report after the new ones were erased from it: nobody could join any more',
+    { seed: 18_262, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['conflict', 'lost-request', 'doubled-event', 'isolation', 'hang-engine', 'break-instance', 'zone-loss', 'spot-wave', 'operator'], limits: { 'lost-request': 28, 'doubled-event': 17, operator: 4 }, faultsEndMs: 244_768 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
