@@ -51,7 +51,7 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
   const reachable = swarm.members.filter((member) => member.alive).length;
   if (swarm.members.length !== managers || reachable !== managers) missing.push(`Raft has ${swarm.members.length} members, ${reachable} of them reachable, for ${managers} seats.`);
   missing.push(...wrongTargets(region, swarm.nodes), ...wrongListeners(region, swarm.ports));
-  return missing.length > 0 ? missing : leftTokens(region);
+  return missing.length > 0 ? missing : [...wrongTokens(region, swarm.managerToken), ...leftTokens(region)];
 }
 
 /** A load balancer that follows, by its settings in the function's environment, has a listener for each published port that it may follow, besides those of the template. */
@@ -88,6 +88,12 @@ function wrongTargets(region: EmulatedRegion, nodes: readonly SwarmNode[]): stri
       return ids === serving || (serving === '' && ids !== '') ? wrong : [`The targets of port ${port} are ${ids || 'none'}, and the instances that may serve ${serving || 'none'}.`];
     }),
   );
+}
+
+/** Whoever joins next needs those of the swarm. */
+function wrongTokens(region: EmulatedRegion, managerToken: string): string[] {
+  const leader = region.tableItems().find(({ item }) => item[SORT_KEY]?.S === LEADER_KEY);
+  return leader?.item.body?.S?.includes(managerToken) ? [] : ["The join tokens that are published are not the swarm's."];
 }
 
 /** Join tokens belong in the leader record alone once everybody has joined. */
