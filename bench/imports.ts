@@ -16,7 +16,7 @@ const RUNS = 9;
 const ENVIRONMENT: Record<string, string> = {
   ...Object.fromEntries(Object.values(environmentVariables).map((name) => [name, 'bench'])),
   [environmentVariables.seats]: JSON.stringify([{ seat: 0, volumeId: 'vol-1', networkInterfaceId: 'eni-1', address: '10.0.0.10' }]),
-  [environmentVariables.loadBalancers]: JSON.stringify(['arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/bench/0123456789abcdef']),
+  [environmentVariables.loadBalancers]: JSON.stringify([{ arn: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/bench/0123456789abcdef', securityGroupId: 'sg-1' }] satisfies LoadBalancerSettings[]),
   [environmentVariables.swarmSettings]: JSON.stringify({ addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }),
   AWS_REGION: 'us-east-1',
   // The SDK warns of an old Node.js.
