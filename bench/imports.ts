@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync }
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { AGENT_CONFIG_PATH, environmentVariables } from '../protocol/environment';
+import type { LoadBalancerSettings } from '../protocol/following';
 import { ROOT } from './region';
 import { median } from './statistics';
 
