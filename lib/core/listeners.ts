@@ -61,7 +61,7 @@ function checkListener({ port, targetPort, protocol, targetProtocol, certificate
 function checkCertificate(listener: string, arn: string | undefined, region: string | undefined): string[] {
   if (arn === undefined) return [];
   if (!CERTIFICATE_ARN.test(arn)) return [`${listener} has the certificate '${arn.slice(0, 100)}', which is no ARN of a certificate. Give one of ACM, or one that was uploaded to IAM.`];
-  const [, , , service, where] = /^(arn:([^:]+)):([^:]+):([^:]*):/.exec(arn) ?? [];
+  const [, , service, where] = arn.split(':');
   return service !== 'acm' || region === undefined || where === region ? [] : [`${listener} has a certificate of ${where}, but the load balancer is in ${region}. Give one of that region.`];
 }
 
