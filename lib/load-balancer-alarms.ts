@@ -3,7 +3,7 @@ import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { PORTS_METRIC } from '../protocol/census';
+import { PORTS_METRIC, UNANSWERED_METRIC } from '../protocol/census';
 import type { SwarmLoadBalancer } from './load-balancer';
 
 export interface LoadBalancerAlarmOptions {
@@ -28,7 +28,7 @@ export interface LoadBalancerAlarmsProps extends LoadBalancerAlarmOptions {
   readonly loadBalancer: SwarmLoadBalancer;
 }
 
-/** Two alarms for each listener that is declared, three where zones are watched, and two or three for the whole: about 0.10 USD a month for each metric that they watch (us-east-1). Source of the metrics: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html */
+/** Two alarms for each listener that is declared, three where zones are watched, and two, or four where it follows published ports, for the whole: about 0.10 USD a month for each metric that they watch (us-east-1). Source of the metrics: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html */
 export class LoadBalancerAlarms extends Construct {
   /** By port of the listener: for three minutes no node has been healthy. */
   readonly nobodyHealthy: ReadonlyMap<number, cloudwatch.Alarm>;
@@ -42,6 +42,8 @@ export class LoadBalancerAlarms extends Construct {
   readonly updaterFails: cloudwatch.Alarm;
   /** Where it follows published ports: for ten minutes a service has published one that cannot be followed. Of all load balancers of the cluster. */
   readonly portsNotFollowed?: cloudwatch.Alarm;
+  /** And: for fifteen minutes no healthy node has answered at a port that is followed. Of all load balancers of the cluster. */
+  readonly portsUnanswered?: cloudwatch.Alarm;
 
   constructor(scope: Construct, id: string, { loadBalancer, actions = [], resets = 1_000, zones = !loadBalancer.crossZone }: LoadBalancerAlarmsProps) {
     super(scope, id);
@@ -69,15 +71,14 @@ export class LoadBalancerAlarms extends Construct {
     this.resets = this.reaching('Resets', 'Nodes reset many connections of the load balancer.', loadBalancer.loadBalancer.metrics.tcpTargetResetCount({ period: five, statistic: 'sum' }), resets, 3);
     this.updaterFails = this.reaching('UpdaterFails', 'Several invocations of target-update have failed: who is sent connections may not be right.', loadBalancer.updater.function.metricErrors({ period: five }), 3, 1);
     if (loadBalancer.followsPorts) {
-      const namespace = `DockerSwarm/${loadBalancer.updater.lifecycle.cluster}`;
-      const filter = new logs.MetricFilter(this, 'Ports', {
-        logGroup: loadBalancer.updater.function.logGroup,
-        filterPattern: logs.FilterPattern.stringValue('$.metric', '=', PORTS_METRIC),
-        metricNamespace: namespace,
-        metricName: PORTS_METRIC,
-        metricValue: '$.ports',
-      });
-      this.portsNotFollowed = this.reaching('PortsNotFollowed', 'A service publishes a port that the load balancer cannot follow: see the log of target-update for the reason.', filter.metric({ period: five, statistic: 'max' }), 1, 2);
+      const {
+        lifecycle: { cluster },
+        function: { logGroup },
+      } = loadBalancer.updater;
+      const counted = (filterId: string, metricName: string) =>
+        new logs.MetricFilter(this, filterId, { logGroup, filterPattern: logs.FilterPattern.stringValue('$.metric', '=', metricName), metricNamespace: `DockerSwarm/${cluster}`, metricName, metricValue: '$.ports' }).metric({ period: five, statistic: 'max' });
+      this.portsNotFollowed = this.reaching('PortsNotFollowed', 'A service publishes a port that the load balancer cannot follow: see the log of target-update for the reason.', counted('Ports', PORTS_METRIC), 1, 2);
+      this.portsUnanswered = this.reaching('PortsUnanswered', 'No healthy node has answered at a followed port for fifteen minutes: see the log of target-update for which.', counted('Unanswered', UNANSWERED_METRIC), 1, 3);
     }
     for (const alarm of this.node.children.filter((child) => child instanceof cloudwatch.Alarm)) {
       if (actions.length === 0) break;

@@ -8,6 +8,8 @@ export const DEEDS_METRIC = 'Deeds';
 export const ALARM_METRIC = 'MembershipAlarms';
 /** And in a line about published ports that no load balancer follows: `ports` says how many. */
 export const PORTS_METRIC = 'PortsNotFollowed';
+/** And in one about ports that are followed, and that no healthy node answers at: `ports` says how many. */
+export const UNANSWERED_METRIC = 'PortsUnanswered';
 /** And in a line of a node's own log, about its certificate, which Docker should have renewed long ago. */
 export const CERTIFICATE_METRIC = 'CertificatesOverdue';
 

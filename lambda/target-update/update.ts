@@ -1,6 +1,6 @@
 /** The loop of target-update: under a lease of its own, look, decide, act, and look again while anything changes or somebody asks for another look. Killed at any line, the next look finds the rest. */
 import { isDeepStrictEqual } from 'node:util';
-import { PORTS_METRIC } from '../../protocol/census';
+import { PORTS_METRIC, UNANSWERED_METRIC } from '../../protocol/census';
 import type { Following, LoadBalancerSettings } from '../../protocol/following';
 import type { Traffic } from '../../protocol/targets';
 import { announce, type Announcer } from '../announce';
@@ -106,6 +106,7 @@ async function underLease(by: Updater, lease: Lease, work: () => Promise<boolean
 async function updateOnce(by: Updater, lease: Lease, closing?: LoadBalancerSettings): Promise<{ progress: 'none' | 'some' | 'lost'; someWait: boolean }> {
   const observed = await by.observe(closing);
   const { changes, traffic, someWait } = plan(observed);
+  logUnanswered(by, observed, changes);
   const isNews = JSON.stringify(traffic) !== JSON.stringify(observed.told ?? NOBODY);
   const before = followAll(observed, changes, []);
   const waits = someWait || before.some(({ plan: { holds } }) => holds);
@@ -150,6 +151,13 @@ async function tellRefused(by: Updater, { following, ports }: Observation, found
   const news = refused.filter((one) => !following.refused.some((before) => isDeepStrictEqual(before, one)));
   await announce(by, news.map((one) => ({ event: 'portNotFollowed', ...one })));
   await tellFollowing(by, { ...following, refused });
+}
+
+/** Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named in an alarm. */
+function logUnanswered({ log }: Updater, { followed, targetGroups }: Observation, changes: readonly Change[]): void {
+  const used = new Set(followed.flatMap(({ listeners }) => listeners.map(({ targetGroupArn }) => targetGroupArn)));
+  const unanswered = targetGroups.filter((group) => group.followed && used.has(group.arn) && !group.targets.some(({ state }) => state === 'healthy') && !isFresh(group, changes.find(({ arn }) => arn === group.arn)));
+  if (unanswered.length > 0) log('warn', 'No healthy node answers at ports that are followed.', { metric: UNANSWERED_METRIC, ports: unanswered.length, which: unanswered.map(({ port }) => port).join(', ') });
 }
 
 const NOBODY: Traffic = { arrived: [], left: [] };

@@ -383,12 +383,15 @@ test('alarms tell that nobody is healthy behind a listener, that nodes stay unhe
   expect(alarms.UpdaterFails).toMatchObject({ Namespace: 'AWS/Lambda', MetricName: 'Errors' });
 });
 
-test('where ports are followed, one that cannot be is told by an alarm', () => {
+test.each([
+  ['PortsNotFollowed', 2],
+  ['PortsUnanswered', 3],
+])('where ports are followed, an alarm tells of those that cannot be, and of those at which nobody answers: %s', (MetricName, EvaluationPeriods) => {
   const { of } = synthesise({}, (cluster) => void cluster.addLoadBalancer('Public', { followPublishedPorts: true }).addAlarms());
-  const alarm = Object.values(of('AWS::CloudWatch::Alarm')).find(({ Properties }) => Properties.MetricName === 'PortsNotFollowed')!;
-  const [filter] = Object.values(of('AWS::Logs::MetricFilter'));
-  expect(alarm.Properties).toMatchObject({ Namespace: 'DockerSwarm/Test/Swarm', Threshold: 1, Period: 300, EvaluationPeriods: 2, Statistic: 'Maximum', TreatMissingData: 'notBreaching' });
-  expect(filter!.Properties).toMatchObject({ FilterPattern: '{ $.metric = "PortsNotFollowed" }', LogGroupName: { Ref: expect.stringContaining('TargetUpdateLogs') }, MetricTransformations: [{ MetricName: 'PortsNotFollowed', MetricValue: '$.ports', MetricNamespace: 'DockerSwarm/Test/Swarm' }] });
+  const alarm = Object.values(of('AWS::CloudWatch::Alarm')).find(({ Properties }) => Properties.MetricName === MetricName)!;
+  const filter = Object.values(of('AWS::Logs::MetricFilter')).find(({ Properties }) => Properties.MetricTransformations[0].MetricName === MetricName)!;
+  expect(alarm.Properties).toMatchObject({ Namespace: 'DockerSwarm/Test/Swarm', Threshold: 1, Period: 300, EvaluationPeriods, Statistic: 'Maximum', TreatMissingData: 'notBreaching' });
+  expect(filter.Properties).toMatchObject({ FilterPattern: `{ $.metric = "${MetricName}" }`, LogGroupName: { Ref: expect.stringContaining('TargetUpdateLogs') }, MetricTransformations: [{ MetricName, MetricValue: '$.ports', MetricNamespace: 'DockerSwarm/Test/Swarm' }] });
 });
 
 test('where each zone serves its own clients, a zone without a healthy node is told, too', () => {

@@ -81,6 +81,25 @@ test('a port in host mode is asked itself whether it is healthy, one of the rout
   expect(followed(scenario).find(({ port }) => port === 8001)!.targetGroupArn).toBe(before);
 });
 
+test('while nobody healthy answers at a followed port, the log says so, for an alarm; not before its nodes were asked, and no longer than that', async () => {
+  const scenario = await formed();
+  const { machines } = scenario.cluster;
+  const answers = machines.answers.bind(machines);
+  machines.answers = async (instanceId, check) => check.port !== 8002 && answers(instanceId, check);
+  const lines = () => scenario.logs.filter((line) => line.includes('"metric":"PortsUnanswered"'));
+  await publish(scenario, web(8001), web(8002, { mode: 'host' }));
+  await scenario.until(() => ports(scenario).length === 2, MINUTE);
+  expect(lines()).toEqual([]);
+  await scenario.pass(10 * MINUTE);
+  expect(lines().length).toBeGreaterThan(4);
+  expect(lines().every((line) => line.includes('"ports":1,"which":"8002"'))).toBe(true);
+  machines.answers = answers;
+  await scenario.pass(2 * MINUTE);
+  const before = lines().length;
+  await scenario.pass(5 * MINUTE);
+  expect(lines().length).toBe(before);
+});
+
 test('what cannot be followed is told once for each reason, and the rest is followed', async () => {
   const scenario = await formed();
   await publish(
