@@ -4,7 +4,7 @@
  * - Registered is whoever is in service, or waits at its launch hook, is Ready and not drained by the leader's list, and belongs to the nodes that stand behind the target group.
  * - An instance that leaves fails its health check first, which a load balancer hears of within seconds, while what is said by deregistering takes it minutes. So where the agent answers the check, a target that is
  *   still healthy is waited for.
- * - A healthy target goes only while another healthy one stays. When a list of nodes is wrong, traffic goes on.
+ * - A healthy target goes only while another healthy one stays. When a list of nodes is wrong, traffic goes on. Of the cluster's instances none goes while nobody is known to be healthy: one of them may be by now, for what AWS says of targets may be old.
  * - Who lets instances in and out is told which of those that wait at their hooks are sent connections (`traffic`).
  * - Right after a change of leader nobody's state is known: who is registered stays so, and nobody is added.
  */
@@ -142,8 +142,9 @@ function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Cha
   for (const { instanceId, port: at, state, reason } of going) {
     const member = members.get(instanceId);
     if (at !== port || !member) change.strange.push(instanceId);
-    if (state !== 'healthy') change.deregister.push({ instanceId, port: at, reason });
-    else if (healthyStay === 0) change.kept.push({ instanceId, reason });
+    if (healthyStay === 0 && (state === 'healthy' || member)) {
+      if (state === 'healthy') change.kept.push({ instanceId, reason });
+    } else if (state !== 'healthy') change.deregister.push({ instanceId, port: at, reason });
     else if (member && isLeaving(member.instance) && group.healthCheckPort === String(HEALTH_PORT)) change.waiting.push(instanceId);
     else change.deregister.push({ instanceId, port: at, reason });
   }

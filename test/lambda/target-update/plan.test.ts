@@ -99,13 +99,19 @@ test.each<[string, string[], string[], string]>([
   ['all nodes are down', ['a down active InService', 'b down active InService'], ['a healthy', 'b healthy'], 'keep a keep b'],
   ['the others are not healthy yet', ['a ready active Terminating:Wait', 'b ready active InService'], ['a healthy', 'b initial'], 'keep a'],
   ['the others are only to be registered', ['a ready drain InService', 'b ready active InService'], ['a healthy'], '+b keep a'],
-  ['the healthy one is drained, and the unhealthy one is down', ['a ready drain InService', 'b down active InService'], ['a healthy', 'b unhealthy'], '-b keep a'],
+  ['the healthy one is drained, and the unhealthy one is down', ['a ready drain InService', 'b down active InService'], ['a healthy', 'b unhealthy'], 'keep a'],
 ])('never takes the last healthy target away: %s', (_, rows, present, expected) => {
   expect(changes(cluster(...rows), targets(...present))).toBe(expected);
 });
 
-test('unhealthy targets of a group without healthy ones go: nothing is lost with them', () => {
-  expect(changes(cluster('a down active InService', 'b ready active InService'), targets('a unhealthy', 'b unhealthy'))).toBe('-a');
+test('while nobody is known to be healthy, none of the cluster’s goes: the answer may be older than the last health check', () => {
+  const rows = ['a ready active Terminating:Wait', 'b ready active InService', 'c down active InService'];
+  for (const state of ['initial', 'unhealthy', 'unused']) {
+    expect(changes(cluster(...rows), targets(`a ${state}`, 'b initial', `c ${state}`))).toBe('');
+    expect(changes(cluster(...rows), targets(`a ${state}`, 'b healthy', `c ${state}`))).toBe('-a -c');
+  }
+  // Its instance has ended.
+  expect(changes(PAIR, targets('a initial', 'b initial', 'x unhealthy'))).toBe('-x strange x');
 });
 
 test('while no quorum is visible nobody is added, and only who leaves or is gone is taken away', () => {

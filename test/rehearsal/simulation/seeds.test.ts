@@ -72,6 +72,10 @@ it.each<[string, Run]>([
     'join tokens that had been rotated were undone by a slow leader-token, which had read what was published before, and the report after the new ones were erased from it: nobody could join any more',
     { seed: 18_262, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['conflict', 'lost-request', 'doubled-event', 'isolation', 'hang-engine', 'break-instance', 'zone-loss', 'spot-wave', 'operator'], limits: { 'lost-request': 28, 'doubled-event': 17, operator: 4 }, faultsEndMs: 244_768 },
   ],
+  [
+    'the only healthy target was deregistered when its instance left, by an answer from before it had become healthy',
+    { seed: 1134, act: 'forming', setup: { managers: 3, workers: 2, chained: true, spot: false, balanced: true }, faults: ['kill-engine', 'terminate-instance', 'slow-answer', 'stale-answer', 'throttled', 'conflict', 'lost-request', 'lost-event', 'partition', 'isolation', 'outage'], limits: {}, faultsEndMs: 431_510 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
