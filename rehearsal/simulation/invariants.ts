@@ -5,7 +5,7 @@
 import type { AwsEvent } from '../aws/types';
 import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { leaderCodec } from '../../protocol/cluster';
-import { environmentVariables } from '../../protocol/environment';
+import { environmentVariables, type Seats } from '../../protocol/environment';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { plainAttributes } from '../../protocol/items';
 import { ROLE_TAG } from '../../protocol/tags';
@@ -139,17 +139,20 @@ export class Invariants {
     if (hook === LAUNCH_HOOK && result === 'ABANDON') this.afterAbandon(subject);
   }
 
-  /** A request that was under way when its sender was terminated, or the group that it is about was deleted: their policies and tags went with them. */
+  /** A request that was under way when its sender was terminated, or what it is about was deleted or taken out of the template: their policies and tags went with them. */
   private cameTooLate(denied: Record<string, unknown>): boolean {
     const session = String(denied.principalArn).split('/').at(-1)!;
     const [, group] = /:autoScalingGroupName\/(.+)$/.exec(String(denied.resource)) ?? [];
     const { machines, region } = this.truth;
     const resource = String(denied.resource);
     const [, targetGroup] = /:targetgroup\/([^/*]+)\/[^*]+$/.exec(resource) ?? [];
+    const [, volume] = /:volume\/(vol-[^/*]+)$/.exec(resource) ?? [];
     const isListener = /:listener\/net\/[^*]+$/.test(resource);
     return (
       (session.startsWith('i-') && !machines.nodes.has(session)) ||
       (group !== undefined && !region.groups().some(({ name }) => name === group)) ||
+      // A deployment has taken its seat away, or was rolled back, before an answer that is old was.
+      (volume !== undefined && !this.seats().some(({ volumeId }) => volumeId === volume)) ||
       // Of what is gone nobody knows the tags any more: an answer that is old may show it still.
       (targetGroup !== undefined && !region.remains().includes(targetGroup)) ||
       (isListener && !region.loadBalancers().some(({ listeners }) => listeners.some(({ arn }) => arn === resource)))
@@ -178,7 +181,7 @@ export class Invariants {
     const swarm = this.truth.docker.swarms()[0];
     // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
     // With fewer managers than seats it may have waited for others in vain.
-    const short = swarm && swarm.members.length < this.seats() && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
+    const short = swarm && swarm.members.length < this.seats().length && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
     // It leads, but nobody hears it any more: as long as it does, nobody hears of the swarm.
     const unheard = swarm !== undefined && swarm.leader !== undefined && swarm.leader === node?.daemon.runner?.nodeId && this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS && this.isBuried(instanceId);
     if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !short && !unheard) this.checkQuorumWithout(node, swarm, 'let go');
@@ -201,9 +204,9 @@ export class Invariants {
   }
 
   /** As they are configured: their groups may be made one after the other. */
-  private seats(): number {
+  private seats(): Seats {
     const variables = Object.assign({}, ...this.truth.region.functions().map(({ environment }) => environment)) as Record<string, string>;
-    return (JSON.parse(variables[environmentVariables.seats] ?? '[]') as unknown[]).length;
+    return JSON.parse(variables[environmentVariables.seats] ?? '[]') as Seats;
   }
 
   /** And its successor is not there yet. */

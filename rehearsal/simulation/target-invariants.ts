@@ -5,6 +5,8 @@ import type { SimulatedCluster } from './cluster';
 
 /** Whoever registers a node knows it from a list that may be 90 s old, and from answers of AWS that may be some time old. */
 const KNOWN_MS = 150_000;
+/** That a target is healthy no more is known from an answer that may be 30 s old, by a look whose requests are tried again when AWS is slow. */
+const HEALTHY_MS = 60_000;
 
 export class TargetInvariants {
   /** There is, or is to be, a load balancer. */
@@ -15,6 +17,8 @@ export class TargetInvariants {
   private readonly leavesSince = new Map<string, number>();
   /** Of each target that is registered. */
   private readonly states = new Map<string, { group: string; state: string }>();
+  /** When targets ceased to be healthy that nobody had deregistered. */
+  private readonly healthyUntil = new Map<string, { group: string; at: number }>();
 
   constructor(
     private readonly truth: SimulatedCluster,
@@ -48,14 +52,19 @@ export class TargetInvariants {
     if (source !== 'elb') return;
     const group = String(detail.targetGroupArn);
     const target = `${group} ${subject}:${String(detail.port)}`;
+    if (what === 'routed' || what === 'not-routed') return;
     if (what === 'draining') this.afterDeregistered(target, group, subject);
-    if (what === 'draining' || what === 'deregistered') this.states.delete(target);
-    else if (what !== 'routed' && what !== 'not-routed') this.states.set(target, { group, state: what });
+    const isGone = what === 'draining' || what === 'deregistered';
+    if (!isGone && what !== 'healthy' && this.states.get(target)?.state === 'healthy') this.healthyUntil.set(target, { group, at: this.truth.clock.now() });
+    if (isGone) this.states.delete(target);
+    else this.states.set(target, { group, state: what });
   }
 
   private afterDeregistered(target: string, group: string, instanceId: string): void {
     if (this.states.get(target)?.state !== 'healthy') return;
     const others = [...this.states].some(([other, { group: of, state }]) => other !== target && of === group && state === 'healthy');
-    if (!others) this.breach(`${instanceId}, the last healthy target of ${group}, was deregistered.`);
+    // Another one has just died: nobody can have known.
+    const lately = [...this.healthyUntil.values()].some(({ group: of, at }) => of === group && this.truth.clock.now() - at < HEALTHY_MS);
+    if (!others && !lately) this.breach(`${instanceId}, the last healthy target of ${group}, was deregistered.`);
   }
 }

@@ -76,6 +76,14 @@ it.each<[string, Run]>([
     'the only healthy target was deregistered when its instance left, by an answer from before it had become healthy',
     { seed: 1134, act: 'forming', setup: { managers: 3, workers: 2, chained: true, spot: false, balanced: true }, faults: ['kill-engine', 'terminate-instance', 'slow-answer', 'stale-answer', 'throttled', 'conflict', 'lost-request', 'lost-event', 'partition', 'isolation', 'outage'], limits: {}, faultsEndMs: 431_510 },
   ],
+  [
+    'a volume was to be attached by an old answer, for a seat that a deployment had added until it was rolled back: the refusal was taken for a missing permission, by the invariants',
+    { seed: 2267, act: 'healing', setup: { managers: 3, workers: 4, chained: true, spot: true, balanced: true }, faults: ['kill-instance', 'kill-engine', 'kill-agent', 'terminate-instance', 'slow-answer', 'stale-answer', 'conflict', 'lost-request', 'lost-answer', 'lost-event', 'doubled-event', 'late-event', 'partition', 'isolation', 'outage', 'clock-step', 'hang-engine', 'break-instance', 'spot-wave', 'operator', 'resize', 'rebalance'], limits: {}, faultsEndMs: 1_089_209 },
+  ],
+  [
+    'the other healthy target died while one was being deregistered: nobody could know, which the invariants did not allow for',
+    { seed: 2900, act: 'healing', setup: { managers: 1, workers: 1, chained: true, spot: true, balanced: true }, faults: ['kill-instance', 'terminate-instance', 'throttled', 'lost-request', 'lost-event', 'partition', 'clock-step', 'zone-loss', 'rebalance'], limits: {}, faultsEndMs: 228_520 },
+  ],
 ])('%s', (_, run) => expectRun(run));
 
 async function expectWhole(seed: number, act: Act): Promise<void> {
