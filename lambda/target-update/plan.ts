@@ -63,24 +63,30 @@ export interface Plan {
   traffic: Traffic;
   /** Some wait at their hooks for what load balancers make of it: it is worth looking again soon. */
   someWait: boolean;
+  /** Followed ports at which no healthy node answers, nor is about to. */
+  unanswered: number[];
 }
 
 /** Whether a target group has no healthy target yet, and is about to: some are to be registered, or are being checked for the first time. */
-export function isFresh({ targets }: TargetGroup, change: Change | undefined): boolean {
-  return !targets.some(({ state }) => state === 'healthy') && ((change?.register.length ?? 0) > 0 || targets.some(({ state }) => state === 'initial' || state === 'unused'));
+export function isFresh(group: TargetGroup, change: Change | undefined): boolean {
+  return !hasHealthy(group) && ((change?.register.length ?? 0) > 0 || group.targets.some(({ state }) => state === 'initial' || state === 'unused'));
 }
+
+const hasHealthy = ({ targets }: TargetGroup) => targets.some(({ state }) => state === 'healthy');
 
 export function plan(observed: Observed): Plan {
   const members = membersOf(observed);
   const traffic = trafficOf(observed, members);
   const arriving = [...members.values()].filter(({ instance, mayServe }) => isArriving(instance) && mayServe === true).length;
   const leaving = observed.instances.filter(({ lifecycleState }) => lifecycleState === 'Terminating:Wait').length;
-  return { changes: changesOf(observed, members), traffic, someWait: arriving > traffic.arrived.length || leaving > traffic.left.length };
+  const changes = changesOf(observed, members);
+  const unanswered = observed.targetGroups.filter((group) => group.followed && !hasHealthy(group) && !isFresh(group, changes.find(({ arn }) => arn === group.arn))).map(({ port }) => port);
+  return { changes, traffic, someWait: arriving > traffic.arrived.length || leaving > traffic.left.length, unanswered };
 }
 
 /** Who waits at a hook, and what becomes of its connections. */
 function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Member>): Traffic {
-  const behind = targetGroups.map((group) => ({ group, targets: new Map(group.targets.filter(({ port }) => port === group.port).map((target) => [target.instanceId, target])), anyHealthy: group.targets.some(({ state }) => state === 'healthy') }));
+  const behind = targetGroups.map((group) => ({ group, targets: new Map(group.targets.filter(({ port }) => port === group.port).map((target) => [target.instanceId, target])), anyHealthy: hasHealthy(group) }));
   const traffic: Traffic = { arrived: [], left: [] };
   for (const [instanceId, { instance, mayServe }] of members) {
     if (isArriving(instance) && mayServe === true) {
@@ -142,10 +148,10 @@ function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Cha
   for (const { instanceId, port: at, state, reason } of going) {
     const member = members.get(instanceId);
     if (at !== port || !member) change.strange.push(instanceId);
-    if (healthyStay === 0 && (state === 'healthy' || member)) {
-      if (state === 'healthy') change.kept.push({ instanceId, reason });
-    } else if (state !== 'healthy') change.deregister.push({ instanceId, port: at, reason });
-    else if (member && isLeaving(member.instance) && group.healthCheckPort === String(HEALTH_PORT)) change.waiting.push(instanceId);
+    if (healthyStay === 0 && state === 'healthy') change.kept.push({ instanceId, reason });
+    // It may be healthy by now.
+    else if (healthyStay === 0 && member) continue;
+    else if (state === 'healthy' && member && isLeaving(member.instance) && group.healthCheckPort === String(HEALTH_PORT)) change.waiting.push(instanceId);
     else change.deregister.push({ instanceId, port: at, reason });
   }
   return change;

@@ -105,8 +105,9 @@ async function underLease(by: Updater, lease: Lease, work: () => Promise<boolean
 /** Two that decide from different answers of AWS could each take away what the other leaves: so the lease is renewed right before. */
 async function updateOnce(by: Updater, lease: Lease, closing?: LoadBalancerSettings): Promise<{ progress: 'none' | 'some' | 'lost'; someWait: boolean }> {
   const observed = await by.observe(closing);
-  const { changes, traffic, someWait } = plan(observed);
-  logUnanswered(by, observed, changes);
+  const { changes, traffic, someWait, unanswered } = plan(observed);
+  // Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named in an alarm.
+  if (unanswered.length > 0) by.log('warn', 'No healthy node answers at ports that are followed.', { metric: UNANSWERED_METRIC, ports: unanswered.length, which: unanswered.join(', ') });
   const isNews = JSON.stringify(traffic) !== JSON.stringify(observed.told ?? NOBODY);
   const before = followAll(observed, changes, []);
   const waits = someWait || before.some(({ plan: { holds } }) => holds);
@@ -151,13 +152,6 @@ async function tellRefused(by: Updater, { following, ports }: Observation, found
   const news = refused.filter((one) => !following.refused.some((before) => isDeepStrictEqual(before, one)));
   await announce(by, news.map((one) => ({ event: 'portNotFollowed', ...one })));
   await tellFollowing(by, { ...following, refused });
-}
-
-/** Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named in an alarm. */
-function logUnanswered({ log }: Updater, { followed, targetGroups }: Observation, changes: readonly Change[]): void {
-  const used = new Set(followed.flatMap(({ listeners }) => listeners.map(({ targetGroupArn }) => targetGroupArn)));
-  const unanswered = targetGroups.filter((group) => group.followed && used.has(group.arn) && !group.targets.some(({ state }) => state === 'healthy') && !isFresh(group, changes.find(({ arn }) => arn === group.arn)));
-  if (unanswered.length > 0) log('warn', 'No healthy node answers at ports that are followed.', { metric: UNANSWERED_METRIC, ports: unanswered.length, which: unanswered.map(({ port }) => port).join(', ') });
 }
 
 const NOBODY: Traffic = { arrived: [], left: [] };

@@ -225,3 +225,14 @@ test('a target group is fresh while nobody is healthy there, and somebody is abo
   const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: [] };
   expect(isFresh(group, plan({ quorumVisible: true, ...PAIR, targetGroups: [group] })[0])).toBe(true);
 });
+
+test.each<[string, string[], boolean]>([
+  ['nobody is healthy', ['a unhealthy', 'b unhealthy'], true],
+  ['one is healthy', ['a healthy', 'b unhealthy'], false],
+  ['one is being checked', ['a initial', 'b unhealthy'], false],
+  ['one is to be registered', ['a unhealthy'], false],
+])('a followed port is unanswered: %s', (_, present, expected) => {
+  const unanswered = (followed?: { name: string; digest: string }) => planned({ quorumVisible: true, ...PAIR, targetGroups: [{ arn: 'tg', servedBy: 'all', port: 80, healthCheckPort: '80', targets: targets(...present), ...(followed && { followed }) }] }).unanswered;
+  expect(unanswered({ name: 'swarm-1', digest: '1' })).toEqual(expected ? [80] : []);
+  expect(unanswered()).toEqual([]);
+});
