@@ -107,9 +107,12 @@ start() {
     setsid "$0" --supervise "$unit" < /dev/null > /dev/null 2>> "/var/log/$unit.log" &
     echo $! > "$state/supervisor"
   fi
+  local supervised=1
   until [ -e "$state/ready" ]; do
+    # Looked at first: a supervisor writes how its service ended before it ends itself.
+    alive "$state/supervisor" || supervised=
     [ ! -e "$state/failed" ] || { echo "Job for $unit.service failed because the control process exited with error code; see /var/log/$unit.log." >&2; exit 1; }
-    alive "$state/supervisor" || return 0
+    [ -n "$supervised" ] || return 0
     pause
   done
 }

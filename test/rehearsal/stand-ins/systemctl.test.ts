@@ -48,7 +48,7 @@ const NOTIFY = `perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); send(S, "RE
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
 onLinux('a service that is killed runs again after RestartSec, and until then it is activating', async () => {
-  unit('always', [], ['Restart=always', 'RestartSec=0.3'], 'exec sleep 1000');
+  unit('always', [], ['Restart=always', 'RestartSec=3'], 'exec sleep 1000');
   expect(systemctl('start', 'always').status).toBe(0);
   const killed = main('always');
   process.kill(Number(killed), 'SIGKILL');
@@ -87,6 +87,14 @@ onLinux('the start of a service that notifies waits until it is ready, also whil
 onLinux('the start of a service that ends before it is ready fails', () => {
   unit('docker', [], ['Type=notify'], 'exit 3');
   expect(systemctl('start', 'docker')).toMatchObject({ status: 1, stderr: expect.stringContaining('exited with error code') });
+});
+
+onLinux('the start of a service fails also when it ends, with its supervisor, between two looks', () => {
+  unit('docker', [], ['Type=notify'], 'exit 3');
+  const slow = join(folder, 'slow-look.sh');
+  writeFileSync(slow, `kill() { [ "$verb" != start ] || sleep 2; builtin kill "$@"; }\n`);
+  const start = spawnSync(program, ['start', 'docker'], { encoding: 'utf8', timeout: 20_000, env: { ...process.env, BASH_ENV: slow } });
+  expect(start).toMatchObject({ status: 1, stderr: expect.stringContaining('exited with error code') });
 });
 
 onLinux('a service whose condition is not met any more is not restarted', async () => {
