@@ -6,7 +6,7 @@
  * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
  * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
  * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
- *   part of one that nobody hears, and nothing is done. Only while there are fewer managers than seats it does not wait for ever.
+ *   part of one that nobody hears, and nothing is done.
  * - Where no swarm was ever made, or its whole stack goes, or the instance itself has gone, there is nothing to wait for.
  *
  * Pure: reads what was observed, adds to the plan what to write and what to do.
@@ -21,10 +21,8 @@ import { managerOf } from './retire-seat';
 
 /** How long a node's tasks may take to end. */
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
-/** How long a manager waits for more managers while there are fewer than seats: CloudFormation may make the next seat only when this one has joined. */
-export const SHORT_MS = 5 * 60_000;
-/** And how long one waits for others that was let go already, though its hook was not completed: nobody hears it any more, and should it lead, nobody hears of the swarm. */
-export const UNHEARD_MS = SHORT_MS;
+/** How long a manager waits for a quorum to be heard, of which it may be a part by a join that the list does not show; or that was let go already, though its hook was not completed: should it lead, nobody hears of the swarm. */
+export const UNHEARD_MS = 5 * 60_000;
 /** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
 export const BACK_MS = 15_000;
 /**
@@ -158,13 +156,12 @@ class Release {
     const { managerChange } = this.draft.membership;
     // By its seat's address: the list may be from before it came, and name its predecessor.
     const own = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
-    const seats = this.draft.observed.seats.length;
-    const waitedShort = members.length < seats && this.now >= this.since(instanceId) + SHORT_MS;
     // Raft may count its seat already, before the leader has said so, or can say so: what its predecessor began lies on the volume.
     const joins = managerChange !== null && managerChange.seat === group.seat && (!this.facts.quorumVisible || this.now < managerChange.expiresAt + LEADER_STALE_MS);
-    if (!own) return joins && !waitedShort ? undefined : 'It is no member of raft.';
+    // Where no quorum reports, its own engine may be what is missing, and only its successor can bring it back.
+    const unheard = !this.facts.quorumVisible && this.now >= this.since(instanceId) + UNHEARD_MS;
+    if (!own) return joins && !unheard ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
-    if (waitedShort) return `The swarm has ${members.length} managers of ${seats}, and others may wait for seat ${group.seat}. Its successor goes on with what is on its volume.`;
     // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has gone. Others may have been lost since: then they, or their successors, are waited for, though not for ever.
     if (instance.buried && !this.facts.quorumVisible) {
       const goes = this.othersSeeingLeader(instance) >= quorumOf(members.length) || this.now >= this.since(instanceId) + UNHEARD_MS;

@@ -23,10 +23,8 @@ type Item = Record<string, { S?: string; N?: string }>;
 const TOKEN = /SWMTKN-\d/;
 /** How long the swarm may be without a leader that anybody could hear of before it counts as lost: an election takes 20 s, a report 30 s. */
 const QUORUM_UNHEARD_MS = 90_000;
-/** How long the last managers of a swarm that is not complete have to wait for others. Functions see the hook later than it begins. */
-const SHORT_MS = 5 * 60_000;
-/** And a manager that was let go already is not waited for longer than this, should it lead. */
-const UNHEARD_MS = SHORT_MS;
+/** A manager that was let go already is not waited for longer than this, should it lead. */
+const UNHEARD_MS = 5 * 60_000;
 /** The list that decisions are made from may be 90 s old, and a look takes some time. */
 const KNOWN_MS = 150_000;
 /** Of a role; and more than one node. */
@@ -180,11 +178,9 @@ export class Invariants {
     const node = this.truth.machines.nodes.get(instanceId);
     const swarm = this.truth.docker.swarms()[0];
     // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
-    // With fewer managers than seats it may have waited for others in vain.
-    const short = swarm && swarm.members.length < this.seats().length && this.truth.clock.now() - this.endsSince.get(instanceId)! >= SHORT_MS;
     // It leads, but nobody hears it any more: as long as it does, nobody hears of the swarm.
     const unheard = swarm !== undefined && swarm.leader !== undefined && swarm.leader === node?.daemon.runner?.nodeId && this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS && this.isBuried(instanceId);
-    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !short && !unheard) this.checkQuorumWithout(node, swarm, 'let go');
+    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !unheard) this.checkQuorumWithout(node, swarm, 'let go');
     if (node?.role === 'manager') this.letGo.set(node.identity.address, instanceId);
     this.leavingSince.set(instanceId, this.truth.clock.now());
   }

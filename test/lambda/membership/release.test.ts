@@ -1,4 +1,4 @@
-import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, SHORT_MS, TRAFFIC_MS, UNHEARD_MS, VOLUMES_STALE_MS } from '../../../lambda/membership/release';
+import { BACK_MS, DRAIN_DEADLINE_MS, PROLONG_MS, TRAFFIC_MS, UNHEARD_MS, VOLUMES_STALE_MS } from '../../../lambda/membership/release';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
 import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership, membershipCodec } from '../../../protocol/cluster';
@@ -243,14 +243,14 @@ describe('a manager that waits at its terminate hook', () => {
   it('that raft may count already waits while no quorum reports, but not for ever', () => {
     const joining = (ms: number) => planned({ leader: stale, nodes: [member(0)], instances: [first!, seat(1, leaving)] }, { managerChange: change(1), departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
     expect(joining(0)).toEqual([]);
-    expect(joining(SHORT_MS)).toEqual([idOf(1)]);
+    expect(joining(UNHEARD_MS)).toEqual([idOf(1)]);
   });
 
   it('whose predecessor raft may count already waits as that one would: what was begun lies on its volume', () => {
     const joining = (ms: number) =>
       planned({ leader: stale, nodes: [member(0)], instances: [first!, { ...seat(1, leaving), instanceId: idOf(11) }] }, { managerChange: change(1), departures: { [idOf(11)]: { since: NOW - ms } } }).letGo;
     expect(joining(0)).toEqual([]);
-    expect(joining(SHORT_MS)).toEqual([idOf(11)]);
+    expect(joining(UNHEARD_MS)).toEqual([idOf(11)]);
   });
 
   it('waits while another manager is taken in, and while it is taken in itself', () => {
@@ -281,10 +281,9 @@ describe('a manager that waits at its terminate hook', () => {
     expect(broken(NOW + LEADER_STALE_MS, 1)).toEqual([]);
   });
 
-  it('does not wait for ever where there are fewer managers than seats', () => {
+  it('waits for others where there are fewer managers than seats, however long: the volume of its seat may be about to go', () => {
     const waited = (ms: number) => planned({ nodes: [member(0), member(1)], instances: [first!, seat(1, leaving)] }, { departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
-    expect(waited(SHORT_MS - 1)).toEqual([]);
-    expect(waited(SHORT_MS)).toEqual([idOf(1)]);
+    expect([0, UNHEARD_MS, 100 * UNHEARD_MS].map(waited)).toEqual([[], [], []]);
   });
 
   describe('with tasks', () => {

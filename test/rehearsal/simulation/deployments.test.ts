@@ -1,4 +1,5 @@
 /** A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do not work. */
+import type { Delays } from '../../../rehearsal/aws/types';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import type { Template } from '../../../rehearsal/synth';
 import { otherInstances } from '../../../rehearsal/simulation/setup';
@@ -11,8 +12,11 @@ const setup = (managers: number, workers = 2) => ({ managers, workers });
 const swarm = ({ cluster }: Scenario) => cluster.docker.swarms()[0]!;
 const identities = (scenario: Scenario) => swarm(scenario).members.map(({ nodeId }) => nodeId).sort();
 
-async function formed(managers: number, workers = 2): Promise<Scenario> {
-  const scenario = await Scenario.begin(setup(managers, workers));
+/** As AWS may take it, so that several seats wait at their hooks for many minutes. */
+const SLOW: Delays = { launch: 150_000, terminate: 90_000, attachVolume: 3_000, detachVolume: 3_000, queue: 200, stream: 300, registerTarget: 60_000, deregisterTarget: 30_000 };
+
+async function formed(managers: number, workers = 2, delays?: Delays): Promise<Scenario> {
+  const scenario = await Scenario.begin(setup(managers, workers), delays && { delays });
   await scenario.whole(HOUR);
   return scenario;
 }
@@ -166,6 +170,40 @@ describe('a rolling update', () => {
     expect(identities(scenario)).toEqual(were);
     expect(scenario.workers()).toEqual(workers);
     expect([most, lost()]).toEqual([1, 0]);
+  });
+
+  test.each([
+    ['the volume of every manager', () => assemblies.of({ ...setup(3), volumeGenerations: { 0: 2, 1: 2, 2: 2 } }), 3, 0],
+    ['every instance, while the seats become five', () => assemblies.changed(setup(5), 'other-instances', otherInstances), 5, 3],
+  ])('of %s waits for as long as instances take, with no moment below the quorum', async (_, assembly, members, same) => {
+    const scenario = await formed(3, 2, SLOW);
+    const [lost, were] = [losses(scenario), identities(scenario)];
+    scenario.deploy(await assembly());
+    await settled(scenario);
+    expect(scenario.stack).toBe('created');
+    expect(identities(scenario)).toHaveLength(members);
+    expect(identities(scenario).filter((id) => were.includes(id))).toHaveLength(same);
+    expect(lost()).toBe(0);
+  });
+
+  test('to five seats whose image is broken stops at the first one, and is rolled back, with no moment below the quorum', async () => {
+    const scenario = await formed(3, 2, SLOW);
+    const [lost, were] = [losses(scenario), identities(scenario)];
+    const broken = new Set<SimulatedNode>();
+    scenario.onEffect = (node) => {
+      const { tags } = scenario.cluster.region.instances().find(({ instanceId }) => instanceId === node.identity.instanceId)!;
+      if (node.seat === undefined || tags['aws:ec2launchtemplate:version'] !== '2' || broken.has(node)) return;
+      broken.add(node);
+      node.breakDown();
+    };
+    scenario.deploy(await assemblies.changed(setup(5), 'other-instances', otherInstances));
+    await scenario.until(() => scenario.stack !== 'creating' || scenario.invariants.breaches.length > 0, 4 * HOUR);
+    expect(String(scenario.stack)).toMatch(/Failed to receive \d+ resource signal/);
+    scenario.stack = 'created';
+    await scenario.whole(HOUR);
+    expect(broken.size).toBeGreaterThan(0);
+    expect(identities(scenario)).toEqual(were);
+    expect(lost()).toBe(0);
   });
 
   test('with functions that do not work stalls, and goes on when it is rolled back', async () => {

@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const scenario of scenarios.splice(0)) await scenario.cluster.stop();
 });
 
-type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'hears'>>;
+type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'hears' | 'delays'>>;
 
 export class Scenario {
   readonly cluster: SimulatedCluster;
