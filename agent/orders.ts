@@ -55,6 +55,7 @@ const isMarked = ({ drainedFor, idleFor, instanceId }: SwarmNode) => [drainedFor
 
 /** What changes the swarm. */
 const CHANGES: ReadonlySet<OrderStep['kind']> = new Set(['drain', 'remove', 'mark-idle', 'restore']);
+const isChange = ({ step }: { step: OrderStep }) => CHANGES.has(step.kind);
 
 export class Orders {
   constructor(
@@ -76,14 +77,22 @@ export class Orders {
   /** Takes one step for each order. False when all of them are done, as far as they can be. */
   async next(orders: readonly Order[]): Promise<boolean> {
     if (orders.length === 0) return false;
+    let steps = await this.steps(orders);
+    if (steps.some(isChange)) {
+      // Decided once more, behind the fence: the first list may be from before somebody else led.
+      await commitFence(this.engine, this.clock, FENCE);
+      steps = await this.steps(orders);
+    }
+    const changes = steps.filter(isChange);
+    for (let n = 0; n < changes.length; n += PARALLEL) await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step, node }) => this.take(order, step, node!)));
+    return changes.length > 0 || steps.some(({ step: { kind } }) => kind === 'wait');
+  }
+
+  private async steps(orders: readonly Order[]): Promise<{ order: Order; step: OrderStep; node: SwarmNode | undefined }[]> {
     const nodes = new Map((await this.engine.nodes()).map((node) => [node.id, node]));
     const drained = orders.map(({ nodeId }) => nodes.get(nodeId)).filter((node) => node?.availability === 'drain' && node.state !== 'down');
     const tasks = await this.engine.unfinishedTasks(drained.map((node) => node!.id));
-    const steps = orders.map((order) => ({ order, step: orderStep(order, nodes.get(order.nodeId), tasks.get(order.nodeId) ?? 0) }));
-    const changes = steps.flatMap(({ order, step }) => (CHANGES.has(step.kind) ? [{ order, step, node: nodes.get(order.nodeId)! }] : []));
-    if (changes.length > 0) await commitFence(this.engine, this.clock, FENCE);
-    for (let n = 0; n < changes.length; n += PARALLEL) await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step, node }) => this.take(order, step, node)));
-    return changes.length > 0 || steps.some(({ step: { kind } }) => kind === 'wait');
+    return orders.map((order) => ({ order, step: orderStep(order, nodes.get(order.nodeId), tasks.get(order.nodeId) ?? 0), node: nodes.get(order.nodeId) }));
   }
 
   /** One that fails keeps no other waiting, and is tried again at the next look. */

@@ -50,25 +50,28 @@ export class Removal {
   /** Takes the next step. Nothing more is to be done after `gone` and `refuse`. */
   async next(): Promise<RemovalStep> {
     const { nodeId } = this.command;
-    const step = removalStep(await this.engine.nodes(), this.command);
+    let step = removalStep(await this.engine.nodes(), this.command);
+    if (step.kind === 'demote' || step.kind === 'remove') {
+      // Decided once more, behind the fence: the first list may be from before somebody else led.
+      await commitFence(this.engine, this.clock, this.command.id);
+      step = removalStep(await this.engine.nodes(), this.command);
+    }
     if (step.kind !== 'wait') this.waitingSince = undefined;
     switch (step.kind) {
       case 'demote':
-        await this.fenced(() => this.engine.updateNode(nodeId, { role: 'worker' }));
+        await this.engine.updateNode(nodeId, { role: 'worker' });
         break;
       case 'remove':
-        await this.fenced(() => this.engine.removeNode(nodeId, { force: true }));
+        await this.engine.removeNode(nodeId, { force: true });
         break;
       case 'wait':
         this.waitingSince ??= this.clock.now();
-        if (this.clock.now() - this.waitingSince > DEMOTED_MS) await this.fenced(() => this.engine.updateNode(nodeId, { role: 'manager' }));
+        if (this.clock.now() - this.waitingSince > DEMOTED_MS) {
+          await commitFence(this.engine, this.clock, this.command.id);
+          await this.engine.updateNode(nodeId, { role: 'manager' });
+        }
         break;
     }
     return step;
-  }
-
-  private async fenced(work: () => Promise<void>): Promise<void> {
-    await commitFence(this.engine, this.clock, this.command.id);
-    await work();
   }
 }

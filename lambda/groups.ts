@@ -10,6 +10,8 @@ export interface Group {
   seat?: number;
   /** Some or all of its instances are spot. */
   spot?: true;
+  /** It is to have no instance any more: it is being deleted, or its maximum is 0. */
+  closed?: true;
   /** Its process `Launch` is suspended. */
   launchSuspended?: true;
   /** Where CloudFormation waits for signals; absent on groups that were not made by CloudFormation. */
@@ -44,7 +46,7 @@ export async function describeGroups(client: AutoScalingClient, cluster: string)
   return { groups, instances };
 }
 
-function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedProcesses }: AutoScalingGroup): Group {
+function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedProcesses, Status, MaxSize }: AutoScalingGroup): Group {
   const tag = (key: string) => Tags?.find(({ Key }) => Key === key)?.Value;
   const stackId = tag(STACK_ID_TAG);
   const logicalId = tag(LOGICAL_ID_TAG);
@@ -54,6 +56,7 @@ function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedPr
     role: manager ? 'manager' : 'worker',
     ...(manager && { seat: Number(tag(SEAT_TAG)) }),
     ...((MixedInstancesPolicy?.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity ?? 100) < 100 && { spot: true as const }),
+    ...((Status === 'Delete in progress' || MaxSize === 0) && { closed: true as const }),
     ...(SuspendedProcesses?.some(({ ProcessName }) => ProcessName === 'Launch') && { launchSuspended: true as const }),
     ...(stackId && logicalId && { stack: { stackId, logicalId } }),
   };

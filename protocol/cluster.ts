@@ -50,8 +50,8 @@ export const membershipSchema = v.object({
   hung: v.optional(v.record(instanceIdSchema, whole), {}),
   /** Groups of seats whose `Launch` was suspended here, by name, and since when (milliseconds since 1970). */
   held: v.optional(v.record(text(255), whole), {}),
-  /** Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
-  departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
+  /** Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen, since when its tasks are to end, when the hook was last prolonged, and when a manager was let go (milliseconds since 1970). */
+  departures: v.optional(v.record(instanceIdSchema, v.object({ since: whole, drainingSince: v.optional(whole), prolongedAt: v.optional(whole), letGoAt: v.optional(whole) })), {}),
   /** What lies in the mailbox of the manager that is to carry it out. */
   orders: v.optional(v.nullable(v.object({ instanceId: instanceIdSchema, ...ordersSchema.entries })), null),
   /** When the join tokens were rotated last, since when they are to be rotated again, and how it was asked for: under which id, until when, and instead of which tokens (milliseconds since 1970, a digest). */

@@ -22,6 +22,8 @@ import type { Instance, Observation } from './observation';
 export const ADMISSION_DEADLINE_MS = 10 * 60_000;
 /** Until when an instance is not given up after a look that found it late, but no quorum: once the quorum reports again, it has some of this time left to become Ready. */
 export const EXTENSION_MS = 5 * 60_000;
+/** How often that is prolonged while it is so. The hook would end five minutes after the deadline: a request that fails has others behind it. */
+export const EXTEND_EVERY_MS = 45_000;
 /** From the launch of a worker until it is admitted without connections: a load balancer takes minutes to send any. Shorter than the deadline of an admission. */
 export const TRAFFIC_DEADLINE_MS = 8 * 60_000;
 /** Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the membership record and a manager fit one transaction. */
@@ -148,13 +150,16 @@ class Admission {
     if (this.isLate(instance)) {
       const late = `Not Ready ${ADMISSION_DEADLINE_MS / 60_000} minutes after its launch`;
       const why = this.whyToKeep(instance);
-      if (why === undefined) {
+      const until = this.membership.extensions[instanceId] ?? 0;
+      if (why === undefined && this.observed.now >= until) {
         this.givenUp.add(instanceId);
         this.draft.effects.push({ kind: 'abandon', instanceId, group: group.name, reason: `${late}.` });
         return;
       }
-      this.membership.extensions[instanceId] = this.observed.now + EXTENSION_MS;
-      this.draft.effects.push({ kind: 'extend-hook', instanceId, group: group.name, hook: LAUNCH_HOOK, reason: `${late}, but ${why}` });
+      if (why !== undefined && this.observed.now >= until - EXTENSION_MS + EXTEND_EVERY_MS) {
+        this.membership.extensions[instanceId] = this.observed.now + EXTENSION_MS;
+        this.draft.effects.push({ kind: 'extend-hook', instanceId, group: group.name, hook: LAUNCH_HOOK, reason: `${late}, but ${why}` });
+      }
     }
     if (report && group.role === 'manager') this.attachVolume(instance);
   }
@@ -193,8 +198,8 @@ class Admission {
     return report !== undefined || this.observed.volumes.some(({ attachedTo }) => attachedTo === instanceId);
   }
 
-  private isLate({ instanceId, ec2 }: Instance): boolean {
-    return ec2 !== undefined && this.observed.now >= Math.max(ec2.launchedAt + ADMISSION_DEADLINE_MS, this.membership.extensions[instanceId] ?? 0);
+  private isLate({ ec2 }: Instance): boolean {
+    return ec2 !== undefined && this.observed.now >= ec2.launchedAt + ADMISSION_DEADLINE_MS;
   }
 
   private attachVolume(instance: Instance): void {

@@ -74,8 +74,10 @@ export class Facts {
     const nodeId = swarm?.state === 'active' || swarm?.state === 'pending' ? swarm.nodeId : undefined;
     if (nodeId === undefined) return undefined;
     const node = this.nodes.get(nodeId);
-    const ready = node?.instanceId === instanceId && node.role === group.role && node.state === 'ready' && (group.role === 'worker' || node.manager?.reachability === 'reachable');
-    return ready ? node : undefined;
+    if (node?.instanceId !== instanceId || node.state !== 'ready') return undefined;
+    // A seat that a person has demoted stays what it is, with each instance.
+    const inRole = node.role === 'worker' ? !node.manager : group.role === 'manager' && node.manager?.reachability === 'reachable';
+    return inRole ? node : undefined;
   }
 
   /** Whether any node that calls itself this instance is up, in whatever role, drained or not. Right after a change of leader nobody is known to be down. */

@@ -18,7 +18,7 @@ import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { trafficCodec } from '../../protocol/targets';
-import { describeGroups } from '../groups';
+import { describeGroups, type Group } from '../groups';
 import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
 import { formerManagers, isLeaving, lostWorkers } from './facts';
@@ -56,14 +56,15 @@ export async function observe(by: Observer): Promise<Observation> {
   const leaving = instances.filter(isLeaving);
   // While all of them work nothing is asked of them.
   const silent = records.leader !== undefined && by.clock.now() - records.leader.updatedAt >= LEADER_STALE_MS;
-  const managersLookedAt = silent || records.membership.managerChange !== null || instances.some((instance) => instance.group.role === 'manager' && MAY_WORK.test(instance.lifecycleState) && !worksAs(records.nodes, instance));
+  const mayWork = instances.filter((instance) => MAY_WORK.test(instance.lifecycleState) && (instance.group.role === 'manager' || isPromoted(records.nodes, instance)));
+  const managersLookedAt = silent || records.membership.managerChange !== null || mayWork.some((instance) => !worksAs(records.nodes, instance));
   // A manager is admitted by what all managers say, not by its own word alone.
-  const heard = managersLookedAt ? instances.filter(({ lifecycleState, group }) => lifecycleState === 'Pending:Wait' || (group.role === 'manager' && MAY_WORK.test(lifecycleState))) : waiting;
+  const heard = managersLookedAt ? [...new Set([...waiting, ...mayWork])] : waiting;
   const [ec2, reports, volumes, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
     managersLookedAt ? describeVolumes(by, records.membership.recovery?.volumes ?? []) : [],
-    leavingStacks(by, leaving),
+    leavingStacks(by, leaving, groups),
     goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
     instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
     groups.some(({ seat, launchSuspended }) => seat !== undefined && launchSuspended) || instances.some(({ group, lifecycleState }) => group.seat !== undefined && lifecycleState.startsWith('Terminating')) ? describeInterfaces(by) : [],
@@ -75,6 +76,11 @@ export async function observe(by: Observer): Promise<Observation> {
     else instance.report = believable(by, instance, item);
   }
   return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, groups, instances, interfaces, volumes, stacksLeaving, gone, interrupted };
+}
+
+/** By hand: it is no seat, and raft counts it. */
+function isPromoted(nodes: SwarmNode[], { instanceId, group }: Instance): boolean {
+  return group.role === 'worker' && nodes.some((node) => node.instanceId === instanceId && node.manager);
 }
 
 /** Whether the leader's list shows a working manager for an instance that is admitted. */
@@ -90,6 +96,8 @@ async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' 
   const leader = decodeOwn(by, leaderCodec, find(LEADER_KEY));
   const chunks = items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX));
   const report = decodeSwarmReport(chunks);
+  // Written with the leader's record, in one transaction; a query may see a part of one. Whoever is not in a list that cannot be read is not therefore nobody.
+  if (!report.ok && (leader || chunks.length > 0)) throw new Error(`The list of nodes in ${by.tokenTable} cannot be read (${report.refusal}). Nothing is changed until it can; the next look tries again.`);
   const traffic = by.loadBalanced ? decodeOwn(by, trafficCodec, find(TRAFFIC_KEY)) ?? { arrived: [], left: [] } : undefined;
   return { leader, membership, ...(traffic && { traffic: { arrived: new Set(traffic.arrived), left: new Set(traffic.left) } }), nodes: report.ok ? report.value.nodes : [], tasksPending: report.ok ? report.value.tasksPending : undefined };
 }
@@ -116,9 +124,10 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
   return found;
 }
 
-/** Stacks that go as a whole, of those of these instances. */
-async function leavingStacks(by: Observer, instances: Instance[]): Promise<Set<string>> {
+/** Stacks that go as a whole, of those of these instances; also where the stack stays, and the cluster is taken out of it. */
+async function leavingStacks(by: Observer, instances: Instance[], groups: Group[]): Promise<Set<string>> {
   const stackIds = new Set(instances.flatMap(({ group }) => group.stack?.stackId ?? []));
+  if (by.seats.every(({ seat }) => groups.some((group) => group.seat === seat && group.closed))) return stackIds;
   const leaving = new Set<string>();
   for (const stackId of stackIds) {
     const { Stacks = [] } = await by.cloudFormation.send(new DescribeStacksCommand({ StackName: stackId }));

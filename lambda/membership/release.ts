@@ -2,8 +2,9 @@
  * Rule `release`: an instance that waits at its terminate hook leaves the swarm first, then it is let go.
  *
  * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
- * - Where there is a load balancer, that comes when it sends the worker no new connections any more, or three minutes later at the latest; of spot instances, one minute.
+ * - Where there is a load balancer, that comes when it sends the node no new connections any more, or three minutes later at the latest; of spot instances, one minute.
  * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed afterwards (rule `reap`).
+ * - A worker that a person has promoted waits as a manager does for a quorum of the others.
  * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
  * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
  *   part of one that nobody hears, and nothing is done.
@@ -31,7 +32,7 @@ export const BACK_MS = 15_000;
  */
 export const VOLUMES_STALE_MS = 60_000;
 /**
- * How long it is waited until load balancers send a worker nothing more. The agent's health check fails within half a minute; a deregistration may take two, and the deregistration delay comes on top. A spot instance has two minutes
+ * How long it is waited until load balancers send a node nothing more. The agent's health check fails within half a minute; a deregistration may take two, and the deregistration delay comes on top. A spot instance has two minutes
  * in all.
  */
 export const TRAFFIC_MS = { spot: 60_000, otherwise: 3 * 60_000 };
@@ -77,22 +78,29 @@ class Release {
   }
 
   /**
-   * A manager with tasks that may end elsewhere, one at a time. Not one that nobody can drain, or that does not work; nor past its deadline.
+   * A manager with tasks that may end elsewhere, one at a time, when load balancers send it nothing more. Not one that nobody can drain, or that does not work; nor past its deadline.
    * @returns whether it is waited for
    */
   private drain(instance: Instance): boolean {
     const { instanceId, group } = instance;
-    if (group.role !== 'manager' || !this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || this.goesWithItsStack(instance)) return false;
+    if (!this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || this.goesWithItsStack(instance)) return false;
     const node = this.draft.observed.nodes.find((one) => one.instanceId === instanceId && isWorkingManager(one));
     if (!node || node.idleFor === instanceId || this.departures[instanceId]?.letGoAt !== undefined) return false;
-    if (this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS) {
+    const departure = (this.departures[instanceId] ??= { since: this.now });
+    if (this.isSentConnections(instanceId, group.spot)) return true;
+    if (this.isLate(departure)) {
       this.late.add(instanceId);
-      this.draft.alarms.push({ instanceId, reason: `Its tasks have not ended ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. They may be cut off.` });
+      this.draft.alarms.push({ instanceId, reason: `Its tasks have not ended ${DRAIN_DEADLINE_MS / 60_000} minutes after it was to be drained. They may be cut off.` });
       return false;
     }
-    if (!this.draining) this.draft.order({ kind: 'drain', nodeId: node.id, instanceId });
+    if (!this.draining && this.draft.order({ kind: 'drain', nodeId: node.id, instanceId })) departure.drainingSince ??= this.now;
     this.draining = true;
     return true;
+  }
+
+  /** Managers go one after the other: only the time since one's turn counts. */
+  private isLate({ drainingSince }: { drainingSince?: number | undefined }): boolean {
+    return drainingSince !== undefined && this.now >= drainingSince + DRAIN_DEADLINE_MS;
   }
 
   /** Its tasks are needed still. */
@@ -134,10 +142,15 @@ class Release {
     return this.facts.isConfigured(group.seat!) ? this.whyToLetManagerGo(instance) : this.whyToLetRetiredGo(instance);
   }
 
-  private whyToLetWorkerGo({ instanceId }: Instance): string | undefined {
-    if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
-    if (this.now < this.since(instanceId) + DRAIN_DEADLINE_MS) return undefined;
-    const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after its terminate hook began. Tasks on it may be cut off.`;
+  private whyToLetWorkerGo(instance: Instance): string | undefined {
+    const { instanceId, group } = instance;
+    if (this.facts.workersOf(instanceId).length === 0) {
+      const promoted = managerOf(instance, this.draft.observed.nodes);
+      return promoted ? this.whyManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.') : 'It is no node of the swarm.';
+    }
+    const isLate = group.role === 'manager' ? this.isLate(this.departures[instanceId] ?? {}) : this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS;
+    if (!isLate) return undefined;
+    const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after it was to. Tasks on it may be cut off.`;
     this.late.add(instanceId);
     this.draft.alarms.push({ instanceId, reason: late });
     return late;
@@ -164,16 +177,23 @@ class Release {
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
     // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has gone. Others may have been lost since: then they, or their successors, are waited for, though not for ever.
     if (instance.buried && !this.facts.quorumVisible) {
-      const goes = this.othersSeeingLeader(instance) >= quorumOf(members.length) || this.now >= this.since(instanceId) + UNHEARD_MS;
+      const goes = this.othersSeeingLeader(instance) >= quorumOf(members.length) || this.now >= (this.departures[instanceId]?.letGoAt ?? this.since(instanceId)) + UNHEARD_MS;
       return goes ? 'It was let go already: its tombstone stands, and nobody hears it any more.' : undefined;
     }
+    return this.whyManagerMayGo(instance, own, 'Its successor goes on with what is on its volume.');
+  }
+
+  /** While a quorum of the others is there without it. */
+  private whyManagerMayGo({ instanceId, group }: Instance, own: SwarmNode, afterwards: string): string | undefined {
+    const { members } = this.facts;
+    const { managerChange } = this.draft.membership;
     // What was begun with this very seat and never came to its end, its successor goes on with: nobody else can.
-    const begun = managerChange?.seat === group.seat && this.now >= managerChange!.expiresAt + LEADER_STALE_MS;
+    const begun = managerChange !== null && managerChange.seat === group.seat && this.now >= managerChange.expiresAt + LEADER_STALE_MS;
     if (!this.facts.quorumVisible || (managerChange && !begun)) return undefined;
     // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may need one that raft reaches, though it has no session with the leader yet.
-    if (own.state === 'down' && own.manager!.reachability !== 'reachable' && this.isListedSince(instanceId)) return 'It is down.';
+    if (own.state === 'down' && own.manager?.reachability !== 'reachable' && this.isListedSince(instanceId)) return 'It is down.';
     const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));
-    return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. Its successor goes on with what is on its volume.` : undefined;
+    return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. ${afterwards}` : undefined;
   }
 
   /** An older list may show its predecessor, or itself before its engine was back: a quorum that was lost since may need it. */
@@ -198,22 +218,31 @@ class Release {
   private letGo(instance: Instance, reason: string): void {
     const { instanceId, group: { name: group, role } } = instance;
     const tells = this.goesWithItsStack(instance) || !this.draft.observed.leader ? undefined : this.draft.observed.gone.has(instanceId) ? 'nodeLost' : 'nodeLeft';
-    if (role === 'manager') (this.departures[instanceId] ??= { since: this.now }).letGoAt ??= this.now;
+    if (this.isManager(instance)) (this.departures[instanceId] ??= { since: this.now }).letGoAt ??= this.now;
     this.draft.effects.push({ kind: 'let-go', instanceId, group, role, ...(tells && { tells }), ...(this.late.has(instanceId) && { late: true as const }), reason });
   }
 
-  private keep({ instanceId, group: { name: group, role, spot } }: Instance): void {
-    if (role === 'worker' && this.isSentConnections(instanceId, spot)) {
+  /** A seat's, or one that was promoted by hand. */
+  private isManager(instance: Instance): boolean {
+    return instance.group.role === 'manager' || (this.facts.workersOf(instance.instanceId).length === 0 && managerOf(instance, this.draft.observed.nodes) !== undefined);
+  }
+
+  private keep(instance: Instance): void {
+    const { instanceId, group: { name: group, role, spot } } = instance;
+    const isManager = this.isManager(instance);
+    const isSent = this.isSentConnections(instanceId, spot);
+    if (!isManager && isSent) {
       if (Object.keys(this.departures).length < MOST_WAITING) this.departures[instanceId] ??= { since: this.now };
       return;
     }
-    const ordered = this.facts.workersOf(instanceId).filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
+    const ordered = isSent ? [] : this.facts.workersOf(instanceId).filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
     // Whose turn has not come is not written down: very many may leave at once, and the record has its bound.
-    if (role === 'worker' && ordered.length === 0) return;
+    if (!isManager && ordered.length === 0) return;
     const departure = (this.departures[instanceId] ??= { since: this.now });
+    if (role === 'manager' && ordered.length > 0) departure.drainingSince ??= this.now;
     if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_MS) return;
     departure.prolongedAt = this.now;
-    const reason = role === 'manager' ? 'Without it the other managers would be no quorum, or its tasks are still to end.' : 'Its tasks are still to end.';
+    const reason = isManager ? 'Without it the other managers would be no quorum, or its tasks are still to end.' : 'Its tasks are still to end.';
     this.draft.effects.push({ kind: 'extend-hook', instanceId, group, hook: TERMINATE_HOOK, reason });
   }
 }

@@ -32,7 +32,9 @@ function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, gro
   const { leader, nodes } = draft.observed;
   const { id: nodeId } = managerOf({ instanceId: leavingInstanceId }, nodes)!;
   const staying = facts.members.filter(({ id }) => id !== nodeId);
-  const enough = staying.filter(isWorkingManager).length >= quorumOf(staying.length);
+  // The list may still show one at work that was let go since.
+  const goes = ({ instanceId }: SwarmNode) => draft.membership.departures[instanceId ?? '']?.letGoAt !== undefined;
+  const enough = staying.filter((node) => isWorkingManager(node) && !goes(node)).length >= quorumOf(staying.length);
   if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return;
   const reason = `Seat ${group.seat} is configured no more.`;
   draft.changeManagers(group.seat!, { kind: 'retire', ...draft.commandFor(leader!.instanceId, reason), nodeId, leavingInstanceId });

@@ -12,7 +12,7 @@ import { observe, type Observer } from '../../../lambda/membership/observe';
 import { emptyMembership } from '../../../protocol/cluster';
 import { reportCodec } from '../../../protocol/report';
 import { encodeSwarmReport } from '../../../protocol/swarm';
-import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, STACK_ID_TAG } from '../../../protocol/tags';
+import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../../protocol/tags';
 import { AwsError } from '../../../rehearsal/aws/types';
 import { VirtualClock } from '../../../rehearsal/virtual-clock';
 import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
@@ -155,6 +155,19 @@ describe('an observation', () => {
   });
 });
 
+describe('a list of nodes', () => {
+  const put = (key: string, attributes: object) => endpoint.client.send(new PutItemCommand({ TableName: TOKEN_TABLE, Item: marshall({ pk: 'cluster', sk: key, ...attributes }) }));
+
+  it.each<[string, string[]]>([
+    ['of which a chunk is of another time', ['nodes#0', 'nodes#1']],
+    ['of which a chunk is missing', ['nodes#0']],
+  ])('%s ends the look: whoever is not in it is not therefore nobody', async (_, keys) => {
+    answers = () => ({ AutoScalingGroups: [] });
+    for (const [n, key] of keys.entries()) await put(key, { v: 1, chunks: 2, epoch: n, body: 'x' });
+    await expect(observe(observer)).rejects.toThrow('The list of nodes');
+  });
+});
+
 describe('of a node that is down', () => {
   const lost = 'i-0000000000000000a';
   const put = (key: string, attributes: object) => endpoint.client.send(new PutItemCommand({ TableName: TOKEN_TABLE, Item: marshall({ pk: 'cluster', sk: key, ...attributes }) }));
@@ -202,6 +215,20 @@ describe('of stacks whose instances wait at their terminate hook', () => {
 
   it.each(['UPDATE_IN_PROGRESS', 'UPDATE_ROLLBACK_IN_PROGRESS', 'CREATE_COMPLETE'])('%s stays', async (status) => {
     expect(await look(status)).toEqual([]);
+  });
+
+  it('a cluster whose managers are all to have no instance any more goes as a whole, in a stack that stays', async () => {
+    const seatGroup = (seat: number, more: object) => ({ AutoScalingGroupName: `seat-${seat}`, Tags: [...Tags.map((tag) => (tag.Key === ROLE_TAG ? { ...tag, Value: 'manager' } : tag)), { Key: SEAT_TAG, Value: String(seat) }], ...more });
+    const closing = async (...more: object[]) => {
+      const leavingManager = { Instances: [{ InstanceId: instanceId, LifecycleState: 'Terminating:Wait' }] };
+      const groups = more.map((one, seat) => seatGroup(seat, { ...(seat === 0 && leavingManager), ...one }));
+      answers = (action) => (action === 'DescribeStacks' ? { Stacks: [{ StackName: 'Test', StackStatus: 'UPDATE_COMPLETE_CLEANUP_IN_PROGRESS' }] } : action === 'DescribeAutoScalingGroups' ? { AutoScalingGroups: groups } : {});
+      return [...(await observe({ ...observer, seats: [0, 1].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` })) })).stacksLeaving];
+    };
+    expect(await closing({ MaxSize: 0 }, { Status: 'Delete in progress', MaxSize: 1 })).toEqual([stackId]);
+    expect(await closing({ MaxSize: 0 }, { MaxSize: 1 })).toEqual([]);
+    // An answer that lacks one says nothing of it.
+    expect(await closing({ MaxSize: 0 })).toEqual([]);
   });
 
   it('nothing is asked while no instance leaves', async () => {

@@ -54,6 +54,22 @@ function planned(over: Partial<Observation>, membership: Partial<Membership> = {
 const managers = [seat(0), seat(1), seat(2)];
 const [first, ...others] = managers;
 
+describe('a worker that was promoted by hand', () => {
+  const promoted = member(7, { address: '10.0.9.7' });
+  const instances = (...rest: Instance[]) => [...rest, worker(7, leaving)];
+
+  it('waits until the others are a quorum without it, and has its hook prolonged', () => {
+    const lost = planned({ nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable'), promoted], instances: instances(seat(0), seat(1)) }, { departures: { [idOf(7)]: { since: NOW - PROLONG_MS } } });
+    expect(lost).toMatchObject({ letGo: [], orders: [], prolonged: [idOf(7)] });
+    expect(planned({ nodes: [...three, promoted], instances: instances(...managers) })).toMatchObject({ letGo: [idOf(7)], membership: { departures: { [idOf(7)]: { letGoAt: NOW } } } });
+    expect(planned({ nodes: [...three, promoted], instances: instances(...managers), leader: stale }).letGo).toEqual([]);
+  });
+
+  it('is drained first', () => {
+    expect(planned({ nodes: [...three, { ...promoted, idleFor: undefined }], instances: instances(...managers) })).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(7)} ${idOf(7)}`] });
+  });
+});
+
 describe('a worker that waits at its terminate hook', () => {
   const instances = [...managers, worker(7, leaving)];
   const nodes = [...three, node(7)];
@@ -267,7 +283,7 @@ describe('a manager that waits at its terminate hook', () => {
     expect(buried({ leader: stale })).toEqual([idOf(0)]);
     expect(planned({ leader: stale, instances: [seat(0, leaving), seat(1), ...rest] }).letGo).toEqual([]);
     // Others have been lost since it was let go: those that see a leader are no quorum without it. Nobody waits for ever.
-    const alone = (ms: number) => planned({ leader: stale, instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), seat(2, 'InService', '')] }, { departures: { [idOf(0)]: { since: NOW - ms } } }).letGo;
+    const alone = (ms: number) => planned({ leader: stale, instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), seat(2, 'InService', '')] }, { departures: { [idOf(0)]: { since: NOW - 2 * UNHEARD_MS, letGoAt: NOW - ms } } }).letGo;
     expect([alone(0), alone(UNHEARD_MS - 1), alone(UNHEARD_MS)]).toEqual([[], [], [idOf(0)]]);
     // While another one leads, it goes by the rules.
     expect(buried({ leader: { ...leader, instanceId: idOf(1) }, nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] })).toEqual([]);
@@ -311,10 +327,18 @@ describe('a manager that waits at its terminate hook', () => {
       expect(planned({ nodes: [member(0), busy(1), busy(2)], instances: [first!, seat(1, leaving), seat(2, leaving)] })).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(1)} ${idOf(1)}`] });
     });
 
-    it('is let go at its deadline all the same, which is said', () => {
-      const since = (ms: number) => planned({ nodes, instances }, { departures: { [idOf(2)]: { since: NOW - ms, prolongedAt: NOW } } });
-      expect(since(DRAIN_DEADLINE_MS - 1).letGo).toEqual([]);
-      expect(since(DRAIN_DEADLINE_MS)).toMatchObject({ letGo: [idOf(2)], alarms: [idOf(2)] });
+    it('is let go at its deadline all the same, which is said; the time before its turn does not count', () => {
+      const since = (drainingSince: number | undefined) => planned({ nodes, instances }, { departures: { [idOf(2)]: { since: NOW - 2 * DRAIN_DEADLINE_MS, ...(drainingSince !== undefined && { drainingSince }), prolongedAt: NOW } } });
+      expect(since(undefined)).toMatchObject({ letGo: [], orders: [drain], alarms: [], membership: { departures: { [idOf(2)]: { drainingSince: NOW } } } });
+      expect(since(NOW - DRAIN_DEADLINE_MS + 1).letGo).toEqual([]);
+      expect(since(NOW - DRAIN_DEADLINE_MS)).toMatchObject({ letGo: [idOf(2)], alarms: [idOf(2)] });
+    });
+
+    it('is drained when load balancers send it nothing more, or some minutes later', () => {
+      const sent = (ms: number, left: string[]) => planned({ nodes, instances, traffic: { arrived: new Set(), left: new Set(left) } }, { departures: { [idOf(2)]: { since: NOW - ms } } });
+      expect(sent(TRAFFIC_MS.otherwise - 1, [])).toMatchObject({ letGo: [], orders: [] });
+      expect(sent(TRAFFIC_MS.otherwise - 1, [idOf(2)])).toMatchObject({ letGo: [], orders: [drain] });
+      expect(sent(TRAFFIC_MS.otherwise, [])).toMatchObject({ letGo: [], orders: [drain] });
     });
 
     it.each<[string, Partial<Observation>]>([

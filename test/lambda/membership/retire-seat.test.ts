@@ -47,6 +47,13 @@ describe('a seat that is configured no more', () => {
     expect(planned({ instances, nodes: five })).toEqual({ told: [`${idOf(0)} retire ${nodeIdOf(4)}`], letGo: [], orders: [], change: 'retire' });
   });
 
+  test('waits while another manager goes, though the list shows it at work still', () => {
+    const three = [member(0), member(1), member(3)];
+    const goes = (letGoAt?: number) => planned({ instances: [seat(0), seat(1), seat(3, leaving)], nodes: three }, { departures: { [idOf(1)]: { since: NOW - 5_000, ...(letGoAt !== undefined && { letGoAt }) } } }).told;
+    expect(goes()).toEqual([`${idOf(0)} retire ${nodeIdOf(3)}`]);
+    expect(goes(NOW - 5_000)).toEqual([]);
+  });
+
   test('whose instance is in service stays: the deployment may be rolled back', () => {
     expect(planned({ instances: [0, 1, 2, 3, 4].map((n) => seat(n)), nodes: five })).toEqual({ told: [], letGo: [], orders: [], change: undefined });
   });

@@ -140,6 +140,32 @@ test('a node that is drained, paused or demoted by hand is left as it is', async
   expect([drained, paused, demoted].map((node) => states.get(node!.identity.instanceId))).toEqual(['worker drain', 'worker pause', 'worker active']);
   expect([drained, paused, demoted].every((node) => node!.on)).toBe(true);
   expect(scenario.invariants.breaches).toEqual([]);
+  // Its successor takes its place, as what it was or as a manager again.
+  scenario.terminate(demoted);
+  const seatGroup = () => scenario.cluster.region.groups().find(({ instances }) => instances.some(({ instanceId }) => instanceId === scenario.seat(demoted.seat!)?.identity.instanceId));
+  await scenario.until(() => !demoted.on && seatGroup()?.instances[0]?.state === 'InService');
+  await scenario.pass(20 * MINUTE);
+  expect(seatGroup()?.instances.map(({ state }) => state)).toEqual(['InService']);
+  expect(scenario.invariants.breaches).toEqual([]);
+});
+
+test('a worker that was promoted by hand is part of the quorum: it leaves when the others are one without it', async () => {
+  const scenario = await formed({ managers: 3, workers: 2 });
+  const boss = leader(scenario).daemon;
+  const [promoted] = scenario.workers();
+  const change = boss.updateNode(promoted!.daemon.runner!.nodeId!, { role: 'manager' });
+  await scenario.pass(5_000);
+  await change;
+  await scenario.until(() => swarm(scenario).members.length === 4);
+  const victim = managers(scenario).find(({ daemon, seat }) => seat !== undefined && daemon !== boss)!;
+  const lost = () => !swarm(scenario).hasQuorum;
+  lose(scenario, victim);
+  scenario.terminate(promoted!);
+  let without = 0;
+  scenario.cluster.docker.onEvent(() => (without += lost() ? 1 : 0));
+  await scenario.until(() => !promoted!.on);
+  await scenario.whole();
+  expect(without).toBe(0);
 });
 
 test('an operator removes a node whose engine is down: its instance is replaced, and joins as another', async () => {
