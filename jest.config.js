@@ -4,7 +4,7 @@ module.exports = {
   // One less, as by default, would be one on a machine with two: all files in one process, which grows and slows down.
   maxWorkers: '100%',
   // On a machine that has other work, too, half a minute of a simulation takes its time.
-  testTimeout: 30_000,
+  testTimeout: 120_000,
   roots: ['<rootDir>/test'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/real-nodes/'],
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } } }] },

@@ -3,8 +3,10 @@
  *
  * The engine is asked at that moment, so that one that hangs counts as ill at once; the rest is what the agent saw last, so that a table that cannot be reached makes no node ill.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type Server } from 'node:net';
 import { isRecent, type Clock } from '../protocol/clock';
+import { withoutProxyHeader } from './proxy-header';
 
 /** What the agent knows. Undefined when nothing speaks against this node. */
 export type Illness = string | undefined;
@@ -13,6 +15,8 @@ export type Illness = string | undefined;
 const KEPT_MS = 1_000;
 /** Shorter than any load balancer waits for an answer (2 s at least): https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html */
 const TIMEOUT_MS = 1_500;
+/** A whole connection: one request, and its answer. */
+const CONNECTION_MS = 5_000;
 
 export class Health {
   private illness: Illness = 'The agent has just started.';
@@ -34,15 +38,18 @@ export class Health {
   }
 
   listen(port: number): Server {
-    // How often Node.js looks whether a request is too late.
-    const server = createServer({ connectionsCheckingInterval: 1_000 }, (request, response) => {
+    const http = createHttpServer((request, response) => {
       const { method, url } = request;
       const isHealth = url === '/health' && (method === 'GET' || method === 'HEAD');
       const answer = isHealth ? this.check().then((illness) => ({ status: illness === undefined ? 200 : 503, body: illness ?? 'This node may be sent work.' })) : Promise.resolve({ status: 404, body: 'There is only GET /health.' });
       void answer.then(({ status, body }) => response.writeHead(status, { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(body) + 1, connection: 'close' }).end(`${body}\n`));
     });
-    // Anybody in the network may ask: nobody keeps the agent busy with half a request.
-    server.headersTimeout = server.requestTimeout = 5_000;
+    const server = createServer((socket) => {
+      // Anybody in the network may ask: nobody keeps the agent busy with half a request.
+      void this.clock.sleep(CONNECTION_MS).then(() => socket.destroy());
+      socket.on('error', () => socket.destroy());
+      withoutProxyHeader(socket, () => http.emit('connection', socket));
+    });
     server.maxConnections = 100;
     return server.listen(port);
   }

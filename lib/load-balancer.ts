@@ -1,5 +1,5 @@
 /** A Network Load Balancer in front of the nodes: its listeners, target groups and security group. Who its targets are, target-update sees to. */
-import { CfnOutput, CustomResource, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
+import { Annotations, CfnOutput, CustomResource, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as route53 from 'aws-cdk-lib/aws-route53';
@@ -9,8 +9,8 @@ import { Construct } from 'constructs';
 import { HEALTH_PORT } from '../protocol/environment';
 import type { Follows, Peer } from '../protocol/following';
 import { CLUSTER_TAG } from '../protocol/tags';
-import { DEREGISTRATION_DELAY, encodeServedBy, SERVED_BY_TAG, type ServedBy } from '../protocol/targets';
-import { checkClients, checkDeregistrationDelay, checkFollowed, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, FOLLOWED_CHECK_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, healthCheckTimeout, type GivenListener } from './core/listeners';
+import { DEREGISTRATION_DELAY, encodeServedBy, SERVED_BY_TAG, unhealthyDraining, type ServedBy } from '../protocol/targets';
+import { checkClients, checkDeregistrationDelay, checkFollowed, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, FOLLOWED_CHECK_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, healthCheckTimeout, warnOfRules, type GivenListener } from './core/listeners';
 import { checkKinds } from './core/load-balancer-schema';
 import { checkAtSynth, ifGiven, known } from './known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from './load-balancer-alarms';
@@ -152,7 +152,9 @@ export interface LoadBalancerOptions {
    */
   readonly healthCheck?: SwarmHealthCheck;
   /**
-   * How long connections to a node that has left may go on, and its tasks with them, 0 to 3600 seconds.
+   * How long connections to a node that leaves may go on after it is sent no new ones, and its tasks with them, 0 to 3600 seconds. The tasks of a node wait three minutes at most after its termination began, one minute
+   * on a spot instance: what is longer is of use for tasks on other nodes, which the routing mesh reaches by this one, until it is gone.
+   * Where the agent is asked, connections of TCP and TLS to a node that dies are ended after that time, too.
    * @default - 30 seconds; 120 with a health check of your own
    */
   readonly deregistrationDelay?: Duration;
@@ -211,6 +213,11 @@ export class SwarmLoadBalancer extends Construct {
   /** Whether it follows what services publish. */
   readonly followsPorts: boolean;
 
+  /**
+   * In the names of what cannot be used by two load balancers at a time: with another scheme CloudFormation makes a new one before the old one goes.
+   * https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html#cfn-elasticloadbalancingv2-loadbalancer-scheme
+   */
+  private readonly scheme: string;
   /** Ports of the nodes that are open to this load balancer. */
   private readonly opened = new Set<string>();
   private readonly declared: SwarmListener[];
@@ -222,6 +229,7 @@ export class SwarmLoadBalancer extends Construct {
     const wrong = checkKinds(props);
     if (wrong.length > 0) throw new Error(`${this.node.path}: ${wrong.join(' ')}`);
     const { updater, listeners = [] } = props;
+    if (Stack.of(this) !== Stack.of(updater)) throw new Error(`${this.node.path} is in another stack than its cluster, ${Stack.of(updater).stackName}: each would need what the other has made. Make it there, as addLoadBalancer does.`);
     const { network } = updater.lifecycle;
     this.declared = listeners;
     this.updater = updater;
@@ -232,7 +240,8 @@ export class SwarmLoadBalancer extends Construct {
     // A VPC without such subnets throws; said together with all other mistakes instead.
     const subnets = ifGiven(() => network.vpc.selectSubnets(selection).subnets) ?? [];
     this.zones = network.zones.map(({ zone }) => zone);
-    this.securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', { vpc: network.vpc, description: 'Load balancer of a Docker swarm', disableInlineRules: true, allowAllOutbound: true });
+    this.scheme = internal ? 'Internal' : '';
+    this.securityGroup = new ec2.SecurityGroup(this, `${this.scheme}SecurityGroup`, { vpc: network.vpc, description: 'Load balancer of a Docker swarm', disableInlineRules: true, allowAllOutbound: true });
     this.loadBalancer = new elbv2.NetworkLoadBalancer(this, 'LoadBalancer', {
       vpc: network.vpc,
       vpcSubnets: { subnets: subnets.length > 0 ? subnets : ofNodes },
@@ -273,7 +282,9 @@ export class SwarmLoadBalancer extends Construct {
     if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region)) this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
     if (props.alias) new route53.ARecord(this, 'Alias', { ...props.alias, target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)) });
     new CfnOutput(this, 'DnsName', { description: 'Where the load balancer is reached.', value: this.loadBalancer.loadBalancerDnsName });
-    checkAtSynth(this, () => this.problems(subnets.length));
+    const tooManyRules = warnOfRules(this.clients().length * [...made.keys()].flatMap((port) => transportsOf(protocolOf(listeners.find((one) => one.port === port)!))).length);
+    if (tooManyRules) Annotations.of(this).addWarningV2('cdk-docker-swarm:load-balancer-rules', tooManyRules);
+    checkAtSynth(this, () => this.problems(subnets.map(({ availabilityZone }) => known(availabilityZone))));
   }
 
   /**
@@ -288,16 +299,21 @@ export class SwarmLoadBalancer extends Construct {
     const { props } = this;
     const { vpc } = props.updater.lifecycle.network;
     const protocol = protocolOf(listener);
-    const targetGroup = new elbv2.NetworkTargetGroup(this, `Targets${listener.port}`, {
+    const asksAgent = this.healthCheck(listener).port === undefined;
+    const given = checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? props.deregistrationDelay : undefined;
+    const delay = given ?? Duration.seconds(DEREGISTRATION_DELAY[asksAgent ? 'afterFailedCheck' : 'otherwise']);
+    const targetProtocol = protocol === elbv2.Protocol.TLS ? (listener.targetProtocol ?? elbv2.Protocol.TCP) : protocol;
+    const targetGroup = new elbv2.NetworkTargetGroup(this, `${this.scheme}Targets${listener.port}`, {
       vpc,
       port: targetPortOf(listener),
-      protocol: protocol === elbv2.Protocol.TLS ? (listener.targetProtocol ?? elbv2.Protocol.TCP) : protocol,
+      protocol: targetProtocol,
       targetType: elbv2.TargetType.INSTANCE,
-      deregistrationDelay: checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? (props.deregistrationDelay ?? Duration.seconds(DEREGISTRATION_DELAY[this.healthCheck(listener).port === undefined ? 'afterFailedCheck' : 'otherwise'])) : undefined,
+      deregistrationDelay: delay,
       ...(props.preserveClientAddress !== undefined && { preserveClientIp: props.preserveClientAddress }),
       ...(props.proxyProtocol !== undefined && { proxyProtocolV2: props.proxyProtocol }),
       healthCheck: healthCheckOf(this.healthCheck(listener)),
     });
+    if (!delay.isUnresolved()) for (const [key, value] of Object.entries(unhealthyDraining(targetProtocol, asksAgent ? delay.toSeconds() : 0))) targetGroup.setAttribute(key, value);
     Tags.of(targetGroup).add(CLUSTER_TAG, props.updater.lifecycle.cluster);
     Tags.of(targetGroup).add(SERVED_BY_TAG, encodeServedBy(this.servedBy(listener)));
     return targetGroup;
@@ -391,7 +407,7 @@ export class SwarmLoadBalancer extends Construct {
     };
   }
 
-  private problems(zones: number): string[] {
+  private problems(zones: (string | undefined)[]): string[] {
     const { accessLogs, deregistrationDelay, internal, clients, updater, followPublishedPorts } = this.props;
     const listeners = this.declared;
     const { network } = updater.lifecycle;
@@ -399,7 +415,7 @@ export class SwarmLoadBalancer extends Construct {
     return [
       ...checkListeners(listeners.map((listener) => this.given(listener))),
       ...(followPublishedPorts ? this.checkFollowed(followPublishedPorts) : listeners.length === 0 ? ['It has no listener. Give `listeners`, or followPublishedPorts.'] : []),
-      ...checkLoadBalancerZones(zones, network.zones.length),
+      ...checkLoadBalancerZones(zones, network.zones.map(({ zone }) => known(zone))),
       ...checkDeregistrationDelay(seconds(deregistrationDelay)),
       ...checkClients(clients?.length),
       ...own.flatMap((listener) => [...checkHealth(givenCheck(this.healthCheck(listener))), ...this.problemsOfNodes(listener)]),

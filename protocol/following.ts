@@ -10,7 +10,8 @@ const peerSchema = v.union([
   v.object({ cidrIp: text(64) }),
   v.object({ cidrIpv6: text(64) }),
   v.object({ sourcePrefixListId: text(64) }),
-  v.object({ sourceSecurityGroupId: text(64) }),
+  /** The owner is another account. */
+  v.object({ sourceSecurityGroupId: text(64), sourceSecurityGroupOwnerId: v.optional(text(12)) }),
 ]);
 export type Peer = v.InferOutput<typeof peerSchema>;
 

@@ -14,6 +14,16 @@ export const CERTIFICATE_ARN = /^arn:aws[a-z-]*:(acm:[a-z0-9-]+:\d{12}:certifica
  */
 export const DEREGISTRATION_DELAY = { afterFailedCheck: 30, otherwise: 120 };
 
+/**
+ * Attributes of a target group by which connections to a target that has failed its health check go on for so many seconds, as they do after a deregistration; 0 ends them at once. AWS knows them for TCP and TLS only.
+ * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html#unhealthy-target-connection-termination
+ */
+export function unhealthyDraining(protocol: string, seconds: number): Record<string, string> {
+  if (protocol !== 'TCP' && protocol !== 'TLS') return {};
+  // Both, always: what is left out stays as it was, and AWS refuses an interval where connections are ended at once.
+  return { 'target_health_state.unhealthy.connection_termination.enabled': String(seconds === 0), 'target_health_state.unhealthy.draining_interval_seconds': String(seconds) };
+}
+
 /** A tag of the target group, so that whoever finds the group knows it. Value: `all`, `managers`, `workers`, or `groups` and the logical ids of worker groups, separated by spaces. */
 export const SERVED_BY_TAG = 'cdk-docker-swarm:served-by';
 

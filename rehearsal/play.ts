@@ -42,7 +42,7 @@ const IMAGE = 'rehearsal-sleep';
 /** Longer than a load balancer takes to find out that another port is served. */
 const LONG_GRACE = '40s';
 /** What the load balancer knows, the proxy in its place knows so much later. */
-const RELOAD_MS = 3_000;
+const RELOAD_MS = 10_000;
 /** A root file system of one program and its libraries: no registry is reached from here. */
 const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
 /** The same, of a program with a web server. */
@@ -283,7 +283,7 @@ export class Play {
 
   /** What a load balancer is told. */
   async isHealthy(instanceId: string): Promise<boolean> {
-    return (await this.stage.machines.exec(instanceId, ['curl', '--silent', '--max-time', '5', `http://127.0.0.1:${HEALTH_PORT}/health`])) === 'This node may be sent work.\n';
+    return (await this.stage.machines.exec(instanceId, ['curl', '--silent', '--max-time', '5', `http://127.0.0.1:${HEALTH_PORT}/health`]).catch(() => '')) === 'This node may be sent work.\n';
   }
 
   async killAgent(instanceId: string): Promise<void> {

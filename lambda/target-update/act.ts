@@ -1,6 +1,6 @@
 /** Carries out what is to change in target groups, and tells who lets instances in and out. Registering and deregistering may be repeated: what is so already is no error. */
 import { UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeregisterTargetsCommand, RegisterTargetsCommand, TooManyTargetsException, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { DeregisterTargetsCommand, InvalidTargetException, RegisterTargetsCommand, TooManyTargetsException, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
@@ -71,9 +71,9 @@ async function write(by: Actor, key: string, { v, body }: { v: number; body: str
 }
 
 function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {
-  if (strange.length > 0) log('warn', 'A target group has targets that were not registered here.', { targetGroup: arn, instances: list(strange) });
+  if (strange.length > 0) log('warn', 'A target group has targets that are none of the cluster, or at another port. They are taken away.', { targetGroup: arn, instances: list(strange) });
   if (kept.length > 0) log('warn', 'Healthy targets are kept, for no other is healthy.', { targetGroup: arn, instances: list(ids(kept)), reason: kept[0]!.reason });
-  if (waiting.length > 0) log('info', 'Targets that leave are healthy still.', { targetGroup: arn, instances: list(waiting) });
+  if (waiting.length > 0) log('info', 'Targets that leave are healthy still, or keep their connections for some time.', { targetGroup: arn, instances: list(waiting) });
 }
 
 async function inBatches(by: Actor, outcome: Outcome, what: string, targets: Some, send: Send): Promise<boolean> {
@@ -82,15 +82,17 @@ async function inBatches(by: Actor, outcome: Outcome, what: string, targets: Som
   return changed;
 }
 
-/** A single target that is refused, an instance that has just ended, makes the whole request fail: the others are tried without it. */
+/** A single target that is refused, an instance that has just ended or one too many, makes the whole request fail: the others are tried without it, until there is no room for a single one. */
 async function attempt(by: Actor, outcome: Outcome, what: string, some: Some, send: Send): Promise<boolean> {
+  if (outcome.full !== undefined) return false;
   const fields = { targetGroup: outcome.arn, instances: list(ids(some)), reason: some[0]!.reason };
   try {
     await send(some.map(({ instanceId: Id, port: Port }) => ({ Id, Port })));
     by.log('info', `Done: ${what}.`, fields);
     return true;
   } catch (error) {
-    if (!(error instanceof Error && error.name === 'InvalidTargetException') || some.length === 1) {
+    const ofOne = error instanceof InvalidTargetException || error instanceof TooManyTargetsException;
+    if (!ofOne || some.length === 1) {
       by.log('warn', `Failed: ${what}. It is tried again at the next look.`, { ...fields, error: describeError(error) });
       if (error instanceof TooManyTargetsException) outcome.full = describeError(error);
       return false;

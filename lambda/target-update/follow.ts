@@ -11,7 +11,7 @@ import { HEALTH_PORT } from '../../protocol/environment';
 import { FOLLOWED_PREFIX, type Following, type Follows, type Peer } from '../../protocol/following';
 import { CERTIFICATE_LABEL } from '../../protocol/labels';
 import type { PublishedPort } from '../../protocol/swarm';
-import { CERTIFICATE_ARN, DEREGISTRATION_DELAY, MOST_LISTENERS, SWARM_PORTS } from '../../protocol/targets';
+import { CERTIFICATE_ARN, DEREGISTRATION_DELAY, MOST_LISTENERS, SWARM_PORTS, unhealthyDraining } from '../../protocol/targets';
 
 const RULE_DESCRIPTION = 'Followed port ';
 
@@ -192,9 +192,11 @@ function wantedFor(arn: string, follows: Follows, port: number, published: reado
 
 function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhealthy }, deregistrationDelay, preserveClientAddress, proxyProtocol }: Follows, port: number, protocol: string, asksPort: boolean): GroupSettings {
   const asked: Record<string, string> = asksPort ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) } : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
+  // A node that leaves fails the agent's check first, and none of the port itself.
+  const delay = deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'otherwise' : 'afterFailedCheck'];
   const attributes = {
-    // A node that leaves fails the agent's check first, and none of the port itself.
-    'deregistration_delay.timeout_seconds': deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'otherwise' : 'afterFailedCheck'],
+    'deregistration_delay.timeout_seconds': delay,
+    ...unhealthyDraining(protocol, asksPort ? 0 : delay),
     // What is left out stays as it was. It is always kept for UDP.
     ...(protocol === 'TCP' && { 'preserve_client_ip.enabled': preserveClientAddress ?? true }),
     'proxy_protocol_v2.enabled': proxyProtocol ?? false,

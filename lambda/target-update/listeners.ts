@@ -24,7 +24,7 @@ const AT_ONCE = 5;
 const THERE_ALREADY = 'InvalidPermission.Duplicate';
 const GONE_ALREADY = /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
 /** What no further try changes before a person does something. */
-const REFUSALS = /^(CertificateNotFound|UnsupportedCertificate|InvalidCertificate|TooMany\w+|IncompatibleProtocols|InvalidConfigurationRequest|RulesPerSecurityGroupLimitExceeded|SSLPolicyNotFound|ValidationError)(Exception)?$/;
+const REFUSALS = /^(CertificateNotFound|UnsupportedCertificate|InvalidCertificate|TooMany\w+|IncompatibleProtocols|InvalidConfigurationRequest|RulesPerSecurityGroupLimitExceeded|SSLPolicyNotFound|ValidationError|InvalidGroup(Id)?\.\w+|InvalidPrefixListI[dD]\.\w+|InvalidParameterValue)(Exception)?$/;
 
 export interface Maker {
   log: Log;
@@ -79,7 +79,8 @@ async function attempt(by: Maker, done: string, fields: Record<string, string | 
     return true;
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
-    if (GONE_ALREADY.test(name)) return false;
+    // What is asked for anew may need something that is gone, such as the security group of a client.
+    if (!onRefused && GONE_ALREADY.test(name)) return false;
     by.log('warn', 'A request about a published port failed. It is tried again at the next look.', { ...fields, error: describeError(error) });
     if (REFUSALS.test(name)) onRefused?.(describeError(error));
     return false;
@@ -136,7 +137,7 @@ function peersOf(peer: Peer, Description: string): Partial<IpPermission> {
   if ('cidrIp' in peer) return { IpRanges: [{ CidrIp: peer.cidrIp, Description }] };
   if ('cidrIpv6' in peer) return { Ipv6Ranges: [{ CidrIpv6: peer.cidrIpv6, Description }] };
   if ('sourcePrefixListId' in peer) return { PrefixListIds: [{ PrefixListId: peer.sourcePrefixListId, Description }] };
-  return { UserIdGroupPairs: [{ GroupId: peer.sourceSecurityGroupId, Description }] };
+  return { UserIdGroupPairs: [{ GroupId: peer.sourceSecurityGroupId, ...(peer.sourceSecurityGroupOwnerId !== undefined && { UserId: peer.sourceSecurityGroupOwnerId }), Description }] };
 }
 
 /** @returns whether it was made or changed */

@@ -1,9 +1,9 @@
 /**
  * Which targets to register and to deregister: the difference between the nodes that may be sent work and the targets that a target group has. Pure.
  *
- * - Registered is whoever is in service, or waits at its launch hook, is Ready and not drained by the leader's list, and belongs to the nodes that stand behind the target group.
+ * - Registered is whoever is in service, waits at its launch hook or has just left it, is Ready and not drained by the leader's list, and belongs to the nodes that stand behind the target group.
  * - An instance that leaves fails its health check first, which a load balancer hears of within seconds, while what is said by deregistering takes it minutes. So where the agent answers the check, a target that is
- *   still healthy is waited for.
+ *   still healthy, or keeps its connections for some time yet, is waited for.
  * - A healthy target goes only while another healthy one stays. When a list of nodes is wrong, traffic goes on. Of the cluster's instances none goes while nobody is known to be healthy: one of them may be by now, for what AWS says of targets may be old.
  * - Who lets instances in and out is told which of those that wait at their hooks are sent connections (`traffic`).
  * - Right after a change of leader nobody's state is known: who is registered stays so, and nobody is added.
@@ -40,7 +40,10 @@ export interface TargetGroup {
 export interface Target {
   instanceId: string;
   port: number;
-  /** As Elastic Load Balancing names it: `initial`, `healthy`, `unhealthy`, `draining`, `unused`, ... */
+  /**
+   * As Elastic Load Balancing names it: `initial`, `healthy`, `unhealthy`, `draining`, `unused`, ... One that is `unhealthy.draining` is sent no new connections, and keeps those that it has for some time; then it is `unhealthy`.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-states
+   */
   state: string;
 }
 
@@ -51,9 +54,9 @@ export interface Change {
   deregister: { instanceId: string; port: number; reason: string }[];
   /** Healthy targets that would have gone, and stay since no other is healthy. */
   kept: { instanceId: string; reason: string }[];
-  /** Targets that wait for their health check to fail. */
+  /** Targets that wait for their health check to fail, or for their connections to end. */
   waiting: string[];
-  /** Targets that nobody here has registered: another port, or an instance of no group of the cluster. */
+  /** Targets at another port, or of an instance of no group of the cluster (any more). */
   strange: string[];
 }
 
@@ -101,10 +104,10 @@ function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Memb
 /** What a service publishes in host mode answers on nodes that have a task of it only: nobody waits for the others. */
 function isServed({ followed, healthCheckPort }: TargetGroup, target: Target | undefined): boolean {
   const state = target?.state ?? '';
-  return /^(healthy|unused)$/.test(state) || (followed !== undefined && healthCheckPort !== String(HEALTH_PORT) && state === 'unhealthy');
+  return /^(healthy|unused)$/.test(state) || (followed !== undefined && healthCheckPort !== String(HEALTH_PORT) && /^unhealthy/.test(state));
 }
 
-/** Gone, or failing its health check. Where that is not the agent's, it is deregistered while it is healthy, and its connections go on until the delay is over. */
+/** Gone, or failing its health check, and its connections have had their time. Where the check is not the agent's, it is deregistered while it is healthy, and they go on until the delay is over. */
 function isOut({ healthCheckPort }: TargetGroup, target: Target | undefined): boolean {
   return target === undefined || target.state === 'unhealthy' || target.state === 'unused' || (target.state === 'draining' && healthCheckPort === String(HEALTH_PORT));
 }
@@ -124,7 +127,7 @@ function membersOf({ quorumVisible, nodes, instances }: Observed): Map<string, M
   const byInstance = new Map<string, SwarmNode[]>();
   for (const node of nodes) if (node.instanceId !== undefined) byInstance.set(node.instanceId, [...(byInstance.get(node.instanceId) ?? []), node]);
   const mayServe = ({ instanceId, lifecycleState }: GroupMember) => {
-    if (lifecycleState !== 'InService' && lifecycleState !== 'Pending:Wait') return false;
+    if (lifecycleState !== 'InService' && !isComing(lifecycleState)) return false;
     if (!quorumVisible) return undefined;
     const undrained = (byInstance.get(instanceId) ?? []).filter(({ availability }) => availability !== 'drain');
     return undrained.some(({ state }) => state === 'ready') || (undrained.some(({ state }) => state === 'unknown') ? undefined : false);
@@ -151,7 +154,7 @@ function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Cha
     if (healthyStay === 0 && state === 'healthy') change.kept.push({ instanceId, reason });
     // It may be healthy by now.
     else if (healthyStay === 0 && member) continue;
-    else if (state === 'healthy' && member && isLeaving(member.instance) && group.healthCheckPort === String(HEALTH_PORT)) change.waiting.push(instanceId);
+    else if (/^(healthy|unhealthy\.draining)$/.test(state) && member && isLeaving(member.instance) && group.healthCheckPort === String(HEALTH_PORT)) change.waiting.push(instanceId);
     else change.deregister.push({ instanceId, port: at, reason });
   }
   return change;
@@ -171,4 +174,6 @@ function stands({ servedBy }: TargetGroup, { group: { role, stack } }: GroupMemb
 }
 
 const isLeaving = ({ lifecycleState }: GroupMember) => lifecycleState.startsWith('Terminating') || lifecycleState === 'Terminated';
+/** At its launch hook, or past it and about to be in service: that may be known for some moments already by then. */
+const isComing = (lifecycleState: string) => lifecycleState === 'Pending:Wait' || lifecycleState === 'Pending:Proceed';
 const isArriving = ({ lifecycleState }: GroupMember) => lifecycleState === 'Pending:Wait';

@@ -25,21 +25,31 @@ export interface Updater extends Actor, Maker, Announcer {
 }
 
 export async function update(by: Updater): Promise<void> {
+  // In between the lease is free: a deployment may wait for it.
+  for (const end = by.clock.now() + PATIENCE_MS; (await look(by)) && by.clock.now() < end; ) await by.clock.sleep(PAUSE_MS);
+}
+
+/** Until nothing changes any more. @returns whether it is worth looking again soon */
+async function look(by: Updater): Promise<boolean> {
   const lease = await by.lease.acquireOrAsk();
-  if (!lease) return by.log('info', 'Another look is under way; it was asked to look again.');
+  if (!lease) {
+    by.log('info', 'Another look is under way; it was asked to look again.');
+    return false;
+  }
+  let waits = false;
   await underLease(by, lease, async () => {
-    const end = by.clock.now() + PATIENCE_MS;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const { progress, someWait } = await updateOnce(by, lease);
       if (progress === 'lost') break;
-      const patient = progress === 'none' && someWait && by.clock.now() < end;
-      if (patient) await by.clock.sleep(PAUSE_MS);
-      if (progress === 'none' && !patient && (await by.lease.release(lease))) return true;
+      waits = progress === 'none' && someWait;
+      if (progress === 'none' && (await by.lease.release(lease))) return true;
       if (!(await by.lease.renew(lease))) break;
     }
+    waits = false;
     by.log('warn', 'The lease was lost, or there is more to do than one invocation may. The next look goes on.');
     return false;
   });
+  return waits;
 }
 
 /** A load balancer begins to follow, or does so by other settings: what is declared now has nothing in its way when this ends. @throws Error when it has at the deadline */

@@ -116,9 +116,24 @@ export function checkServedBy(tag: string, groups: number | undefined): string[]
   return tag.length <= MOST_SERVED_BY ? [] : [`nodes names ${groups} worker groups, but their names have ${tag.length} characters, and a tag takes ${MOST_SERVED_BY}. Give 'workers', or fewer groups.`];
 }
 
-/** @param zones of the load balancer, and of the nodes */
-export function checkLoadBalancerZones(zones: number, ofNodes: number): string[] {
-  return zones >= ofNodes ? [] : [`The load balancer would have subnets in ${zones} zones, but the nodes are in ${ofNodes}: those in the others would never be sent anything. Give \`vpcSubnets\` that name one subnet for each zone.`];
+/** @param zones one for each subnet of the load balancer, and the zones of the nodes; a zone that is known only at deployment is undefined */
+export function checkLoadBalancerZones(zones: readonly (string | undefined)[], ofNodes: readonly (string | undefined)[]): string[] {
+  const give = 'Give `vpcSubnets` that name one subnet for each zone.';
+  const named = zones.filter((zone) => zone !== undefined);
+  const twice = [...new Set(named.filter((zone, n) => named.indexOf(zone) !== n))];
+  if (twice.length > 0) return [`The load balancer would have more than one subnet in ${twice.join(', ')}, and takes one in each zone. ${give}`];
+  const missing = named.length === zones.length ? ofNodes.filter((zone) => zone !== undefined && !zones.includes(zone)) : [];
+  if (zones.length >= ofNodes.length && missing.length === 0) return [];
+  const where = missing.length > 0 ? `no subnet in ${missing.join(', ')}, where nodes are` : `subnets in ${zones.length} zones, but the nodes are in ${ofNodes.length}`;
+  return [`The load balancer would have ${where}: those there would never be sent anything. ${give}`];
+}
+
+/** Inbound rules of a security group that AWS allows until it is asked for more. Source: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups */
+const USUAL_RULES = 60;
+
+/** @returns what to warn of: more may have been granted */
+export function warnOfRules(rules: number): string | undefined {
+  return rules <= USUAL_RULES ? undefined : `The security group of the load balancer would have ${rules} inbound rules, one for each client of each listener, two for TCP_UDP. AWS allows ${USUAL_RULES} unless the quota of the account was raised. Give fewer \`clients\`, or a prefix list.`;
 }
 
 function checkWhole(name: string, value: number | undefined, { min, max }: { min: number; max: number }): string[] {

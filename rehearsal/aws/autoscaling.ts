@@ -143,6 +143,8 @@ const HARD_END_MS = 48 * 3_600_000;
 const HARD_END_HEARTBEATS = 100;
 /** How soon the health check sees that an instance is gone is not published; it is within minutes. */
 const HEALTH_CHECK_MS = 30_000;
+/** From a launch hook that was continued until the instance is in service. Not published. */
+const PROCEED_MS = 2_000;
 /** The rule by which failed launches back off is not published. Ours doubles, within these bounds. */
 const BACK_OFF_MS = 30_000;
 const BACK_OFF_LIMIT_MS = 900_000;
@@ -572,10 +574,11 @@ export class AutoScaling implements Service {
       return;
     }
     member.state = 'Pending:Proceed';
-    if (member.running) this.enterService(group, member);
+    if (member.running) this.context.after(PROCEED_MS, () => this.enterService(group, member));
   }
 
   private enterService(group: Group, member: Member): void {
+    if (member.state !== 'Pending:Proceed') return;
     member.state = 'InService';
     member.inServiceAt = this.context.clock.now();
     this.record(group, `Launching a new EC2 instance: ${member.instanceId}`, 'Successful');
@@ -610,7 +613,7 @@ export class AutoScaling implements Service {
       if (!member) continue;
       if (instance.state === 'running') {
         member.running = true;
-        if (member.state === 'Pending:Proceed') this.enterService(group, member);
+        this.enterService(group, member);
       } else if (instance.state === 'terminated' && member.state === 'Terminating:Proceed') {
         this.leave(group, member);
       } else if (instance.state !== 'pending' && isActive(member)) {

@@ -150,7 +150,7 @@ supervise() {
     [ -e "$state/stopping" ] && exit
     alive "$state/listener" && kill "$(< "$state/listener")"
     [ -e "$state/ready" ] || : > "$state/failed"
-    rm -f "$state/main" "$state/ready"
+    rm -f "$state/ready" "$state/main"
     case "\${value[Restart]}-$code" in always-* | on-failure-[1-9]*) ;; *) exit ;; esac
     sleep "\${value[RestartSec]}"
     within_start_limit || { echo "$unit.service: start request repeated too quickly." >&2; : > "$state/failed"; exit; }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type AddressInfo } from 'node:net';
 import { Health } from '../../agent/health';
+import { systemClock } from '../../protocol/clock';
 import { VirtualClock } from '../../rehearsal/virtual-clock';
 
 function start() {
@@ -37,21 +38,81 @@ test('however many ask, the engine is asked once a second', async () => {
 });
 
 test('whoever sends half a request, and nothing more, keeps no other waiting for long', async () => {
-  const { health } = start();
+  const { clock, health } = start();
   health.see(undefined);
   const server = health.listen(0);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
+  const taken = new Promise<void>((resolve) => {
+    let connections = 0;
+    server.on('connection', () => ++connections === 100 && resolve());
+  });
   const halves = Array.from({ length: 100 }, () => connect(port, '127.0.0.1').on('error', () => undefined).resume());
   halves.forEach((half) => half.write('GET /health HTTP/1.1\r\n'));
   try {
-    // Node.js itself ends them: the time is its own.
-    await Promise.all(halves.map((half) => once(half, 'close')));
+    await taken;
+    const closed = Promise.all(halves.map((half) => once(half, 'close')));
+    await clock.advance(5_000);
+    await closed;
     expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
   } finally {
     server.close();
   }
 }, 20_000);
+
+describe('behind a load balancer that sends the PROXY protocol', () => {
+  const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
+  const header = (length: number, body = length) => Buffer.concat([signature, Buffer.from([0x21, 0x11, length >> 8, length & 255]), Buffer.alloc(body, 7)]);
+  const request = Buffer.from('GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+
+  /** What is answered to these, sent one after the other. */
+  async function ask(parts: Buffer[], hangs = false): Promise<string> {
+    const { clock, health } = start();
+    health.see(undefined);
+    const server = health.listen(0);
+    await once(server, 'listening');
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined).setNoDelay(true);
+    try {
+      let answer = '';
+      socket.setEncoding('utf8').on('data', (part) => (answer += part));
+      await once(server, 'connection');
+      const closed = once(socket, 'close');
+      for (const part of parts) {
+        socket.write(part);
+        await systemClock.sleep(1);
+      }
+      if (hangs) await clock.advance(5_000);
+      await closed;
+      return answer.split('\r\n')[0]!;
+    } finally {
+      socket.destroy();
+      server.close();
+    }
+  }
+
+  test.each<[string, Buffer[]]>([
+    ['in one packet', [Buffer.concat([header(12), request])]],
+    ['the header first', [header(36), request]],
+    ['byte by byte', [...Buffer.concat([header(12), request])].map((byte) => Buffer.from([byte]))],
+    ['without addresses, as of its own', [header(0), request]],
+    ['no header', [request]],
+    ['no header, byte by byte', [...request].map((byte) => Buffer.from([byte]))],
+  ])('%s', async (_, parts) => {
+    expect(await ask(parts)).toBe('HTTP/1.1 200 OK');
+  });
+
+  test.each<[string, Buffer[]]>([
+    ['one that is too long', [header(65_535, 0)]],
+    ['one that does not end', [header(100, 10)]],
+    ['nothing at all', []],
+  ])('%s is not waited for', async (_, parts) => {
+    expect(await ask(parts, true)).toBe('');
+  });
+
+  test('another version of it is no request', async () => {
+    expect(await ask([Buffer.from('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n'), request])).toMatch(/^HTTP\/1.1 400/);
+  });
+});
 
 test('load balancers ask it over HTTP, and for nothing else', async () => {
   const { clock, engine, health } = start();

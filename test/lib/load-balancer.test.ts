@@ -1,5 +1,6 @@
 /** Load balancers: listeners, target groups, who may connect, and the function that keeps their targets. */
-import { Duration, Token } from 'aws-cdk-lib';
+import { type App, Duration, Stack, Token } from 'aws-cdk-lib';
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -8,7 +9,8 @@ import { HostedZone } from 'aws-cdk-lib/aws-route53';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import * as v from 'valibot';
-import { SwarmCluster, type LoadBalancerOptions, type SwarmClusterProps, type SwarmListener, type SwarmLoadBalancer } from '../../lib';
+import { SwarmCluster, SwarmLoadBalancer, type LoadBalancerOptions, type SwarmClusterProps, type SwarmListener } from '../../lib';
+import { checkLoadBalancerZones } from '../../lib/core/listeners';
 import { loadBalancersSchema } from '../../protocol/following';
 import { decodeServedBy } from '../../protocol/targets';
 import { mistakes, synthesise, textOf, type Resource } from './synthesise';
@@ -23,6 +25,12 @@ const ingress = (of: (type: string) => Record<string, Resource>, from: RegExp) =
     .map(({ Properties }) => ({ ...Properties, source: JSON.stringify(Properties.SourceSecurityGroupId ?? Properties.CidrIp), to: JSON.stringify(Properties.GroupId) }) as Record<string, any>)
     .filter(({ source }) => from.test(source))
     .map(({ IpProtocol, FromPort, ToPort, to }) => `${IpProtocol} ${FromPort === ToPort ? FromPort : `${FromPort}-${ToPort}`} ${/Public/.test(to) ? 'balancer' : 'nodes'}`);
+
+/** Whether they are ended as soon as a target fails its health check, and how long they go on otherwise. */
+const connections = (ended: string, seconds: string) => [
+  { Key: 'target_health_state.unhealthy.connection_termination.enabled', Value: ended },
+  { Key: 'target_health_state.unhealthy.draining_interval_seconds', Value: seconds },
+];
 
 test('it stands in the public subnets of all zones, with a security group, and sends to all zones', () => {
   const { of } = withLoadBalancer({ listeners: [{ port: 80 }] });
@@ -50,7 +58,7 @@ test('a listener sends to a target group that says by its tags whose it is and w
     HealthCheckIntervalSeconds: 10,
     HealthyThresholdCount: 2,
     UnhealthyThresholdCount: 2,
-    TargetGroupAttributes: [{ Key: 'deregistration_delay.timeout_seconds', Value: '30' }],
+    TargetGroupAttributes: [{ Key: 'deregistration_delay.timeout_seconds', Value: '30' }, ...connections('false', '30')],
     Tags: [
       { Key: 'cdk-docker-swarm:cluster', Value: 'Test/Swarm' },
       { Key: 'cdk-docker-swarm:served-by', Value: 'all' },
@@ -118,9 +126,26 @@ test('health checks, delays, zones and the client’s address can be chosen', ()
   expect(ingress(of, /PublicSecurityGroup/).sort()).toEqual(['tcp 80 nodes', 'tcp 8080 nodes', 'tcp 8081 nodes', 'tcp 81 nodes']);
 });
 
+test('what of it cannot be used by two at a time has another name with another scheme: the new one is made before the old one goes', () => {
+  const ids = (internal: boolean) => {
+    const { of } = withLoadBalancer({ listeners: [{ port: 80 }], followPublishedPorts: true, internal });
+    return ['AWS::ElasticLoadBalancingV2::TargetGroup', 'AWS::EC2::SecurityGroup'].flatMap((type) => Object.keys(of(type)).filter((id) => id.includes('Public')));
+  };
+  expect(ids(false)).toHaveLength(2);
+  expect(ids(true).filter((id) => ids(false).includes(id))).toEqual([]);
+});
+
+test('connections of TCP go on when a node leaves, unless they are to end at once; AWS knows that for TCP and TLS only', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80 }, { port: 53, protocol: Protocol.TCP_UDP }], deregistrationDelay: Duration.seconds(0) });
+  expect(Object.values(of('AWS::ElasticLoadBalancingV2::TargetGroup')).map(({ Properties }) => Properties.TargetGroupAttributes)).toEqual([
+    [{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }, ...connections('true', '0')],
+    [{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }],
+  ]);
+});
+
 test('with a health check of one’s own, connections and tasks of a node that leaves go on until the load balancer knows', () => {
   const { of } = withLoadBalancer({ listeners: [{ port: 80, healthCheck: { port: 80 } }] });
-  expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup')).TargetGroupAttributes).toEqual([{ Key: 'deregistration_delay.timeout_seconds', Value: '120' }]);
+  expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup')).TargetGroupAttributes).toEqual([{ Key: 'deregistration_delay.timeout_seconds', Value: '120' }, ...connections('true', '0')]);
 });
 
 test('it can have a name of its own, and write its log of TLS connections to a bucket', () => {
@@ -147,7 +172,7 @@ test('one function keeps the targets of all load balancers, woken by the sweep, 
   const [updater] = functions.filter((variables) => variables.LOAD_BALANCERS);
   expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
   expect(functions.filter((variables) => variables.LOAD_BALANCED === 'true' && variables.SEATS)).toHaveLength(2);
-  expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual(['Public', 'Inner'].map((id) => ({ arn: expect.stringContaining(`${id}LoadBalancer`), securityGroupId: expect.stringContaining(`${id}SecurityGroup`) })));
+  expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual(['Public', 'Inner'].map((id) => ({ arn: expect.stringContaining(`${id}LoadBalancer`), securityGroupId: expect.stringMatching(`${id}(Internal)?SecurityGroup`) })));
   const queue = { Ref: Object.keys(of('AWS::SQS::Queue')).find((id) => id.includes('TargetQueue')) };
   expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([expect.objectContaining({ TARGETS_QUEUE_URL: queue, MANAGER_ROLE_ID: expect.anything() })]);
   const rules = Object.values(of('AWS::Events::Rule')).filter(({ Properties }) => Properties.Targets.some(({ Arn }: { Arn: any }) => Arn['Fn::GetAtt'][0] === queue.Ref));
@@ -355,8 +380,31 @@ test('a group of another cluster is refused', () => {
 test('subnets in fewer zones than the nodes have are refused, and none at all', () => {
   const inZones = (zones: number) => mistakes({}, (cluster) => void cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }], vpcSubnets: { subnets: cluster.network.vpc.publicSubnets.slice(0, zones) } }));
   expect(inZones(3)).toEqual([]);
-  expect(inZones(2)).toEqual([expect.stringContaining('The load balancer would have subnets in 2 zones, but the nodes are in 3')]);
+  expect(inZones(2)).toEqual([expect.stringMatching(/The load balancer would have (subnets in 2 zones, but the nodes are in 3|no subnet in \S+, where nodes are)/)]);
   expect(inZones(0)).toEqual([expect.stringContaining('The load balancer would have subnets in 0 zones')]);
+});
+
+test.each<[string, (string | undefined)[], (string | undefined)[], RegExp | undefined]>([
+  ['one in each zone', ['a', 'b'], ['a', 'b'], undefined],
+  ['another zone', ['a', 'c'], ['a', 'b'], /no subnet in b, where nodes are/],
+  ['two in one zone', ['a', 'b', 'b'], ['a', 'b'], /more than one subnet in b/],
+  ['too few', ['a'], [undefined, undefined], /subnets in 1 zones, but the nodes are in 2/],
+  ['zones that are known only at deployment', [undefined, undefined], ['a', 'b'], undefined],
+])('subnets: %s', (_, zones, ofNodes, expected) => {
+  expect(checkLoadBalancerZones(zones, ofNodes)).toEqual(expected ? [expect.stringMatching(expected)] : []);
+});
+
+test('in another stack than its cluster it is refused: each would need what the other has made', () => {
+  const { stack, cluster } = synthesise({});
+  const { updater } = cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }] });
+  expect(() => new SwarmLoadBalancer(new Stack(stack.node.root as App, 'Second'), 'Inner', { updater, listeners: [{ port: 81 }] })).toThrow('Second/Inner is in another stack than its cluster, Test');
+});
+
+test('more rules than AWS usually allows are warned of', () => {
+  const listeners = Array.from({ length: 31 }, (_, n): SwarmListener => ({ port: 8000 + n, protocol: Protocol.TCP_UDP }));
+  const { stack } = withLoadBalancer({ listeners });
+  Annotations.fromStack(stack).hasWarning('/Test/Swarm/Public', Match.stringLikeRegexp('62 inbound rules'));
+  Annotations.fromStack(withLoadBalancer({ listeners: listeners.slice(1) }).stack).hasNoWarning('/Test/Swarm/Public', Match.anyValue());
 });
 
 test('ports that are known only at deployment pass, and options of others that are passed on with them', () => {

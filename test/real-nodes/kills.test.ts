@@ -13,7 +13,7 @@ const TIMEOUT_MS = 20 * 60_000;
  * An engine of a later seat that dies on its way into raft may come back deaf, and its seat is taken out and joins afresh (rule `return-seat`): that begins two and a half minutes after the command, at a sweep, and takes another one or two
  * where the quorum was lost with it.
  */
-const DEAF_MS = 480_000;
+const DEAF_MS = 900_000;
 
 type NodeKill = Extract<Kill, { what: 'agent' | 'engine' }>;
 type Steps = NodeKill['at'][];

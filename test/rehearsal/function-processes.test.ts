@@ -21,7 +21,7 @@ exports.handler = async (event, context) => {
   if (event.hang) return new Promise(() => setInterval(() => undefined, 1000));
   if (event.exit) process.exit(3);
   if (event.log) console.log(event.log);
-  if (event.meet) { await new Promise((resolve) => setTimeout(resolve, 300)); }
+  if (event.meet) { await new Promise((resolve) => setTimeout(resolve, 3_000)); }
   return { pid: process.pid, count: ++count, environment: process.env, name: context.functionName, remaining: context.getRemainingTimeInMillis() };
 };
 exports.notAFunction = 1;`,

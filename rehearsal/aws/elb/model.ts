@@ -4,7 +4,7 @@ import type { Tags } from '../describe';
 export type ListenerProtocol = 'TCP' | 'TLS' | 'UDP' | 'TCP_UDP';
 
 /** As DescribeTargetHealth gives them: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-states */
-export type TargetState = 'initial' | 'healthy' | 'unhealthy' | 'draining' | 'unused';
+export type TargetState = 'initial' | 'healthy' | 'unhealthy' | 'unhealthy.draining' | 'draining' | 'unused';
 
 export interface TargetView {
   instanceId: string;
@@ -103,6 +103,8 @@ export interface Target {
   /** Idle while nobody asks it: its group is not in use, or its instance is gone. */
   phase: 'idle' | 'registering' | 'checking' | 'draining';
   verdict: 'healthy' | 'unhealthy' | undefined;
+  /** While unhealthy: connections that it has go on for some time. Another one with each verdict. */
+  keeps: object | undefined;
   /** How often in a row it gave the same answer. */
   row: { ok: boolean; count: number };
   /** While draining: it was routed to, and the load balancer's nodes do not all know yet that it leaves. */

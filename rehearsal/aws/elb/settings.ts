@@ -129,6 +129,8 @@ export function checkedPort({ port }: HealthCheckSettings, trafficPort: number):
 // Attributes
 
 const DELAY = 'deregistration_delay.timeout_seconds';
+const TERMINATION = 'target_health_state.unhealthy.connection_termination.enabled';
+const UNHEALTHY_DRAINING = 'target_health_state.unhealthy.draining_interval_seconds';
 export const CROSS_ZONE = 'load_balancing.cross_zone.enabled';
 
 /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html , with their defaults for instances behind a Network Load Balancer. Those that change whom it routes to are not known here. */
@@ -140,7 +142,8 @@ const targetGroupDefaults = (protocol: ListenerProtocol): Record<string, string>
   'proxy_protocol_v2.enabled': 'false',
   'stickiness.enabled': 'false',
   'stickiness.type': 'source_ip',
-  'target_health_state.unhealthy.connection_termination.enabled': 'true',
+  [TERMINATION]: 'true',
+  [UNHEALTHY_DRAINING]: '0',
 });
 
 /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html */
@@ -159,7 +162,17 @@ type Attributes = { Key?: string; Value?: string }[];
 export function targetGroupAttributes(protocol: ListenerProtocol, list: Attributes = [], before = targetGroupDefaults(protocol)): Record<string, string> {
   const attributes = merged('a target group', before, list);
   inRange(DELAY, Number(attributes[DELAY]), 0, 3600);
+  inRange(UNHEALTHY_DRAINING, Number(attributes[UNHEALTHY_DRAINING]), 0, 360_000);
+  const invalid = (message: string) => new AwsError('InvalidConfigurationRequest', message);
+  if (list.some(({ Key }) => Key === TERMINATION || Key === UNHEALTHY_DRAINING) && protocol !== 'TCP' && protocol !== 'TLS') throw invalid(`Connection termination of unhealthy targets cannot be configured for target groups with the ${protocol} protocol`);
+  // That it is refused: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4648 ; the words are not published there to the end.
+  if (attributes[TERMINATION] === 'true' && attributes[UNHEALTHY_DRAINING] !== '0') throw invalid('You cannot have both connection termination of unhealthy targets and an unhealthy draining interval');
   return attributes;
+}
+
+/** How long connections of a target go on that has failed its health check: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html#unhealthy-draining-interval */
+export function unhealthyDrainingMs({ attributes }: TargetGroup): number {
+  return Number(attributes[UNHEALTHY_DRAINING]) * 1000;
 }
 
 export function loadBalancerAttributes(list: Attributes = []): Record<string, string> {

@@ -6,7 +6,7 @@ import type { Context } from '../context';
 import { TERMINATED_VISIBLE_MS, type Ec2, type InstanceView } from '../ec2';
 import { AwsError, type Machines } from '../types';
 import { loadBalancerOf, type LoadBalancer, type Target, type TargetGroup, type TargetState, type TargetView } from './model';
-import { checkedPort, CROSS_ZONE, deregistrationDelayMs, inRange, onlyKnown, validation } from './settings';
+import { checkedPort, CROSS_ZONE, deregistrationDelayMs, inRange, onlyKnown, unhealthyDrainingMs, validation } from './settings';
 
 /** https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
 const MOST_IN_GROUP = 1000;
@@ -25,6 +25,7 @@ const health = (state: TargetState, reason?: string, description?: string): Heal
 const REGISTERING = health('initial', 'Elb.RegistrationInProgress', 'Target registration is in progress');
 const INITIAL = health('initial', 'Elb.InitialHealthChecking', 'Initial health checks in progress');
 const HEALTHY = health('healthy');
+const UNHEALTHY_DRAINING = health('unhealthy.draining', 'Target.FailedHealthChecks', 'Health checks failed');
 const UNHEALTHY = health('unhealthy', 'Target.FailedHealthChecks', 'Health checks failed');
 const DRAINING = health('draining', 'Target.DeregistrationInProgress', 'Target deregistration is in progress');
 const NOT_IN_USE = health('unused', 'Target.NotInUse', 'Target group is not configured to receive traffic from the load balancer');
@@ -187,7 +188,21 @@ export class Targets {
     const verdict = ok ? 'healthy' : 'unhealthy';
     if (target.verdict === verdict || target.row.count < (ok ? healthyThreshold : unhealthyThreshold)) return;
     target.verdict = verdict;
+    this.keep(group, target);
     this.refresh(group);
+  }
+
+  /** Connections are ended when the interval is over and the target is unhealthy still: that much is seen by its state. */
+  private keep(group: TargetGroup, target: Target): void {
+    const interval = unhealthyDrainingMs(group);
+    const keeps = target.verdict === 'unhealthy' && interval > 0 ? {} : undefined;
+    target.keeps = keeps;
+    if (!keeps) return;
+    this.context.after(interval, () => {
+      if (target.keeps !== keeps) return;
+      target.keeps = undefined;
+      this.refresh(group);
+    });
   }
 
   private async ask({ healthCheck: settings }: TargetGroup, { instanceId, port }: Target): Promise<boolean> {
@@ -224,7 +239,7 @@ export class Targets {
 
   private phase(target: Target, phase: Target['phase']): object {
     target.cancelCheck();
-    Object.assign(target, { phase, verdict: undefined, row: { ok: false, count: 0 }, lingers: false, life: {} });
+    Object.assign(target, { phase, verdict: undefined, keeps: undefined, row: { ok: false, count: 0 }, lingers: false, life: {} });
     return target.life;
   }
 
@@ -255,7 +270,7 @@ export class Targets {
 }
 
 function newTarget(instanceId: string, port: number, zone: string): Target {
-  return { instanceId, port, zone, phase: 'idle', verdict: undefined, row: { ok: false, count: 0 }, lingers: false, terminated: false, life: {}, cancelCheck: () => undefined, told: undefined };
+  return { instanceId, port, zone, phase: 'idle', verdict: undefined, keeps: undefined, row: { ok: false, count: 0 }, lingers: false, terminated: false, life: {}, cancelCheck: () => undefined, told: undefined };
 }
 
 const idOf = ({ instanceId, port }: Target) => `${instanceId}:${port}`;
@@ -288,7 +303,8 @@ function healthOf(group: TargetGroup, target: Target): Health {
   if (target.terminated) return TERMINATED;
   if (target.phase !== 'checking') return REGISTERING;
   if (target.verdict === undefined) return INITIAL;
-  return target.verdict === 'healthy' ? HEALTHY : UNHEALTHY;
+  if (target.verdict === 'healthy') return HEALTHY;
+  return target.keeps ? UNHEALTHY_DRAINING : UNHEALTHY;
 }
 
 /**

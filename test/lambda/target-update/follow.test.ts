@@ -135,6 +135,12 @@ test('names of target groups fit, and are those of this load balancer alone', ()
   expect(prefixOf(`${ARN}0`)).not.toBe(prefixOf(ARN));
 });
 
+/** Whether they are ended as soon as a target fails its health check, and how long they go on otherwise. */
+const connections = (ended: string, seconds: string) => [
+  { Key: 'target_health_state.unhealthy.connection_termination.enabled', Value: ended },
+  { Key: 'target_health_state.unhealthy.draining_interval_seconds', Value: seconds },
+];
+
 test('ports in host mode are asked themselves, with time for connections to end; the client’s address and PROXY protocol are as the load balancer has them', () => {
   const settings = (ports: string, more: Partial<Follows> = {}) => follow({ ...nothing, follows: { ...FOLLOWS, ...more } }, published(ports), nobodyIsFresh).steps[0]!.wanted.group.settings;
   expect(settings('web 8081/tcp')).toEqual({
@@ -143,14 +149,16 @@ test('ports in host mode are asked themselves, with time for connections to end;
     // Also what is the default: it may have been another before.
     attributes: [
       { Key: 'deregistration_delay.timeout_seconds', Value: '30' },
+      ...connections('false', '30'),
       { Key: 'preserve_client_ip.enabled', Value: 'true' },
       { Key: 'proxy_protocol_v2.enabled', Value: 'false' },
     ],
   });
-  expect(settings('web 8081/tcp host')).toMatchObject({ healthCheck: { HealthCheckProtocol: 'TCP', HealthCheckPort: '8081' }, attributes: [{ Value: '120' }, {}, {}] });
+  expect(settings('web 8081/tcp host')).toMatchObject({ healthCheck: { HealthCheckProtocol: 'TCP', HealthCheckPort: '8081' }, attributes: [{ Value: '120' }, ...connections('true', '0'), {}, {}] });
   expect(settings('dns 8053/udp host', { preserveClientAddress: false })).toMatchObject({ healthCheck: { HealthCheckPort: '2378' }, attributes: [{ Key: 'deregistration_delay.timeout_seconds' }, { Key: 'proxy_protocol_v2.enabled' }] });
   expect(settings('web 8081/tcp', { preserveClientAddress: false, proxyProtocol: true, deregistrationDelay: 0 }).attributes).toEqual([
     { Key: 'deregistration_delay.timeout_seconds', Value: '0' },
+    ...connections('true', '0'),
     { Key: 'preserve_client_ip.enabled', Value: 'false' },
     { Key: 'proxy_protocol_v2.enabled', Value: 'true' },
   ]);

@@ -62,6 +62,7 @@ test.each<[string, string, string]>([
   ['a node whose state nobody knows, right after a change of leader', 'a unknown active InService', ''],
   ['an instance that is no node', 'a - - InService', ''],
   ['one that waits at its launch hook: a load balancer takes minutes', 'a ready active Pending:Wait', '+a'],
+  ['one that has just left it', 'a ready active Pending:Proceed', '+a'],
   ['one that waits there and is not Ready', 'a down active Pending:Wait', ''],
   ['one that runs, and is not at its hook yet', 'a ready active Pending', ''],
   ['an instance in standby', 'a ready active Standby', ''],
@@ -87,6 +88,7 @@ test.each<[string, string, string]>([
 test('a target that leaves fails its health check before it is deregistered', () => {
   const leaving = cluster('a ready active Terminating:Wait', 'b ready active InService');
   expect(changes(leaving, targets('a healthy', 'b healthy'))).toBe('wait a');
+  expect(changes(leaving, targets('a unhealthy.draining', 'b healthy'))).toBe('wait a');
   expect(changes(leaving, targets('a unhealthy', 'b healthy'))).toBe('-a');
   expect(changes(leaving, targets('a initial', 'b healthy'))).toBe('-a');
 });
@@ -192,6 +194,7 @@ test.each<[string, string[], string[], string]>([
 
 test.each<[string, string[], string]>([
   ['is healthy still', ['a healthy', 'b healthy'], '...'],
+  ['has failed its health check, and keeps its connections for some time', ['a unhealthy.draining', 'b healthy'], '...'],
   ['fails its health check', ['a unhealthy', 'b healthy'], 'out a'],
   ['has failed it, and is deregistered', ['a draining', 'b healthy'], 'out a'],
   ['is no target any more', ['b healthy'], 'out a'],

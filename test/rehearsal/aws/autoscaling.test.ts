@@ -134,6 +134,8 @@ describe('lifecycle hooks', () => {
   test('at the heartbeat timeout a default result of CONTINUE puts the instance in service', async () => {
     const { world } = await withGroup({ LifecycleHookSpecificationList: [launchHook({ DefaultResult: 'CONTINUE' })] });
     await world.clock.advance(300_000);
+    expect(states(world)).toEqual(['Pending:Proceed']);
+    await world.clock.advance(2_000);
     expect(states(world)).toEqual(['InService']);
   });
 

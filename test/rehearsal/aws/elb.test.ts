@@ -440,6 +440,36 @@ describe('health', () => {
     expect(told(ids[0]!).slice(-4)).toEqual(['unhealthy', 'not-routed', 'healthy', 'routed']);
   });
 
+  // Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html#unhealthy-target-connection-termination
+  test('connections of an unhealthy target go on for as long as its group says, and it may become healthy meanwhile', async () => {
+    const { world, arn, ids, call, refusal, register, health, routed } = await balanced();
+    const attributes = (enabled: string, seconds: string) => ({ TargetGroupArn: arn.group, Attributes: [{ Key: 'target_health_state.unhealthy.connection_termination.enabled', Value: enabled }, { Key: 'target_health_state.unhealthy.draining_interval_seconds', Value: seconds }] });
+    expect(await refusal('ModifyTargetGroupAttributes', attributes('true', '30'))).toMatch(/^InvalidConfigurationRequest/);
+    await call('ModifyTargetGroupAttributes', attributes('false', '30'));
+    const ill = new Set<string>();
+    answering(world, ill);
+    await register();
+    await world.clock.advance(25_000);
+    ill.add(ids[0]!);
+    await world.clock.advance(20_000);
+    expect(await health()).toEqual(['unhealthy.draining Target.FailedHealthChecks', 'healthy']);
+    expect(routed()).toEqual([ids[1]]);
+    await world.clock.advance(20_000);
+    expect(await health()).toEqual(['unhealthy.draining Target.FailedHealthChecks', 'healthy']);
+    await world.clock.advance(10_000);
+    expect(await health()).toEqual(['unhealthy Target.FailedHealthChecks', 'healthy']);
+    ill.clear();
+    await world.clock.advance(30_000);
+    ill.add(ids[0]!);
+    await world.clock.advance(25_000);
+    expect(await health()).toEqual(['unhealthy.draining Target.FailedHealthChecks', 'healthy']);
+    ill.clear();
+    await world.clock.advance(40_000);
+    expect(await health()).toEqual(['healthy', 'healthy']);
+    const udp = (await call('CreateTargetGroup', { Name: 'udp', Protocol: 'UDP', Port: 53, VpcId: world.physicalId('Vpc') })).TargetGroups[0].TargetGroupArn;
+    expect(await refusal('ModifyTargetGroupAttributes', { ...attributes('false', '30'), TargetGroupArn: udp })).toMatch(/^InvalidConfigurationRequest/);
+  });
+
   test('a check that fails with an error, and one that takes too long, are failed checks', async () => {
     const { world, ids, register, health } = await balanced();
     world.machines.onCheck = (instanceId) => (instanceId === ids[0] ? Promise.reject(new Error('refused')) : new Promise(() => undefined));

@@ -7,7 +7,7 @@ import { failed } from '../../../rehearsal/simulation/shrink';
 import { simulate, type SimulationOptions } from '../../../rehearsal/simulation/simulation';
 import { assemblies, BUNDLES } from './support';
 
-jest.setTimeout(600_000);
+jest.setTimeout(1_800_000);
 
 type Input = Record<string, any>;
 type Tamper = NonNullable<SimulationOptions['tamper']>;

@@ -120,7 +120,7 @@ test('targets that somebody else registered are taken away, and those that someb
   await scenario.pass(2 * MINUTE);
   await scenario.whole();
   expect(targets(scenario).filter(({ port, state }) => port !== 80 && state !== 'draining')).toEqual([]);
-  expect(scenario.logs.some((line) => line.includes('targets that were not registered here'))).toBe(true);
+  expect(scenario.logs.some((line) => line.includes('targets that are none of the cluster'))).toBe(true);
 });
 
 test('its function may be killed at any of its requests: the next look finds the rest', async () => {
