@@ -10,6 +10,7 @@ import type { LoadBalancerSettings } from '../protocol/following';
 import { ClusterFunction } from './cluster-function';
 import { instanceEvents, SWEEP_MINUTES } from './core/event-patterns';
 import { followStatements, receiveMessages, sendMessages, targetUpdateStatements, unfollowStatements } from './core/statements';
+import { checkAtSynth, knownBytes } from './known';
 import type { LeaderTokenPublisher } from './leader-token-publisher';
 import type { NodeLifecycle } from './node-lifecycle';
 import { placeOf } from './policy';
@@ -19,6 +20,11 @@ export interface TargetUpdaterProps {
   readonly lifecycle: NodeLifecycle;
   readonly leaderToken: LeaderTokenPublisher;
 }
+
+/** Of all variables of a function. Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+const ENVIRONMENT_BYTES = 4 * 1024;
+/** Of a load balancer: its ARN, its security group and its VPC, which a deployment names. */
+const NAMES_BYTES = 150;
 
 /**
  * `target-update`: woken when a node becomes Ready, leaves or is drained, and each minute; looks at all load balancers of the cluster, registers and deregisters what differs. One for all of them, below 1 USD a month
@@ -58,6 +64,10 @@ export class TargetUpdater extends Construct {
       ],
     });
     this.function = this.updating.function;
+    checkAtSynth(this, () => {
+      const bytes = knownBytes(Stack.of(this), Stack.of(this).toJsonString(this.loadBalancers)) + this.loadBalancers.length * NAMES_BYTES;
+      return bytes < ENVIRONMENT_BYTES ? [] : [`The settings of all load balancers have about ${bytes} bytes, and a function's environment takes ${ENVIRONMENT_BYTES}. Give fewer \`clients\` to those that follow published ports (a prefix list is one), or have fewer of these.`];
+    });
     const wake = { targets: [new targets.SqsQueue(this.queue)] };
     const sweep = new events.Rule(this, 'Sweep', { description: 'Looks at all targets again.', schedule: events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)), ...wake });
     const instances = new events.Rule(this, 'Instances', { description: 'Instances that are in service, leave or are gone.', eventPattern: instanceEvents(Aws.STACK_NAME), ...wake });

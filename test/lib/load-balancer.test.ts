@@ -400,6 +400,13 @@ test('in another stack than its cluster it is refused: each would need what the 
   expect(() => new SwarmLoadBalancer(new Stack(stack.node.root as App, 'Second'), 'Inner', { updater, listeners: [{ port: 81 }] })).toThrow('Second/Inner is in another stack than its cluster, Test');
 });
 
+test('settings of load balancers that do not fit the function’s environment are refused', () => {
+  const clients = (count: number) => Array.from({ length: count }, (_, n) => ec2.Peer.ipv4(`10.${n}.0.0/16`));
+  const two = (count: number) => mistakes({}, (cluster) => ['Public', 'Inner'].forEach((id) => cluster.addLoadBalancer(id, { followPublishedPorts: true, clients: clients(count) })));
+  expect(two(5)).toEqual([]);
+  expect(two(70)).toContainEqual(expect.stringContaining('a function\'s environment takes 4096'));
+});
+
 test('more rules than AWS usually allows are warned of', () => {
   const listeners = Array.from({ length: 31 }, (_, n): SwarmListener => ({ port: 8000 + n, protocol: Protocol.TCP_UDP }));
   const { stack } = withLoadBalancer({ listeners });
