@@ -44,7 +44,7 @@ export class Health {
       const answer = isHealth ? this.check().then((illness) => ({ status: illness === undefined ? 200 : 503, body: illness ?? 'This node may be sent work.' })) : Promise.resolve({ status: 404, body: 'There is only GET /health.' });
       void answer.then(({ status, body }) => response.writeHead(status, { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(body) + 1, connection: 'close' }).end(`${body}\n`));
     });
-    const server = createServer((socket) => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
       // Anybody in the network may ask: nobody keeps the agent busy with half a request.
       void this.clock.sleep(CONNECTION_MS).then(() => socket.destroy());
       socket.on('error', () => socket.destroy());

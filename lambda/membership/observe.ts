@@ -127,7 +127,9 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
 /** Stacks that go as a whole, of those of these instances; also where the stack stays, and the cluster is taken out of it. */
 async function leavingStacks(by: Observer, instances: Instance[], groups: Group[]): Promise<Set<string>> {
   const stackIds = new Set(instances.flatMap(({ group }) => group.stack?.stackId ?? []));
-  if (by.seats.every(({ seat }) => groups.some((group) => group.seat === seat && group.closed))) return stackIds;
+  const seats = groups.filter((group) => by.seats.some(({ seat }) => seat === group.seat));
+  // Some may be gone already. An answer without any says nothing.
+  if (seats.length > 0 && seats.every(({ closed }) => closed)) return stackIds;
   const leaving = new Set<string>();
   for (const stackId of stackIds) {
     const { Stacks = [] } = await by.cloudFormation.send(new DescribeStacksCommand({ StackName: stackId }));

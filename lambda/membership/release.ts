@@ -59,8 +59,9 @@ class Release {
   run(): void {
     const { leaving } = this.facts;
     this.forget(new Set(leaving.map(({ instanceId }) => instanceId)));
-    // Who came first: only so many orders may be open at a time.
-    const inTurn = [...leaving].sort((a, b) => this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
+    // Who came first: only so many orders may be open at a time. Who is being drained stays so.
+    const isDrained = ({ instanceId }: Instance) => Number(this.departures[instanceId]?.drainingSince !== undefined);
+    const inTurn = [...leaving].sort((a, b) => isDrained(b) - isDrained(a) || this.since(a.instanceId) - this.since(b.instanceId) || (a.instanceId < b.instanceId ? -1 : 1));
     for (const instance of inTurn) {
       const reason = this.whyToLetGo(instance);
       if (reason && !this.drain(instance)) this.letGo(instance, reason);
@@ -84,7 +85,7 @@ class Release {
   private drain(instance: Instance): boolean {
     const { instanceId, group } = instance;
     if (!this.facts.quorumVisible || this.draft.observed.gone.has(instanceId) || this.goesWithItsStack(instance)) return false;
-    const node = this.draft.observed.nodes.find((one) => one.instanceId === instanceId && isWorkingManager(one));
+    const node = this.draft.observed.nodes.find((one) => one.instanceId === instanceId && (isWorkingManager(one) || this.isDemoted(instance, one)));
     if (!node || node.idleFor === instanceId || this.departures[instanceId]?.letGoAt !== undefined) return false;
     const departure = (this.departures[instanceId] ??= { since: this.now });
     if (this.isSentConnections(instanceId, group.spot)) return true;
@@ -96,6 +97,11 @@ class Release {
     if (!this.draining && this.draft.order({ kind: 'drain', nodeId: node.id, instanceId })) departure.drainingSince ??= this.now;
     this.draining = true;
     return true;
+  }
+
+  /** A person has made a worker of it. Its node is its successor's, so it is not removed. */
+  private isDemoted({ group }: Instance, { role, manager, state }: SwarmNode): boolean {
+    return group.role === 'manager' && this.facts.isConfigured(group.seat!) && role === 'worker' && !manager && state === 'ready';
   }
 
   /** Managers go one after the other: only the time since one's turn counts. */
@@ -145,7 +151,7 @@ class Release {
   private whyToLetWorkerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     if (this.facts.workersOf(instanceId).length === 0) {
-      const promoted = managerOf(instance, this.draft.observed.nodes);
+      const promoted = this.promoted(instance);
       return promoted ? this.whyManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.') : 'It is no node of the swarm.';
     }
     const isLate = group.role === 'manager' ? this.isLate(this.departures[instanceId] ?? {}) : this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS;
@@ -175,25 +181,40 @@ class Release {
     const unheard = !this.facts.quorumVisible && this.now >= this.since(instanceId) + UNHEARD_MS;
     if (!own) return joins && !unheard ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange) return 'It is the only manager. Its successor goes on with what is on its volume.';
+    return this.whyManagerMayGo(instance, own, 'Its successor goes on with what is on its volume.');
+  }
+
+  /** While a quorum of the others is there without it. */
+  private whyManagerMayGo(instance: Instance, own: SwarmNode, afterwards: string): string | undefined {
+    const { instanceId } = instance;
+    const { members } = this.facts;
     // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has gone. Others may have been lost since: then they, or their successors, are waited for, though not for ever.
     if (instance.buried && !this.facts.quorumVisible) {
       const goes = this.othersSeeingLeader(instance) >= quorumOf(members.length) || this.now >= (this.departures[instanceId]?.letGoAt ?? this.since(instanceId)) + UNHEARD_MS;
       return goes ? 'It was let go already: its tombstone stands, and nobody hears it any more.' : undefined;
     }
-    return this.whyManagerMayGo(instance, own, 'Its successor goes on with what is on its volume.');
-  }
-
-  /** While a quorum of the others is there without it. */
-  private whyManagerMayGo({ instanceId, group }: Instance, own: SwarmNode, afterwards: string): string | undefined {
-    const { members } = this.facts;
-    const { managerChange } = this.draft.membership;
-    // What was begun with this very seat and never came to its end, its successor goes on with: nobody else can.
-    const begun = managerChange !== null && managerChange.seat === group.seat && this.now >= managerChange.expiresAt + LEADER_STALE_MS;
-    if (!this.facts.quorumVisible || (managerChange && !begun)) return undefined;
+    const joining = this.mayBeJoining(instance);
+    if (!this.facts.quorumVisible || joining === undefined) return undefined;
     // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may need one that raft reaches, though it has no session with the leader yet.
     if (own.state === 'down' && own.manager?.reachability !== 'reachable' && this.isListedSince(instanceId)) return 'It is down.';
     const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));
-    return staying.length >= quorumOf(members.length) ? `The other managers are a quorum: ${staying.length} of ${members.length} work. ${afterwards}` : undefined;
+    if (staying.length >= quorumOf(members.length + joining)) return `The other managers are a quorum: ${staying.length} of ${members.length} work. ${afterwards}`;
+    // Of two neither could ever go: the third may be what a deployment could not make, and it takes this one to be replaced to go on or back.
+    const returns = members.length === 2 && staying.length === 1 && joining === 0 && this.facts.hasItsVolume(instance) && this.now >= this.since(instanceId) + UNHEARD_MS;
+    return returns ? `There are two managers, which are no quorum without either of them. ${afterwards}` : undefined;
+  }
+
+  /**
+   * How many members raft may have more than the list shows, by a change of managers that nobody can end now: this very seat's goes on with its successor, and of a seat without an instance nobody knows.
+   * @returns undefined while the change is under way
+   */
+  private mayBeJoining({ group }: Instance): number | undefined {
+    const { managerChange } = this.draft.membership;
+    if (!managerChange) return 0;
+    if (this.now < managerChange.expiresAt + LEADER_STALE_MS) return undefined;
+    if (managerChange.seat === group.seat) return 0;
+    const nobodyHas = this.facts.isConfigured(managerChange.seat) && this.facts.holders(managerChange.seat).length === 0;
+    return nobodyHas && managerChange.kind === 'join' ? 1 : undefined;
   }
 
   /** An older list may show its predecessor, or itself before its engine was back: a quorum that was lost since may need it. */
@@ -224,7 +245,12 @@ class Release {
 
   /** A seat's, or one that was promoted by hand. */
   private isManager(instance: Instance): boolean {
-    return instance.group.role === 'manager' || (this.facts.workersOf(instance.instanceId).length === 0 && managerOf(instance, this.draft.observed.nodes) !== undefined);
+    return instance.group.role === 'manager' || (this.facts.workersOf(instance.instanceId).length === 0 && this.promoted(instance) !== undefined);
+  }
+
+  /** The member of raft that a worker was made by a person. Before raft counts it, it takes no quorum with it. */
+  private promoted({ instanceId }: Instance): SwarmNode | undefined {
+    return this.facts.members.find((member) => member.instanceId === instanceId);
   }
 
   private keep(instance: Instance): void {
@@ -235,7 +261,8 @@ class Release {
       if (Object.keys(this.departures).length < MOST_WAITING) this.departures[instanceId] ??= { since: this.now };
       return;
     }
-    const ordered = isSent ? [] : this.facts.workersOf(instanceId).filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
+    const comesBack = role === 'manager' && this.facts.isConfigured(instance.group.seat!);
+    const ordered = isSent || comesBack ? [] : this.facts.workersOf(instanceId).filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
     // Whose turn has not come is not written down: very many may leave at once, and the record has its bound.
     if (!isManager && ordered.length === 0) return;
     const departure = (this.departures[instanceId] ??= { since: this.now });

@@ -42,7 +42,8 @@ export async function carryOut(by: Actor, change: Change): Promise<Outcome> {
   // Nobody is taken away before others have come.
   const outcome: Outcome = { arn, changed: false };
   const registered = await inBatches(by, outcome, 'register', register, (Targets) => elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
-  const deregistered = await inBatches(by, outcome, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  // What goes makes room: that nobody more is taken does not matter there.
+  const deregistered = await inBatches(by, { arn, changed: false }, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
   return { ...outcome, changed: registered || deregistered };
 }
 

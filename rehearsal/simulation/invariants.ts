@@ -23,7 +23,7 @@ type Item = Record<string, { S?: string; N?: string }>;
 const TOKEN = /SWMTKN-\d/;
 /** How long the swarm may be without a leader that anybody could hear of before it counts as lost: an election takes 20 s, a report 30 s. */
 const QUORUM_UNHEARD_MS = 90_000;
-/** A manager that was let go already is not waited for longer than this, should it lead. */
+/** A manager that was let go already is not waited for longer than this, should it lead; nor is one of two. */
 const UNHEARD_MS = 5 * 60_000;
 /** The list that decisions are made from may be 90 s old, and a look takes some time. */
 const KNOWN_MS = 150_000;
@@ -180,7 +180,9 @@ export class Invariants {
     // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
     // It leads, but nobody hears it any more: as long as it does, nobody hears of the swarm.
     const unheard = swarm !== undefined && swarm.leader !== undefined && swarm.leader === node?.daemon.runner?.nodeId && this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS && this.isBuried(instanceId);
-    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !unheard) this.checkQuorumWithout(node, swarm, 'let go');
+    // Of two neither could ever go; its volume stays, and its successor brings the quorum back.
+    const returns = swarm?.members.length === 2 && this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS && this.seats().some(({ volumeId }) => volumeId === node?.attachedVolume);
+    if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !unheard && !returns) this.checkQuorumWithout(node, swarm, 'let go');
     if (node?.role === 'manager') this.letGo.set(node.identity.address, instanceId);
     this.leavingSince.set(instanceId, this.truth.clock.now());
   }

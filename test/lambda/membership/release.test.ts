@@ -65,6 +65,10 @@ describe('a worker that was promoted by hand', () => {
     expect(planned({ nodes: [...three, promoted], instances: instances(...managers), leader: stale }).letGo).toEqual([]);
   });
 
+  it('goes at once while raft does not count it', () => {
+    expect(planned({ nodes: [...three, { ...promoted, manager: undefined }], instances: instances(...managers) }).letGo).toEqual([idOf(7)]);
+  });
+
   it('is drained first', () => {
     expect(planned({ nodes: [...three, { ...promoted, idleFor: undefined }], instances: instances(...managers) })).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(7)} ${idOf(7)}`] });
   });
@@ -297,9 +301,42 @@ describe('a manager that waits at its terminate hook', () => {
     expect(broken(NOW + LEADER_STALE_MS, 1)).toEqual([]);
   });
 
-  it('waits for others where there are fewer managers than seats, however long: the volume of its seat may be about to go', () => {
-    const waited = (ms: number) => planned({ nodes: [member(0), member(1)], instances: [first!, seat(1, leaving)] }, { departures: { [idOf(1)]: { since: NOW - ms } } }).letGo;
-    expect([0, UNHEARD_MS, 100 * UNHEARD_MS].map(waited)).toEqual([[], [], []]);
+  describe('where there are fewer managers than seats', () => {
+    const five = { seats: [0, 1, 2, 3, 4].map((n) => ({ seat: n, volumeId: `vol-${n}`, networkInterfaceId: `eni-${n}`, address: `10.0.${n}.10` })) };
+    const mounted = (volumeId = 'vol-1'): Instance => ({ ...seat(1, leaving), report: { ...seat(1).report!, volume: { id: volumeId, state: 'mounted' } } });
+    const pair = (ms: number, over: Partial<Observation> = {}, membership: Partial<Membership> = {}) =>
+      planned({ nodes: [member(0), member(1)], instances: [first!, mounted()], volumes: [{ volumeId: 'vol-1', state: 'in-use', attachedTo: idOf(1) }], ...over }, { departures: { [idOf(1)]: { since: NOW - ms } }, ...membership }).letGo;
+
+    it('one of two goes some minutes later, for its successor brings the quorum back: neither could ever go otherwise', () => {
+      expect([pair(UNHEARD_MS - 1), pair(UNHEARD_MS)]).toEqual([[], [idOf(1)]]);
+    });
+
+    it('not when its volume is to go as well, nor when the other does not work, nor when there are more of them, however long that takes', () => {
+      const long = 100 * UNHEARD_MS;
+      const other = mounted('vol-old');
+      expect(pair(long, { instances: [first!, other], volumes: [{ volumeId: 'vol-old', state: 'in-use', attachedTo: idOf(1) }, { volumeId: 'vol-1', state: 'available' }] })).toEqual([]);
+      expect(pair(long, { nodes: [member(0, { state: 'down' }), member(1)] })).toEqual([]);
+      expect(pair(long, { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')], ...five })).toEqual([]);
+    });
+
+    it('a join that nobody can end, for its seat has no instance, counts as one member more', () => {
+      const waits = (members: number, expiresAt: number, holder: Instance[] = []) => {
+        const rest = Array.from({ length: members - 1 }, (_, n) => (n === 0 ? 0 : n + 1));
+        const nodes = [...rest, 1].map((n) => member(n));
+        return planned({ ...five, nodes, instances: [...rest.map((n) => seat(n)), seat(1, leaving), ...holder] }, { managerChange: { ...change(4)!, expiresAt }, departures: { [idOf(1)]: { since: NOW } } }).letGo;
+      };
+      expect(waits(4, NOW - LEADER_STALE_MS)).toEqual([idOf(1)]);
+      expect(waits(4, NOW - LEADER_STALE_MS + 1)).toEqual([]);
+      expect(waits(4, NOW - LEADER_STALE_MS, [{ ...seat(4, 'Pending:Wait'), report: undefined }])).toEqual([]);
+      expect(waits(3, NOW - LEADER_STALE_MS)).toEqual([]);
+    });
+  });
+
+  it('that a person has demoted is drained, too, and stays a node', () => {
+    const demoted = node(2, { address: '10.0.2.10' });
+    const goes = (change: Partial<SwarmNode>) => planned({ nodes: [member(0), member(1), { ...demoted, ...change }], instances: [first!, seat(1), seat(2, leaving)] });
+    expect(goes({})).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(2)} ${idOf(2)}`] });
+    expect(goes({ idleFor: idOf(2) })).toMatchObject({ letGo: [idOf(2)], orders: [] });
   });
 
   describe('with tasks', () => {

@@ -36,6 +36,17 @@ test('as many are registered as there is room for, and then no more are asked fo
   expect(none.requests).toBeLessThan(12);
 });
 
+test('whoever is to go goes, though nobody more is taken', async () => {
+  const gone: string[] = [];
+  const send = async (command: { input: { Targets: { Id: string }[] }; constructor: { name: string } }) => {
+    if (command.constructor.name === 'RegisterTargetsCommand') throw new TooManyTargetsException(metadata);
+    gone.push(...command.input.Targets.map(({ Id }) => Id));
+  };
+  const change: Change = { arn: 'tg', register: [{ instanceId: 'i-1', port: 80 }], deregister: [{ instanceId: 'i-2', port: 80, reason: 'It leaves.' }], kept: [], waiting: [], strange: [] };
+  expect(await carryOut({ log: silent, elasticLoadBalancing: { send } as unknown as ElasticLoadBalancingV2Client } as unknown as Actor, change)).toMatchObject({ changed: true, full: expect.anything() });
+  expect(gone).toEqual(['i-2']);
+});
+
 describe('a client of a followed port that is a security group', () => {
   const client = { sourceSecurityGroupId: 'sg-gone', sourceSecurityGroupOwnerId: '111122223333' };
   const there: Followed = {
