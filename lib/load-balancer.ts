@@ -282,7 +282,7 @@ export class SwarmLoadBalancer extends Construct {
     if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region)) this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
     if (props.alias) new route53.ARecord(this, 'Alias', { ...props.alias, target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)) });
     new CfnOutput(this, 'DnsName', { description: 'Where the load balancer is reached.', value: this.loadBalancer.loadBalancerDnsName });
-    const tooManyRules = warnOfRules(this.clients().length * [...made.keys()].flatMap((port) => transportsOf(protocolOf(listeners.find((one) => one.port === port)!))).length);
+    const tooManyRules = warnOfRules(this.clients().length * listeners.flatMap((listener) => transportsOf(protocolOf(listener))).length);
     if (tooManyRules) Annotations.of(this).addWarningV2('cdk-docker-swarm:load-balancer-rules', tooManyRules);
     checkAtSynth(this, () => this.problems(subnets.map(({ availabilityZone }) => known(availabilityZone))));
   }

@@ -7,7 +7,7 @@
  * - A worker that a person has promoted waits as a manager does for a quorum of the others.
  * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
  * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken in or out, so one after the other; while no quorum reports it may be
- *   part of one that nobody hears, and nothing is done.
+ *   part of one that nobody hears, and nothing is done. Only one of exactly two goes after some minutes, if its volume stays: neither could ever go otherwise, and its successor brings the quorum back.
  * - Where no swarm was ever made, or its whole stack goes, or the instance itself has gone, there is nothing to wait for.
  *
  * Pure: reads what was observed, adds to the plan what to write and what to do.
@@ -150,10 +150,9 @@ class Release {
 
   private whyToLetWorkerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
-    if (this.facts.workersOf(instanceId).length === 0) {
-      const promoted = this.promoted(instance);
-      return promoted ? this.whyManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.') : 'It is no node of the swarm.';
-    }
+    const promoted = this.promoted(instance);
+    if (promoted) return this.whyManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.');
+    if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
     const isLate = group.role === 'manager' ? this.isLate(this.departures[instanceId] ?? {}) : this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS;
     if (!isLate) return undefined;
     const late = `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after it was to. Tasks on it may be cut off.`;
@@ -245,12 +244,12 @@ class Release {
 
   /** A seat's, or one that was promoted by hand. */
   private isManager(instance: Instance): boolean {
-    return instance.group.role === 'manager' || (this.facts.workersOf(instance.instanceId).length === 0 && this.promoted(instance) !== undefined);
+    return instance.group.role === 'manager' || this.promoted(instance) !== undefined;
   }
 
-  /** The member of raft that a worker was made by a person. Before raft counts it, it takes no quorum with it. */
+  /** The member of raft that a worker was made by a person. Before raft counts it, it takes no quorum with it. Where its own worker is in the list, a manager that claims its id is somebody else. */
   private promoted({ instanceId }: Instance): SwarmNode | undefined {
-    return this.facts.members.find((member) => member.instanceId === instanceId);
+    return this.facts.workersOf(instanceId).length > 0 ? undefined : this.facts.members.find((member) => member.instanceId === instanceId);
   }
 
   private keep(instance: Instance): void {
