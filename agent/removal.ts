@@ -19,7 +19,7 @@ export type RemovalStep =
 /** A demoted node that came back into raft unasked leaves it only when it is promoted and demoted again (seen on Docker 20.10): so long it is waited for. */
 const DEMOTED_MS = 20_000;
 
-type Order = Pick<CommandOf<'remove'>, 'kind' | 'nodeId'> | Pick<CommandOf<'retire'>, 'kind' | 'nodeId' | 'leavingInstanceId'>;
+type Order = Pick<CommandOf<'remove'>, 'kind' | 'nodeId' | 'inSession'> | Pick<CommandOf<'retire'>, 'kind' | 'nodeId' | 'leavingInstanceId'>;
 
 /** Pure. */
 export function removalStep(nodes: readonly SwarmNode[], order: Order): RemovalStep {
@@ -27,10 +27,11 @@ export function removalStep(nodes: readonly SwarmNode[], order: Order): RemovalS
   const node = nodes.find(({ id }) => id === nodeId);
   if (!node) return { kind: 'gone' };
   const retires = order.kind === 'retire';
+  const inSession = order.kind === 'remove' && order.inSession && isWorkingManager(node) && !node.manager!.leader;
   if (retires && node.instanceId !== order.leavingInstanceId) return { kind: 'refuse', reason: 'The node is of another instance.' };
   if (node.role === 'worker') return { kind: node.manager ? 'wait' : retires ? 'gone' : 'remove' };
   // Who has no host name was never heard of: an engine that died while it joined.
-  if (!retires && node.state !== 'down' && node.manager?.reachability !== 'unreachable' && node.hostname !== '') return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
+  if (!retires && !inSession && node.state !== 'down' && node.manager?.reachability !== 'unreachable' && node.hostname !== '') return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
   if (!node.manager && !retires) return { kind: 'remove' };
   const others = nodes.filter(({ id, manager }) => manager && id !== nodeId);
   const working = others.filter(isWorkingManager);

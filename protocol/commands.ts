@@ -34,8 +34,11 @@ export const commandSchema = v.variant('kind', [
     /** Private addresses of all managers, the leader's first. */
     managers: v.pipe(v.array(ipv4Schema), v.minLength(1), v.maxLength(7)),
   }),
-  /** The leader is to take a manager that it cannot reach out of raft, and its node out of the swarm: it never returns. */
-  v.object({ ...common, kind: v.literal('remove'), nodeId: swarmIdSchema }),
+  /**
+   * The leader is to take a manager that it cannot reach out of raft, and its node out of the swarm: it never returns. `inSession`: the list shows it at work, since its node has a session, but by its own word it has not seen a leader for
+   * long.
+   */
+  v.object({ ...common, kind: v.literal('remove'), nodeId: swarmIdSchema, inSession: v.optional(v.literal(true)) }),
   /** The leader, which may be that very manager, is to take a working one out of raft, for its instance leaves for good. Its node stays, as a worker. */
   v.object({ ...common, kind: v.literal('retire'), nodeId: swarmIdSchema, /** The node's own label must say the same. */ leavingInstanceId: instanceIdSchema }),
   /** A node that no leader reaches is to forget whom it was. Nothing is lost with it: it is no part of the swarm any more, or never was. */

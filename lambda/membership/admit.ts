@@ -221,12 +221,17 @@ class Admission {
     const candidates = [...this.facts.present.values()]
       .filter(({ group }) => group.role === 'manager')
       .sort((a, b) => Number(wasTold(a)) - Number(wasTold(b)) || a.group.seat! - b.group.seat!)
-      .filter((instance) => this.mayBeCommanded(instance) && this.facts.hasItsVolume(instance));
+      .filter((instance) => this.mayBeCommanded(instance) && this.facts.hasItsVolume(instance) && !this.isMember(instance));
     const first = candidates[0];
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
     if (this.membership.managerChange || this.rotates || !this.facts.quorumVisible || this.managerGoes() || !this.managersSettled() || this.managerAddresses().length === 0) return;
     this.draft.changeManagers(first.group.seat!, this.joinCommand(first, this.observed.leader.tokens.manager));
+  }
+
+  /** Whoever was this seat is still counted, at work as far as the list knows: it is taken out first. */
+  private isMember({ group }: Instance): boolean {
+    return this.facts.members.some(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
   }
 
   /** The tokens that are published may be no good any more. */

@@ -1,5 +1,5 @@
 /**
- * Gathers an observation: one query of the token table, one paged describe of the groups, and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
+ * Gathers an observation: one query of the token table, one paged describe of the groups, the reports of the managers, and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -21,7 +21,7 @@ import { trafficCodec } from '../../protocol/targets';
 import { describeGroups, type Group } from '../groups';
 import { describeError, type Log } from '../log';
 import { decodeOwn, queryPartition } from '../tables';
-import { formerManagers, isLeaving, lostWorkers } from './facts';
+import { formerManagers, isLeaving, lostWorkers, seesLeader } from './facts';
 import type { Instance, Observation, Volume } from './observation';
 
 /** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
@@ -54,16 +54,17 @@ export async function observe(by: Observer): Promise<Observation> {
   const instances: Instance[] = members;
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const leaving = instances.filter(isLeaving);
-  // While all of them work nothing is asked of them.
   const silent = records.leader !== undefined && by.clock.now() - records.leader.updatedAt >= LEADER_STALE_MS;
   const mayWork = instances.filter((instance) => MAY_WORK.test(instance.lifecycleState) && (instance.group.role === 'manager' || isPromoted(records.nodes, instance)));
+  // A manager is admitted by what all managers say, not by its own word alone; nor does the leader's list tell of each that works whether it does.
+  const heard = [...new Set([...waiting, ...mayWork])];
+  // While all of them work nothing more is asked of them.
   const managersLookedAt = silent || records.membership.managerChange !== null || mayWork.some((instance) => !worksAs(records.nodes, instance));
-  // A manager is admitted by what all managers say, not by its own word alone.
-  const heard = managersLookedAt ? [...new Set([...waiting, ...mayWork])] : waiting;
-  const [ec2, reports, volumes, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
+  const askForVolumes = () => describeVolumes(by, records.membership.recovery?.volumes ?? []);
+  const [ec2, reports, volumesOfLost, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
-    managersLookedAt ? describeVolumes(by, records.membership.recovery?.volumes ?? []) : [],
+    managersLookedAt ? askForVolumes() : undefined,
     leavingStacks(by, leaving, groups),
     goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
     instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
@@ -75,6 +76,7 @@ export async function observe(by: Observer): Promise<Observation> {
     if (item?.[TOMBSTONE_ATTRIBUTE] !== undefined) instance.buried = true;
     else instance.report = believable(by, instance, item);
   }
+  const volumes = volumesOfLost ?? (mayWork.every(seesLeader) ? [] : await askForVolumes());
   return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, groups, instances, interfaces, volumes, stacksLeaving, gone, interrupted };
 }
 

@@ -4,6 +4,7 @@
  * Seen on Docker 20.10: an engine that dies after raft has counted it and before it has written down the first entries of the leader comes back deaf. It hears the leader and can answer nobody, for ever.
  *
  * - Where the others are a quorum, the leader takes the member out first (`remove`), so that no dead member stays behind when the next one joins; then its engine leaves.
+ * - Its node may have found a session with the leader before its own manager was there, and keeps it. Then the list shows it at work, so that it is admitted, and only its own word tells.
  * - As the second of two it takes the quorum with it. It never voted and never had an entry that the first has not, since with two members nothing is committed without the first. So it leaves first, and once its
  *   engine has nothing any more, the first goes on alone (`recover`), with the same swarm id and all that it has. Nobody is left who could make a second swarm of it. Both engines have to say that they see no leader.
  *   With more than two members that would be a guess, and is left to people.
@@ -12,7 +13,7 @@
  * Pure: reads what was observed, adds to the plan what to write.
  */
 import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
-import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
+import { isWorkingManager, quorumOf, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
 import { formerManagers, isLost, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
@@ -32,6 +33,11 @@ interface Suspect {
   since: number;
 }
 
+interface Suspects {
+  deaf?: Suspect & { member: SwarmNode };
+  forgotten?: Suspect;
+}
+
 export function returnSeat(draft: Draft, facts: Facts): void {
   new ReturnOfSeat(draft, facts).run();
 }
@@ -44,9 +50,10 @@ class ReturnOfSeat {
 
   run(): void {
     const change = this.draft.membership.managerChange;
+    const suspects = this.lookForSuspects();
     // While a quorum is recovered nobody is asked to forget anything: who goes on is a person's choice.
     if (!this.draft.observed.leader || (this.draft.membership.recovery && !this.facts.quorumVisible)) return;
-    if (!change) return this.lookForLost();
+    if (!change) return this.lookForLost(suspects);
     if (change.kind === 'init' || change.kind === 'retire') return;
     // Whoever is left of a seat that is no more is taken out all the same.
     if (change.kind !== 'remove' && !this.facts.isConfigured(change.seat)) return this.draft.endManagerChange('Its seat is no longer configured.');
@@ -89,20 +96,21 @@ class ReturnOfSeat {
     } else if (member && isLost(member)) this.remove(seat, member.id, 'Raft counts it, and it sees no leader, though its engine runs and has its volume.');
   }
 
-  private lookForLost(): void {
+  private lookForLost({ deaf, forgotten }: Suspects): void {
     if (!this.facts.quorumVisible) return;
-    const { deaf, forgotten } = this.lookForSuspects();
     const { nodes, instances, seats, gone } = this.draft.observed;
     const former = formerManagers(nodes, instances, seats).find(({ node, instanceId }) => isLost(node) && gone.has(instanceId))?.node;
-    if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but its node is down, and it sees no leader, though its engine runs and has its volume.');
+    if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but it has seen no leader for long, though its engine runs and has its volume.', isWorkingManager(deaf.member));
     else if (former) this.remove(this.formerSeat, former.id, 'No seat has its address, and its instance is gone.');
     else if (forgotten) this.leave(forgotten.seat, forgotten.holder, 'Its node is not in the swarm any more, and never returns.');
     else this.removeNobody();
   }
 
-  /** Who has seemed to be lost for so long that it is. */
-  private lookForSuspects(): { deaf?: Suspect & { member: SwarmNode }; forgotten?: Suspect } {
+  /** Who has seemed to be lost for so long that it is. Without a quorum nobody sees a leader, and everybody gets its time again. */
+  private lookForSuspects(): Suspects {
     const before = this.draft.membership.suspects;
+    this.draft.membership.suspects = {};
+    if (!this.facts.quorumVisible) return {};
     const found = this.draft.observed.seats.flatMap(({ seat }): Suspect[] => {
       const [holder, member] = [this.holder(seat), this.memberAt(seat)];
       const nodeId = holder?.report!.swarm!.nodeId;
@@ -112,12 +120,23 @@ class ReturnOfSeat {
     });
     this.draft.membership.suspects = Object.fromEntries(found.map(({ nodeId, since }) => [nodeId, since]));
     const due = found.filter(({ since }) => this.now - since >= SUSPECT_MS);
-    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined), forgotten: due.find(({ member }) => !member) };
+    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined && this.mayBeTakenOut(one.member)), forgotten: due.find(({ member }) => !member) };
   }
 
   /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. */
   private isDeaf(nodeId: string, member: SwarmNode | undefined): boolean {
-    return member?.id === nodeId && member.state === 'down' && member.manager!.reachability === 'reachable';
+    return member?.id === nodeId && member.manager!.reachability === 'reachable' && !member.manager!.leader;
+  }
+
+  /** Down, or at work by the list alone: its own word may be an old one, so the others have to be a quorum by theirs. Right after a change of leader it is not known which. */
+  private mayBeTakenOut(member: SwarmNode): boolean {
+    if (member.state !== 'ready') return member.state === 'down';
+    const { members, here } = this.facts;
+    const seeing = members.filter((other) => {
+      const instance = here.get(other.instanceId ?? '');
+      return other !== member && isWorkingManager(other) && instance?.report?.swarm?.nodeId === other.id && seesLeader(instance);
+    });
+    return seeing.length >= quorumOf(members.length);
   }
 
   /** The leader's list is what raft has committed: whoever is not in it is nobody, however its engine tries. */
@@ -197,11 +216,11 @@ class ReturnOfSeat {
     return able ? { instance, node } : undefined;
   }
 
-  private remove(seat: number, nodeId: string, reason: string): void {
+  private remove(seat: number, nodeId: string, reason: string, inSession = false): void {
     const { instanceId } = this.draft.observed.leader!;
     if (!this.facts.isHere(instanceId)) return;
     this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is taken out of the swarm. ${reason}`);
-    this.draft.changeManagers(seat, { kind: 'remove', ...this.draft.commandFor(instanceId, reason), nodeId });
+    this.draft.changeManagers(seat, { kind: 'remove', ...this.draft.commandFor(instanceId, reason), nodeId, ...(inSession && { inSession: true as const }) });
   }
 
   private leave(seat: number, { instanceId }: Instance, reason: string): void {

@@ -26,6 +26,16 @@ describe('the next step of a removal', () => {
   ])('%s', (_, nodes, kind) => {
     expect(removalStep(nodes, { kind: 'remove', nodeId: 'c' }).kind).toBe(kind);
   });
+
+  it.each<[string, SwarmNode[], ReturnType<typeof removalStep>['kind']]>([
+    ['demotes it', [a, b, member('c')], 'demote'],
+    ['refuses when it leads', [a, b, member('c', { manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } })], 'refuse'],
+    ['refuses when it is no member', [a, b, node('c')], 'refuse'],
+    ['refuses when a new leader does not know of it yet', [a, b, member('c', { state: 'unknown' })], 'refuse'],
+    ['refuses when those left would be no quorum', [a, member('b', { state: 'down' }), member('c')], 'refuse'],
+  ])('of one that is listed as working, and sees no leader: %s', (_, nodes, kind) => {
+    expect(removalStep(nodes, { kind: 'remove', nodeId: 'c', inSession: true }).kind).toBe(kind);
+  });
 });
 
 describe('the next step of a retirement', () => {

@@ -20,6 +20,8 @@ const MANAGER_START_MS = 50;
 const MOST_MANAGER_START_MS = 400;
 /** From the moment that raft counts a new member until it has written down the leader's first entries, at most. Measured. */
 const UNHEARD_MS = 750;
+/** When an engine that comes back deaf has its own manager, at most: as often as not its agent has found another one before. */
+const MOST_DEAF_START_MS = 200;
 const RECOVER_MS = 500;
 const RENEW_MS = 50;
 /** Between two tries to get a certificate from a manager that does not answer. */
@@ -123,8 +125,8 @@ export class NodeRunner implements PeerHost, AgentHost {
   }
 
   leadership(): Leadership | undefined {
-    // It asks its own manager first, which asks nobody else. Measured: it has no session.
-    if (this.peer?.deaf) return undefined;
+    // It asks its own manager first, which asks nobody else. Measured: it has no session, unless it had one before its own manager was there.
+    if (this.peer?.deaf && !this.agent?.inSession) return undefined;
     const own = this.peer && this.group!.raft.leadershipSeenBy(this.peer);
     return own ?? (this.group && this.docker.leadershipInReach(this.group, this.address, this.disk.managers));
   }
@@ -227,7 +229,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     if (certificate!.role === 'worker') return;
     if (!raft && this.disk.raft) return this.startPeer();
     if (raft && !local.joinInProgress) {
-      await this.pause(this.group!.raft.redialAfter(this.nodeId!));
+      await this.pause(raft.unheard ? this.docker.clock.random() * MOST_DEAF_START_MS : this.group!.raft.redialAfter(this.nodeId!));
       this.startPeer(raft.unheard);
     } else await this.becomeMember(local.joinInProgress ? [local.remote!] : managers);
   }

@@ -135,11 +135,22 @@ describe('a manager that was admitted in the moment before it died, and came bac
 
   it.each<[string, Partial<Observation>]>([
     ['it is only cut off', { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] }],
-    ['it works again', { nodes: [member(0), member(1), member(2)] }],
+    ['no quorum reports', { leader: noLeader }],
+    ['it leads', { nodes: [member(0), member(1), member(2, { manager: { leader: true, reachability: 'reachable', address: '10.0.2.10:2377' } })] }],
     ['it sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }],
     ['its engine does not answer', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
   ])('is not suspected any more when %s', (_, over) => {
     expect(since({ [nodeIdOf(2)]: 0 }, over)).toMatchObject({ commands: [], membership: { suspects: {} } });
+  });
+
+  it('has its time anew when it saw a leader, or there was none, while another change was in flight', () => {
+    const before = { [nodeIdOf(2)]: NOW - SUSPECT_MS };
+    const managerChange = change('join', 1, { expiresAt: NOW + 1_000 });
+    const membership = { ...emptyMembership, suspects: before, managerChange };
+    const seeing = { membership, instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] };
+    expect(since(before, { membership }).membership.suspects).toEqual(before);
+    expect(since(before, seeing).membership.suspects).toEqual({});
+    expect(since(before, { membership, leader: noLeader }).membership.suspects).toEqual({});
   });
 
   it('joins afresh once it has left, though its hook was continued long ago', () => {
@@ -263,5 +274,42 @@ describe('a manager whose node was taken out of the swarm, and whose engine was 
     ['its volume was given up: its seat waits for another one', {}, { abandonedVolumes: ['vol-2'] }],
   ])('is left alone while %s', (_, over, membership) => {
     expect(since(SUSPECT_MS, over, membership).commands.filter(({ command }) => command?.kind === 'leave')).toEqual([]);
+  });
+});
+
+describe('a manager that the list shows at work, and that sees no leader', () => {
+  const nodes = [member(0), member(1), member(2)];
+  const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, seesNoLeader(2), 'InService')];
+  const suspects = { [nodeIdOf(2)]: NOW - SUSPECT_MS };
+  const decided = (over: Partial<Observation> = {}, before = suspects) => planned({ nodes, instances, membership: { ...emptyMembership, suspects: before }, ...over }, null);
+
+  it('is suspected, and taken out when it still sees none later', () => {
+    expect(decided({}, {}).commands).toEqual([]);
+    expect(decided({}, { [nodeIdOf(2)]: NOW - SUSPECT_MS + 1 }).commands).toEqual([]);
+    expect(decided()).toMatchObject({ commands: [[idOf(0), 'remove']], command: { nodeId: nodeIdOf(2), inSession: true }, change: { kind: 'remove', seat: 2 } });
+  });
+
+  it.each<[string, Partial<Observation>]>([
+    ['another one does not see it either', { instances: [instances[0]!, manager(1, seesNoLeader(1), 'InService'), instances[2]!] }],
+    ['another one is down', { nodes: [member(0), member(1, { state: 'down' }), member(2)] }],
+    ['the report of another one is of somebody else', { instances: [instances[0]!, manager(1, works(9), 'InService'), instances[2]!] }],
+    ['a new leader does not know of it yet', { nodes: [member(0), member(1), member(2, { state: 'unknown' })] }],
+    ['its volume is with another', { volumes: [{ volumeId: 'vol-2', state: 'in-use', attachedTo: idOf(9) }] }],
+    ['its report does not come through', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
+  ])('is left alone while %s', (_, over) => {
+    expect(decided(over).commands).toEqual([]);
+  });
+
+  it('is taken out when the leader has died or the command has expired meanwhile', () => {
+    const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW });
+    const membership = { ...emptyMembership, suspects, managerChange: removing };
+    const ended = plan({ now: NOW, seats, settings: { addressPools: [], addressPoolPrefixLength: 24 }, leader, nodes, instances, volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })), stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership }, () => 'c').membership;
+    expect(ended).toMatchObject({ managerChange: null, suspects });
+    expect(decided({}, ended.suspects as typeof suspects).commands).toEqual([[idOf(0), 'remove']]);
+  });
+
+  it('leaves once it is out of the list', () => {
+    const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
+    expect(planned({ nodes: nodes.slice(0, 2), instances }, removing).commands).toEqual([[idOf(0), null], [idOf(2), 'leave']]);
   });
 });

@@ -193,3 +193,26 @@ test('a manager that was terminated knew the join tokens: others take their plac
   await scenario.whole();
   expect(scenario.logs.filter((line) => line.includes('Rotated the join tokens.'))).toHaveLength(1);
 });
+
+test('an engine dies while raft takes it in, and comes back deaf, but with a session, so that it is admitted: it is taken out, and joins afresh', async () => {
+  const isDeafInSession = ({ daemon: { runner } }: SimulatedNode) => runner?.peer?.deaf === true && runner.status === 'active';
+  let admitted = 0;
+  // Whether its node finds the leader before its own manager is there is chance.
+  for (let seed = 1; admitted === 0 && seed <= 10; seed++) {
+    const scenario = await Scenario.begin(THREE, { seed });
+    scenario.cluster.docker.onEvent(({ what, nodeId }) => {
+      const third = managers(scenario).find(({ daemon }) => daemon.runner?.nodeId === nodeId);
+      if (what === 'raft-member-added' && swarm(scenario).members.length === 3) void scenario.cluster.clock.sleep(1).then(() => third?.killEngine());
+    });
+    await scenario.until(() => swarm(scenario)?.members.length === 3);
+    await scenario.pass(10_000);
+    const deaf = managers(scenario).find(isDeafInSession);
+    if (!deaf) continue;
+    const { nodeId } = deaf.daemon.runner!;
+    await scenario.until(() => scenario.stack === 'created');
+    admitted += isDeafInSession(deaf) ? 1 : 0;
+    await scenario.whole();
+    expect(identities(scenario)).not.toContain(nodeId);
+  }
+  expect(admitted).toBe(1);
+});
