@@ -6,7 +6,7 @@ import { isoTime, isRecent, type Clock } from '../protocol/clock';
 import type { Command, CommandOf } from '../protocol/commands';
 import { CERTIFICATE_METRIC } from '../protocol/census';
 import type { AgentConfig } from '../protocol/environment';
-import { tokensDigest, type Notice, type Report } from '../protocol/report';
+import { LEADERLESS_STEP_S, tokensDigest, type Notice, type Report } from '../protocol/report';
 import { isOverdue } from './certificate';
 import { daemonConfig } from './daemon-config';
 import type { Engine, EngineInfo } from './engine';
@@ -90,6 +90,8 @@ export class Agent {
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
+  /** Since when the engine, which answers, is a manager that names no leader. */
+  private leaderlessSince: number | undefined;
   private notice: Notice | undefined;
   private noticeSoughtAt = Number.NEGATIVE_INFINITY;
   private certificateSeenAt = Number.NEGATIVE_INFINITY;
@@ -144,6 +146,7 @@ export class Agent {
     await this.watchCertificate();
     const certified = info !== undefined && saysNothingOfItself(info.swarm) && (await this.parts.host.isCertified());
     const now = this.parts.clock.now();
+    this.leaderlessSince = info?.swarm.controlAvailable && info.swarm.swarmId === undefined ? this.leaderlessSince ?? now : undefined;
     const { instanceId } = this.parts.identity;
     const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, certified, command: this.inbox.command, leaving: this.inbox.leaving, busy: wasBusy || this.busy });
     if (await this.take(step, info)) {
@@ -398,7 +401,8 @@ export class Agent {
   }
 
   private async report(volume: { id: string; mounted: boolean } | undefined, info: EngineInfo | undefined, tokens: Report['tokens']): Promise<void> {
-    const { config, identity, mailbox } = this.parts;
+    const { config, identity, mailbox, clock } = this.parts;
+    const leaderless = this.leaderlessSince === undefined ? 0 : LEADERLESS_STEP_S * Math.max(0, Math.floor((clock.now() - this.leaderlessSince) / 1_000 / LEADERLESS_STEP_S));
     const report: Report = {
       instanceId: identity.instanceId,
       role: config.role,
@@ -406,6 +410,7 @@ export class Agent {
       address: identity.address,
       ...(volume && { volume: { id: volume.id, state: volume.mounted ? 'mounted' : 'waiting' } }),
       ...(info && { engine: { version: info.version }, swarm: info.swarm }),
+      ...(leaderless && { leaderless }),
       ...(this.notice && { notice: this.notice }),
       ...(this.lastCommand && { lastCommand: this.lastCommand }),
       ...(tokens && { tokens }),

@@ -38,7 +38,7 @@ export const membershipSchema = v.object({
   managerChange: v.nullable(
     v.object({ kind: v.picklist(['init', 'join', 'remove', 'retire', 'leave', 'recover']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, nodeId: v.optional(swarmIdSchema), overAtEpoch: v.optional(whole) }),
   ),
-  /** Members of raft that are admitted and seem to be deaf: node ids, and since when (milliseconds since 1970). */
+  /** Managers that seem to be deaf, or to be in the swarm no more: node ids, and since when (milliseconds since 1970). */
   suspects: v.optional(v.record(swarmIdSchema, whole), {}),
   /** Workers that were told to join and are not yet Ready. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),

@@ -10,6 +10,8 @@ export const localNodeStates = ['inactive', 'pending', 'active', 'error', 'locke
 export const notices = ['interruption', 'termination'] as const;
 export type Notice = (typeof notices)[number];
 
+export const LEADERLESS_STEP_S = 30;
+
 export const reportSchema = v.object({
   instanceId: instanceIdSchema,
   role: nodeRoleSchema,
@@ -31,6 +33,8 @@ export const reportSchema = v.object({
       controlAvailable: v.boolean(),
     }),
   ),
+  /** How long a manager's engine, which answers, has named no leader without a break, in seconds: in steps of `LEADERLESS_STEP_S`, absent before the first. An old report does not grow. */
+  leaderless: v.optional(whole),
   /** What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says, should its own event be lost. */
   notice: v.optional(v.picklist(notices)),
   /** How the last command fared. `error` is Docker's own sentence, cut. */

@@ -28,7 +28,7 @@ export const nodeSchema = v.object({
 });
 export type SwarmNode = v.InferOutput<typeof nodeSchema>;
 
-/** A manager that the leader reaches, and that has a session with it. The leader counts a member that is deaf among those that it reaches. */
+/** A manager that the leader reaches, and that has a session with it. The leader counts a member that is deaf among those that it reaches; should it have a session all the same, only its own report tells. */
 export function isWorkingManager({ role, state, manager }: SwarmNode): boolean {
   return role === 'manager' && state === 'ready' && manager?.reachability === 'reachable';
 }

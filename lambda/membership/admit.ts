@@ -221,12 +221,18 @@ class Admission {
     const candidates = [...this.facts.present.values()]
       .filter(({ group }) => group.role === 'manager')
       .sort((a, b) => Number(wasTold(a)) - Number(wasTold(b)) || a.group.seat! - b.group.seat!)
-      .filter((instance) => this.mayBeCommanded(instance) && this.facts.hasItsVolume(instance) && !this.isMember(instance));
+      .filter((instance) => this.mayBeCommanded(instance) && this.facts.hasItsVolume(instance));
     const first = candidates[0];
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
     if (this.membership.managerChange || this.rotates || !this.facts.quorumVisible || this.managerGoes() || !this.managersSettled() || this.managerAddresses().length === 0) return;
+    if (this.mayBeDeaf() || candidates.some((instance) => this.isMember(instance))) return;
     this.draft.changeManagers(first.group.seat!, this.joinCommand(first, this.observed.leader.tokens.manager));
+  }
+
+  /** With one more member and without one that the list alone shows at work, some quorums have nobody to spare. Of two managers neither can be. */
+  private mayBeDeaf(): boolean {
+    return this.facts.members.length > 2 && Object.keys(this.membership.suspects).length > 0;
   }
 
   /** Whoever was this seat is still counted, at work as far as the list knows: it is taken out first. */

@@ -1,7 +1,7 @@
 /** What follows from an observation by itself, whatever is to be done about it: who is there, who is who, and whether the swarm has a quorum. */
 import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
 import type { Report } from '../../protocol/report';
-import type { SwarmNode } from '../../protocol/swarm';
+import { isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import type { Instance, Observation } from './observation';
 
 export class Facts {
@@ -97,6 +97,12 @@ export class Facts {
     return this.observed.nodes.filter(({ manager }) => manager);
   }
 
+  /** A manager that the list shows at work, and whose own instance says that it sees a leader. */
+  worksByItsWord(node: SwarmNode): boolean {
+    const instance = this.here.get(node.instanceId ?? '');
+    return isWorkingManager(node) && instance?.report?.swarm?.nodeId === node.id && seesLeader(instance);
+  }
+
   /** Managers in the list that are no members of raft: on the way to become one, or nobody any more. */
   get managersWithoutMembership(): SwarmNode[] {
     return this.observed.nodes.filter(({ role, manager }) => role === 'manager' && !manager);
@@ -128,7 +134,7 @@ export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
 }
 
-/** The leader calls a deaf member reachable, since it takes what it is sent; but its node has no session, and is down. */
+/** The leader calls a deaf member reachable, since it takes what it is sent; but as a rule its node has no session, and is down. */
 export const isLost = (node: SwarmNode) => node.state === 'down' || node.manager?.reachability === 'unreachable' || neverSeen(node);
 
 /** What a manager says itself: it names its swarm only while it sees its leader. */

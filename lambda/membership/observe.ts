@@ -58,7 +58,7 @@ export async function observe(by: Observer): Promise<Observation> {
   const mayWork = instances.filter((instance) => MAY_WORK.test(instance.lifecycleState) && (instance.group.role === 'manager' || isPromoted(records.nodes, instance)));
   // A manager is admitted by what all managers say, not by its own word alone; nor does the leader's list tell of each that works whether it does.
   const heard = [...new Set([...waiting, ...mayWork])];
-  // While all of them work nothing more is asked of them.
+  // While all of them work, and say so, nothing more is asked of them.
   const managersLookedAt = silent || records.membership.managerChange !== null || mayWork.some((instance) => !worksAs(records.nodes, instance));
   const askForVolumes = () => describeVolumes(by, records.membership.recovery?.volumes ?? []);
   const [ec2, reports, volumesOfLost, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
@@ -76,7 +76,7 @@ export async function observe(by: Observer): Promise<Observation> {
     if (item?.[TOMBSTONE_ATTRIBUTE] !== undefined) instance.buried = true;
     else instance.report = believable(by, instance, item);
   }
-  const volumes = volumesOfLost ?? (mayWork.every(seesLeader) ? [] : await askForVolumes());
+  const volumes = volumesOfLost ?? (mayWork.some((instance) => instance.report?.swarm !== undefined && !seesLeader(instance)) ? await askForVolumes() : []);
   return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, groups, instances, interfaces, volumes, stacksLeaving, gone, interrupted };
 }
 

@@ -7,7 +7,7 @@
  *
  * Pure: reads what was observed, adds to the plan what to write.
  */
-import { quorumOf, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
+import { quorumOf, type SwarmNode } from '../../protocol/swarm';
 import type { Draft } from './draft';
 import type { Facts } from './facts';
 import type { Instance } from './observation';
@@ -32,9 +32,9 @@ function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, gro
   const { leader, nodes } = draft.observed;
   const { id: nodeId } = managerOf({ instanceId: leavingInstanceId }, nodes)!;
   const staying = facts.members.filter(({ id }) => id !== nodeId);
-  // The list may still show one at work that was let go since.
+  // The list may still show one at work that was let go since, or that is deaf.
   const goes = ({ instanceId }: SwarmNode) => draft.membership.departures[instanceId ?? '']?.letGoAt !== undefined;
-  const enough = staying.filter((node) => isWorkingManager(node) && !goes(node)).length >= quorumOf(staying.length);
+  const enough = staying.filter((node) => facts.worksByItsWord(node) && !goes(node)).length >= quorumOf(staying.length);
   if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return;
   const reason = `Seat ${group.seat} is configured no more.`;
   draft.changeManagers(group.seat!, { kind: 'retire', ...draft.commandFor(leader!.instanceId, reason), nodeId, leavingInstanceId });

@@ -18,7 +18,7 @@ import type { Draft } from './draft';
 import { formerManagers, isLost, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
-/** How long a manager that is admitted must seem to be lost: a new leader needs some time to hear everybody. */
+/** How long a manager that is admitted must seem to be lost, at every look: a new leader needs some time to hear everybody. Its agent must have seen the same for that long, so that no old word counts. */
 export const SUSPECT_MS = 150_000;
 
 type Change = NonNullable<Membership['managerChange']>;
@@ -120,23 +120,19 @@ class ReturnOfSeat {
     });
     this.draft.membership.suspects = Object.fromEntries(found.map(({ nodeId, since }) => [nodeId, since]));
     const due = found.filter(({ since }) => this.now - since >= SUSPECT_MS);
-    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined && this.mayBeTakenOut(one.member)), forgotten: due.find(({ member }) => !member) };
+    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined && this.mayBeTakenOut(one.holder, one.member)), forgotten: due.find(({ member }) => !member) };
   }
 
-  /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. */
+  /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. So is one that a person has demoted. */
   private isDeaf(nodeId: string, member: SwarmNode | undefined): boolean {
-    return member?.id === nodeId && member.manager!.reachability === 'reachable' && !member.manager!.leader;
+    return member?.id === nodeId && member.role === 'manager' && member.manager!.reachability === 'reachable' && !member.manager!.leader;
   }
 
-  /** Down, or at work by the list alone: its own word may be an old one, so the others have to be a quorum by theirs. Right after a change of leader it is not known which. */
-  private mayBeTakenOut(member: SwarmNode): boolean {
-    if (member.state !== 'ready') return member.state === 'down';
-    const { members, here } = this.facts;
-    const seeing = members.filter((other) => {
-      const instance = here.get(other.instanceId ?? '');
-      return other !== member && isWorkingManager(other) && instance?.report?.swarm?.nodeId === other.id && seesLeader(instance);
-    });
-    return seeing.length >= quorumOf(members.length);
+  /** Whether it is down or at work is not known right after a change of leader. The others are a quorum by the list, and by what each says itself. */
+  private mayBeTakenOut(holder: Instance, member: SwarmNode): boolean {
+    const { members } = this.facts;
+    const isKnown = member.state === 'down' || member.state === 'ready';
+    return isKnown && (holder.report!.leaderless ?? 0) * 1_000 >= SUSPECT_MS && members.filter((other) => other !== member && this.facts.worksByItsWord(other)).length >= quorumOf(members.length);
   }
 
   /** The leader's list is what raft has committed: whoever is not in it is nobody, however its engine tries. */
@@ -166,10 +162,13 @@ class ReturnOfSeat {
       if (holder && !isInactive(holder) && !seesLeader(holder) && (holder.report!.swarm!.nodeId ?? nodeId) === nodeId) return this.leave(seat, holder, 'Its node was taken out of the swarm, and never returns.');
       return this.draft.endManagerChange('It was taken out of the swarm.');
     }
+    const works = isWorkingManager(node);
+    // It was asked for while it saw none.
+    if (works && this.facts.quorumVisible && this.facts.worksByItsWord(node)) return this.draft.endManagerChange('It came back meanwhile.');
     if (this.now < expiresAt && instanceId === this.draft.observed.leader!.instanceId) return;
     if (!this.facts.quorumVisible) {
       if (this.now >= expiresAt + LEADER_STALE_MS) this.takeOut(change);
-    } else if (isWorkingManager(node)) this.draft.endManagerChange('It came back meanwhile.');
+    } else if (works) this.draft.endManagerChange('The list shows it at work.');
     else this.remove(seat, nodeId!, 'It is still to be taken out of the swarm.');
   }
 

@@ -10,7 +10,7 @@ import type { Assembly, Next } from './setup';
 import { Strikes } from './strikes';
 import { unfinished } from './whole';
 
-/** Liveness: from the end of the faults until the cluster is whole. */
+/** Liveness: from the end of the faults until the cluster is whole; with a load balancer as much later as it takes targets in and lets them go. */
 const CONVERGENCE_MS = 15 * 60_000;
 /** How long it has to stay so. */
 const STAYS_MS = 60_000;
@@ -234,7 +234,8 @@ class Simulation {
   /** Until the cluster is whole and stays so, or the bound is reached. */
   private async converge(): Promise<{ left: string[]; wholeMs: number }> {
     for (const limit = this.elapsed() + DEPLOYMENT_MS; this.options.act === 'healing' && this.stack === 'creating' && this.elapsed() < limit && !this.broken(); ) await this.step(STEP_MS);
-    const end = this.elapsed() + CONVERGENCE_MS;
+    const { registerTarget, deregisterTarget } = delaysOf(this.options.seed);
+    const end = this.elapsed() + CONVERGENCE_MS + (this.cluster.region.loadBalancers().length > 0 ? registerTarget + deregisterTarget : 0);
     let wholeMs: number | undefined;
     for (;;) {
       const left = this.unfinished();

@@ -124,7 +124,7 @@ export class Tally {
     const counts = (names: readonly string[], of: Map<string, number>) => names.map((name) => `${name} ${of.get(name) ?? 0}`).join(', ');
     return [
       `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
-      `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last fault (the slowest took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} did not: CloudFormation rolled them back.`,
+      `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last fault, or with a load balancer as much later as it takes targets in and lets them go (the slowest took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} did not: CloudFormation rolled them back.`,
       `Faults: ${counts(kindsOf(this.act), this.faults)}`,
       `Actions: ${counts(this.actionsOf, this.actions)}`,
     ];

@@ -526,6 +526,22 @@ describe('a manager', () => {
     expect(report()).toMatchObject({ swarm: { swarmId }, lastCommand: { id: 'c2', outcome: 'done' } });
   });
 
+  it('that sees no leader says for how long, in steps, and anew when it has seen one', async () => {
+    const { engine, pass, report, end } = await leading();
+    engine.local = { state: 'active', nodeId, controlAvailable: true };
+    await pass(29_000);
+    expect(report()!.leaderless).toBeUndefined();
+    await pass(65_000);
+    expect(report()!.leaderless).toBe(90);
+    engine.local = { state: 'active', nodeId, swarmId, controlAvailable: true };
+    await pass(3_000);
+    expect(report()!.leaderless).toBeUndefined();
+    engine.local = { state: 'active', nodeId, controlAvailable: true };
+    await pass(35_000);
+    await end();
+    expect(report()!.leaderless).toBe(30);
+  });
+
   it('that sees no leader forgets whom it was when told to', async () => {
     const { engine, clock, tell, pass, report, end } = await leading();
     await tell({ ...command, kind: 'leave', expiresAt: clock.now() + 60_000 });

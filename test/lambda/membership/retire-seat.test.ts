@@ -73,6 +73,9 @@ describe('a seat that is configured no more', () => {
     const late = { departures: { [idOf(3)]: { since: NOW - DRAIN_DEADLINE_MS }, [idOf(4)]: { since: NOW - DRAIN_DEADLINE_MS } } };
     expect(planned({ instances, nodes: five, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, late)).toMatchObject({ told: [], letGo: [] });
     expect(planned({ instances, nodes: [member(0), down(1), down(2), member(3), member(4)] }, late)).toMatchObject({ told: [], letGo: [] });
+    const seesNoLeader = (n: number, lifecycleState?: string) => ({ ...seat(n, lifecycleState), report: { ...seat(n).report!, swarm: { ...seat(n).report!.swarm!, swarmId: undefined } } });
+    // The list shows a deaf one at work.
+    expect(planned({ instances: [seat(0), seat(1), seesNoLeader(2), seat(3, leaving), seat(4, leaving)], nodes: [member(0), down(1), member(2), member(3), member(4)] }, late)).toMatchObject({ told: [], letGo: [] });
   });
 
   test('that is out of raft is drained and removed as a worker is, and the next one is asked for', () => {

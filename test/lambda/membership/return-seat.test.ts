@@ -31,7 +31,7 @@ function manager(seat: number, swarm: Swarm | undefined, lifecycleState = seat =
     group: { name: `seat-${seat}`, role: 'manager', seat },
     lifecycleState,
     ec2: { state: 'running', address, launchedAt: NOW - 300_000 },
-    report: { instanceId: idOf(seat), role: 'manager', seat, address, volume: { id: `vol-${seat}`, state: 'mounted' }, ...(swarm && { engine: { version: '20.10.24' }, swarm }) },
+    report: { instanceId: idOf(seat), role: 'manager', seat, address, ...(swarm?.controlAvailable && !swarm.swarmId && { leaderless: SUSPECT_MS / 1_000 }), volume: { id: `vol-${seat}`, state: 'mounted' }, ...(swarm && { engine: { version: '20.10.24' }, swarm }) },
   };
 }
 
@@ -61,7 +61,7 @@ function planned(over: Partial<Observation>, managerChange: Change | null) {
     ...over,
   };
   const { commands, membership, alarms } = plan(observation, () => `command-${++counter}`);
-  return { commands: commands.map(({ instanceId, command }) => [instanceId, command?.kind ?? null]), command: commands.at(-1)?.command, change: membership.managerChange, alarms: alarms.map(({ reason }) => reason) };
+  return { suspects: membership.suspects, commands: commands.map(({ instanceId, command }) => [instanceId, command?.kind ?? null]), command: commands.at(-1)?.command, change: membership.managerChange, alarms: alarms.map(({ reason }) => reason) };
 }
 
 describe('a third manager that raft counts and that sees no leader', () => {
@@ -136,6 +136,7 @@ describe('a manager that was admitted in the moment before it died, and came bac
   it.each<[string, Partial<Observation>]>([
     ['it is only cut off', { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] }],
     ['no quorum reports', { leader: noLeader }],
+    ['a person has demoted it', { nodes: [member(0), member(1), member(2, { role: 'worker' })] }],
     ['it leads', { nodes: [member(0), member(1), member(2, { manager: { leader: true, reachability: 'reachable', address: '10.0.2.10:2377' } })] }],
     ['it sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }],
     ['its engine does not answer', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
@@ -281,7 +282,7 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
   const nodes = [member(0), member(1), member(2)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, seesNoLeader(2), 'InService')];
   const suspects = { [nodeIdOf(2)]: NOW - SUSPECT_MS };
-  const decided = (over: Partial<Observation> = {}, before = suspects) => planned({ nodes, instances, membership: { ...emptyMembership, suspects: before }, ...over }, null);
+  const decided = (over: Partial<Observation> = {}, before: Membership['suspects'] = suspects) => planned({ nodes, instances, membership: { ...emptyMembership, suspects: before }, ...over }, null);
 
   it('is suspected, and taken out when it still sees none later', () => {
     expect(decided({}, {}).commands).toEqual([]);
@@ -295,6 +296,7 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     ['the report of another one is of somebody else', { instances: [instances[0]!, manager(1, works(9), 'InService'), instances[2]!] }],
     ['a new leader does not know of it yet', { nodes: [member(0), member(1), member(2, { state: 'unknown' })] }],
     ['its volume is with another', { volumes: [{ volumeId: 'vol-2', state: 'in-use', attachedTo: idOf(9) }] }],
+    ['its agent has not seen it for that long: its word may be an old one', { instances: [...instances.slice(0, 2), { ...instances[2]!, report: { ...instances[2]!.report!, leaderless: SUSPECT_MS / 1_000 - 30 } }] }],
     ['its report does not come through', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
   ])('is left alone while %s', (_, over) => {
     expect(decided(over).commands).toEqual([]);
@@ -302,14 +304,32 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
 
   it('is taken out when the leader has died or the command has expired meanwhile', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW });
-    const membership = { ...emptyMembership, suspects, managerChange: removing };
-    const ended = plan({ now: NOW, seats, settings: { addressPools: [], addressPoolPrefixLength: 24 }, leader, nodes, instances, volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })), stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership }, () => 'c').membership;
-    expect(ended).toMatchObject({ managerChange: null, suspects });
-    expect(decided({}, ended.suspects as typeof suspects).commands).toEqual([[idOf(0), 'remove']]);
+    expect(decided({ membership: { ...emptyMembership, suspects, managerChange: removing } })).toMatchObject({ change: null, suspects });
+    expect(decided().commands).toEqual([[idOf(0), 'remove']]);
+  });
+
+  it('is let be at once when it sees a leader meanwhile', () => {
+    const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
+    expect(planned({ nodes, instances }, removing)).toMatchObject({ commands: [], change: removing });
+    expect(planned({ nodes, instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }, removing)).toMatchObject({ commands: [[idOf(0), null]], change: null });
+  });
+
+  it('keeps a fourth from joining, whose quorum would have nobody to spare', () => {
+    const four = [0, 1, 2, 3].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
+    const volumes = four.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
+    const joins = (third: Swarm) => planned({ seats: four, volumes, nodes, instances: [...instances.slice(0, 2), manager(2, third, 'InService'), manager(3, hasNothing)] }, null).commands;
+    expect(joins(seesNoLeader(2))).toEqual([]);
+    expect(joins(works(2))).toEqual([[idOf(3), 'join']]);
   });
 
   it('leaves once it is out of the list', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
     expect(planned({ nodes: nodes.slice(0, 2), instances }, removing).commands).toEqual([[idOf(0), null], [idOf(2), 'leave']]);
   });
+});
+
+it('nobody joins while the engine of a seat has nothing, and the list still shows it at work', () => {
+  const instances = [manager(0, works(0)), manager(1, hasNothing, 'InService'), manager(2, hasNothing)];
+  expect(planned({ nodes: [member(0), member(1)], instances }, null).commands).toEqual([]);
+  expect(planned({ nodes: [member(0)], instances }, null).commands).toEqual([[idOf(1), 'join']]);
 });
