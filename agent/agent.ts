@@ -55,6 +55,8 @@ const UNASKED_MS = 5_000;
 const SILENT_MS = 60_000;
 /** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
 const FAILED_MS = 20_000;
+/** A look takes no longer, also while the engine answers late that it knows no leader. */
+const LOOK_MS = 60_000;
 /** After a command that failed, and after an error, so that a broken part is not hammered. */
 const RETRY_MS = 1_000;
 const ERROR_PAUSE_MS = 2_000;
@@ -90,8 +92,8 @@ export class Agent {
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
-  /** Since when the engine, which answers, is a manager that names no leader. */
-  private leaderlessSince: number | undefined;
+  /** For how long all answers of the engine, a manager's, have named no leader, in milliseconds, and when the last one came. */
+  private leaderless: { ms: number; at: number | undefined } = { ms: 0, at: undefined };
   private notice: Notice | undefined;
   private noticeSoughtAt = Number.NEGATIVE_INFINITY;
   private certificateSeenAt = Number.NEGATIVE_INFINITY;
@@ -136,17 +138,19 @@ export class Agent {
       await this.readMailbox();
     } catch (error) {
       // A table that cannot be reached makes no node ill, nor well.
-      this.parts.health.see(this.illness(await this.askEngine()));
+      const info = await this.askEngine();
+      this.countLeaderless(info);
+      this.parts.health.see(this.illness(info));
       throw error;
     }
     // A request that ends while the engine is being asked has changed what it said.
     const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
+    this.countLeaderless(info);
     this.parts.health.see(this.illness(info));
     await this.watchCertificate();
     const certified = info !== undefined && saysNothingOfItself(info.swarm) && (await this.parts.host.isCertified());
     const now = this.parts.clock.now();
-    this.leaderlessSince = info?.swarm.controlAvailable && info.swarm.swarmId === undefined ? this.leaderlessSince ?? now : undefined;
     const { instanceId } = this.parts.identity;
     const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, certified, command: this.inbox.command, leaving: this.inbox.leaving, busy: wasBusy || this.busy });
     if (await this.take(step, info)) {
@@ -214,6 +218,17 @@ export class Agent {
       return before;
     });
     if (this.notice !== before) log('info', 'This instance is to end.', { notice: this.notice });
+  }
+
+  /** An answer that does not come says nothing; nor do the clock's own steps, or a machine that stood still. */
+  private countLeaderless(info: EngineInfo | undefined): void {
+    const { ms, at } = this.leaderless;
+    if (info === undefined) this.leaderless = { ms, at: undefined };
+    else if (!info.swarm.controlAvailable || info.swarm.swarmId !== undefined) this.leaderless = { ms: 0, at: undefined };
+    else {
+      const now = this.parts.clock.now();
+      this.leaderless = { ms: ms + Math.min(Math.max(now - (at ?? now), 0), LOOK_MS), at: now };
+    }
   }
 
   private illness(info: EngineInfo | undefined): Illness {
@@ -401,8 +416,8 @@ export class Agent {
   }
 
   private async report(volume: { id: string; mounted: boolean } | undefined, info: EngineInfo | undefined, tokens: Report['tokens']): Promise<void> {
-    const { config, identity, mailbox, clock } = this.parts;
-    const leaderless = this.leaderlessSince === undefined ? 0 : LEADERLESS_STEP_S * Math.max(0, Math.floor((clock.now() - this.leaderlessSince) / 1_000 / LEADERLESS_STEP_S));
+    const { config, identity, mailbox } = this.parts;
+    const leaderless = LEADERLESS_STEP_S * Math.floor(this.leaderless.ms / 1_000 / LEADERLESS_STEP_S);
     const report: Report = {
       instanceId: identity.instanceId,
       role: config.role,

@@ -38,8 +38,8 @@ export const membershipSchema = v.object({
   managerChange: v.nullable(
     v.object({ kind: v.picklist(['init', 'join', 'remove', 'retire', 'leave', 'recover']), seat: whole, instanceId: instanceIdSchema, commandId: text(64), expiresAt: whole, nodeId: v.optional(swarmIdSchema), overAtEpoch: v.optional(whole) }),
   ),
-  /** Managers that seem to be deaf, or to be in the swarm no more: node ids, and since when (milliseconds since 1970). */
-  suspects: v.optional(v.record(swarmIdSchema, whole), {}),
+  /** Managers that seem to be deaf, or to be in the swarm no more: node ids, since when (milliseconds since 1970), and for how long their engines had named no leader by then, by their own word (seconds). */
+  suspects: v.optional(v.record(swarmIdSchema, v.object({ since: whole, leaderless: whole })), {}),
   /** Workers that were told to join and are not yet Ready. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: whole })),
   /** Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes when both are done. */

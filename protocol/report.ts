@@ -33,7 +33,7 @@ export const reportSchema = v.object({
       controlAvailable: v.boolean(),
     }),
   ),
-  /** How long a manager's engine, which answers, has named no leader without a break, in seconds: in steps of `LEADERLESS_STEP_S`, absent before the first. An old report does not grow. */
+  /** For how long all answers of a manager's engine have named no leader, in seconds: in steps of `LEADERLESS_STEP_S`, absent before the first. An old report does not grow. */
   leaderless: v.optional(whole),
   /** What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says, should its own event be lost. */
   notice: v.optional(v.picklist(notices)),

@@ -281,7 +281,7 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.stage.region.killInstance(second.instanceId);
         await play.until('the second one is dead, too', async () => true);
         await play.until('other instances hold their seats', async () => play.holdSeats(3, [first.instanceId, second.instanceId]));
-        await play.until('the swarm has a leader again', async () => (await play.nodes()).some(isLeader));
+        await play.until('the swarm has a leader once more', async () => (await play.nodes()).some(isLeader));
       });
     },
   },

@@ -226,13 +226,14 @@ class Admission {
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
     if (this.membership.managerChange || this.rotates || !this.facts.quorumVisible || this.managerGoes() || !this.managersSettled() || this.managerAddresses().length === 0) return;
-    if (this.mayBeDeaf() || candidates.some((instance) => this.isMember(instance))) return;
+    if (!this.hasOneToSpare() || candidates.some((instance) => this.isMember(instance))) return;
     this.draft.changeManagers(first.group.seat!, this.joinCommand(first, this.observed.leader.tokens.manager));
   }
 
-  /** With one more member and without one that the list alone shows at work, some quorums have nobody to spare. Of two managers neither can be. */
-  private mayBeDeaf(): boolean {
-    return this.facts.members.length > 2 && Object.keys(this.membership.suspects).length > 0;
+  /** The quorum of one member more is there without the new one, though some whom the list shows at work are deaf. Of two managers neither can be: they would be no quorum. */
+  private hasOneToSpare(): boolean {
+    const { members } = this.facts;
+    return members.length < 3 || members.filter((member) => this.facts.worksByItsWord(member)).length >= quorumOf(members.length + 1);
   }
 
   /** Whoever was this seat is still counted, at work as far as the list knows: it is taken out first. */

@@ -82,7 +82,7 @@ function whyNot(observed: Observation, seat: number, swarmId: string | undefined
     const holders = instances.filter(({ group }) => group.seat === seat);
     refused.push(`Seat ${seat} has no instance whose engine runs with its volume and is a manager that sees no leader. ${holders.length === 0 ? 'It has no instance.' : `See the log of ${holders.map(({ instanceId }) => instanceId).join(' and ')}.`}`);
   }
-  for (const { instanceId, group } of hearers(observed, seat)) refused.push(`${instanceId} of seat ${group.seat} says that it sees a leader: there is a quorum, and only its reports do not arrive. See the functions' logs; if that instance hangs, terminate it first.`);
+  for (const { instanceId, group } of facts.quorumVisible ? [] : hearers(observed, seat)) refused.push(`${instanceId} of seat ${group.seat} says that it sees a leader: there is a quorum, and only its reports do not arrive. See the functions' logs; if that instance hangs, terminate it first.`);
   for (const { node, instanceId } of formerManagers(nodes, instances, seats)) if (!gone.has(instanceId)) refused.push(`${instanceId}, node ${node.id}, is a manager of no seat, and EC2 does not say that it is gone. Terminate it first.`);
   const { managerChange } = membership;
   if (managerChange && /^(leave|recover)$/.test(managerChange.kind) && now < managerChange.expiresAt + LEADER_STALE_MS) refused.push(`The manager of seat ${managerChange.seat} is just about to be taken in afresh. Try again in some minutes.`);

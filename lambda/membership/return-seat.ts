@@ -18,8 +18,10 @@ import type { Draft } from './draft';
 import { formerManagers, isLost, memberAddress, seesLeader, type Facts } from './facts';
 import type { Instance } from './observation';
 
-/** How long a manager that is admitted must seem to be lost, at every look: a new leader needs some time to hear everybody. Its agent must have seen the same for that long, so that no old word counts. */
+/** How long a manager that is admitted must seem to be lost, at every look: a new leader needs some time to hear everybody. */
 export const SUSPECT_MS = 150_000;
+/** By how much a deaf one's own count, in seconds, must have grown since it was suspected first: an old report does not grow. */
+export const SUSPECT_GROWTH_S = 120;
 
 type Change = NonNullable<Membership['managerChange']>;
 
@@ -31,6 +33,8 @@ interface Suspect {
   nodeId: string;
   /** Milliseconds since 1970. */
   since: number;
+  /** How long its engine had named no leader by then, in seconds. */
+  leaderless: number;
 }
 
 interface Suspects {
@@ -116,11 +120,14 @@ class ReturnOfSeat {
       const nodeId = holder?.report!.swarm!.nodeId;
       if (!holder || nodeId === undefined || seesLeader(holder)) return [];
       const suspect = this.isDeaf(nodeId, member) || (!member && this.isForgotten(holder, nodeId));
-      return suspect ? [{ seat, holder, member, nodeId, since: before[nodeId] ?? this.now }] : [];
+      if (!suspect) return [];
+      const leaderless = holder.report!.leaderless ?? 0;
+      const { since = this.now, leaderless: first = leaderless } = before[nodeId] ?? {};
+      return [{ seat, holder, member, nodeId, since, leaderless: Math.min(first, leaderless) }];
     });
-    this.draft.membership.suspects = Object.fromEntries(found.map(({ nodeId, since }) => [nodeId, since]));
+    this.draft.membership.suspects = Object.fromEntries(found.map(({ nodeId, since, leaderless }) => [nodeId, { since, leaderless }]));
     const due = found.filter(({ since }) => this.now - since >= SUSPECT_MS);
-    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined && this.mayBeTakenOut(one.holder, one.member)), forgotten: due.find(({ member }) => !member) };
+    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined && this.mayBeTakenOut(one, one.member)), forgotten: due.find(({ member }) => !member) };
   }
 
   /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. So is one that a person has demoted. */
@@ -129,10 +136,10 @@ class ReturnOfSeat {
   }
 
   /** Whether it is down or at work is not known right after a change of leader. The others are a quorum by the list, and by what each says itself. */
-  private mayBeTakenOut(holder: Instance, member: SwarmNode): boolean {
+  private mayBeTakenOut({ holder, leaderless }: Suspect, member: SwarmNode): boolean {
     const { members } = this.facts;
     const isKnown = member.state === 'down' || member.state === 'ready';
-    return isKnown && (holder.report!.leaderless ?? 0) * 1_000 >= SUSPECT_MS && members.filter((other) => other !== member && this.facts.worksByItsWord(other)).length >= quorumOf(members.length);
+    return isKnown && (holder.report!.leaderless ?? 0) - leaderless >= SUSPECT_GROWTH_S && members.filter((other) => other !== member && this.facts.worksByItsWord(other)).length >= quorumOf(members.length);
   }
 
   /** The leader's list is what raft has committed: whoever is not in it is nobody, however its engine tries. */
@@ -162,13 +169,10 @@ class ReturnOfSeat {
       if (holder && !isInactive(holder) && !seesLeader(holder) && (holder.report!.swarm!.nodeId ?? nodeId) === nodeId) return this.leave(seat, holder, 'Its node was taken out of the swarm, and never returns.');
       return this.draft.endManagerChange('It was taken out of the swarm.');
     }
-    const works = isWorkingManager(node);
-    // It was asked for while it saw none.
-    if (works && this.facts.quorumVisible && this.facts.worksByItsWord(node)) return this.draft.endManagerChange('It came back meanwhile.');
     if (this.now < expiresAt && instanceId === this.draft.observed.leader!.instanceId) return;
     if (!this.facts.quorumVisible) {
       if (this.now >= expiresAt + LEADER_STALE_MS) this.takeOut(change);
-    } else if (works) this.draft.endManagerChange('The list shows it at work.');
+    } else if (isWorkingManager(node)) this.draft.endManagerChange('It came back meanwhile.');
     else this.remove(seat, nodeId!, 'It is still to be taken out of the swarm.');
   }
 

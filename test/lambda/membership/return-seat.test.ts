@@ -2,7 +2,7 @@ import { ADMISSION_DEADLINE_MS } from '../../../lambda/membership/admit';
 import { COMMAND_MS } from '../../../lambda/membership/draft';
 import type { Instance, Observation } from '../../../lambda/membership/observation';
 import { plan } from '../../../lambda/membership/plan';
-import { SUSPECT_MS } from '../../../lambda/membership/return-seat';
+import { SUSPECT_GROWTH_S, SUSPECT_MS } from '../../../lambda/membership/return-seat';
 import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../../../protocol/cluster';
 import type { Report } from '../../../protocol/report';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -31,7 +31,7 @@ function manager(seat: number, swarm: Swarm | undefined, lifecycleState = seat =
     group: { name: `seat-${seat}`, role: 'manager', seat },
     lifecycleState,
     ec2: { state: 'running', address, launchedAt: NOW - 300_000 },
-    report: { instanceId: idOf(seat), role: 'manager', seat, address, ...(swarm?.controlAvailable && !swarm.swarmId && { leaderless: SUSPECT_MS / 1_000 }), volume: { id: `vol-${seat}`, state: 'mounted' }, ...(swarm && { engine: { version: '20.10.24' }, swarm }) },
+    report: { instanceId: idOf(seat), role: 'manager', seat, address, ...(swarm?.controlAvailable && !swarm.swarmId && { leaderless: SUSPECT_GROWTH_S }), volume: { id: `vol-${seat}`, state: 'mounted' }, ...(swarm && { engine: { version: '20.10.24' }, swarm }) },
   };
 }
 
@@ -42,6 +42,9 @@ function member(seat: number, change: Partial<SwarmNode> = {}, reachability: 're
 /** In the list, and no member of raft. */
 const withoutMembership = (seat: number, change: Partial<SwarmNode> = {}): SwarmNode => ({ ...member(seat), manager: undefined, state: 'down', ...change });
 const deaf = (seat: number) => member(seat, { state: 'down' });
+
+/** A suspicion of so long, from when its engine had just begun to name no leader. */
+const suspected = (n: number, ms: number, leaderless = 0): Membership['suspects'] => ({ [nodeIdOf(n)]: { since: NOW - ms, leaderless } });
 
 type Change = NonNullable<Membership['managerChange']>;
 const change = (kind: Change['kind'], seat: number, over: Partial<Change> = {}): Change => ({ kind, seat, instanceId: idOf(seat), commandId: 'c', expiresAt: NOW - LEADER_STALE_MS, ...over });
@@ -128,9 +131,9 @@ describe('a manager that was admitted in the moment before it died, and came bac
     plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership: { ...emptyMembership, suspects }, ...over }, () => 'c');
 
   it('is suspected, and taken out when it still seems deaf later', () => {
-    expect(since({})).toMatchObject({ commands: [], membership: { suspects: { [nodeIdOf(2)]: NOW } } });
-    expect(since({ [nodeIdOf(2)]: NOW - SUSPECT_MS + 1 }).commands).toEqual([]);
-    expect(since({ [nodeIdOf(2)]: NOW - SUSPECT_MS }).commands).toMatchObject([{ instanceId: idOf(0), command: { kind: 'remove', nodeId: nodeIdOf(2) } }]);
+    expect(since({})).toMatchObject({ commands: [], membership: { suspects: suspected(2, 0, SUSPECT_GROWTH_S) } });
+    expect(since(suspected(2, SUSPECT_MS - 1)).commands).toEqual([]);
+    expect(since(suspected(2, SUSPECT_MS)).commands).toMatchObject([{ instanceId: idOf(0), command: { kind: 'remove', nodeId: nodeIdOf(2) } }]);
   });
 
   it.each<[string, Partial<Observation>]>([
@@ -141,11 +144,11 @@ describe('a manager that was admitted in the moment before it died, and came bac
     ['it sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }],
     ['its engine does not answer', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
   ])('is not suspected any more when %s', (_, over) => {
-    expect(since({ [nodeIdOf(2)]: 0 }, over)).toMatchObject({ commands: [], membership: { suspects: {} } });
+    expect(since(suspected(2, NOW), over)).toMatchObject({ commands: [], membership: { suspects: {} } });
   });
 
   it('has its time anew when it saw a leader, or there was none, while another change was in flight', () => {
-    const before = { [nodeIdOf(2)]: NOW - SUSPECT_MS };
+    const before = suspected(2, SUSPECT_MS);
     const managerChange = change('join', 1, { expiresAt: NOW + 1_000 });
     const membership = { ...emptyMembership, suspects: before, managerChange };
     const seeing = { membership, instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] };
@@ -257,10 +260,10 @@ describe('a manager whose node was taken out of the swarm, and whose engine was 
   const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
   const volumes = seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
   const since = (ms: number | undefined, over: Partial<Observation> = {}, membership: Partial<Membership> = {}) =>
-    plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership: { ...emptyMembership, ...(ms !== undefined && { suspects: { [nodeIdOf(2)]: NOW - ms } }), ...membership }, ...over }, () => 'c');
+    plan({ now: NOW, seats, settings, leader, nodes, instances, volumes, stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], membership: { ...emptyMembership, ...(ms !== undefined && { suspects: suspected(2, ms) }), ...membership }, ...over }, () => 'c');
 
   it('is suspected, and its engine leaves when it is in no list for long', () => {
-    expect(since(undefined)).toMatchObject({ commands: [], membership: { suspects: { [nodeIdOf(2)]: NOW } } });
+    expect(since(undefined)).toMatchObject({ commands: [], membership: { suspects: suspected(2, 0, SUSPECT_GROWTH_S) } });
     expect(since(SUSPECT_MS - 1).commands).toEqual([]);
     expect(since(SUSPECT_MS)).toMatchObject({ commands: [{ instanceId: idOf(2), command: { kind: 'leave' } }], membership: { managerChange: { kind: 'leave', seat: 2 } } });
   });
@@ -281,12 +284,12 @@ describe('a manager whose node was taken out of the swarm, and whose engine was 
 describe('a manager that the list shows at work, and that sees no leader', () => {
   const nodes = [member(0), member(1), member(2)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, seesNoLeader(2), 'InService')];
-  const suspects = { [nodeIdOf(2)]: NOW - SUSPECT_MS };
+  const suspects = suspected(2, SUSPECT_MS);
   const decided = (over: Partial<Observation> = {}, before: Membership['suspects'] = suspects) => planned({ nodes, instances, membership: { ...emptyMembership, suspects: before }, ...over }, null);
 
   it('is suspected, and taken out when it still sees none later', () => {
     expect(decided({}, {}).commands).toEqual([]);
-    expect(decided({}, { [nodeIdOf(2)]: NOW - SUSPECT_MS + 1 }).commands).toEqual([]);
+    expect(decided({}, suspected(2, SUSPECT_MS - 1)).commands).toEqual([]);
     expect(decided()).toMatchObject({ commands: [[idOf(0), 'remove']], command: { nodeId: nodeIdOf(2), inSession: true }, change: { kind: 'remove', seat: 2 } });
   });
 
@@ -296,7 +299,7 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     ['the report of another one is of somebody else', { instances: [instances[0]!, manager(1, works(9), 'InService'), instances[2]!] }],
     ['a new leader does not know of it yet', { nodes: [member(0), member(1), member(2, { state: 'unknown' })] }],
     ['its volume is with another', { volumes: [{ volumeId: 'vol-2', state: 'in-use', attachedTo: idOf(9) }] }],
-    ['its agent has not seen it for that long: its word may be an old one', { instances: [...instances.slice(0, 2), { ...instances[2]!, report: { ...instances[2]!.report!, leaderless: SUSPECT_MS / 1_000 - 30 } }] }],
+    ['its word has not grown since: it may be an old one', { membership: { ...emptyMembership, suspects: suspected(2, SUSPECT_MS, 30) } }],
     ['its report does not come through', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
   ])('is left alone while %s', (_, over) => {
     expect(decided(over).commands).toEqual([]);
@@ -308,17 +311,17 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     expect(decided().commands).toEqual([[idOf(0), 'remove']]);
   });
 
-  it('is let be at once when it sees a leader meanwhile', () => {
-    const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
-    expect(planned({ nodes, instances }, removing)).toMatchObject({ commands: [], change: removing });
-    expect(planned({ nodes, instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }, removing)).toMatchObject({ commands: [[idOf(0), null]], change: null });
+  it('counts from anew when its agent does', () => {
+    const restarted = [...instances.slice(0, 2), { ...instances[2]!, report: { ...instances[2]!.report!, leaderless: 30 } }];
+    expect(decided({ instances: restarted }, suspected(2, SUSPECT_MS, 600))).toMatchObject({ commands: [], suspects: suspected(2, SUSPECT_MS, 30) });
   });
 
   it('keeps a fourth from joining, whose quorum would have nobody to spare', () => {
     const four = [0, 1, 2, 3].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
     const volumes = four.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
-    const joins = (third: Swarm) => planned({ seats: four, volumes, nodes, instances: [...instances.slice(0, 2), manager(2, third, 'InService'), manager(3, hasNothing)] }, null).commands;
+    const joins = (third: Swarm | undefined) => planned({ seats: four, volumes, nodes, instances: [...instances.slice(0, 2), manager(2, third, 'InService'), manager(3, hasNothing)] }, null).commands;
     expect(joins(seesNoLeader(2))).toEqual([]);
+    expect(joins(undefined)).toEqual([]);
     expect(joins(works(2))).toEqual([[idOf(3), 'join']]);
   });
 
