@@ -20,24 +20,27 @@ export function retireSeat(draft: Draft, facts: Facts): void {
   if (change) {
     const going = leaving.find(({ group }) => group.seat === change.seat);
     if (!going) return draft.endManagerChange('It is no manager any more, or its instance is gone.');
-    if (now < change.expiresAt && change.instanceId === leader.instanceId) return;
-    return retire(draft, facts, going);
+    if ((now < change.expiresAt && change.instanceId === leader.instanceId) || retire(draft, facts, going)) return;
+    // Others were lost meanwhile. What is left of them may have to go first, or their successors to come.
+    if (facts.quorumVisible && now >= change.expiresAt) draft.endManagerChange('Without it the others would be no quorum now.');
+    return;
   }
   const [next] = leaving;
   if (next) retire(draft, facts, next);
 }
 
-/** Asks for it while a quorum reports; one that nobody can ask now is asked for later. */
-function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, group }: Instance): void {
+/** Asks for it while a quorum reports; one that nobody can ask now is asked for later. @returns whether it was asked for */
+function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, group }: Instance): boolean {
   const { leader, nodes } = draft.observed;
   const { id: nodeId } = managerOf({ instanceId: leavingInstanceId }, nodes)!;
   const staying = facts.members.filter(({ id }) => id !== nodeId);
   // The list may still show one at work that was let go since, or that is deaf.
   const goes = ({ instanceId }: SwarmNode) => draft.membership.departures[instanceId ?? '']?.letGoAt !== undefined;
   const enough = staying.filter((node) => facts.worksByItsWord(node) && !goes(node)).length >= quorumOf(staying.length);
-  if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return;
+  if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return false;
   const reason = `Seat ${group.seat} is configured no more.`;
   draft.changeManagers(group.seat!, { kind: 'retire', ...draft.commandFor(leader!.instanceId, reason), nodeId, leavingInstanceId });
+  return true;
 }
 
 /** The manager, or the member of raft that is to be none, that this instance is. */

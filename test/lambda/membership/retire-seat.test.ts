@@ -69,6 +69,15 @@ describe('a seat that is configured no more', () => {
     expect(planned({ instances, nodes: five, leader: { ...leader, instanceId: idOf(1) } }, retiring()).told).toEqual([`${idOf(0)} nothing`, `${idOf(1)} retire ${nodeIdOf(4)}`]);
   });
 
+  test('gives way when others were lost meanwhile: what is left of them goes first', () => {
+    const former = idOf(3);
+    const lost = { instances: [seat(0), seat(1), seat(2), seat(4, leaving)], nodes: [member(0), down(1), member(2), down(3), member(4)], gone: new Set([former]) };
+    expect(planned(lost, retiring({ expiresAt: NOW + 1 }))).toMatchObject({ told: [], change: 'retire' });
+    expect(planned({ ...lost, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, retiring({ expiresAt: NOW }))).toMatchObject({ told: [], change: 'retire' });
+    expect(planned(lost, retiring({ expiresAt: NOW }))).toMatchObject({ told: [`${idOf(0)} nothing`], change: undefined });
+    expect(planned(lost).told).toEqual([`${idOf(0)} remove ${nodeIdOf(3)}`]);
+  });
+
   test('is kept while no quorum reports, or while the others would be none, however long that takes', () => {
     const late = { departures: { [idOf(3)]: { since: NOW - DRAIN_DEADLINE_MS }, [idOf(4)]: { since: NOW - DRAIN_DEADLINE_MS } } };
     expect(planned({ instances, nodes: five, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, late)).toMatchObject({ told: [], letGo: [] });

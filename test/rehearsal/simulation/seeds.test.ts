@@ -77,6 +77,10 @@ it.each<[string, Run]>([
     { seed: 1134, act: 'forming', setup: { managers: 3, workers: 2, chained: true, spot: false, balanced: true }, faults: ['kill-engine', 'terminate-instance', 'slow-answer', 'stale-answer', 'throttled', 'conflict', 'lost-request', 'lost-event', 'partition', 'isolation', 'outage'], limits: {}, faultsEndMs: 431_510 },
   ],
   [
+    'a seat was to be retired when others had been lost since, and would have left no quorum: it waited for a member of raft to go that nobody took out meanwhile',
+    { seed: 853, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['kill-instance', 'kill-engine', 'kill-function', 'conflict', 'lost-answer', 'lost-event', 'late-event', 'outage', 'forged-report', 'break-instance', 'spot-notice', 'resize'], limits: { 'kill-instance': 2, 'kill-engine': 3, 'kill-function': 3, conflict: 3, 'lost-answer': 1, 'lost-event': 2, 'late-event': 8, 'break-instance': 1, 'spot-notice': 2 }, faultsEndMs: 210_505 },
+  ],
+  [
     'a volume was to be attached by an old answer, for a seat that a deployment had added until it was rolled back: the refusal was taken for a missing permission, by the invariants',
     { seed: 2267, act: 'healing', setup: { managers: 3, workers: 4, chained: true, spot: true, balanced: true }, faults: ['kill-instance', 'kill-engine', 'kill-agent', 'terminate-instance', 'slow-answer', 'stale-answer', 'conflict', 'lost-request', 'lost-answer', 'lost-event', 'doubled-event', 'late-event', 'partition', 'isolation', 'outage', 'clock-step', 'hang-engine', 'break-instance', 'spot-wave', 'operator', 'resize', 'rebalance'], limits: {}, faultsEndMs: 1_089_209 },
   ],
