@@ -6,7 +6,7 @@ import { isoTime, isRecent, type Clock } from '../protocol/clock';
 import type { Command, CommandOf } from '../protocol/commands';
 import { CERTIFICATE_METRIC } from '../protocol/census';
 import type { AgentConfig } from '../protocol/environment';
-import { LEADERLESS_STEP_S, tokensDigest, type Notice, type Report } from '../protocol/report';
+import { tokensDigest, type Notice, type Report } from '../protocol/report';
 import { isOverdue } from './certificate';
 import { daemonConfig } from './daemon-config';
 import type { Engine, EngineInfo } from './engine';
@@ -55,6 +55,8 @@ const UNASKED_MS = 5_000;
 const SILENT_MS = 60_000;
 /** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
 const FAILED_MS = 20_000;
+/** In what steps, in seconds, it is reported for how long the engine has named no leader: each is a write, and wakes a function. */
+const LEADERLESS_STEP_S = 30;
 /** A look takes no longer, also while the engine answers late that it knows no leader. */
 const LOOK_MS = 60_000;
 /** After a command that failed, and after an error, so that a broken part is not hammered. */

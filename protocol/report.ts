@@ -10,8 +10,6 @@ export const localNodeStates = ['inactive', 'pending', 'active', 'error', 'locke
 export const notices = ['interruption', 'termination'] as const;
 export type Notice = (typeof notices)[number];
 
-export const LEADERLESS_STEP_S = 30;
-
 export const reportSchema = v.object({
   instanceId: instanceIdSchema,
   role: nodeRoleSchema,
@@ -33,7 +31,7 @@ export const reportSchema = v.object({
       controlAvailable: v.boolean(),
     }),
   ),
-  /** For how long all answers of a manager's engine have named no leader, in seconds: in steps of `LEADERLESS_STEP_S`, absent before the first. An old report does not grow. */
+  /** For how long all answers of a manager's engine have named no leader, in seconds: in steps, absent before the first. An old report does not grow. */
   leaderless: v.optional(whole),
   /** What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says, should its own event be lost. */
   notice: v.optional(v.picklist(notices)),

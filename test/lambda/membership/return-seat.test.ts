@@ -305,10 +305,11 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     expect(decided(over).commands).toEqual([]);
   });
 
-  it('is taken out when the leader has died or the command has expired meanwhile', () => {
+  it('is asked for again when the command has expired: the list alone says that it came back', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW });
-    expect(decided({ membership: { ...emptyMembership, suspects, managerChange: removing } })).toMatchObject({ change: null, suspects });
-    expect(decided().commands).toEqual([[idOf(0), 'remove']]);
+    const ended = decided({ membership: { ...emptyMembership, suspects, managerChange: removing } });
+    expect(ended).toMatchObject({ commands: [[idOf(0), null]], change: null });
+    expect(decided({}, ended.suspects).commands).toEqual([[idOf(0), 'remove']]);
   });
 
   it('counts from anew when its agent does', () => {
