@@ -21,7 +21,7 @@ import { EmulatedRegion } from './aws/region';
 import type { AwsEvent, MachineSpec } from './aws/types';
 import { FunctionProcesses } from './function-processes';
 import { Kills } from './kills';
-import type { Deleted, Evidence, Formed, FormationOrder, Logs, Message, SwarmListEntry } from './messages';
+import type { Deleted, Evidence, Formed, FormationOrder, Logs, Message, Moment, SwarmListEntry } from './messages';
 import { METADATA_ADDRESS } from './nodes/network';
 import { RealMachines } from './nodes/real-machines';
 import { run } from './nodes/shell';
@@ -154,7 +154,8 @@ export class Formation {
     };
     const deployNext = async () => void (await region.updateStack(this.order.nextAssembly!, this.order.stackName));
     const milestones = (instanceId: string) => this.timeline.rows().find((row) => row.instanceId === instanceId)?.milestones ?? {};
-    return { clock, region, machines, instances, milestones, folder: this.order.folder, whole: () => this.wholeAgain(), deploy, deployNext };
+    const told = (moment: Moment) => this.tell({ kind: 'moment', moment });
+    return { clock, region, machines, instances, milestones, folder: this.order.folder, whole: () => this.wholeAgain(), deploy, deployNext, told };
   }
 
   /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */

@@ -72,6 +72,7 @@ export type Logs = Record<string, string>;
 export type Message =
   | { kind: 'milestone'; node: NodeTimeline; milestone: Milestone | 'launched'; rows: NodeTimeline[]; atMs: number }
   | { kind: 'formed'; formed: Formed; evidence: Evidence }
+  | { kind: 'moment'; moment: Moment }
   | { kind: 'played'; moments: Moment[]; remarks: string[] }
   | { kind: 'deleted'; deleted: Deleted; logs: Logs }
   | { kind: 'failed'; error: string; rows: NodeTimeline[]; logs: Logs };

@@ -24,6 +24,8 @@ export interface Stage {
   whole(): Promise<SwarmListEntry[]>;
   /** For files of a run; goes with it. */
   folder: string;
+  /** Something came about that the scenario waited for. */
+  told(moment: Moment): void;
   /** Another template of the same stack. @throws Error when it was rolled back */
   deploy(change: (template: Template) => Template): Promise<void>;
   /** The app as `next` of the scenario has it. */
@@ -32,6 +34,8 @@ export interface Stage {
 
 const POLL_MS = 50;
 const ANSWER_MS = 1_000;
+/** A client would have given up. */
+const REQUEST_MS = 10_000;
 /** Requests; a machine that is busy sends a few less than it should. */
 const LEAST_A_SECOND = 200;
 const MOST_SHOWN = 20;
@@ -75,7 +79,9 @@ export class Play {
       if (this.supplied.size > 0) await this.loadImage();
       await this.stage.clock.sleep(POLL_MS);
     }
-    this.moments.push({ what, ms: this.elapsed() });
+    const moment = { what, ms: this.elapsed() };
+    this.moments.push(moment);
+    this.stage.told(moment);
   }
 
   /** A task with a web server on every worker, and constant requests to it by way of the load balancer. */
@@ -122,6 +128,7 @@ export class Play {
     await this.docker(['docker', 'service', 'rm', 'web']);
     await this.until('nothing is left of the service', async () => !isFollowed(second));
     await this.whole();
+    await proxy.end();
   }
 
   /** One after the other, until it is told to end. */
@@ -167,6 +174,7 @@ export class Play {
   async endRequests({ proxy, traffic, supplies }: Served, untilMs?: number): Promise<void> {
     await supplies.end();
     const { sent, answered, failed, seconds } = await traffic.end();
+    await proxy.end();
     this.remarks.push(`${sent} requests in ${seconds.toFixed(0)} s, ${answered} answered, ${failed} failed.`);
     const wrong = proxy.failures.filter(({ at }) => untilMs === undefined || at - this.begun > untilMs + RELOAD_MS);
     const seen = wrong.slice(0, MOST_SHOWN).map(({ at, how }) => `${how} after ${((at - this.begun) / 1_000).toFixed(1)} s`);
@@ -373,7 +381,7 @@ export const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'r
 export const movedFrom = (nodeId: string, tasks: Task[]) => tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
 
 const answers = (url: string): Promise<boolean> =>
-  fetch(url).then(
+  fetch(url, { signal: AbortSignal.timeout(REQUEST_MS) }).then(
     ({ status }) => status === 200,
     () => false,
   );

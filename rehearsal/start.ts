@@ -194,7 +194,8 @@ class Run {
     child.on('message', (message: Message) => {
       if (message.kind === 'milestone') this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
       else if (message.kind === 'formed') this.showFormed((formed = message.formed), 's');
-      else if (message.kind === 'played') this.showPlayed((moments = message.moments), (remarks = message.remarks));
+      else if (message.kind === 'moment') this.showMoment(message.moment);
+      else if (message.kind === 'played') this.showPlayed(({ moments, remarks } = message));
       else end = message;
     });
     await new Promise<void>((done) => child.once('close', () => done()));
@@ -232,9 +233,14 @@ class Run {
     );
   }
 
-  private showPlayed(moments: Moment[], remarks: string[]): void {
+  private showMoment({ what, ms }: Moment): void {
     this.progress.erase();
-    this.say('', ...moments.map(({ what, ms }) => `  ${seconds(ms).padStart(7)} s  ${what}`), ...remarks.map((remark) => `  ${remark}`), '', 'Deleting the stack ...');
+    this.say(`  ${seconds(ms).padStart(7)} s  ${what}`);
+  }
+
+  private showPlayed({ remarks }: { remarks: string[] }): void {
+    this.progress.erase();
+    this.say(...remarks.map((remark) => `  ${remark}`), '', 'Deleting the stack ...');
   }
 
   private showDeleted({ deletionMs, kept }: Deleted, unit: string): void {

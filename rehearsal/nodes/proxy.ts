@@ -4,13 +4,14 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { Clock } from '../../protocol/clock';
 import type { LoadBalancerView } from '../aws/elb/model';
 import type { EmulatedRegion } from '../aws/region';
 
-/** HAProxy may still be at work on the last change. */
-const BETWEEN_RELOADS_MS = 200;
+const POLL_MS = 20;
 /** Longer than a connection takes within one machine. */
 const CONNECT_SECONDS = 3;
 
@@ -23,25 +24,35 @@ export interface Failure {
 export class RealProxy {
   readonly failures: Failure[] = [];
   private readonly file: string;
+  private readonly masterSocket: string;
   private process: ChildProcess | undefined;
   private served = '';
   private reloading = false;
+  /** The process id of the worker that takes connections. */
+  private worker: string | undefined;
+  private ended: string | undefined;
 
   /** @param folder for its configuration and socket */
   constructor(
     private readonly region: EmulatedRegion,
     private readonly clock: Clock,
     folder: string,
+    private readonly program = 'haproxy',
   ) {
     this.file = join(folder, 'haproxy.cfg');
+    this.masterSocket = `${this.file}.master`;
     region.onEvent(({ source }) => {
       if (source === 'elb') void this.refresh();
     });
     void this.refresh();
   }
 
-  /** Where a listener of the first load balancer takes connections. */
+  /**
+   * Where a listener of the first load balancer takes connections.
+   * @throws Error when HAProxy has ended
+   */
   url(port: number): string {
+    if (this.ended !== undefined) throw new Error(this.ended);
     return `http://${addressOf(0)}:${port}/`;
   }
 
@@ -53,26 +64,47 @@ export class RealProxy {
       writeFileSync(this.file, wanted);
       if (this.process) this.process.kill('SIGUSR2');
       else this.start();
-      await this.clock.sleep(BETWEEN_RELOADS_MS);
+      const last = this.worker;
+      while (this.ended === undefined && (this.worker === undefined || this.worker === last)) {
+        await this.clock.sleep(POLL_MS);
+        this.worker = await this.presentWorker();
+      }
     }
     this.reloading = false;
   }
 
+  /** Asked by way of the master: while that starts or reloads it answers nobody, and a signal would end it, or be lost. */
+  private async presentWorker(): Promise<string | undefined> {
+    const said = await text(connect(this.masterSocket).end('@1 show info\n')).catch(() => '');
+    return /^Pid: (\d+)/m.exec(said)?.[1] ?? this.worker;
+  }
+
   /** Its master goes on over all reloads; who serves a connection at that moment serves it to its end. */
   private start(): void {
-    const child = spawn('haproxy', ['-W', '-db', '-f', this.file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.program, ['-W', '-db', '-S', this.masterSocket, '-f', this.file], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
+    child.once('error', ({ message }) => (this.ended = `HAProxy was not started: ${message}`));
+    child.once('exit', (code, signal) => (this.ended = `HAProxy has ended: ${signal ?? `exit status ${code}`}.`));
     // What it says of each reload is of no interest.
     child.stderr!.setEncoding('utf8').on('data', (part: string) => process.stderr.write(part.split('\n').filter((line) => line.startsWith('[ALERT]')).map((line) => `${line}\n`).join('')));
-    let text = '';
+    let rest = '';
     child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-      const lines = (text + part).split('\n');
-      text = lines.pop()!;
+      const lines = (rest + part).split('\n');
+      rest = lines.pop()!;
       for (const line of lines) {
         const [, seconds, milliseconds, how] = /^failed (\d+) (\d+) (.+)$/.exec(line) ?? [];
         if (how) this.failures.push({ at: Number(seconds) * 1_000 + Number(milliseconds), how });
       }
     });
+  }
+
+  /** Takes no more connections. */
+  end(): Promise<void> {
+    const { process: child } = this;
+    if (child === undefined || this.ended !== undefined) return Promise.resolve();
+    const gone = new Promise<void>((done) => child.once('exit', () => done()));
+    child.kill('SIGTERM');
+    return gone;
   }
 
   private configuration(): string {
