@@ -25,7 +25,8 @@ Docker; without them it says so, checks the template and forms the same swarm on
 "rehearse" does that for one scenario or for all of them, one after the other, on real engines.
 
   --times N            each of them so often, by default once
-  --at-once N          so many runs beside each other, by default one: quicker, and what comes when is later then
+  --at-once N          so many runs beside each other, by default one: quicker, and what comes when is later then (where requests are
+                       counted nothing else runs)
   --write FILE         writes what came when as a page of Markdown
 
 ${Object.entries(SCENARIOS).map(([name, { title }]) => `  ${name.padEnd(20)} ${title}`).join('\n')}

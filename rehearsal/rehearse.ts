@@ -15,7 +15,7 @@ export interface RehearseOptions {
   /** Names of `scenarios.ts`. */
   scenarios: string[];
   times: number;
-  /** How many runs are under way at a time. */
+  /** How many runs are under way at a time, but for those that have to be alone. */
   atOnce: number;
   /** A file for the page. */
   write?: string;
@@ -49,9 +49,9 @@ export async function rehearse({ scenarios, times, atOnce, write }: RehearseOpti
     if (absent.length > 0) stdout.write(`\nSKIPPED: ${name} needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}\n`);
     return absent.length === 0;
   });
-  const left = Array.from({ length: times }, () => possible).flat();
+  const all = Array.from({ length: times }, () => possible).flat();
   let failed = 0;
-  const work = async () => {
+  const work = async (left: string[]) => {
     while (failed === 0 && left.length > 0) {
       const name = left.shift()!;
       const { code, outcome } = await play(self, name);
@@ -69,7 +69,9 @@ export async function rehearse({ scenarios, times, atOnce, write }: RehearseOpti
       for (const remark of outcome.remarks ?? []) stdout.write(`  ${remark}\n`);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, work));
+  await work(all.filter((name) => SCENARIOS[name]!.alone));
+  const others = all.filter((name) => !SCENARIOS[name]!.alone);
+  await Promise.all(Array.from({ length: atOnce }, () => work(others)));
   if (failed !== 0) return failed;
   stdout.write(`\n${possible.length * times} rehearsed, all whole again.\n`);
   if (write !== undefined) {

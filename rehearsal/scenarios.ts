@@ -24,6 +24,8 @@ export interface Scenario {
   next?: { managers: number; workers: number; volumeGenerations?: Record<string, number> };
   /** How long all of it may take, in milliseconds. @default 10 minutes */
   deadlineMs?: number;
+  /** Requests are counted, and none of them may fail: nothing else is rehearsed beside it. @default false */
+  alone?: boolean;
   run(play: Play): Promise<void>;
 }
 
@@ -32,7 +34,7 @@ const CUT_OFF_MS = 40_000;
 /** A service's own port on the workers themselves: whoever is sent a connection has to have a task. */
 const WEB_PORT = 8080;
 const PROXY = { haproxy: 'haproxy', busybox: 'busybox-static' };
-const BALANCED = { listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } }, needs: { ...PROXY, hey: 'hey' } } satisfies Partial<Scenario>;
+const BALANCED = { listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } }, needs: { ...PROXY, hey: 'hey' }, alone: true } satisfies Partial<Scenario>;
 /** Docker keeps everything there. */
 const FILL_DISK = 'mount -t tmpfs -o size=64k tmpfs /var/lib/docker && ! head -c 1M /dev/zero > /var/lib/docker/full';
 /** What came when, and what is worth being told besides. */
@@ -134,6 +136,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     workers: 2,
     follow: { from: 8081, to: 8099 },
     needs: PROXY,
+    alone: true,
     deadlineMs: 90_000,
     run: (play) => play.publishAndChange(),
   },

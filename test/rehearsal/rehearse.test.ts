@@ -47,6 +47,16 @@ test('the first that fails ends it, with its exit code and its reason, and nothi
   expect(() => readFileSync(file)).toThrow('ENOENT');
 });
 
+test('some are under way at a time, but for those whose requests are counted, which nothing else disturbs', async () => {
+  const log = join(folder, 'log');
+  const slow = program('slow', `const { appendFileSync } = require('node:fs'); const told = (what) => appendFileSync(${JSON.stringify(log)}, what + ' ' + scenario + '\\n');
+    told('begins'); setTimeout(() => { told('ends'); console.log(JSON.stringify({ ok: true, moments: [] })); }, 500);`);
+  expect((await run(slow, ['leader-killed', 'balanced-worker-killed', 'published-port', 'engine-hung'], 1, undefined, 2)).code).toBe(0);
+  const lines = readFileSync(log, 'utf8').trim().split('\n');
+  expect(lines.slice(0, 4)).toEqual(['begins balanced-worker-killed', 'ends balanced-worker-killed', 'begins published-port', 'ends published-port']);
+  expect(lines.slice(4, 6).sort()).toEqual(['begins engine-hung', 'begins leader-killed']);
+});
+
 test('one that was stopped, and said nothing, is no success', async () => {
   expect((await run(program('stopped', 'process.exitCode = 130;'), ['leader-killed'])).code).toBe(130);
   expect((await run(program('silent', ''), ['leader-killed'])).code).toBe(1);
