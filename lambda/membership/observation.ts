@@ -38,7 +38,7 @@ export interface Instance extends GroupMember {
   ec2?: { state: string; address?: string; launchedAt: number };
   /** Its tombstone lies in the place of its report: nobody hears it any more. */
   buried?: true;
-  /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and for managers that are in service or leave. */
+  /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and for managers that are admitted or leave. */
   report?: Report;
 }
 

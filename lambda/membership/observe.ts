@@ -30,7 +30,7 @@ const MOST_ASKED = 200;
 const MOST_ASKED_ALONE = 10;
 
 /** States of an instance in which it may be a working manager, or become one. */
-const MAY_WORK = /^(Pending:Wait|InService|Terminating:Wait)$/;
+const MAY_WORK = /^(Pending:Wait|Pending:Proceed|InService|Terminating:Wait)$/;
 
 export interface Observer {
   clock: Clock;

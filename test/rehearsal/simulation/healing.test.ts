@@ -49,11 +49,18 @@ test.each([2, 3])('%i of three managers are killed in the same moment', async (c
 test('all managers are terminated in the same second: they leave one after the other, and never without a quorum', async () => {
   const scenario = await formed();
   const before = identities(scenario);
+  const first = new Set(managers(scenario).map(({ identity: { instanceId } }) => instanceId));
   for (const manager of managers(scenario)) scenario.terminate(manager);
   let lost = 0;
   scenario.cluster.docker.onEvent(() => (lost += swarm(scenario).hasQuorum ? 0 : 1));
   await expectSameManagers(scenario, before);
   expect(lost).toBe(0);
+  // The next one does not wait for the sweep: it goes as soon as the last one's successor is admitted, and its own tasks have had their time.
+  const completed = (hook: string) => scenario.events.filter(({ what, subject, detail }) => what === 'hook-completed' && detail.hook === hook && !first.has(subject) === (hook === 'launch') && /Seat/.test(String(detail.group))).map(({ at }) => at);
+  const [, ...gone] = completed('terminate');
+  const admitted = completed('launch');
+  expect(gone).toHaveLength(2);
+  for (const [n, at] of gone.entries()) expect(at - admitted[n]!).toBeLessThan(20_000);
 });
 
 test('two workers are terminated in the same second', async () => {
