@@ -18,9 +18,11 @@ export interface Tables {
   roleIds: Record<NodeRole, string>;
 }
 
-/** May be repeated. */
+/** May be repeated. Who dies between the two leaves an instance that nobody hears, and whose agent still keeps its engine running: the other way round, an engine that a quorum needs would be mended by nobody. */
 export async function bury({ clock, dynamodb, tokenTable, reportTable, roleIds }: Tables, role: NodeRole, instanceId: string): Promise<void> {
   const key = (sortKey: string) => ({ [PARTITION_KEY]: mailbox(roleIds[role], instanceId), [SORT_KEY]: sortKey });
+  // In place of its last report, which may hold join tokens: the agent writes reports only where there is no tombstone.
+  await retryConflicts(clock, () => dynamodb.send(new PutItemCommand({ TableName: reportTable, Item: marshall({ ...key(REPORT_KEY), [TOMBSTONE_ATTRIBUTE]: clock.now() }) })));
   await retryConflicts(clock, () =>
     dynamodb.send(
       new UpdateItemCommand({
@@ -32,6 +34,4 @@ export async function bury({ clock, dynamodb, tokenTable, reportTable, roleIds }
       }),
     ),
   );
-  // In place of its last report, which may hold join tokens: the agent writes reports only where there is no tombstone.
-  await retryConflicts(clock, () => dynamodb.send(new PutItemCommand({ TableName: reportTable, Item: marshall({ ...key(REPORT_KEY), [TOMBSTONE_ATTRIBUTE]: clock.now() }) })));
 }

@@ -1,4 +1,5 @@
 /** What other swarms on AWS died of, one test each: a cluster that has formed loses something at one certain moment, and becomes whole again, without a breach of what must never happen. */
+import type { Call } from '../../../rehearsal/simulation/aws-link';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { MINUTE, Scenario } from './support';
 
@@ -61,6 +62,26 @@ test('all managers are terminated in the same second: they leave one after the o
   const admitted = completed('launch');
   expect(gone).toHaveLength(2);
   for (const [n, at] of gone.entries()) expect(at - admitted[n]!).toBeLessThan(20_000);
+});
+
+test('a function dies between the two tombstones of the leader, another manager breaks, and the engine of the first hangs: nobody waits for ever', async () => {
+  const scenario = await formed();
+  const before = identities(scenario);
+  const boss = leader(scenario);
+  const { instanceId } = boss.identity;
+  const buries = ({ input }: Call) => JSON.stringify(input).includes(instanceId) && (input.Item?.tombstone !== undefined || /SET #tombstone/.test(input.UpdateExpression));
+  let tombstones = 0;
+  scenario.onCall = (call) => {
+    if (!buries(call) || ++tombstones > 1) return;
+    for (const name of ['node-join', 'node-leave']) scenario.cluster.functions.kill(name);
+    managers(scenario).find((other) => other !== boss)!.breakDown();
+  };
+  scenario.terminate(boss);
+  await scenario.until(() => tombstones === 1);
+  await scenario.pass(2 * MINUTE);
+  expect(boss.on).toBe(true);
+  boss.hangEngine();
+  await expectSameManagers(scenario, before);
 });
 
 test('two workers are terminated in the same second', async () => {

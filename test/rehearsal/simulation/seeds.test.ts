@@ -81,6 +81,10 @@ it.each<[string, Run]>([
     { seed: 853, act: 'healing', setup: { managers: 5, workers: 1, spot: true }, faults: ['kill-instance', 'kill-engine', 'kill-function', 'conflict', 'lost-answer', 'lost-event', 'late-event', 'outage', 'forged-report', 'break-instance', 'spot-notice', 'resize'], limits: { 'kill-instance': 2, 'kill-engine': 3, 'kill-function': 3, conflict: 3, 'lost-answer': 1, 'lost-event': 2, 'late-event': 8, 'break-instance': 1, 'spot-notice': 2 }, faultsEndMs: 210_505 },
   ],
   [
+    'a function died between the two tombstones of a manager, the one beside its commands first: its agent began nothing any more, so that its engine, which hung and which the quorum needed, was mended by nobody',
+    { seed: 1115, act: 'healing', setup: { managers: 3, workers: 1, chained: true, spot: true }, faults: ['kill-engine', 'kill-agent', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-answer', 'lost-event', 'partition', 'isolation', 'clock-step', 'hang-engine', 'break-instance', 'operator'], limits: {}, faultsEndMs: 247_656 },
+  ],
+  [
     'a volume was to be attached by an old answer, for a seat that a deployment had added until it was rolled back: the refusal was taken for a missing permission, by the invariants',
     { seed: 2267, act: 'healing', setup: { managers: 3, workers: 4, chained: true, spot: true, balanced: true }, faults: ['kill-instance', 'kill-engine', 'kill-agent', 'terminate-instance', 'slow-answer', 'stale-answer', 'conflict', 'lost-request', 'lost-answer', 'lost-event', 'doubled-event', 'late-event', 'partition', 'isolation', 'outage', 'clock-step', 'hang-engine', 'break-instance', 'spot-wave', 'operator', 'resize', 'rebalance'], limits: {}, faultsEndMs: 1_089_209 },
   ],
