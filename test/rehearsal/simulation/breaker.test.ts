@@ -4,7 +4,10 @@
  */
 import { isTripped } from '../../../lambda/membership/breaker';
 import { HUNG_MS } from '../../../lambda/membership/replace-hung';
-import { MINUTE, Scenario } from './support';
+import { simulate } from '../../../rehearsal/simulation/simulation';
+import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Scenario } from './support';
+
+jest.setTimeout(600_000);
 
 jest.mock('../../../lambda/membership/breaker', () => {
   const actual = jest.requireActual<typeof import('../../../lambda/membership/breaker')>('../../../lambda/membership/breaker');
@@ -13,8 +16,10 @@ jest.mock('../../../lambda/membership/breaker', () => {
 const guard = jest.mocked(isTripped);
 const { isTripped: trips } = jest.requireActual<typeof import('../../../lambda/membership/breaker')>('../../../lambda/membership/breaker');
 
+const FOUR = { managers: 3, workers: 4 };
+
 async function cutOff(workers: number): Promise<Scenario> {
-  const scenario = await Scenario.begin({ managers: 3, workers: 4 });
+  const scenario = await Scenario.begin(FOUR);
   await scenario.whole();
   const { docker, machines } = scenario.cluster;
   const managers = [0, 1, 2].map((seat) => scenario.seat(seat)!.identity.address);
@@ -49,3 +54,14 @@ test('without the breaker half of them are replaced, which an invariant finds', 
   expect(replaced(scenario)).toBeGreaterThan(0);
   expect(scenario.invariants.breaches.join('\n')).toMatch(/^10: .* was called unhealthy while 2 of 4 workers were down/m);
 });
+
+test('without the breaker a seed fails, which passes with it', () =>
+  // Workers are down for long when nobody mends their engines: their agents do not reach AWS.
+  expectSeedNeeds(
+    async (seed, state) => {
+      guard.mockImplementation(state === 'off' ? () => false : trips);
+      return simulate({ seed, assembly: await assemblies.of(FOUR), bundles: BUNDLES, act: 'healing', faults: ['isolation', 'hang-engine'], intervalsMs: { isolation: MINUTE, 'hang-engine': 20_000 }, faultsEndMs: 15 * MINUTE });
+    },
+    /^10: .* was called unhealthy while \d of 4 workers were down/,
+    15,
+  ));

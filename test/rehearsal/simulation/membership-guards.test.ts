@@ -1,15 +1,18 @@
 /**
- * Guards of the membership rules, each switched off by taking the place of its module, or at the door to AWS: what it is there for happens then, and an invariant finds it. With the guard the same story ends well.
+ * Guards of the membership rules, each switched off by taking the place of its module, or at the door to AWS: what it is there for happens then, and an invariant finds it. With the guard the same story ends well. And so it is in one
+ * of some seeds.
  */
 import { plan } from '../../../lambda/membership/plan';
 import { reap } from '../../../lambda/membership/reap';
 import type { Draft, Plan } from '../../../lambda/membership/draft';
 import type { Observation } from '../../../lambda/membership/observation';
 import { quorumOf } from '../../../protocol/swarm';
+import { hash } from '../../../rehearsal/simulation/faults';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
-import { MINUTE, Scenario } from './support';
+import { simulate, type SimulationOptions } from '../../../rehearsal/simulation/simulation';
+import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Scenario } from './support';
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 
 /** The module itself, with one of its functions to be replaced. */
 function replaceable(path: string, name: string) {
@@ -25,11 +28,12 @@ const actual = {
   reap: jest.requireActual<typeof import('../../../lambda/membership/reap')>('../../../lambda/membership/reap').reap,
   plan: jest.requireActual<typeof import('../../../lambda/membership/plan')>('../../../lambda/membership/plan').plan,
 };
-beforeEach(() => {
+function switchOn(): void {
   jest.mocked(quorumOf).mockImplementation(actual.quorumOf);
   jest.mocked(reap).mockImplementation(actual.reap);
   jest.mocked(plan).mockImplementation(actual.plan);
-});
+}
+beforeEach(switchOn);
 
 const THREE = { managers: 3, workers: 2 };
 const managers = (scenario: Scenario) => [0, 1, 2].flatMap((seat) => scenario.seat(seat) ?? []);
@@ -46,7 +50,21 @@ async function watched(scenario: Scenario, ms: number): Promise<void> {
   for (let passed = 0; passed < ms && scenario.invariants.breaches.length === 0; passed += 1_000) await scenario.pass(1_000);
 }
 
+/** One of some seeds, in which these things go wrong, fails for that reason without the guard. */
+const expectASeedNeeds = (switchOff: () => void, why: RegExp, options: (seed: number) => Partial<SimulationOptions>, from = 1) =>
+  expectSeedNeeds(
+    async (seed, guard) => {
+      if (guard === 'off') switchOff();
+      else switchOn();
+      return simulate({ seed, assembly: await assemblies.of(THREE), bundles: BUNDLES, act: 'healing', faultsEndMs: 4 * MINUTE, ...options(seed) });
+    },
+    why,
+    from,
+  );
+
 describe('the quorum check', () => {
+  const switchOff = () => void jest.mocked(quorumOf).mockReturnValue(0);
+
   async function allTerminated(): Promise<Scenario> {
     const scenario = await formed();
     for (const manager of managers(scenario)) scenario.terminate(manager);
@@ -60,9 +78,12 @@ describe('the quorum check', () => {
   });
 
   test('without it, more of them are let go than the quorum bears', async () => {
-    jest.mocked(quorumOf).mockReturnValue(0);
+    switchOff();
     expect(breaches(await allTerminated())).toMatch(/^2: .* was let go\.$/m);
   });
+
+  test('without it a seed fails, which passes with it', () =>
+    expectASeedNeeds(switchOff, /^2: .* was let go\.$/, () => ({ faults: ['terminate-instance', 'kill-instance'], intervalsMs: { 'terminate-instance': 10_000 } })));
 });
 
 describe('one change of managers at a time', () => {
@@ -73,6 +94,7 @@ describe('one change of managers at a time', () => {
     const others = observed.instances.filter(({ group, report, instanceId }) => group.role === 'manager' && report?.swarm?.state === 'inactive' && report.volume?.state === 'mounted' && !joins.some((one) => one.instanceId === instanceId));
     return { ...planned, commands: [...planned.commands, ...joins.flatMap((join) => others.map(({ instanceId }) => ({ ...join, instanceId, command: { ...join.command!, id: newId(), instanceId } })))] };
   };
+  const switchOff = () => void jest.mocked(plan).mockImplementation(all);
 
   /** Two that could join are there before the first that has something to join, and reach it only later: so a join takes its time. */
   async function atOnce(): Promise<Scenario> {
@@ -95,17 +117,24 @@ describe('one change of managers at a time', () => {
   });
 
   test('without it, two join at the same time', async () => {
-    jest.mocked(plan).mockImplementation(all);
+    switchOff();
     expect(breaches(await atOnce())).toMatch(/^3: Managers at .* join at the same time\.$/m);
   });
+
+  test('without it a seed fails, which passes with it', () =>
+    expectASeedNeeds(switchOff, /^3: Managers at .* join at the same time\.$/, () => ({ act: 'forming', faults: ['slow-answer', 'isolation', 'partition'], intervalsMs: { isolation: 10_000, partition: 10_000 } }), 3));
 });
 
 describe('two witnesses', () => {
+  const switchOff = () =>
+    void jest.mocked(reap).mockImplementation((draft: Draft) => actual.reap({ ...draft, order: draft.order.bind(draft), observed: { ...draft.observed, gone: { has: () => true } } } as unknown as Draft));
+  const groupless = (input: Record<string, any>) => ({ ...input, Filters: [{ ...input.Filters[0], Values: ['nothing'] }] });
+
   /** Auto Scaling's answers lack the groups, and a worker is cut off from the swarm: for that it is down, and in no group. */
   async function unseen(): Promise<Scenario> {
     let empty = false;
     const scenario = await Scenario.begin(THREE, {
-      tamper: (service, action, input) => (empty && service === 'autoscaling' && action === 'DescribeAutoScalingGroups' ? { ...input, Filters: [{ ...input.Filters[0], Values: ['nothing'] }] } : input),
+      tamper: (service, action, input) => (empty && service === 'autoscaling' && action === 'DescribeAutoScalingGroups' ? groupless(input) : input),
     });
     await scenario.whole();
     const [worker] = scenario.workers() as [SimulatedNode];
@@ -126,9 +155,16 @@ describe('two witnesses', () => {
   });
 
   test('with one alone, it is removed', async () => {
-    jest.mocked(reap).mockImplementation((draft: Draft) => actual.reap({ ...draft, order: draft.order.bind(draft), observed: { ...draft.observed, gone: { has: () => true } } } as unknown as Draft));
+    switchOff();
     expect(breaches(await unseen())).toMatch(/^4: .* is removed, but its instance/m);
   });
+
+  test('with one alone a seed fails, which passes with both', () =>
+    expectASeedNeeds(switchOff, /^4: .* is removed, but its instance/, (seed) => {
+      // One answer of Auto Scaling in five lacks the groups.
+      let asked = 0;
+      return { faults: ['partition'], intervalsMs: { partition: 10_000 }, tamper: (service, action, input) => (service === 'autoscaling' && action === 'DescribeAutoScalingGroups' && hash(seed, asked++) < 0.2 ? groupless(input) : input) };
+    }));
 });
 
 describe('nothing that may carry a lost quorum is abandoned', () => {
@@ -153,11 +189,17 @@ describe('nothing that may carry a lost quorum is abandoned', () => {
     await scenario.whole();
   });
 
-  test('without that, they are thrown away', async () => {
-    jest.mocked(plan).mockImplementation((observed, newId): Plan => {
+  const switchOff = () =>
+    void jest.mocked(plan).mockImplementation((observed, newId): Plan => {
       const planned = actual.plan(observed, newId);
       return { ...planned, effects: planned.effects.map((effect) => (effect.kind === 'extend-hook' && effect.reason.includes('no quorum reports') ? { kind: 'abandon', instanceId: effect.instanceId, group: effect.group, reason: 'It is late.' } : effect)) };
     });
+
+  test('without that, they are thrown away', async () => {
+    switchOff();
     expect(breaches(await apart())).toMatch(/^8: .* a member of raft, was abandoned while the swarm had no quorum\.$/m);
   });
+
+  test('without that a seed fails, which passes with it', () =>
+    expectASeedNeeds(switchOff, /^(2|8): .* was abandoned/, () => ({ faults: ['kill-instance', 'isolation', 'partition'], intervalsMs: { 'kill-instance': MINUTE, isolation: MINUTE, partition: 10_000 }, faultsEndMs: 25 * MINUTE }), 20));
 });

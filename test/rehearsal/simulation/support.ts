@@ -9,6 +9,8 @@ import { Faults } from '../../../rehearsal/simulation/faults';
 import { Invariants } from '../../../rehearsal/simulation/invariants';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { Assemblies, type Assembly, type Setup } from '../../../rehearsal/simulation/setup';
+import { failed } from '../../../rehearsal/simulation/shrink';
+import type { SimulationResult } from '../../../rehearsal/simulation/simulation';
 import { unfinished } from '../../../rehearsal/simulation/whole';
 
 export const PROJECT = resolve(__dirname, '../../..');
@@ -24,6 +26,27 @@ const scenarios: Scenario[] = [];
 afterEach(async () => {
   for (const scenario of scenarios.splice(0)) await scenario.cluster.stop();
 });
+
+const SEEDS = 300;
+
+/**
+ * Searches a seed that fails while a guard is off. The same seed has to pass with it, so that it is the missing guard that was found.
+ *
+ * @param run a seed, with the guard or without it
+ * @param why what the failure must be
+ * @param from where the search begins: not long before a seed that was seen to fail
+ */
+export async function expectSeedNeeds(run: (seed: number, guard: 'on' | 'off') => Promise<SimulationResult>, why: RegExp, from = 1): Promise<void> {
+  for (let seed = from; seed < from + SEEDS; seed++) {
+    const { breaches, unfinished: left } = await run(seed, 'off');
+    const failure = [...breaches, ...left][0];
+    if (failure === undefined) continue;
+    expect(failure).toMatch(why);
+    expect(failed(await run(seed, 'on'))).toBe(false);
+    return;
+  }
+  throw new Error(`None of ${SEEDS} seeds failed.`);
+}
 
 type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'hears' | 'delays'>>;
 
