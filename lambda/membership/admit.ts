@@ -180,8 +180,11 @@ class Admission {
     const { managerChange } = this.membership;
     if (this.facts.isAbandoned(instance, this.membership)) return 'its seat waits for another volume, by a deployment.';
     if (managerChange && managerChange.seat === instance.group.seat && this.observed.now < managerChange.expiresAt + LEADER_STALE_MS) return 'it was told so late that raft may count it already, before the leader has said so.';
-    if (!this.observed.leader) return undefined;
-    if (!this.facts.quorumVisible) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
+    const { leader, gone } = this.observed;
+    if (!leader) return undefined;
+    // What one that has ended told last may have come late: it does not know of those that are a quorum since.
+    const unheard = !this.facts.quorumVisible || gone.has(leader.instanceId);
+    if (unheard) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
     return this.holdsQuorum(instance) ? 'the leader reaches it as a member of raft, and without it the others would be no quorum. Its agent is silent.' : undefined;
   }
 

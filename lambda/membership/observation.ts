@@ -23,7 +23,7 @@ export interface Observation {
   interfaces: { networkInterfaceId: string; status: string }[];
   /** Stacks that are being deleted, or whose creation is rolled back. Asked for while instances wait at their terminate hook. */
   stacksLeaving: ReadonlySet<string>;
-  /** Instances that leave, or whose nodes are down, of which EC2 says that they have ended, or does not know them any more. */
+  /** Instances that leave, or whose nodes are down, or, while instances wait, the one that last led, of which EC2 says that they have ended, or does not know them any more. */
   gone: ReadonlySet<string>;
   /** Spot instances that EC2 is about to take back. Asked for while a group has spot instances in service. */
   interrupted: ReadonlySet<string>;

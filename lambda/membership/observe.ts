@@ -66,7 +66,7 @@ export async function observe(by: Observer): Promise<Observation> {
     readReports(by, heard),
     managersLookedAt ? askForVolumes() : undefined,
     leavingStacks(by, leaving, groups),
-    goneInstances(by, [...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
+    goneInstances(by, [...(records.leader && waiting.length > 0 ? [records.leader] : []), ...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
     instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
     groups.some(({ seat, launchSuspended }) => seat !== undefined && launchSuspended) || instances.some(({ group, lifecycleState }) => group.seat !== undefined && lifecycleState.startsWith('Terminating')) ? describeInterfaces(by) : [],
   ]);

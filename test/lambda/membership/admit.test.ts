@@ -333,6 +333,12 @@ describe('past its deadline an instance', () => {
     expect(plan({ ...formed, leader: silent, instances: [late(0, seatGroup(0))] }).effects).toMatchObject([{ kind: 'extend-hook', instanceId: idOf(0) }]);
   });
 
+  it('is kept while the quorum was last seen by a leader that has ended: what that told may have come late, and others be a quorum since, of which this one is a part', () => {
+    const kinds = (gone: string) => plan({ ...formed, nodes: [node(0, 'manager'), node(1, 'manager', { state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.1.10:2377' } })], instances: [late(1, seatGroup(1))], gone: new Set([gone]) }).effects.map(({ kind }) => kind);
+    expect(kinds(leader.instanceId)).toEqual(['extend-hook']);
+    expect(kinds(idOf(30))).toEqual(['abandon']);
+  });
+
   it.each([
     ['a worker', 20, workers, 'abandon'],
     ['a seat without its volume', 20, seatGroup(1), 'abandon'],

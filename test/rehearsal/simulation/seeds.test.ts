@@ -85,6 +85,10 @@ it.each<[string, Run]>([
     { seed: 1115, act: 'healing', setup: { managers: 3, workers: 1, chained: true, spot: true }, faults: ['kill-engine', 'kill-agent', 'kill-function', 'terminate-instance', 'slow-answer', 'throttled', 'lost-answer', 'lost-event', 'partition', 'isolation', 'clock-step', 'hang-engine', 'break-instance', 'operator'], limits: {}, faultsEndMs: 247_656 },
   ],
   [
+    'a manager was given up as late, by the list of a leader that had died, which a slow function published only then: it was one of two that had become the quorum since',
+    { seed: 13_204, act: 'healing', setup: { managers: 3, workers: 2, chained: true, spot: true }, faults: ['kill-engine', 'kill-function', 'doubled-event', 'late-event', 'outage', 'zone-loss'], limits: { 'kill-engine': 177, 'doubled-event': 40 }, faultsEndMs: 1_218_816 },
+  ],
+  [
     'a volume was to be attached by an old answer, for a seat that a deployment had added until it was rolled back: the refusal was taken for a missing permission, by the invariants',
     { seed: 2267, act: 'healing', setup: { managers: 3, workers: 4, chained: true, spot: true, balanced: true }, faults: ['kill-instance', 'kill-engine', 'kill-agent', 'terminate-instance', 'slow-answer', 'stale-answer', 'conflict', 'lost-request', 'lost-answer', 'lost-event', 'doubled-event', 'late-event', 'partition', 'isolation', 'outage', 'clock-step', 'hang-engine', 'break-instance', 'spot-wave', 'operator', 'resize', 'rebalance'], limits: {}, faultsEndMs: 1_089_209 },
   ],
