@@ -12,8 +12,8 @@ import type { LoadBalancerView } from '../aws/elb/model';
 import type { EmulatedRegion } from '../aws/region';
 
 const POLL_MS = 20;
-/** Longer than a connection takes within one machine. */
-const CONNECT_SECONDS = 3;
+/** Longer than a connection takes within one machine: also one whose first packet is dropped, since the server's queue is full, is asked for again after 1 s and after 3 s. */
+const CONNECT_SECONDS = 4;
 
 /** A connection that was not served: when it was accepted (milliseconds since 1970), and, in HAProxy's two letters, how it ended, with the server that it went to. */
 export interface Failure {

@@ -63,5 +63,5 @@ test('without the breaker a seed fails, which passes with it', () =>
       return simulate({ seed, assembly: await assemblies.of(FOUR), bundles: BUNDLES, act: 'healing', faults: ['isolation', 'hang-engine'], intervalsMs: { isolation: MINUTE, 'hang-engine': 20_000 }, faultsEndMs: 15 * MINUTE });
     },
     /^10: .* was called unhealthy while \d of 4 workers were down/,
-    15,
+    25,
   ));

@@ -66,7 +66,7 @@ it.each<[string, Guard, RegExp]>([
   ['lease', { tamper: withoutLease, against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings, intervalsMs: leaving } }, /./],
   ['epoch', { tamper: withoutEpoch, against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings } }, /^6: /],
   ['raft fence', { withoutRaftFence: true, against: { faults: ['slow-answer', 'partition'] } }, /^6: /],
-  ['tombstone', { tamper: withoutTombstone, against: { faults: ['slow-answer', 'stale-answer', 'terminate-instance'], chances: { ...meetings, 'stale-answer': 0.3 }, intervalsMs: leaving }, from: 201 }, /^(5|7): |^A join token is left/],
+  ['tombstone', { tamper: withoutTombstone, against: { faults: ['slow-answer', 'stale-answer', 'terminate-instance'], chances: { ...meetings, 'stale-answer': 0.3 }, intervalsMs: leaving }, from: 325 }, /^(5|7): |^A join token is left/],
 ])('without the %s a seed fails, which passes with it', async (_, guard, why) => {
   await expectSeedNeeds((seed, state) => run(seed, state === 'off' ? guard : { against: guard.against }), why, guard.from);
 });

@@ -201,5 +201,5 @@ describe('nothing that may carry a lost quorum is abandoned', () => {
   });
 
   test('without that a seed fails, which passes with it', () =>
-    expectASeedNeeds(switchOff, /^(2|8): .* was abandoned/, () => ({ faults: ['kill-instance', 'isolation', 'partition'], intervalsMs: { 'kill-instance': MINUTE, isolation: MINUTE, partition: 10_000 }, faultsEndMs: 25 * MINUTE }), 20));
+    expectASeedNeeds(switchOff, /^(2|8): .* was abandoned/, () => ({ faults: ['kill-instance', 'isolation', 'partition'], intervalsMs: { 'kill-instance': MINUTE, isolation: MINUTE, partition: 10_000 }, faultsEndMs: 25 * MINUTE }), 43));
 });
