@@ -5,6 +5,7 @@ module.exports = {
   maxWorkers: '100%',
   // On a machine that has other work, too, half a minute of a simulation takes its time.
   testTimeout: 120_000,
+  testSequencer: '<rootDir>/test/sequencer.js',
   roots: ['<rootDir>/test'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/real-nodes/'],
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } } }] },
