@@ -20,6 +20,7 @@ import type { NodeLifecycle } from './node-lifecycle';
 /**
  * How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or none. One that is at an elevated risk of it is replaced as soon as EC2 says so, its successor first
  * (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html): the group may be a tenth above its maximum meanwhile.
+ * A deployment that replaces the group's instances in that very moment may count such a successor for one of its own, wait half an hour for one that is not launched, and be rolled back. Nothing is lost: deploy again. Seen in simulation.
  */
 export interface SpotOptions {
   /**
