@@ -5,7 +5,6 @@ const LONGEST = /[\\/]simulation[\\/]refresh\.test\.ts$/;
 
 module.exports = class extends Sequencer {
   sort(tests) {
-    const sorted = super.sort(tests);
-    return [...sorted.filter(({ path }) => LONGEST.test(path)), ...sorted.filter(({ path }) => !LONGEST.test(path))];
+    return super.sort(tests).sort((a, b) => LONGEST.test(b.path) - LONGEST.test(a.path));
   }
 };
