@@ -12,7 +12,7 @@ const functions = readdirSync('lambda', { withFileTypes: true })
 const programs = [
   { entryPoints: ['agent/main.ts'], outfile: 'dist/agent/agent.cjs', target: 'node22' },
   { entryPoints: ['bin/cdk-docker-swarm.ts'], outfile: 'dist/bin/cdk-docker-swarm.js', target: 'node20' },
-  { entryPoints: ['rehearsal/lambda-runtime.ts'], outfile: 'dist/rehearsal/lambda-runtime.js', target: 'node20' },
+  { entryPoints: ['rehearsal/functions/lambda-runtime.ts'], outfile: 'dist/rehearsal/lambda-runtime.js', target: 'node20' },
   { entryPoints: ['rehearsal/stand-ins/aws.ts'], outfile: 'dist/rehearsal/stand-ins/aws.js', target: 'node20' },
 ].filter(({ entryPoints }) => existsSync(entryPoints[0]));
 

@@ -55,6 +55,6 @@ export default tseslint.config(
   },
   { files: ['lib/core/**'], rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['aws-cdk-lib*', 'constructs', 'cdktf*'], message: 'lib/core is shared by both flavours and sees no framework.' }] }] } },
   { files: ['protocol/clock.ts'], rules: { 'no-restricted-globals': 'off', 'no-restricted-properties': 'off', 'no-restricted-imports': 'off' } },
-  { files: ['rehearsal/virtual-clock.ts'], rules: { 'no-restricted-imports': 'off' } },
+  { files: ['rehearsal/simulation/virtual-clock.ts'], rules: { 'no-restricted-imports': 'off' } },
   { files: ['**/*.js', '**/*.mjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
 );

@@ -6,6 +6,7 @@ import { isoTime, isRecent, type Clock } from '../protocol/clock';
 import type { Command, CommandOf } from '../protocol/commands';
 import { CERTIFICATE_METRIC } from '../protocol/census';
 import type { AgentConfig } from '../protocol/environment';
+import type { Log } from '../protocol/log';
 import { tokensDigest, type Notice, type Report } from '../protocol/report';
 import { isOverdue } from './certificate';
 import { daemonConfig } from './daemon-config';
@@ -18,8 +19,6 @@ import { Orders } from './orders';
 import { nextStep, saysNothingOfItself, type Step } from './plan';
 import { Removal } from './removal';
 import { SwarmReporter } from './swarm-reporter';
-
-export type AgentLog = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, string | number | undefined>) => void;
 
 /** While the volume is awaited: nothing is asked but whether its device is there. */
 const VOLUME_MS = 50;
@@ -67,7 +66,7 @@ export interface AgentParts {
   config: AgentConfig;
   identity: Identity;
   clock: Clock;
-  log: AgentLog;
+  log: Log;
   engine: Engine;
   host: Host;
   metadata: Metadata;

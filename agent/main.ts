@@ -4,10 +4,11 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { fromInstanceMetadata } from '@smithy/credential-provider-imds';
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
-import { isoTime, systemClock as clock } from '../protocol/clock';
+import { systemClock as clock } from '../protocol/clock';
 import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, AWS_ATTEMPTS, BOOT_LOG_PATH, HEALTH_PORT } from '../protocol/environment';
 import { mailbox } from '../protocol/keys';
-import { Agent, type AgentLog } from './agent';
+import { jsonLog } from '../protocol/log';
+import { Agent } from './agent';
 import { DockerSocket } from './docker-socket';
 import { Health } from './health';
 import { linuxHost } from './host';
@@ -15,7 +16,7 @@ import { instanceMetadata, readIdentity } from './identity';
 import { shipLogs } from './log-shipper';
 import { Mailbox } from './mailbox';
 
-const log: AgentLog = (level, message, fields = {}) => void process.stdout.write(`${JSON.stringify({ time: isoTime(clock.now()), level, message, ...fields })}\n`);
+const log = jsonLog(clock);
 
 async function main(): Promise<void> {
   const config = v.parse(agentConfigSchema, JSON.parse(await readFile(AGENT_CONFIG_PATH, 'utf8')));

@@ -4,9 +4,9 @@
  */
 import type { Clock } from '../protocol/clock';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL, ROTATION_LABEL } from '../protocol/labels';
+import type { Log } from '../protocol/log';
 import type { Order } from '../protocol/orders';
 import type { SwarmNode } from '../protocol/swarm';
-import type { AgentLog } from './agent';
 import type { Engine } from './engine';
 import { commitFence } from './fence';
 
@@ -61,7 +61,7 @@ export class Orders {
   constructor(
     private readonly engine: Engine,
     private readonly clock: Clock,
-    private readonly log: AgentLog,
+    private readonly log: Log,
   ) {}
 
   /** Once for each id: the swarm itself keeps it, with the tokens. False when it is done. */

@@ -1,6 +1,6 @@
 /** What the agent takes on a real node at rest, on the swarm's leader and on a worker, beside dockerd on the same node. */
 import { join } from 'node:path';
-import { readStack, synthesise } from '../rehearsal/synth';
+import { readStack, synthesise } from '../rehearsal/assembly/synth';
 import type { AtRest, Usage } from './agent-at-rest';
 import { inRegion, ROOT, skipped } from './region';
 

@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { systemClock as clock } from '../protocol/clock';
-import type { MachineSpec } from '../rehearsal/aws/types';
+import type { MachineSpec } from '../rehearsal/aws/core/types';
 import { RealMachines } from '../rehearsal/nodes/real-machines';
 import { run } from '../rehearsal/nodes/shell';
 import { STAND_INS } from '../rehearsal/stand-ins/install';

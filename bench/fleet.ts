@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../protocol/clock';
 import { ROLE_TAG } from '../protocol/tags';
-import type { AwsEvent, Delays } from '../rehearsal/aws/types';
+import type { AwsEvent, Delays } from '../rehearsal/aws/core/types';
 import { SimulatedCluster } from '../rehearsal/simulation/cluster';
 import { Faults } from '../rehearsal/simulation/faults';
 import { Assemblies, type Setup } from '../rehearsal/simulation/setup';

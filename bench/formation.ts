@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Deleted, Formed } from '../rehearsal/messages';
+import type { Deleted, Formed } from '../rehearsal/display/results';
 import { inRegion, ROOT, skipped } from './region';
 import { median } from './statistics';
 

@@ -1,7 +1,7 @@
 /** How long the pure plan of all rules takes for a cluster of 1,000 workers, beside a structured clone of the same observation. */
-import { ADMISSION_DEADLINE_MS, WORKER_JOINS } from '../lambda/membership/admit';
+import { ADMISSION_DEADLINE_MS, WORKER_JOINS } from '../lambda/membership/rules/admit';
 import { COMMAND_MS } from '../lambda/membership/draft';
-import type { Group } from '../lambda/groups';
+import type { Group } from '../lambda/shared/groups';
 import type { Instance, Observation } from '../lambda/membership/observation';
 import { plan } from '../lambda/membership/plan';
 import { systemClock } from '../protocol/clock';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../protocol/clock';
 import { Janitor, makeRunGroups, startRegion } from '../rehearsal/nodes/namespaces';
-import { findProgram, missing, searchPath, thisMachine } from '../rehearsal/preflight';
+import { findProgram, missing, searchPath, thisMachine } from '../rehearsal/nodes/preflight';
 
 export const ROOT = join(__dirname, '..');
 

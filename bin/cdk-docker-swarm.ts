@@ -2,11 +2,11 @@
 /** The command `cdk-docker-swarm`. Reads the command line; the work is done in rehearsal/. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runFormation } from '../rehearsal/formation';
-import type { FormationOrder } from '../rehearsal/messages';
-import { rehearse, type RehearseOptions } from '../rehearsal/rehearse';
-import { SCENARIOS } from '../rehearsal/scenarios';
-import { start, type StartOptions } from '../rehearsal/start';
+import { runRehearsal } from '../rehearsal/run/rehearsal';
+import type { RehearsalOrder } from '../rehearsal/run/messages';
+import { rehearse, type RehearseOptions } from '../rehearsal/run/rehearse';
+import { SCENARIOS } from '../rehearsal/scenarios/scenarios';
+import { start, type StartOptions } from '../rehearsal/run/start';
 
 const USAGE = `Usage: cdk-docker-swarm start [--managers N] [--workers N | --scenario NAME] [--json] [--keep-logs FOLDER]
        cdk-docker-swarm rehearse --scenario NAME | --all [--times N] [--at-once N] [--write FILE]
@@ -108,7 +108,7 @@ async function main([command, ...args]: string[]): Promise<number> {
     }
     // Not for people: how `start` runs itself again inside the namespaces.
     case 'region':
-      await runFormation(JSON.parse(args[0]!) as FormationOrder);
+      await runRehearsal(JSON.parse(args[0]!) as RehearsalOrder);
       return 0;
     case '--help':
     case 'help':

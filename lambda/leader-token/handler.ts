@@ -4,8 +4,8 @@ import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBStreamEvent } from 'aws-lambda';
 import type { Clock } from '../../protocol/clock';
 import { PARTITION_KEY } from '../../protocol/keys';
-import { Environment, type Variables } from '../environment';
-import type { Log } from '../log';
+import { Environment, type Variables } from '../shared/environment';
+import type { Log } from '../../protocol/log';
 import { publish, type Publisher } from './publish';
 
 export interface LeaderTokenParts {

@@ -13,7 +13,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { systemClock } from '../../protocol/clock';
 import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
-import { jsonLog } from '../log';
+import { jsonLog } from '../../protocol/log';
 import { leaderToken } from './handler';
 
 export const handler = leaderToken({

@@ -9,9 +9,9 @@ import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../protocol/commands';
 import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_PREFIX, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { reportCodec } from '../../protocol/report';
 import { decodeSwarmReport, encodeSwarmReport, MAX_CHUNKS, type SwarmReport } from '../../protocol/swarm';
-import type { Log } from '../log';
-import { retryConflicts } from '../retry';
-import { decodeOwn, queryPartition } from '../tables';
+import type { Log } from '../../protocol/log';
+import { retryConflicts } from '../shared/retry';
+import { decodeOwn, queryPartition } from '../shared/tables';
 import { plan, type Decision } from './plan';
 
 export interface Publisher {

@@ -18,10 +18,10 @@ import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, ORDERS_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import { orderKinds, ordersCodec } from '../../protocol/orders';
-import { describeError, type Log } from '../log';
-import { retryConflicts } from '../retry';
+import { describeError, type Log } from '../../protocol/log';
+import { retryConflicts } from '../shared/retry';
 import type { Effect, Plan } from './draft';
-import { leaseCondition, type Lease } from '../lease';
+import { leaseCondition, type Lease } from '../shared/lease';
 import { bury } from './tombstone';
 
 export interface Actor {

@@ -1,6 +1,6 @@
 /** Which of the effects that were carried out are worth telling. */
 import type { SwarmEvent } from '../../protocol/events';
-import type { Announcement } from '../announce';
+import type { Announcement } from '../shared/announce';
 import type { Effect } from './draft';
 
 /** What is worth telling of an effect that was carried out. It may be carried out, and told, again. */

@@ -1,4 +1,4 @@
-/** How the cluster was seen, in numbers: one line of the log for each time a function was woken. Metric filters (`lib/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
+/** How the cluster was seen, in numbers: one line of the log for each time a function was woken. Metric filters (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
 import { CENSUS_METRIC, type Census } from '../../protocol/census';
 import { isWorkingManager } from '../../protocol/swarm';
 import { isLeaving } from './facts';

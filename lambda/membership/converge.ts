@@ -4,13 +4,13 @@
  */
 import type { Membership } from '../../protocol/cluster';
 import { ALARM_METRIC } from '../../protocol/census';
-import { announce, type Announcer } from '../announce';
+import { announce, type Announcer } from '../shared/announce';
 import { announcementOf } from './announcements';
 import { carryOut, write, type Actor } from './act';
 import { census } from './census';
 import { deeds } from './deeds';
 import type { Effect, Plan } from './draft';
-import type { Lease, LeaseRow } from '../lease';
+import type { Lease, LeaseRow } from '../shared/lease';
 import type { Observation } from './observation';
 
 /** Rounds of one invocation. What is left then is taken up by the next event or sweep. */

@@ -1,4 +1,4 @@
-/** What a look has done, in numbers: one line of the log, where there was anything to do. Metric filters (`lib/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
+/** What a look has done, in numbers: one line of the log, where there was anything to do. Metric filters (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
 import { DEEDS_METRIC, type Deeds } from '../../protocol/census';
 import { announcementOf } from './announcements';
 import type { Effect, Plan } from './draft';

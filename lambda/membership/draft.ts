@@ -4,7 +4,7 @@ import type { Membership } from '../../protocol/cluster';
 import type { Command } from '../../protocol/commands';
 import { MOST_ORDERS, type Order, type Orders } from '../../protocol/orders';
 import type { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
-import type { Announcement } from '../announce';
+import type { Announcement } from '../shared/announce';
 import type { Observation } from './observation';
 
 /** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */

@@ -3,7 +3,7 @@ import type { LeaderRecord, Membership } from '../../protocol/cluster';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import type { Report } from '../../protocol/report';
 import type { SwarmNode } from '../../protocol/swarm';
-import type { Group, GroupMember } from '../groups';
+import type { Group, GroupMember } from '../shared/groups';
 
 export interface Observation {
   /** Milliseconds since 1970. */

@@ -18,9 +18,9 @@ import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { trafficCodec } from '../../protocol/targets';
-import { describeGroups, type Group } from '../groups';
-import { describeError, type Log } from '../log';
-import { decodeOwn, queryPartition } from '../tables';
+import { describeGroups, type Group } from '../shared/groups';
+import { describeError, type Log } from '../../protocol/log';
+import { decodeOwn, queryPartition } from '../shared/tables';
 import { formerManagers, isLeaving, lostWorkers, seesLeader } from './facts';
 import type { Instance, Observation, Volume } from './observation';
 

@@ -1,18 +1,18 @@
 /** What to do about an observation: all rules in turn. Pure. */
-import { admit } from './admit';
+import { admit } from './rules/admit';
 import { Draft, type Plan } from './draft';
 import { Facts } from './facts';
-import { handBack } from './hand-back';
-import { holdLaunch } from './hold-launch';
+import { handBack } from './rules/hand-back';
+import { holdLaunch } from './rules/hold-launch';
 import type { Observation } from './observation';
-import { reap } from './reap';
-import { recoverQuorum } from './recover-quorum';
-import { release } from './release';
-import { rotateTokens } from './rotate-tokens';
-import { replaceHung } from './replace-hung';
-import { retireSeat } from './retire-seat';
-import { returnSeat } from './return-seat';
-import { watchQuorum } from './watch-quorum';
+import { reap } from './rules/reap';
+import { recoverQuorum } from './rules/recover-quorum';
+import { release } from './rules/release';
+import { rotateTokens } from './rules/rotate-tokens';
+import { replaceHung } from './rules/replace-hung';
+import { retireSeat } from './rules/retire-seat';
+import { returnSeat } from './rules/return-seat';
+import { watchQuorum } from './rules/watch-quorum';
 
 export function plan(observed: Observation, newId: () => string): Plan {
   const draft = new Draft(observed, newId);

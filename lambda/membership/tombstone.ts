@@ -8,7 +8,7 @@ import type { NodeRole } from '../../protocol/body';
 import type { Clock } from '../../protocol/clock';
 import { TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { COMMANDS_KEY, mailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY } from '../../protocol/keys';
-import { retryConflicts } from '../retry';
+import { retryConflicts } from '../shared/retry';
 
 export interface Tables {
   clock: Clock;

@@ -5,10 +5,10 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import type { Clock } from '../../protocol/clock';
-import { Environment, type Variables } from '../environment';
-import type { Log } from '../log';
+import { Environment, type Variables } from '../shared/environment';
+import type { Log } from '../../protocol/log';
 import type { Converger } from './converge';
-import { LeaseRow } from '../lease';
+import { LeaseRow } from '../shared/lease';
 import { observe, type Observer } from './observe';
 import { plan } from './plan';
 

@@ -1,9 +1,9 @@
 /** node-leave, made of what it is given: the real clients (`index.ts`) or a simulation's. */
 import type { RecoveryAnswer } from '../../protocol/recovery';
-import { describeError } from '../log';
+import { describeError } from '../../protocol/log';
 import { converge } from '../membership/converge';
 import { isLeaving } from '../membership/facts';
-import { describeGroups } from '../groups';
+import { describeGroups } from '../shared/groups';
 import { bury } from '../membership/tombstone';
 import { wire, type MembershipParts } from '../membership/wire';
 import { isRequest, recover } from './recovery';

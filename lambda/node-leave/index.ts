@@ -14,7 +14,7 @@ import { EC2Client } from '@aws-sdk/client-ec2';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { systemClock } from '../../protocol/clock';
 import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
-import { jsonLog } from '../log';
+import { jsonLog } from '../../protocol/log';
 import { nodeLeave } from './handler';
 
 export const handler = nodeLeave({

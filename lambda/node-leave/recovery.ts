@@ -3,9 +3,9 @@ import * as v from 'valibot';
 import { recoveryRequestSchema, type RecoveryAnswer } from '../../protocol/recovery';
 import { write } from '../membership/act';
 import { converge, type Converger } from '../membership/converge';
-import { describeError } from '../log';
-import type { Lease } from '../lease';
-import { askForRecovery } from '../membership/recover-quorum';
+import { describeError } from '../../protocol/log';
+import type { Lease } from '../shared/lease';
+import { askForRecovery } from '../membership/rules/recover-quorum';
 
 /** How often, and after how long, it tries to get the lease: whoever holds it now is done within seconds. */
 const ATTEMPTS = 15;

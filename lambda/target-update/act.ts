@@ -7,8 +7,8 @@ import type { Clock } from '../../protocol/clock';
 import { followingCodec, type Following } from '../../protocol/following';
 import { CLUSTER_PARTITION, FOLLOWING_KEY, PARTITION_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
 import { trafficCodec, type Traffic } from '../../protocol/targets';
-import { describeError, type Log } from '../log';
-import { retryConflicts } from '../retry';
+import { describeError, type Log } from '../../protocol/log';
+import { retryConflicts } from '../shared/retry';
 import type { Change } from './plan';
 
 /** Targets of one request. Elastic Load Balancing names no limit. */

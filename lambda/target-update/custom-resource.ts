@@ -6,7 +6,7 @@
 import * as v from 'valibot';
 import { text } from '../../protocol/body';
 import type { LoadBalancerSettings } from '../../protocol/following';
-import { describeError } from '../log';
+import { describeError } from '../../protocol/log';
 import { close, reopen, type Updater } from './update';
 
 /** Before the function's own time is over: it has to answer. */

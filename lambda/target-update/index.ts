@@ -14,7 +14,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { systemClock } from '../../protocol/clock';
 import { AWS_ATTEMPTS as maxAttempts } from '../../protocol/environment';
-import { jsonLog } from '../log';
+import { jsonLog } from '../../protocol/log';
 import { respondByHttp } from './custom-resource';
 import { targetUpdate } from './handler';
 

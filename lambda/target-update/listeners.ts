@@ -15,7 +15,7 @@ import {
 import { FOLLOWED_TAG, MADE, type Following, type Peer } from '../../protocol/following';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { SERVED_BY_TAG } from '../../protocol/targets';
-import { describeError, type Log } from '../log';
+import { describeError, type Log } from '../../protocol/log';
 import { isRight, type Followed, type FollowPlan, type Removal, type Rule, type Step } from './follow';
 
 /** At a time. Between two times the lease is renewed. */

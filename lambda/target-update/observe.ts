@@ -23,9 +23,9 @@ import { CLUSTER_PARTITION, FOLLOWING_KEY, LEADER_KEY, NODES_KEY_PREFIX, SORT_KE
 import { decodeSwarmReport, type PublishedPort } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { decodeServedBy, SERVED_BY_TAG, trafficCodec, type Traffic } from '../../protocol/targets';
-import { describeGroups } from '../groups';
-import type { Log } from '../log';
-import { decodeOwn, queryPartition } from '../tables';
+import { describeGroups } from '../shared/groups';
+import type { Log } from '../../protocol/log';
+import { decodeOwn, queryPartition } from '../shared/tables';
 import { isOwnRule, prefixOf, type Followed, type Listener } from './follow';
 import type { Observed, TargetGroup } from './plan';
 

@@ -11,7 +11,7 @@
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { ServedBy, Traffic } from '../../protocol/targets';
-import type { GroupMember } from '../groups';
+import type { GroupMember } from '../shared/groups';
 
 /** Further ones are told when these have gone. */
 const MOST_NAMED = 2_000;

@@ -3,38 +3,38 @@
  * whoever serves the wire protocols calls {@link EmulatedRegion.call}.
  */
 import type { Clock } from '../../protocol/clock';
-import { AutoScaling, type GroupView } from './autoscaling';
+import { AutoScaling, type GroupView } from './autoscaling/autoscaling';
 import { readAssembly } from './cloudformation/assembly';
 import { CloudFormation, type StackResourceView } from './cloudformation/engine';
 import type { ResourceTypes, Services } from './cloudformation/resource';
 import type { Template } from './cloudformation/template';
-import { CUSTOM_TYPE, CustomResources } from './cloudformation/resources/custom';
-import { autoScalingTypes } from './cloudformation/resources/autoscaling';
+import { CUSTOM_TYPE, CustomResources } from './cloudformation/custom-resources';
+import { autoScalingTypes } from './autoscaling/resources';
 import { dataTypes } from './cloudformation/resources/data';
-import { ec2Types } from './cloudformation/resources/ec2';
-import { iamTypes } from './cloudformation/resources/iam';
-import { kmsTypes } from './cloudformation/resources/kms';
-import { lambdaTypes } from './cloudformation/resources/lambda';
-import { loadBalancingTypes } from './cloudformation/resources/load-balancing';
+import { ec2Types } from './ec2/resources';
+import { iamTypes } from './iam/resources';
+import { kmsTypes } from './kms/resources';
+import { lambdaTypes } from './lambda/resources';
+import { loadBalancingTypes } from './elb/resources';
 import { messagingTypes } from './cloudformation/resources/messaging';
-import { Context } from './context';
-import { DynamoDb } from './dynamodb';
+import { Context } from './core/context';
+import { DynamoDb } from './dynamodb/dynamodb';
 import type { Item } from './dynamodb/values';
-import { Ec2, type InstanceView, type NetworkInterfaceView, type VolumeView } from './ec2';
-import { LoadBalancers } from './elb';
+import { Ec2, type InstanceView, type NetworkInterfaceView, type VolumeView } from './ec2/ec2';
+import { LoadBalancers } from './elb/elb';
 import type { LoadBalancerView } from './elb/model';
 import type { SecurityGroupRuleView } from './ec2/rules';
-import { Events } from './events';
-import { Iam, type Role } from './iam';
+import { Events } from './events/events';
+import { Iam, type Role } from './iam/iam';
 import { Authorization, type Transport } from './iam/authorization';
 import type { Inventory } from './iam/permissions';
 import type { StatementView } from './iam/statements';
-import { Lambda, type LambdaFunction } from './lambda';
-import { Logs } from './logs';
-import { S3 } from './s3';
-import { Sqs, type Queue } from './sqs';
-import { Ssm } from './ssm';
-import type { AwsEvent, Credentials, Delays, FunctionRunner, Machines, Service } from './types';
+import { Lambda, type LambdaFunction } from './lambda/lambda';
+import { Logs } from './logs/logs';
+import { S3 } from './s3/s3';
+import { Sqs, type Queue } from './sqs/sqs';
+import { Ssm } from './ssm/ssm';
+import type { AwsEvent, Credentials, Delays, FunctionRunner, Machines, Service } from './core/types';
 
 export interface EmulatedRegionOptions {
   clock: Clock;

@@ -6,7 +6,7 @@ import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rea
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Clock } from '../../protocol/clock';
-import type { HealthCheck, MachineSpec, Machines } from '../aws/types';
+import type { HealthCheck, MachineSpec, Machines } from '../aws/core/types';
 import { configureHost, installStandIns, STAND_INS } from '../stand-ins/install';
 import { SYSTEMD_STATE } from '../stand-ins/systemctl';
 import { hierarchies, inGroups, makeGroups, removeGroups, type Hierarchy } from './cgroups';

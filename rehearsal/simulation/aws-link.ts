@@ -3,7 +3,7 @@
  * and answered can be watched.
  */
 import type { Clock } from '../../protocol/clock';
-import { AwsError } from '../aws/types';
+import { AwsError } from '../aws/core/types';
 import { NoAnswer, type Answer } from './clients';
 import type { Faults } from './faults';
 import type { SimulatedProcess } from './process';

@@ -1,7 +1,7 @@
 /** A whole cluster in one process and in virtual time: the template's own resources in the emulated AWS, the functions and agents themselves, simulated Docker engines. */
 import { EmulatedRegion } from '../aws/region';
-import type { Delays } from '../aws/types';
-import { VirtualClock } from '../virtual-clock';
+import type { Delays } from '../aws/core/types';
+import { VirtualClock } from './virtual-clock';
 import { AwsLink } from './aws-link';
 import { SimulatedDocker } from './docker/simulated-docker';
 import { Faults } from './faults';

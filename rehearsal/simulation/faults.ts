@@ -34,6 +34,9 @@ export const FAULT_KINDS = [
   'volume-loss',
   'rebalance',
 ] as const;
+/** What a cluster is doing when things begin to go wrong: forming, from nothing; or what it does once it has formed, in peace. */
+export type Act = 'forming' | 'healing';
+
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Those that only a swarm that has formed has to outlive. */

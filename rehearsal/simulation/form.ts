@@ -5,9 +5,9 @@ import { plainAttributes } from '../../protocol/items';
 import { reportCodec } from '../../protocol/report';
 import { decodeSwarmReport, type SwarmNode } from '../../protocol/swarm';
 import { ROLE_TAG, SEAT_TAG } from '../../protocol/tags';
-import type { AwsEvent, Delays } from '../aws/types';
-import type { Deleted, Formed, Logs, SwarmListEntry } from '../messages';
-import { Timeline } from '../timeline';
+import type { AwsEvent, Delays } from '../aws/core/types';
+import type { Deleted, Formed, Logs, SwarmListEntry } from '../display/results';
+import { Timeline } from '../display/timeline';
 import type { Call } from './aws-link';
 import { SimulatedCluster } from './cluster';
 import { Faults } from './faults';
@@ -30,10 +30,10 @@ export interface SimulatedFormation {
 
 /** @param bundles the folder with the functions' bundles, `dist/lambda` */
 export async function formSimulated(stack: { assembly: string; name: string }, bundles: string): Promise<SimulatedFormation> {
-  return new Formation(stack, bundles).run();
+  return new SimulatedRehearsal(stack, bundles).run();
 }
 
-class Formation {
+class SimulatedRehearsal {
   private readonly cluster: SimulatedCluster;
   private readonly timeline: Timeline;
   private readonly logs = new Map<string, string[]>();

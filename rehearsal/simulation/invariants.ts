@@ -2,7 +2,7 @@
  * What must never happen (DESIGN.md, "What never changes"), judged by what the emulated AWS and the engines know, never by our own records. Each breach is one sentence that begins with the number of
  * the invariant.
  */
-import type { AwsEvent } from '../aws/types';
+import type { AwsEvent } from '../aws/core/types';
 import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { leaderCodec } from '../../protocol/cluster';
 import { environmentVariables, type Seats } from '../../protocol/environment';

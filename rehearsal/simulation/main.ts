@@ -11,7 +11,8 @@ import { systemClock } from '../../protocol/clock';
 import { FAULT_KINDS, type FaultKind } from './faults';
 import { Assemblies, setupOf, type Assembly, type Next } from './setup';
 import { failed, replayCommand, runOf, shrink, type Run } from './shrink';
-import { simulate, type Act, type SimulationResult } from './simulation';
+import type { Act } from './faults';
+import { simulate, type SimulationResult } from './simulation';
 import { Tally } from './tally';
 
 const ROOT = resolve(__dirname, '../..');

@@ -2,7 +2,7 @@
  * One simulated instance: its disks, its Docker engine, and the real agent, both kept up as systemd keeps them. Any of them may be killed between two effects of the agent.
  */
 import { setMaxListeners } from 'node:events';
-import { Agent, type AgentLog } from '../../agent/agent';
+import { Agent } from '../../agent/agent';
 import type { Engine } from '../../agent/engine';
 import { Health } from '../../agent/health';
 import type { Host } from '../../agent/host';
@@ -10,9 +10,10 @@ import type { Identity } from '../../agent/identity';
 import { Mailbox } from '../../agent/mailbox';
 import type { Clock } from '../../protocol/clock';
 import { HEALTH_PORT, type AgentConfig } from '../../protocol/environment';
+import type { Log } from '../../protocol/log';
 import { mailbox } from '../../protocol/keys';
 import type { Notice } from '../../protocol/report';
-import type { HealthCheck } from '../aws/types';
+import type { HealthCheck } from '../aws/core/types';
 import type { AwsLink } from './aws-link';
 import { inProcessClients } from './clients';
 import type { SimulatedDaemon } from './docker/daemon';
@@ -44,7 +45,7 @@ export interface SimulatedNodeProps {
   connected(): boolean;
   /** The machine itself is to be lost, now. */
   loseInstance(): void;
-  log: AgentLog;
+  log: Log;
   /** See `ClusterOptions`. */
   withoutRaftFence: boolean;
   /** Before each effect of the agent: what it is about to do. */

@@ -2,9 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEAT_TAG } from '../../protocol/tags';
-import { changeAssembly, readStack, synthesise, type Template } from '../synth';
-import { hash, isDeployment, type FaultKind } from './faults';
-import type { Act } from './simulation';
+import { changeAssembly, readStack, synthesise, type Template } from '../assembly/synth';
+import { hash, isDeployment, type Act, type FaultKind } from './faults';
 
 export interface Setup {
   managers: number;

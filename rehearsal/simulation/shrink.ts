@@ -1,7 +1,8 @@
 /** Makes a failing run smaller while it goes on failing: fewer kinds of fault, fewer of each, a shorter time, a smaller cluster. */
 import { FAULT_KINDS, type FaultKind } from './faults';
 import type { Setup } from './setup';
-import { faultsOf, type Act, type SimulationResult } from './simulation';
+import type { Act } from './faults';
+import { faultsOf, type SimulationResult } from './simulation';
 
 export interface Run {
   seed: number;

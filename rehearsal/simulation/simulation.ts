@@ -1,10 +1,10 @@
 /**
  * A cluster forms, from a seed, or has formed: for a while things go wrong; then they stop, and it has to become whole within a bound. What must never happen is checked after every step.
  */
-import type { Delays } from '../aws/types';
+import type { Delays } from '../aws/core/types';
 import type { Call } from './aws-link';
 import { SimulatedCluster, type ClusterOptions } from './cluster';
-import { DEPLOYMENT_SHARE, DEPLOYMENTS, FAULT_KINDS, Faults, hash, isDeployment, OF_HEALING, type FaultKind } from './faults';
+import { DEPLOYMENT_SHARE, DEPLOYMENTS, FAULT_KINDS, Faults, hash, isDeployment, OF_HEALING, type Act, type FaultKind } from './faults';
 import { Invariants } from './invariants';
 import type { Assembly, Next } from './setup';
 import { Strikes } from './strikes';
@@ -16,9 +16,6 @@ const CONVERGENCE_MS = 15 * 60_000;
 const STAYS_MS = 60_000;
 /** How often it is looked whether it is whole. */
 const STEP_MS = 1_000;
-
-/** What a cluster is doing when things begin to go wrong: forming, from nothing; or what it does once it has formed, in peace. */
-export type Act = 'forming' | 'healing';
 
 export interface SimulationOptions extends Pick<ClusterOptions, 'seed' | 'bundles' | 'tamper' | 'withoutRaftFence'> {
   /** A cloud assembly and the stack in it that is created. */

@@ -1,5 +1,6 @@
 /** Adds up what happened in many simulations, and says what never did. */
-import { kindsOf, type Act, type SimulationResult } from './simulation';
+import type { Act } from './faults';
+import { kindsOf, type SimulationResult } from './simulation';
 
 /** What functions and agents can do. One of these that never happens was never tried. */
 const ACTIONS = [

@@ -1,5 +1,5 @@
 /** What must never happen to the targets of load balancers (DESIGN.md, invariant 9), judged by what the emulated AWS and the engines know. */
-import type { AwsEvent } from '../aws/types';
+import type { AwsEvent } from '../aws/core/types';
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
 

@@ -10,8 +10,8 @@ import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../p
 import { reportCodec, tokensDigest, type Notice, type Report } from '../../protocol/report';
 import { ordersCodec } from '../../protocol/orders';
 import { decodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
-import { DynamoDb } from '../../rehearsal/aws/dynamodb';
-import { VirtualClock } from '../../rehearsal/virtual-clock';
+import { DynamoDb } from '../../rehearsal/aws/dynamodb/dynamodb';
+import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
 
 const instanceId = 'i-00000000000000001';
 const box = `AROAMANAGER:${instanceId}`;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type AddressInfo } from 'node:net';
 import { Health } from '../../agent/health';
 import { systemClock } from '../../protocol/clock';
-import { VirtualClock } from '../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
 
 function start() {
   const clock = new VirtualClock();

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shipLogs } from '../../agent/log-shipper';
 import { systemClock, type Clock } from '../../protocol/clock';
-import { serveAws } from '../../rehearsal/aws/http';
-import { AwsError } from '../../rehearsal/aws/types';
+import { serveAws } from '../../rehearsal/aws/wire/http';
+import { AwsError } from '../../rehearsal/aws/core/types';
 
 const DEADLINE_MS = 10_000;
 /** Real requests, but no waiting between two rounds. */

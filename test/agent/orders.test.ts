@@ -3,7 +3,7 @@ import { Orders, orderStep } from '../../agent/orders';
 import { FENCE_COMMAND_LABEL, ROTATION_LABEL } from '../../protocol/labels';
 import type { Order } from '../../protocol/orders';
 import type { SwarmNode } from '../../protocol/swarm';
-import { VirtualClock } from '../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
 
 const instanceOf = (id: string) => `i-${id.repeat(17)}`;
 const worker = (id: string, change: Partial<SwarmNode> = {}): SwarmNode => ({ id, hostname: id, role: 'worker', availability: 'active', state: 'ready', instanceId: instanceOf(id), ...change });

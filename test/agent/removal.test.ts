@@ -2,7 +2,7 @@ import type { Engine, NodeChange } from '../../agent/engine';
 import { Removal, removalStep } from '../../agent/removal';
 import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../../protocol/labels';
 import type { SwarmNode } from '../../protocol/swarm';
-import { VirtualClock } from '../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
 
 type Reachability = 'reachable' | 'unreachable';
 const node = (id: string, change: Partial<SwarmNode> = {}): SwarmNode => ({ id, hostname: id, role: 'manager', availability: 'active', state: 'ready', ...change });

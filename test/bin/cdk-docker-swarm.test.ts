@@ -1,5 +1,5 @@
 import { parseRehearse, parseStart } from '../../bin/cdk-docker-swarm';
-import { SCENARIOS } from '../../rehearsal/scenarios';
+import { SCENARIOS } from '../../rehearsal/scenarios/scenarios';
 
 test('without arguments the app decides on its own size', () => {
   expect(parseStart([])).toEqual({ json: false });

@@ -2,9 +2,9 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { Clock } from '../../protocol/clock';
 import { PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
-import { DynamoDb } from '../../rehearsal/aws/dynamodb';
-import { serveAws } from '../../rehearsal/aws/http';
-import type { Principal } from '../../rehearsal/aws/types';
+import { DynamoDb } from '../../rehearsal/aws/dynamodb/dynamodb';
+import { serveAws } from '../../rehearsal/aws/wire/http';
+import type { Principal } from '../../rehearsal/aws/core/types';
 
 export const TOKEN_TABLE = 'tokens';
 export const REPORT_TABLE = 'reports';

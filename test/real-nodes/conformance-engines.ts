@@ -8,7 +8,7 @@ import { systemClock as clock } from '../../protocol/clock';
 import { CERTIFICATE_LABEL } from '../../protocol/labels';
 import type { PublishedPort } from '../../protocol/swarm';
 import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
-import { findProgram } from '../../rehearsal/preflight';
+import { findProgram } from '../../rehearsal/nodes/preflight';
 import type { Engines } from '../rehearsal/simulation/docker/conformance';
 import type { Answer, Order } from './conformance-region';
 import { textOf } from './support';

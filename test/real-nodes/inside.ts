@@ -4,10 +4,10 @@
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { systemClock as clock } from '../../protocol/clock';
-import type { MachineSpec } from '../../rehearsal/aws/types';
+import type { MachineSpec } from '../../rehearsal/aws/core/types';
 import { RealMachines } from '../../rehearsal/nodes/real-machines';
 import { run } from '../../rehearsal/nodes/shell';
-import { findProgram } from '../../rehearsal/preflight';
+import { findProgram } from '../../rehearsal/nodes/preflight';
 
 const [scenario, runId, folder, awsStandIn] = process.argv.slice(2) as [string, string, string, string];
 const VOLUME = 'vol-0123456789abcdef0';

@@ -2,7 +2,7 @@
  * The agent, the engine and a function are killed at each step of a formation in turn, and the swarm still forms, every time. Kills of one run are those that do not hide each other: at the moment of
  * each, what the one before has killed must run again. A function that dies with the lease costs up to a minute (the lease's 20 s, then the sweep), so formations run beside each other.
  */
-import type { Kill, KillDone } from '../../rehearsal/kills';
+import type { Kill, KillDone } from '../../rehearsal/scenarios/kills';
 import { formSwarm, machineState, testBesideOthers } from './support';
 
 /** Formations that go on at a time. */

@@ -1,5 +1,5 @@
 /** Prints what this machine lacks for real nodes, a line each; nothing when they can be made. */
-import { missing, searchPath, thisMachine } from '../../rehearsal/preflight';
+import { missing, searchPath, thisMachine } from '../../rehearsal/nodes/preflight';
 
 process.env.PATH = searchPath(process.env);
 missing(thisMachine()).then(

@@ -2,8 +2,8 @@
  * A load balancer in front of real engines (`npm run rehearse` plays all of its scenarios): HAProxy in its place, configured from the emulated targets, and constant requests by hey. One after the other, since requests are counted: what else the machine does could make one fail. For the
  * same reason a scenario that fails is played again, which is said on standard error.
  */
-import { lackingPrograms } from '../../rehearsal/preflight';
-import { SCENARIOS } from '../../rehearsal/scenarios';
+import { lackingPrograms } from '../../rehearsal/nodes/preflight';
+import { SCENARIOS } from '../../rehearsal/scenarios/scenarios';
 import { formSwarm, machineState, testOnRealNodes } from './support';
 
 const DEADLINE_MS = 5 * 60_000;

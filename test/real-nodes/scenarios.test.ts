@@ -1,7 +1,7 @@
 /**
  * What can happen to a cluster, on real engines: the cluster is whole again afterwards, and leaves nothing when it is deleted. What came when is printed. Six of the scenarios, beside each other; `npm run rehearse -- --all` runs all of them.
  */
-import { SCENARIOS } from '../../rehearsal/scenarios';
+import { SCENARIOS } from '../../rehearsal/scenarios/scenarios';
 import { formSwarm, machineState, testBesideOthers } from './support';
 
 /** Beside the others. */

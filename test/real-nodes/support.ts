@@ -5,14 +5,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../protocol/clock';
-import type { Kill } from '../../rehearsal/kills';
-import type { Deleted, Evidence, Formed, FormationOrder, Message, Moment } from '../../rehearsal/messages';
+import type { Kill } from '../../rehearsal/scenarios/kills';
+import type { Deleted, Formed, Moment } from '../../rehearsal/display/results';
+import type { Evidence, RehearsalOrder, Message } from '../../rehearsal/run/messages';
 import { hierarchies } from '../../rehearsal/nodes/cgroups';
 import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/namespaces';
-import { findProgram, searchPath } from '../../rehearsal/preflight';
-import { SCENARIOS } from '../../rehearsal/scenarios';
-import { readStack, synthesise, type Stack } from '../../rehearsal/synth';
-import { renderTimeline } from '../../rehearsal/timeline';
+import { findProgram, searchPath } from '../../rehearsal/nodes/preflight';
+import { SCENARIOS } from '../../rehearsal/scenarios/scenarios';
+import { readStack, synthesise, type Stack } from '../../rehearsal/assembly/synth';
+import { renderTimeline } from '../../rehearsal/display/timeline';
 
 export const PROJECT = resolve(__dirname, '../..');
 process.env.PATH = searchPath(process.env);
@@ -144,7 +145,7 @@ function referenceApp(context: Record<string, unknown>): Promise<Stack> {
   return referenceApps.get(key)!;
 }
 
-export interface Formation {
+export interface RealSwarm {
   formed: Formed;
   evidence: Evidence;
   /** Of the scenario; none without one. */
@@ -157,12 +158,12 @@ export interface Formation {
 const FORMATION_MS = 150_000;
 
 /** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
-export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<Formation> {
+export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<RealSwarm> {
   const { next, listener, follow } = scenario === undefined ? { next: undefined, listener: undefined, follow: undefined } : SCENARIOS[scenario]!;
   const stack = await referenceApp({ managers, workers, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow, nodes: 'workers' }) });
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
-  const order: FormationOrder = {
+  const order: RehearsalOrder = {
     run,
     assembly: stack.assembly,
     stackName: stack.name,

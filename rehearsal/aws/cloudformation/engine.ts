@@ -4,12 +4,12 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isoTime } from '../../../protocol/clock';
-import type { Context } from '../context';
-import { tagMap } from '../describe';
-import type { Ssm } from '../ssm';
-import { AwsError, type Service } from '../types';
+import type { Context } from '../core/context';
+import { tagMap } from '../core/describe';
+import type { Ssm } from '../ssm/ssm';
+import { AwsError, type Service } from '../core/types';
 import type { ResourceRequest, ResourceType, ResourceTypes } from './resource';
-import { CUSTOM_TYPE, isCustom } from './resources/custom';
+import { CUSTOM_TYPE, isCustom } from './custom-resources';
 import { awaitSignals, Cancellation, duration, Signals } from './signals';
 import type { ResourceStatus, Stack, StackResource, StackStatus } from './stack';
 import { TemplateReader, type Scope, type Template, type TemplateResource } from './template';

@@ -1,18 +1,18 @@
 /** What the engine and the resource types of the emulated CloudFormation know of each other. */
-import type { AutoScaling } from '../autoscaling';
-import type { Context } from '../context';
-import type { Tags } from '../describe';
-import type { DynamoDb } from '../dynamodb';
-import type { Ec2 } from '../ec2';
-import type { LoadBalancers } from '../elb';
-import type { Events } from '../events';
-import type { Iam } from '../iam';
+import type { AutoScaling } from '../autoscaling/autoscaling';
+import type { Context } from '../core/context';
+import type { Tags } from '../core/describe';
+import type { DynamoDb } from '../dynamodb/dynamodb';
+import type { Ec2 } from '../ec2/ec2';
+import type { LoadBalancers } from '../elb/elb';
+import type { Events } from '../events/events';
+import type { Iam } from '../iam/iam';
 import type { Authorization } from '../iam/authorization';
-import type { Lambda } from '../lambda';
-import type { Logs } from '../logs';
-import type { S3 } from '../s3';
-import type { Sqs } from '../sqs';
-import type { Ssm } from '../ssm';
+import type { Lambda } from '../lambda/lambda';
+import type { Logs } from '../logs/logs';
+import type { S3 } from '../s3/s3';
+import type { Sqs } from '../sqs/sqs';
+import type { Ssm } from '../ssm/ssm';
 
 export interface Services {
   context: Context;

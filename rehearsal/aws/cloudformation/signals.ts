@@ -1,5 +1,5 @@
 /** Success signals that a resource waits for, and how waiting ends early. */
-import type { Context } from '../context';
+import type { Context } from '../core/context';
 
 /** Tells everything that still waits that the work has failed elsewhere. */
 export class Cancellation {

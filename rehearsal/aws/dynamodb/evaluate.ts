@@ -1,5 +1,5 @@
 /** What an expression says of an item: conditions, projections and updates. Never changes the item it is given. */
-import { AwsError } from '../types';
+import { AwsError } from '../core/types';
 import type { Assigned, Condition, Operand, Path, Update } from './ast';
 import { addNumbers, subtractNumbers } from './numbers';
 import { compareValues, copyItem, copyValue, equalValues, setKeys, typeOf, validationError, type AttributeValue, type Item } from './values';

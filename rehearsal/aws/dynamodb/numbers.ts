@@ -2,7 +2,7 @@
  * Decimal numbers as DynamoDB keeps them: exact, up to 38 significant digits, magnitudes from 1E-130 to 9.99...E+125.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number
  */
-import { AwsError } from '../types';
+import { AwsError } from '../core/types';
 
 const MAX_DIGITS = 38;
 const MAX_MAGNITUDE = 125;

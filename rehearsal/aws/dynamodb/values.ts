@@ -3,7 +3,7 @@
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
  */
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
-import { AwsError } from '../types';
+import { AwsError } from '../core/types';
 import { canonicalNumber, compareNumbers } from './numbers';
 
 export type { AttributeValue };

@@ -3,8 +3,8 @@
  * https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
  */
 import { createHash } from 'node:crypto';
-import { tagList, type Tags } from '../describe';
-import { AwsError } from '../types';
+import { tagList, type Tags } from '../core/describe';
+import { AwsError } from '../core/types';
 
 type PeerKind = 'CidrIpv4' | 'CidrIpv6' | 'PrefixListId' | 'ReferencedGroupId';
 

@@ -1,5 +1,5 @@
 /** What the emulated Elastic Load Balancing keeps, and what may be known of it from outside. */
-import type { Tags } from '../describe';
+import type { Tags } from '../core/describe';
 
 export type ListenerProtocol = 'TCP' | 'TLS' | 'UDP' | 'TCP_UDP';
 

@@ -1,6 +1,6 @@
 /** What Elastic Load Balancing accepts: names, health checks, attributes, protocols. Pure. */
-import { tagMap, type Tags } from '../describe';
-import { AwsError } from '../types';
+import { tagMap, type Tags } from '../core/describe';
+import { AwsError } from '../core/types';
 import type { HealthCheckSettings, Listener, ListenerProtocol, TargetGroup } from './model';
 
 export const validation = (message: string) => new AwsError('ValidationError', message);

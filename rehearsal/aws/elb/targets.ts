@@ -2,9 +2,9 @@
  * The targets of target groups: from registration over health checks to the end of their draining, and whom new connections go to.
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
-import type { Context } from '../context';
-import { TERMINATED_VISIBLE_MS, type Ec2, type InstanceView } from '../ec2';
-import { AwsError, type Machines } from '../types';
+import type { Context } from '../core/context';
+import { TERMINATED_VISIBLE_MS, type Ec2, type InstanceView } from '../ec2/ec2';
+import { AwsError, type Machines } from '../core/types';
 import { loadBalancerOf, type LoadBalancer, type Target, type TargetGroup, type TargetState, type TargetView } from './model';
 import { checkedPort, CROSS_ZONE, deregistrationDelayMs, inRange, onlyKnown, unhealthyDrainingMs, validation } from './settings';
 

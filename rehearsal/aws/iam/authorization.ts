@@ -2,9 +2,9 @@
  * Allows or denies by the policies of the templates: calls of sessions, and what AWS's own services do in a role's name or in their own. Says what was denied as AWS says it, and tells it as an
  * event. Decisions are kept until a policy changes.
  */
-import type { Context } from '../context';
-import type { Iam, Role } from '../iam';
-import { AwsError, type Principal } from '../types';
+import type { Context } from '../core/context';
+import type { Iam, Role } from './iam';
+import { AwsError, type Principal } from '../core/types';
 import { evaluate, type Caller, type Decision, type Policies } from './evaluate';
 import type { Keys } from './glob';
 import { permissionsFor, type Inventory, type Permission } from './permissions';

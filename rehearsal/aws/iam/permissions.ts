@@ -2,7 +2,7 @@
  * What a call needs to be allowed: actions, the resources they are checked on, and the condition keys that the service adds. Pure, over what the inventory knows.
  * Source of actions, resources and keys: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
  */
-import { tagMap, type Tags } from '../describe';
+import { tagMap, type Tags } from '../core/describe';
 
 export interface Permission {
   action: string;

@@ -2,7 +2,7 @@
  * Policy documents, read once and ready to be asked. What IAM refuses is a MalformedPolicyDocument; an element that IAM knows and the emulation does not is an Error that names it.
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
  */
-import { AwsError } from '../types';
+import { AwsError } from '../core/types';
 import { compileConditions, requireKnownVariables, type Condition } from './conditions';
 import { ArnGlob, Glob, type Keys } from './glob';
 

@@ -3,7 +3,7 @@
  * Source: https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
  */
 import type { NormalizedSchema } from '@smithy/core/schema';
-import { AwsError } from '../types';
+import { AwsError } from '../core/types';
 import { members, requireList, requireObject, requireScalar, unknownMember, type Place } from './scalars';
 
 export function decodeJson(schema: NormalizedSchema, body: string, place: Place): Record<string, unknown> {

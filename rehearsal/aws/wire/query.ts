@@ -3,7 +3,7 @@
  * Sources: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html , https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
  */
 import type { NormalizedSchema } from '@smithy/core/schema';
-import { AwsError } from '../types';
+import { AwsError } from '../core/types';
 import { members, unknownMember, type Place } from './scalars';
 
 /** A form field, or the fields below a name. */

@@ -1,26 +1,32 @@
 /** The agent inside every engine that is part of a swarm: it holds a session with the leader, directly or through any manager that it reaches, and begins a new one when it is broken. */
 import type { Clock } from '../../../protocol/clock';
 import type { Agenda } from './agenda';
-import type { Leadership } from './leadership';
+import type { Dispatcher, Session } from './dispatcher';
 import { changeNode, type SwarmState } from './swarm-state';
 
 /** The first session of an engine that has just started, and the longest pause between two tries. https://github.com/moby/swarmkit/blob/master/agent/agent.go (maxSessionFailureBackoff) */
 const FIRST_MS = 100;
 const MOST_MS = 8_000;
 
+/** The leader's side of a session. */
+export interface Leader {
+  readonly state: SwarmState;
+  readonly dispatcher: Dispatcher;
+}
+
 export interface AgentHost {
   readonly address: string;
   readonly hostname: string;
   readonly instanceId: string | undefined;
   /** Whoever leads, if it can be reached from here now. */
-  leadership(): Leadership | undefined;
+  leadership(): Leader | undefined;
   onSession(state: SwarmState): void;
   onManagers(state: SwarmState): void;
   onRoleChanged(): void;
 }
 
-export class Agent {
-  private session: Leadership | undefined;
+export class Agent implements Session {
+  private session: Leader | undefined;
   private cancelRetry: (() => void) | undefined;
   private lostAt: number | undefined;
   private ended = false;

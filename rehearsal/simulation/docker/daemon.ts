@@ -7,10 +7,10 @@ import { INSTANCE_ID_LABEL } from '../../../protocol/labels';
 import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 import type { Disk } from './disk';
 import type { Leadership } from './leadership';
-import { NodeRunner } from './node-runner';
+import { NodeRunner, type EngineHost, type Universe } from './node-runner';
+import type { Peer } from './raft';
 import * as sentences from './sentences';
-import type { SimulatedDocker } from './simulated-docker';
-import { changeCluster, changeNode, changePorts, memberOf, removeNode, rotatedTokens, type SwarmState } from './swarm-state';
+import { changeCluster, changeNode, changePorts, memberOf, removeNode, rotatedTokens, type NodeObject, type SwarmState } from './swarm-state';
 
 const VERSION = '20.10.24+dfsg1';
 /** Without a part in a swarm the engine is there this soon. Measured: 0.6 s with containerd. */
@@ -44,7 +44,17 @@ export interface DaemonOptions {
   labels: () => Record<string, string>;
 }
 
-export class SimulatedDaemon implements Engine {
+/** The universe, as engines see it. */
+export interface EngineUniverse extends Universe {
+  started(daemon: SimulatedDaemon): void;
+  ended(daemon: SimulatedDaemon): void;
+  /** The leader's list. */
+  listNodes(leadership: Leadership<Peer>): SwarmNode[];
+  /** Whether tasks on a node have not come to their end. */
+  hasTasks(node: NodeObject | undefined): boolean;
+}
+
+export class SimulatedDaemon implements Engine, EngineHost {
   readonly address: string;
   readonly hostname: string;
   readonly disk: Disk;
@@ -55,7 +65,7 @@ export class SimulatedDaemon implements Engine {
   private control = Promise.resolve();
 
   constructor(
-    readonly docker: SimulatedDocker,
+    readonly docker: EngineUniverse,
     private readonly options: DaemonOptions,
   ) {
     ({ address: this.address, hostname: this.hostname, disk: this.disk } = options);
@@ -162,7 +172,7 @@ export class SimulatedDaemon implements Engine {
       if (this.runner !== runner) return;
       this.runner = undefined;
       delete this.disk.docker;
-      this.docker.stepOf(this, 'state cleared');
+      this.docker.step(this.address, 'state cleared');
     });
   }
 
@@ -176,7 +186,7 @@ export class SimulatedDaemon implements Engine {
         if (state.version !== version) throw sentences.outOfSequence();
         return changeCluster(state, { labels: { ...state.labels, ...labels } });
       });
-      this.docker.step(leadership.peer, 'cluster updated');
+      this.docker.step(leadership.peer.host.address, 'cluster updated');
     });
   }
 
@@ -186,7 +196,7 @@ export class SimulatedDaemon implements Engine {
         if (state.version !== version) throw sentences.outOfSequence();
         return changeCluster(state, { labels: { ...state.labels, ...labels }, tokens: rotatedTokens(this.docker.clock, state.tokens) });
       });
-      this.docker.step(leadership.peer, 'cluster updated');
+      this.docker.step(leadership.peer.host.address, 'cluster updated');
     });
   }
 
@@ -214,7 +224,7 @@ export class SimulatedDaemon implements Engine {
         const labels = changedLabels(node.labels ?? {}, change.labels);
         return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability, labels, drainedAt: availability === 'drain' ? (node.drainedAt ?? this.docker.clock.now()) : undefined });
       });
-      this.docker.step(leadership.peer, 'node updated');
+      this.docker.step(leadership.peer.host.address, 'node updated');
       leadership.reconcileRole(nodeId);
     });
   }
@@ -230,7 +240,7 @@ export class SimulatedDaemon implements Engine {
       });
       this.docker.tell('node-removed', leadership.state.swarmId, nodeId);
       leadership.dispatcher.remove(nodeId);
-      this.docker.step(leadership.peer, 'node removed');
+      this.docker.step(leadership.peer.host.address, 'node removed');
     });
   }
 
@@ -251,7 +261,7 @@ export class SimulatedDaemon implements Engine {
   publish(ports: readonly PublishedPort[]): Promise<void> {
     return this.managerCall(async (leadership) => {
       await leadership.propose((state) => changePorts(state, ports));
-      this.docker.step(leadership.peer, 'services updated');
+      this.docker.step(leadership.peer.host.address, 'services updated');
     });
   }
 
@@ -308,7 +318,7 @@ export class SimulatedDaemon implements Engine {
     }
   }
 
-  private managerCall<T>(work: (leadership: Leadership) => Promise<T>): Promise<T> {
+  private managerCall<T>(work: (leadership: Leadership<Peer>) => Promise<T>): Promise<T> {
     return this.call(async () => {
       const { runner } = this;
       if (!runner?.nodeId) throw sentences.notManager();
@@ -349,7 +359,7 @@ export class SimulatedDaemon implements Engine {
   }
 }
 
-function refuseDemotion(state: SwarmState, nodeId: string, leadership: Leadership): void {
+function refuseDemotion(state: SwarmState, nodeId: string, leadership: Leadership<Peer>): void {
   if ([...state.nodes.values()].filter(({ role }) => role === 'manager').length === 1) throw sentences.lastManager();
   const member = memberOf(state, nodeId);
   if (!member) throw sentences.notInMemberList();

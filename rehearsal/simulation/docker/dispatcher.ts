@@ -3,10 +3,8 @@
  * Source: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go, nodes.go, period.go
  */
 import type { Clock } from '../../../protocol/clock';
-import type { Agent } from './agent-session';
 import type { Agenda } from './agenda';
-import type { Leadership } from './leadership';
-import { changeNode, type SwarmState } from './swarm-state';
+import { changeNode, type Change, type SwarmState } from './swarm-state';
 
 /** A beat every 5 s +- 0.5 s; the node is Down after three of them, after six when its state was unknown (right after a change of leader). */
 const BEAT_MS = 5_000;
@@ -14,20 +12,38 @@ const EPSILON_MS = 500;
 const GRACE = 3;
 const UNKNOWN_GRACE = 6;
 
+/** The leader's term, as its dispatcher sees it. */
+export interface Term {
+  readonly state: SwarmState;
+  commit(change: Change): SwarmState;
+  propose(change: Change): Promise<SwarmState>;
+  reconcileRole(nodeId: string): void;
+}
+
+/** The node's side of a session. */
+export interface Session {
+  readonly nodeId: string;
+  /** What the node says of itself when the session begins. */
+  register: Change;
+  sessionEnded(): void;
+  roleChanged(): void;
+  managersChanged(state: SwarmState): void;
+}
+
 export class Dispatcher {
-  private readonly sessions = new Map<string, Agent>();
+  private readonly sessions = new Map<string, Session>();
   private readonly cancelDown = new Map<string, () => void>();
 
   constructor(
     private readonly clock: Clock,
     private readonly agenda: Agenda,
-    private readonly leadership: Leadership,
+    private readonly term: Term,
   ) {}
 
   /** No node has come to this leader yet. */
   begin(): void {
-    this.leadership.commit(unknown);
-    for (const { id, state } of this.leadership.state.nodes.values()) if (state === 'unknown') this.expectBeat(id, this.period() * UNKNOWN_GRACE);
+    this.term.commit(unknown);
+    for (const { id, state } of this.term.state.nodes.values()) if (state === 'unknown') this.expectBeat(id, this.period() * UNKNOWN_GRACE);
   }
 
   end(): void {
@@ -38,16 +54,16 @@ export class Dispatcher {
   }
 
   /** A node begins a session. Rejects when there is no such node. */
-  async register(agent: Agent): Promise<void> {
-    await this.leadership.propose((state) => agent.register(state));
+  async register(agent: Session): Promise<void> {
+    await this.term.propose((state) => agent.register(state));
     this.cancelDown.get(agent.nodeId)?.();
     this.cancelDown.delete(agent.nodeId);
     this.sessions.set(agent.nodeId, agent);
-    this.leadership.reconcileRole(agent.nodeId);
+    this.term.reconcileRole(agent.nodeId);
   }
 
   /** The node cannot be heard any more: its last beat was up to one period ago. */
-  lose(agent: Agent): void {
+  lose(agent: Session): void {
     if (this.sessions.get(agent.nodeId) !== agent) return;
     this.sessions.delete(agent.nodeId);
     this.expectBeat(agent.nodeId, this.period() * GRACE - this.clock.random() * BEAT_MS);
@@ -60,7 +76,7 @@ export class Dispatcher {
 
   /** Every node in session is told who the managers are now. */
   tellManagers(): void {
-    for (const agent of this.sessions.values()) agent.managersChanged(this.leadership.state);
+    for (const agent of this.sessions.values()) agent.managersChanged(this.term.state);
   }
 
   /** The node has been removed: its session ends. */
@@ -79,7 +95,7 @@ export class Dispatcher {
       this.agenda.after(ms, () => {
         this.cancelDown.delete(nodeId);
         // Without a quorum the leader steps down before this is committed, and its successor begins anew.
-        this.leadership.propose((state) => changeNode(state, nodeId, { state: 'down' })).catch(() => undefined);
+        this.term.propose((state) => changeNode(state, nodeId, { state: 'down' })).catch(() => undefined);
       }),
     );
   }

@@ -1,9 +1,10 @@
 /** What runs on a swarm's leader and ends with its term: proposals that wait for a majority, and the role manager. The dispatcher has a file of its own. */
 import type { Clock } from '../../../protocol/clock';
+import type { SwarmNode } from '../../../protocol/swarm';
 import { Dispatcher } from './dispatcher';
-import type { Peer, RaftGroup } from './raft';
+import type { Agenda } from './agenda';
 import { deadline, lostLeadership } from './sentences';
-import { canRemoveMember, changeNode, memberOf, removeMember, type Change, type SwarmState } from './swarm-state';
+import { canRemoveMember, changeNode, memberOf, removeMember, type Change, type Member, type SwarmState } from './swarm-state';
 
 /** Source: https://github.com/moby/swarmkit/blob/master/manager/role_manager.go (roleReconcileInterval) */
 const RECONCILE_MS = 5_000;
@@ -16,7 +17,26 @@ interface Proposal {
   reject(error: Error): void;
 }
 
-export class Leadership {
+/** The member of raft that leads. */
+export interface LeadingMember {
+  readonly nodeId: string;
+  readonly host: { readonly address: string; onAppended(log: SwarmState): void };
+  state: SwarmState;
+  log: SwarmState | undefined;
+  readonly term: number;
+}
+
+/** What a leader needs of raft. */
+export interface Followers<Leader> {
+  readonly agenda: Agenda;
+  hasQuorum(leader: Leader): boolean;
+  callsReachable(leader: Leader, member: Member): boolean;
+  replicate(leader: Leader): void;
+  /** Told when a node's role has become what was wanted. */
+  onRole(nodeId: string, role: SwarmNode['role']): void;
+}
+
+export class Leadership<Leader extends LeadingMember> {
   readonly dispatcher: Dispatcher;
   private readonly pending: Proposal[] = [];
   private cancelReconcile: (() => void) | undefined;
@@ -24,10 +44,10 @@ export class Leadership {
 
   constructor(
     private readonly clock: Clock,
-    private readonly group: RaftGroup,
-    readonly peer: Peer,
+    private readonly followers: Followers<Leader>,
+    readonly peer: Leader,
   ) {
-    this.dispatcher = new Dispatcher(clock, group.agenda, this);
+    this.dispatcher = new Dispatcher(clock, followers.agenda, this);
   }
 
   get state(): SwarmState {
@@ -55,7 +75,7 @@ export class Leadership {
    */
   async propose(change: Change): Promise<SwarmState> {
     if (this.over) throw lostLeadership();
-    if (this.group.hasQuorum(this.peer)) return this.commit(change);
+    if (this.followers.hasQuorum(this.peer)) return this.commit(change);
     return new Promise((resolve, reject) => {
       const cancel = this.clock.after(REQUEST_MS, () => reject(deadline()));
       // One entry at a time: the store is locked until it is committed.
@@ -85,7 +105,7 @@ export class Leadership {
     this.peer.log = undefined;
     if (state !== undefined) {
       this.peer.state = { ...state, term: this.peer.term };
-      this.group.replicate(this.peer);
+      this.followers.replicate(this.peer);
       if (state.members !== members) this.dispatcher.tellManagers();
     }
     return this.peer.state;
@@ -99,7 +119,7 @@ export class Leadership {
   }
 
   canRemove(raftId: number): boolean {
-    return canRemoveMember(this.state, raftId, (member) => this.group.callsReachable(this.peer, member));
+    return canRemoveMember(this.state, raftId, (member) => this.followers.callsReachable(this.peer, member));
   }
 
   /**
@@ -108,14 +128,14 @@ export class Leadership {
   reconcileRole(id: string): void {
     const node = this.state.nodes.get(id);
     if (this.over || !node || node.role === node.desiredRole) return;
-    if (!this.group.hasQuorum(this.peer)) return this.reconcileLater();
+    if (!this.followers.hasQuorum(this.peer)) return this.reconcileLater();
     const member = memberOf(this.state, id);
     if (node.desiredRole === 'worker' && member) {
       if (this.canRemove(member.raftId)) this.commit((state) => removeMember(state, member.raftId));
       return this.reconcileLater();
     }
     this.commit((state) => changeNode(state, id, { role: node.desiredRole }));
-    this.group.around.onRole(id, node.desiredRole);
+    this.followers.onRole(id, node.desiredRole);
     this.dispatcher.tellRole(id);
   }
 

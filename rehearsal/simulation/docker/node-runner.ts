@@ -2,14 +2,15 @@
  * An engine's part in a swarm while it runs: how it makes one, joins one, comes back from its disk, changes its role and ends. Between any two effects that outlive it the universe may kill the engine.
  * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/noderunner.go, https://github.com/moby/swarmkit/blob/master/node/node.go
  */
+import type { Clock } from '../../../protocol/clock';
 import type { SwarmNode } from '../../../protocol/swarm';
 import { Agent, type AgentHost } from './agent-session';
-import type { SimulatedDaemon } from './daemon';
-import type { DockerState } from './disk';
+import type { Agenda } from './agenda';
+import type { Disk, DockerState } from './disk';
 import type { Leadership } from './leadership';
-import { Peer, type PeerHost } from './raft';
+import type { SimulatedNetwork } from './network';
+import { Peer, type PeerHost, type RaftGroup } from './raft';
 import { connectionRefused, noLeader, wrongToken } from './sentences';
-import type { SwarmGroup } from './simulated-docker';
 import { addMember, addNode, loneMember, memberOf, newId, newRaftId, newSwarm, type SwarmState } from './swarm-state';
 
 /** How long each part of it takes on a machine with nothing else to do. Measured. */
@@ -36,6 +37,43 @@ const DIAL_MS = 5_000;
 /** A new member that finds no manager gives up within this time. Measured. */
 const NOBODY_MS = 20_000;
 
+/** One swarm: its managers' raft, and the agents of all its nodes. */
+export interface SwarmGroup {
+  raft: RaftGroup;
+  agents: Map<Agent, NodeRunner>;
+  maximumVersion: number;
+}
+
+export type DockerEventKind = 'bootstrapped' | 'node-created' | 'node-removed' | 'raft-member-added' | 'raft-member-removed' | 'promoted' | 'demoted' | 'elected' | 'leader-lost';
+
+/** The universe, as an engine's part in a swarm sees it. */
+export interface Universe {
+  readonly clock: Clock;
+  readonly agenda: Agenda;
+  readonly network: SimulatedNetwork;
+  /** Gives the swarm's first state: the given one, unless the swarm is known already. */
+  bootstrap(address: string, state: SwarmState): SwarmState;
+  group(swarmId: string): SwarmGroup;
+  /** A manager that answers at an address, as far as `from` can tell. */
+  managerAt(from: string, address: string): NodeRunner | undefined;
+  /** The leader that a node without a manager of its own finds through any manager that it knows. */
+  leadershipInReach(group: SwarmGroup, from: string, managers: readonly string[]): Leadership<Peer> | undefined;
+  /** An effect that outlives an engine is done: the universe may kill that of the given address, or any other. */
+  step(address: string, step: string): void;
+  tell(what: DockerEventKind, swarmId: string, nodeId?: string, address?: string): void;
+}
+
+/** The engine around it. */
+export interface EngineHost {
+  readonly address: string;
+  readonly hostname: string;
+  readonly instanceId: string | undefined;
+  readonly disk: Disk;
+  readonly docker: Universe;
+  kill(): void;
+  tellWatchers(about: 'node' | 'service'): void;
+}
+
 /** The engine was killed, or left the swarm, in the middle of it. */
 class Ended extends Error {}
 
@@ -51,7 +89,7 @@ export class NodeRunner implements PeerHost, AgentHost {
   private ended = false;
   private settleReady!: { resolve(): void; reject(error: Error): void };
 
-  constructor(private readonly daemon: SimulatedDaemon) {
+  constructor(private readonly daemon: EngineHost) {
     this.ready = new Promise((resolve, reject) => (this.settleReady = { resolve, reject }));
     this.ready.catch(() => undefined);
   }
@@ -120,11 +158,11 @@ export class NodeRunner implements PeerHost, AgentHost {
   }
 
   /** The leader that the control API of this manager ends at. */
-  findLeadership(): Promise<Leadership> {
+  findLeadership(): Promise<Leadership<Peer>> {
     return this.group!.raft.findLeadership(this.peer!);
   }
 
-  leadership(): Leadership | undefined {
+  leadership(): Leadership<Peer> | undefined {
     // It asks its own manager first, which asks nobody else. Measured: it has no session, unless it had one before its own manager was there.
     if (this.peer?.deaf && !this.agent?.inSession) return undefined;
     const own = this.peer && this.group!.raft.leadershipSeenBy(this.peer);
@@ -214,7 +252,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     const nodeId = newId(this.docker.clock);
     await this.alive(leadership.propose((state) => addNode(state, nodeId, role)));
     this.docker.tell('node-created', leadership.state.swarmId, nodeId, this.address);
-    this.docker.step(leadership.peer, 'node object created');
+    this.docker.step(leadership.peer.host.address, 'node object created');
     await this.pause(CERTIFICATE_MS);
     this.write({ ...this.disk, certificate: { nodeId, swarmId: leadership.state.swarmId, role } });
   }
@@ -240,7 +278,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     const { hostname, instanceId } = this;
     const first = { swarmId: certificate!.swarmId, nodeId: certificate!.nodeId, raftId: newRaftId(this.docker.clock), address: local.advertiseAddress, hostname, ...(instanceId !== undefined && { instanceId }) };
     // A swarm is made by its root certificate. Killed before raft's first write, its engine goes on making that very swarm.
-    const state = this.docker.bootstrap(this.daemon, newSwarm(this.docker.clock, first));
+    const state = this.docker.bootstrap(this.address, newSwarm(this.docker.clock, first));
     const [member] = state.members.values();
     this.write({ ...this.disk, raft: { raftId: member!.raftId, term: 1, state } });
   }
@@ -271,7 +309,7 @@ export class NodeRunner implements PeerHost, AgentHost {
       // Joins are one at a time: who waited here meets a request of its own, from before its engine died, that was carried out meanwhile. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (membershipLock)
       const state = await this.alive(leadership.propose((now) => (memberOf(now, wanted.nodeId)?.address === wanted.address ? undefined : addMember(now, wanted))));
       member = memberOf(state, wanted.nodeId)!;
-      this.docker.step(leadership.peer, 'raft member added');
+      this.docker.step(leadership.peer.host.address, 'raft member added');
     }
     const { raftId } = member!;
     this.write({ ...this.disk, raft: { raftId, term: leadership.peer.term, state: leadership.state, unheard: true } });
@@ -322,7 +360,7 @@ export class NodeRunner implements PeerHost, AgentHost {
   private write(state: DockerState): void {
     if (this.ended) throw new Ended();
     this.daemon.disk.docker = state;
-    this.docker.stepOf(this.daemon, Object.keys(state).join(' '));
+    this.docker.step(this.address, Object.keys(state).join(' '));
     if (this.ended) throw new Ended();
   }
 

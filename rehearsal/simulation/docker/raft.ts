@@ -32,7 +32,7 @@ export interface PeerHost {
 export class Peer {
   /** Whom it takes for the leader, rightly or not. */
   lead: Peer | undefined;
-  leadership: Leadership | undefined;
+  leadership: Leadership<Peer> | undefined;
   /** When it heard a leader last. */
   heardAt = Number.NEGATIVE_INFINITY;
   leaderlessSince: number;
@@ -135,6 +135,10 @@ export class RaftGroup {
     return from === to || (this.peers.get(to.nodeId) === to && from.isWhereItSays && to.isWhereItSays && this.around.carries(from.host.address, to.host.address));
   }
 
+  onRole(nodeId: string, role: SwarmNode['role']): void {
+    this.around.onRole(nodeId, role);
+  }
+
   /** As the list of nodes and the guard of demotions have it. */
   callsReachable(from: Peer, member: Member): boolean {
     const to = this.peers.get(member.nodeId);
@@ -155,13 +159,13 @@ export class RaftGroup {
   }
 
   /** The leadership that a member's calls end at. Undefined while it knows of none that answers. */
-  leadershipSeenBy(peer: Peer): Leadership | undefined {
+  leadershipSeenBy(peer: Peer): Leadership<Peer> | undefined {
     if (peer.leadership) return peer.leadership;
     return peer.lead?.leadership && this.reaches(peer, peer.lead) ? peer.lead.leadership : undefined;
   }
 
   /** @throws EngineError when there is none within the time of a request; at once when there has been none for long. */
-  async findLeadership(peer: Peer): Promise<Leadership> {
+  async findLeadership(peer: Peer): Promise<Leadership<Peer>> {
     const end = this.around.clock.now() + REQUEST_MS;
     if (!peer.lead && this.around.clock.now() - peer.leaderlessSince > ELECTION_MS) throw noLeader();
     for (;;) {

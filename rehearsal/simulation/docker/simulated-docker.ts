@@ -1,23 +1,13 @@
 /** The universe of simulated Docker engines: one network, every swarm that was ever made, and the truth about each, for those who judge. */
 import type { Clock } from '../../../protocol/clock';
 import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
-import type { Agent } from './agent-session';
 import { Agenda } from './agenda';
-import { SimulatedDaemon, type DaemonOptions } from './daemon';
+import { SimulatedDaemon, type DaemonOptions, type EngineUniverse } from './daemon';
 import type { Leadership } from './leadership';
 import { SimulatedNetwork } from './network';
-import type { NodeRunner } from './node-runner';
+import type { DockerEventKind, NodeRunner, SwarmGroup } from './node-runner';
 import { RaftGroup, type Peer } from './raft';
 import { listNodes, type NodeObject, type SwarmState } from './swarm-state';
-
-/** One swarm: its managers' raft, and the agents of all its nodes. */
-export interface SwarmGroup {
-  raft: RaftGroup;
-  agents: Map<Agent, NodeRunner>;
-  maximumVersion: number;
-}
-
-export type DockerEventKind = 'bootstrapped' | 'node-created' | 'node-removed' | 'raft-member-added' | 'raft-member-removed' | 'promoted' | 'demoted' | 'elected' | 'leader-lost';
 
 export interface DockerEvent {
   at: number;
@@ -42,7 +32,7 @@ export interface SwarmTruth {
   managerToken: string;
 }
 
-export class SimulatedDocker {
+export class SimulatedDocker implements EngineUniverse {
   readonly network: SimulatedNetwork;
   readonly agenda: Agenda;
   /** How long the tasks on a node that is drained take to end, in milliseconds; undefined while there is no service, and nothing runs anywhere. */
@@ -108,7 +98,7 @@ export class SimulatedDocker {
   }
 
   /** Gives the swarm's first state: the given one, unless the swarm is known already. */
-  bootstrap(daemon: SimulatedDaemon, state: SwarmState): SwarmState {
+  bootstrap(address: string, state: SwarmState): SwarmState {
     const known = this.groups.get(state.swarmId);
     if (known) return known.raft.committed;
     const raft = new RaftGroup(
@@ -125,7 +115,7 @@ export class SimulatedDocker {
       state,
     );
     this.groups.set(state.swarmId, { raft, agents: new Map(), maximumVersion: state.version });
-    this.tell('bootstrapped', state.swarmId, undefined, daemon.address);
+    this.tell('bootstrapped', state.swarmId, undefined, address);
     return state;
   }
 
@@ -140,7 +130,7 @@ export class SimulatedDocker {
   }
 
   /** The leader that a node without a manager of its own finds through any manager that it knows. */
-  leadershipInReach(group: SwarmGroup, from: string, managers: readonly string[]): Leadership | undefined {
+  leadershipInReach(group: SwarmGroup, from: string, managers: readonly string[]): Leadership<Peer> | undefined {
     for (const address of managers) {
       const runner = this.managerAt(from, address);
       const leadership = runner?.group === group ? group.raft.leadershipSeenBy(runner.peer!) : undefined;
@@ -150,7 +140,7 @@ export class SimulatedDocker {
   }
 
   /** The leader's list. While nothing has changed, the same one. */
-  listNodes({ peer, state }: Leadership): SwarmNode[] {
+  listNodes({ peer, state }: Leadership<Peer>): SwarmNode[] {
     const { raft } = this.group(state.swarmId);
     const key = [...state.members.values()].map((member) => (raft.callsReachable(peer, member) ? '+' : '-')).join('') + peer.nodeId;
     const known = this.lists.get(state);
@@ -160,13 +150,9 @@ export class SimulatedDocker {
     return nodes;
   }
 
-  step(peer: Peer, step: string): void {
-    const daemon = this.daemons.get(peer.host.address);
-    if (daemon) this.stepOf(daemon, step);
-  }
-
-  stepOf(daemon: SimulatedDaemon, step: string): void {
-    this.betweenSteps?.(daemon, step);
+  step(address: string, step: string): void {
+    const daemon = this.daemons.get(address);
+    if (daemon) this.betweenSteps?.(daemon, step);
   }
 
   tell(what: DockerEventKind, swarmId: string, nodeId?: string, address?: string): void {

@@ -2,12 +2,12 @@ import { PutItemCommand, type DynamoDBClient, type QueryCommand } from '@aws-sdk
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { publish, type Publisher } from '../../../lambda/leader-token/publish';
-import { decodeOwn, queryPartition } from '../../../lambda/tables';
+import { decodeOwn, queryPartition } from '../../../lambda/shared/tables';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../../protocol/cluster';
 import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../../protocol/commands';
 import { reportCodec, tokensDigest, type Report } from '../../../protocol/report';
 import { decodeSwarmReport, encodeSwarmReport, type SwarmReport } from '../../../protocol/swarm';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
 
 const instanceId = 'i-00000000000000001';

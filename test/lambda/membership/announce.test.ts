@@ -1,9 +1,9 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { announce, type Announcement, type Announcer } from '../../../lambda/announce';
+import { announce, type Announcement, type Announcer } from '../../../lambda/shared/announce';
 import { announcementOf } from '../../../lambda/membership/announcements';
 import type { Effect } from '../../../lambda/membership/draft';
-import { AwsError } from '../../../rehearsal/aws/types';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import { AwsError } from '../../../rehearsal/aws/core/types';
+import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { startDynamoDb } from '../dynamodb-endpoint';
 
 const instanceId = 'i-00000000000000001';

@@ -6,15 +6,15 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { plan } from '../../../lambda/membership/plan';
 import { converge, type Converger } from '../../../lambda/membership/converge';
-import { LEASE_MS, LeaseRow } from '../../../lambda/lease';
+import { LEASE_MS, LeaseRow } from '../../../lambda/shared/lease';
 import type { Observation } from '../../../lambda/membership/observation';
 import { observe, type Observer } from '../../../lambda/membership/observe';
 import { emptyMembership } from '../../../protocol/cluster';
 import { reportCodec } from '../../../protocol/report';
 import { encodeSwarmReport } from '../../../protocol/swarm';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../../protocol/tags';
-import { AwsError } from '../../../rehearsal/aws/types';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import { AwsError } from '../../../rehearsal/aws/core/types';
+import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
 
 const instanceId = 'i-00000000000000001';

@@ -2,13 +2,13 @@ import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Mailbox } from '../../../agent/mailbox';
 import { write, type Actor } from '../../../lambda/membership/act';
-import { LeaseRow, type Lease } from '../../../lambda/lease';
+import { LeaseRow, type Lease } from '../../../lambda/shared/lease';
 import { bury } from '../../../lambda/membership/tombstone';
 import { emptyMembership } from '../../../protocol/cluster';
 import type { Command } from '../../../protocol/commands';
 import { mailbox, PARTITION_KEY, SORT_KEY } from '../../../protocol/keys';
 import type { Report } from '../../../protocol/report';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
 
 const instanceId = 'i-00000000000000001';

@@ -1,6 +1,6 @@
 /** Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change on the right. */
 import { isFresh, plan as planned, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
-import type { GroupMember } from '../../../lambda/groups';
+import type { GroupMember } from '../../../lambda/shared/groups';
 import { decodeServedBy, encodeServedBy, type ServedBy } from '../../../protocol/targets';
 import type { SwarmNode } from '../../../protocol/swarm';
 

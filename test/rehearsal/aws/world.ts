@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmulatedRegion } from '../../../rehearsal/aws/region';
-import type { AwsEvent, Delays, FunctionRunner, FunctionSpec, HealthCheck, Machines, MachineSpec } from '../../../rehearsal/aws/types';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import type { AwsEvent, Delays, FunctionRunner, FunctionSpec, HealthCheck, Machines, MachineSpec } from '../../../rehearsal/aws/core/types';
+import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 
 export const NO_DELAYS: Delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
 export const MINUTE = 60_000;

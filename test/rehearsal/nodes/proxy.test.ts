@@ -7,7 +7,7 @@ import { systemClock } from '../../../protocol/clock';
 import type { LoadBalancerView, TargetView } from '../../../rehearsal/aws/elb/model';
 import type { EmulatedRegion } from '../../../rehearsal/aws/region';
 import { configuration, RealProxy } from '../../../rehearsal/nodes/proxy';
-import { findProgram } from '../../../rehearsal/preflight';
+import { findProgram } from '../../../rehearsal/nodes/preflight';
 
 const target = (instanceId: string, routed: boolean): TargetView => ({ instanceId, port: 8080, state: routed ? 'healthy' : 'unhealthy', reason: undefined, routed });
 const balancer = (listeners: LoadBalancerView['listeners']): LoadBalancerView => ({ arn: 'arn', name: 'name', dnsName: 'dns', scheme: 'internet-facing', zones: [], securityGroups: [], tags: {}, listeners });

@@ -2,57 +2,57 @@
  * Half of the workers are cut off from the swarm for longer than a hung instance is given: it is the network, not they. With the breaker nothing is done about it, and all of them are back when it is over. Without it they are replaced,
  * which an invariant finds.
  */
-import { isTripped } from '../../../lambda/membership/breaker';
-import { HUNG_MS } from '../../../lambda/membership/replace-hung';
+import { isTripped } from '../../../lambda/membership/rules/breaker';
+import { HUNG_MS } from '../../../lambda/membership/rules/replace-hung';
 import { simulate } from '../../../rehearsal/simulation/simulation';
-import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Scenario } from './support';
+import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from './support';
 
 jest.setTimeout(600_000);
 
-jest.mock('../../../lambda/membership/breaker', () => {
-  const actual = jest.requireActual<typeof import('../../../lambda/membership/breaker')>('../../../lambda/membership/breaker');
+jest.mock('../../../lambda/membership/rules/breaker', () => {
+  const actual = jest.requireActual<typeof import('../../../lambda/membership/rules/breaker')>('../../../lambda/membership/rules/breaker');
   return { ...actual, isTripped: jest.fn(actual.isTripped) };
 });
 const guard = jest.mocked(isTripped);
-const { isTripped: trips } = jest.requireActual<typeof import('../../../lambda/membership/breaker')>('../../../lambda/membership/breaker');
+const { isTripped: trips } = jest.requireActual<typeof import('../../../lambda/membership/rules/breaker')>('../../../lambda/membership/rules/breaker');
 
 const FOUR = { managers: 3, workers: 4 };
 
-async function cutOff(workers: number): Promise<Scenario> {
-  const scenario = await Scenario.begin(FOUR);
-  await scenario.whole();
-  const { docker, machines } = scenario.cluster;
-  const managers = [0, 1, 2].map((seat) => scenario.seat(seat)!.identity.address);
-  const cut = scenario.workers().slice(0, workers);
+async function cutOff(workers: number): Promise<Story> {
+  const story = await Story.begin(FOUR);
+  await story.whole();
+  const { docker, machines } = story.cluster;
+  const managers = [0, 1, 2].map((seat) => story.seat(seat)!.identity.address);
+  const cut = story.workers().slice(0, workers);
   for (const { identity } of cut) for (const manager of managers) docker.network.cut(identity.address, manager);
   // What must never happen is judged at every step.
-  for (let passed = 0; passed < HUNG_MS + 3 * MINUTE; passed += 1_000) await scenario.pass(1_000);
+  for (let passed = 0; passed < HUNG_MS + 3 * MINUTE; passed += 1_000) await story.pass(1_000);
   for (const { identity } of cut) if (machines.nodes.has(identity.instanceId)) for (const manager of managers) docker.network.heal(identity.address, manager);
-  return scenario;
+  return story;
 }
 
-const replaced = ({ calls }: Scenario) => calls.filter(({ action }) => action === 'SetInstanceHealth').length;
+const replaced = ({ calls }: Story) => calls.filter(({ action }) => action === 'SetInstanceHealth').length;
 
 beforeEach(() => guard.mockImplementation(trips));
 
 test('nobody is replaced while half of them are down, and somebody is told', async () => {
-  const scenario = await cutOff(2);
-  expect(replaced(scenario)).toBe(0);
-  expect(scenario.logs.join('\n')).toContain('2 of 4 workers are down. With so many at once it is not the instances: none is replaced.');
-  await scenario.whole();
+  const story = await cutOff(2);
+  expect(replaced(story)).toBe(0);
+  expect(story.logs.join('\n')).toContain('2 of 4 workers are down. With so many at once it is not the instances: none is replaced.');
+  await story.whole();
 });
 
 test('one alone is replaced', async () => {
-  const scenario = await cutOff(1);
-  expect(replaced(scenario)).toBeGreaterThan(0);
-  await scenario.whole();
+  const story = await cutOff(1);
+  expect(replaced(story)).toBeGreaterThan(0);
+  await story.whole();
 });
 
 test('without the breaker half of them are replaced, which an invariant finds', async () => {
   guard.mockReturnValue(false);
-  const scenario = await cutOff(2);
-  expect(replaced(scenario)).toBeGreaterThan(0);
-  expect(scenario.invariants.breaches.join('\n')).toMatch(/^10: .* was called unhealthy while 2 of 4 workers were down/m);
+  const story = await cutOff(2);
+  expect(replaced(story)).toBeGreaterThan(0);
+  expect(story.invariants.breaches.join('\n')).toMatch(/^10: .* was called unhealthy while 2 of 4 workers were down/m);
 });
 
 test('without the breaker a seed fails, which passes with it', () =>

@@ -1,8 +1,8 @@
 /** How the SDK's client of load balancers answers in process. */
 import { CreateListenerCommand, DescribeTargetHealthCommand, DuplicateListenerException } from '@aws-sdk/client-elastic-load-balancing-v2';
-import { AwsError } from '../../../rehearsal/aws/types';
+import { AwsError } from '../../../rehearsal/aws/core/types';
 import { inProcessClients } from '../../../rehearsal/simulation/clients';
-import { VirtualClock } from '../../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 
 test('errors that the client has a class for have it, under the name of the class', async () => {
   const clock = new VirtualClock();

@@ -1,5 +1,5 @@
 /** Many workers join at once while AWS throttles. 300 of them, not 1,000 as in `npm run bench -- fleet`, so that it is quick; pages are smaller in the same measure. */
-import { WORKER_JOINS } from '../../../lambda/membership/admit';
+import { WORKER_JOINS } from '../../../lambda/membership/rules/admit';
 import { commandsCodec } from '../../../protocol/commands';
 import { plainAttributes } from '../../../protocol/items';
 import { COMMANDS_KEY, PARTITION_KEY, parseMailbox, SORT_KEY } from '../../../protocol/keys';

@@ -1,22 +1,22 @@
 /** What load balancers hear of simulated nodes. */
 import { HEALTH_PORT } from '../../../protocol/environment';
-import type { HealthCheck } from '../../../rehearsal/aws/types';
-import { Scenario } from './support';
+import type { HealthCheck } from '../../../rehearsal/aws/core/types';
+import { Story } from './support';
 
 jest.setTimeout(60_000);
 
 const HEALTH: HealthCheck = { protocol: 'HTTP', port: HEALTH_PORT, path: '/health' };
 
 test('a node answers what its agent would, and on other ports as long as it runs', async () => {
-  const scenario = await Scenario.begin({ managers: 1, workers: 1 });
-  const { clock, machines } = scenario.cluster;
+  const story = await Story.begin({ managers: 1, workers: 1 });
+  const { clock, machines } = story.cluster;
   const answers = (instanceId: string, check: Partial<HealthCheck> = {}) => clock.finish(machines.answers(instanceId, { ...HEALTH, ...check }), 5_000);
-  await scenario.until(() => machines.nodes.size > 0);
+  await story.until(() => machines.nodes.size > 0);
   const [booting] = [...machines.nodes.keys()];
   expect(await answers(booting!)).toBe(false);
   expect(await answers(booting!, { port: 80 })).toBe(true);
 
-  await scenario.whole();
+  await story.whole();
   const node = [...machines.nodes.values()].find(({ role }) => role === 'worker')!;
   const { instanceId } = node.identity;
   expect(await answers(instanceId)).toBe(true);
@@ -26,11 +26,11 @@ test('a node answers what its agent would, and on other ports as long as it runs
 
   node.killAgent();
   expect(await answers(instanceId)).toBe(false);
-  await scenario.pass(30_000);
+  await story.pass(30_000);
   expect(await answers(instanceId)).toBe(true);
 
   node.hangEngine();
-  await scenario.pass(2_000);
+  await story.pass(2_000);
   expect(await answers(instanceId)).toBe(false);
   expect(await answers(instanceId, { port: 80 })).toBe(true);
 

@@ -3,14 +3,14 @@
  * of some seeds.
  */
 import { plan } from '../../../lambda/membership/plan';
-import { reap } from '../../../lambda/membership/reap';
+import { reap } from '../../../lambda/membership/rules/reap';
 import type { Draft, Plan } from '../../../lambda/membership/draft';
 import type { Observation } from '../../../lambda/membership/observation';
 import { quorumOf } from '../../../protocol/swarm';
 import { hash } from '../../../rehearsal/simulation/faults';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { simulate, type SimulationOptions } from '../../../rehearsal/simulation/simulation';
-import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Scenario } from './support';
+import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from './support';
 
 jest.setTimeout(600_000);
 
@@ -20,12 +20,12 @@ function replaceable(path: string, name: string) {
   return { ...actual, [name]: jest.fn(actual[name]) };
 }
 jest.mock('../../../protocol/swarm', () => replaceable('../../../protocol/swarm', 'quorumOf'));
-jest.mock('../../../lambda/membership/reap', () => replaceable('../../../lambda/membership/reap', 'reap'));
+jest.mock('../../../lambda/membership/rules/reap', () => replaceable('../../../lambda/membership/rules/reap', 'reap'));
 jest.mock('../../../lambda/membership/plan', () => replaceable('../../../lambda/membership/plan', 'plan'));
 
 const actual = {
   quorumOf: jest.requireActual<typeof import('../../../protocol/swarm')>('../../../protocol/swarm').quorumOf,
-  reap: jest.requireActual<typeof import('../../../lambda/membership/reap')>('../../../lambda/membership/reap').reap,
+  reap: jest.requireActual<typeof import('../../../lambda/membership/rules/reap')>('../../../lambda/membership/rules/reap').reap,
   plan: jest.requireActual<typeof import('../../../lambda/membership/plan')>('../../../lambda/membership/plan').plan,
 };
 function switchOn(): void {
@@ -36,18 +36,18 @@ function switchOn(): void {
 beforeEach(switchOn);
 
 const THREE = { managers: 3, workers: 2 };
-const managers = (scenario: Scenario) => [0, 1, 2].flatMap((seat) => scenario.seat(seat) ?? []);
-const breaches = ({ invariants }: Scenario) => invariants.breaches.join('\n');
+const managers = (story: Story) => [0, 1, 2].flatMap((seat) => story.seat(seat) ?? []);
+const breaches = ({ invariants }: Story) => invariants.breaches.join('\n');
 
-async function formed(): Promise<Scenario> {
-  const scenario = await Scenario.begin(THREE);
-  await scenario.whole();
-  return scenario;
+async function formed(): Promise<Story> {
+  const story = await Story.begin(THREE);
+  await story.whole();
+  return story;
 }
 
 /** What must never happen is judged at every step. */
-async function watched(scenario: Scenario, ms: number): Promise<void> {
-  for (let passed = 0; passed < ms && scenario.invariants.breaches.length === 0; passed += 1_000) await scenario.pass(1_000);
+async function watched(story: Story, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms && story.invariants.breaches.length === 0; passed += 1_000) await story.pass(1_000);
 }
 
 /** One of some seeds, in which these things go wrong, fails for that reason without the guard. */
@@ -65,16 +65,16 @@ const expectASeedNeeds = (switchOff: () => void, why: RegExp, options: (seed: nu
 describe('the quorum check', () => {
   const switchOff = () => void jest.mocked(quorumOf).mockReturnValue(0);
 
-  async function allTerminated(): Promise<Scenario> {
-    const scenario = await formed();
-    for (const manager of managers(scenario)) scenario.terminate(manager);
-    await watched(scenario, 5 * MINUTE);
-    return scenario;
+  async function allTerminated(): Promise<Story> {
+    const story = await formed();
+    for (const manager of managers(story)) story.terminate(manager);
+    await watched(story, 5 * MINUTE);
+    return story;
   }
 
   test('lets managers go that are terminated together one after the other', async () => {
-    const scenario = await allTerminated();
-    await scenario.whole();
+    const story = await allTerminated();
+    await story.whole();
   });
 
   test('without it, more of them are let go than the quorum bears', async () => {
@@ -97,23 +97,23 @@ describe('one change of managers at a time', () => {
   const switchOff = () => void jest.mocked(plan).mockImplementation(all);
 
   /** Two that could join are there before the first that has something to join, and reach it only later: so a join takes its time. */
-  async function atOnce(): Promise<Scenario> {
-    const scenario = await Scenario.begin(THREE);
-    await scenario.until(() => scenario.seat(0) !== undefined);
-    const { isolated, docker } = scenario.cluster;
-    isolated.add(scenario.seat(0)!.identity.instanceId);
-    await scenario.pass(2 * MINUTE);
+  async function atOnce(): Promise<Story> {
+    const story = await Story.begin(THREE);
+    await story.until(() => story.seat(0) !== undefined);
+    const { isolated, docker } = story.cluster;
+    isolated.add(story.seat(0)!.identity.instanceId);
+    await story.pass(2 * MINUTE);
     isolated.clear();
-    const [first, ...others] = managers(scenario).map(({ identity }) => identity.address);
+    const [first, ...others] = managers(story).map(({ identity }) => identity.address);
     for (const other of others) docker.network.cut(first!, other);
-    await watched(scenario, MINUTE);
+    await watched(story, MINUTE);
     docker.network.healAll();
-    return scenario;
+    return story;
   }
 
   test('holds while three seats are there at once', async () => {
-    const scenario = await atOnce();
-    await scenario.whole();
+    const story = await atOnce();
+    await story.whole();
   });
 
   test('without it, two join at the same time', async () => {
@@ -131,27 +131,27 @@ describe('two witnesses', () => {
   const groupless = (input: Record<string, any>) => ({ ...input, Filters: [{ ...input.Filters[0], Values: ['nothing'] }] });
 
   /** Auto Scaling's answers lack the groups, and a worker is cut off from the swarm: for that it is down, and in no group. */
-  async function unseen(): Promise<Scenario> {
+  async function unseen(): Promise<Story> {
     let empty = false;
-    const scenario = await Scenario.begin(THREE, {
+    const story = await Story.begin(THREE, {
       tamper: (service, action, input) => (empty && service === 'autoscaling' && action === 'DescribeAutoScalingGroups' ? groupless(input) : input),
     });
-    await scenario.whole();
-    const [worker] = scenario.workers() as [SimulatedNode];
-    const cut = managers(scenario).map(({ identity }) => identity.address);
-    for (const address of cut) scenario.cluster.docker.network.cut(worker.identity.address, address);
+    await story.whole();
+    const [worker] = story.workers() as [SimulatedNode];
+    const cut = managers(story).map(({ identity }) => identity.address);
+    for (const address of cut) story.cluster.docker.network.cut(worker.identity.address, address);
     empty = true;
-    await watched(scenario, 4 * MINUTE);
+    await watched(story, 4 * MINUTE);
     empty = false;
-    for (const address of cut) scenario.cluster.docker.network.heal(worker.identity.address, address);
-    return scenario;
+    for (const address of cut) story.cluster.docker.network.heal(worker.identity.address, address);
+    return story;
   }
 
   test('keep a node whose instance EC2 still knows', async () => {
-    const scenario = await unseen();
-    const before = scenario.workers().map(({ identity }) => identity.instanceId);
-    await scenario.whole();
-    expect(scenario.workers().map(({ identity }) => identity.instanceId)).toEqual(before);
+    const story = await unseen();
+    const before = story.workers().map(({ identity }) => identity.instanceId);
+    await story.whole();
+    expect(story.workers().map(({ identity }) => identity.instanceId)).toEqual(before);
   });
 
   test('with one alone, it is removed', async () => {
@@ -169,24 +169,24 @@ describe('two witnesses', () => {
 
 describe('nothing that may carry a lost quorum is abandoned', () => {
   /** All managers die, and their successors do not reach each other until they are late. */
-  async function apart(): Promise<Scenario> {
-    const scenario = await formed();
-    const addresses = managers(scenario).map(({ identity }) => identity.address);
-    const { docker } = scenario.cluster;
+  async function apart(): Promise<Story> {
+    const story = await formed();
+    const addresses = managers(story).map(({ identity }) => identity.address);
+    const { docker } = story.cluster;
     const pairs = addresses.flatMap((one, n) => addresses.slice(n + 1).map((other) => [one, other] as const));
     for (const [one, other] of pairs) docker.network.cut(one, other);
-    for (const { identity } of managers(scenario)) scenario.cluster.loseInstance(identity.instanceId);
-    await watched(scenario, 16 * MINUTE);
+    for (const { identity } of managers(story)) story.cluster.loseInstance(identity.instanceId);
+    await watched(story, 16 * MINUTE);
     for (const [one, other] of pairs) docker.network.heal(one, other);
-    return scenario;
+    return story;
   }
-  const abandoned = ({ events }: Scenario) => events.filter(({ what, detail }) => what === 'hook-completed' && detail.result === 'ABANDON').length;
+  const abandoned = ({ events }: Story) => events.filter(({ what, detail }) => what === 'hook-completed' && detail.result === 'ABANDON').length;
 
   test('late managers are kept, and are the quorum when they reach each other', async () => {
-    const scenario = await apart();
-    expect(scenario.events.some(({ what }) => what === 'heartbeat')).toBe(true);
-    expect(abandoned(scenario)).toBe(0);
-    await scenario.whole();
+    const story = await apart();
+    expect(story.events.some(({ what }) => what === 'heartbeat')).toBe(true);
+    expect(abandoned(story)).toBe(0);
+    await story.whole();
   });
 
   const switchOff = () =>

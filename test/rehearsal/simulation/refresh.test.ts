@@ -13,7 +13,7 @@ const STEP_MS = 5_000;
 
 test(`${WORKERS} workers and three managers are replaced, with no moment below the quorum`, async () => {
   const setup = { managers: 3, workers: WORKERS };
-  // A Scenario keeps whatever happens, which is too much of it here.
+  // A Story keeps whatever happens, which is too much of it here.
   const delays = { launch: 5_000, terminate: 5_000, attachVolume: 1_000, detachVolume: 1_000, queue: 100, stream: 100, registerTarget: 60_000, deregisterTarget: 30_000 };
   const cluster = new SimulatedCluster({ seed: 1, bundles: BUNDLES, delays, faults: new Faults(1, []), onLog: (origin, line) => invariants.onLog(origin, line), onEffect: (node, effect, argument) => invariants.onEffect(node, effect, argument) });
   const invariants = new Invariants(cluster);

@@ -1,6 +1,6 @@
 /** 200 spot workers get their notice in the same moment: each is drained, and its hook completed, before EC2 takes it back. */
 import { TERMINATE_HOOK } from '../../../protocol/hooks';
-import { assemblies, MINUTE, Scenario } from './support';
+import { assemblies, MINUTE, Story } from './support';
 
 const WORKERS = 200;
 /** From the notice until the instance is gone. */
@@ -8,10 +8,10 @@ const NOTICE_MS = 2 * MINUTE;
 
 // Notices and terminate hooks are events of node-leave. Without them, what the agents say wakes node-join.
 test(`${WORKERS} workers are drained, and let go, within two minutes of a notice that all of them get at once, though node-leave hears of nothing`, async () => {
-  const scenario = Scenario.of(await assemblies.of({ managers: 3, workers: WORKERS, spot: true }), { hears: (name) => name !== 'node-leave' });
-  await scenario.until(() => scenario.missing().length === 0, 30 * MINUTE);
-  const { clock, docker, region } = scenario.cluster;
-  const workers = scenario.workers().map(({ identity }) => identity.instanceId);
+  const story = Story.of(await assemblies.of({ managers: 3, workers: WORKERS, spot: true }), { hears: (name) => name !== 'node-leave' });
+  await story.until(() => story.missing().length === 0, 30 * MINUTE);
+  const { clock, docker, region } = story.cluster;
+  const workers = story.workers().map(({ identity }) => identity.instanceId);
   expect(workers).toHaveLength(WORKERS);
   const noticed = clock.now();
   const letGo = new Map<string, { afterMs: number; drained: boolean }>();
@@ -20,11 +20,11 @@ test(`${WORKERS} workers are drained, and let go, within two minutes of a notice
     letGo.set(subject, { afterMs: clock.now() - noticed, drained: !docker.swarms()[0]!.nodes.some(({ instanceId }) => instanceId === subject) });
   });
   for (const instanceId of workers) region.interruptSpot(instanceId);
-  await scenario.pass(NOTICE_MS);
+  await story.pass(NOTICE_MS);
   const times = [...letGo.values()].map(({ afterMs }) => afterMs);
   process.stdout.write(`  let go ${(Math.min(...times) / 1000).toFixed(0)} to ${(Math.max(...times) / 1000).toFixed(0)} s after the notice\n`);
   expect([...letGo.keys()].sort()).toEqual(workers.sort());
   expect([...letGo.values()].filter(({ drained }) => !drained)).toEqual([]);
-  await scenario.until(() => scenario.missing().length === 0, 30 * MINUTE);
-  expect(scenario.invariants.breaches).toEqual([]);
+  await story.until(() => story.missing().length === 0, 30 * MINUTE);
+  expect(story.invariants.breaches).toEqual([]);
 }, 300_000);

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Assembly } from '../../../rehearsal/simulation/setup';
 import type { PublishedPort } from '../../../protocol/swarm';
-import type { Template } from '../../../rehearsal/synth';
-import { assemblies, MINUTE, Scenario } from './support';
+import type { Template } from '../../../rehearsal/assembly/synth';
+import { assemblies, MINUTE, Story } from './support';
 
 jest.setTimeout(300_000);
 
@@ -63,35 +63,35 @@ function variant(folder: string, stackName: string, template: Template): string 
 
 /** A cluster forms, a worker is replaced, another one breaks and is replaced, as is a manager, and every queue is asked without TLS. What was wrong, in sentences. */
 async function rehearse(assembly: { folder: string; stackName: string }, deaf?: string): Promise<string[]> {
-  const scenario = Scenario.of(assembly, { hears: (name) => name !== deaf });
-  const broken = () => scenario.invariants.breaches.length > 0 || scenario.stack instanceof Error;
-  await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
+  const story = Story.of(assembly, { hears: (name) => name !== deaf });
+  const broken = () => story.invariants.breaches.length > 0 || story.stack instanceof Error;
+  await story.until(() => broken() || story.missing().length === 0, 30 * MINUTE);
   if (!broken()) {
     // Notice, two minutes, gone; its group launches another.
-    scenario.cluster.region.interruptSpot(scenario.workers()[0]!.identity.instanceId);
-    await scenario.pass(3 * MINUTE);
-    await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
-    await publishPorts(scenario, broken);
-    scenario.workers()[0]?.breakDown();
-    scenario.terminate(scenario.seat(2)!);
-    await scenario.pass(MINUTE);
-    await scenario.until(() => broken() || scenario.missing().length === 0, 30 * MINUTE);
+    story.cluster.region.interruptSpot(story.workers()[0]!.identity.instanceId);
+    await story.pass(3 * MINUTE);
+    await story.until(() => broken() || story.missing().length === 0, 30 * MINUTE);
+    await publishPorts(story, broken);
+    story.workers()[0]?.breakDown();
+    story.terminate(story.seat(2)!);
+    await story.pass(MINUTE);
+    await story.until(() => broken() || story.missing().length === 0, 30 * MINUTE);
   }
-  return [...scenario.invariants.breaches, ...(scenario.stack instanceof Error ? [scenario.stack.message] : []), ...(await queuesOpenToPlainHttp(scenario))];
+  return [...story.invariants.breaches, ...(story.stack instanceof Error ? [story.stack.message] : []), ...(await queuesOpenToPlainHttp(story))];
 }
 
 /** What a load balancer follows: made, changed, taken away, and refused. */
-async function publishPorts(scenario: Scenario, broken: () => boolean): Promise<void> {
-  if (scenario.cluster.region.loadBalancers().length === 0) return;
+async function publishPorts(story: Story, broken: () => boolean): Promise<void> {
+  if (story.cluster.region.loadBalancers().length === 0) return;
   const web = (more: Partial<PublishedPort>): PublishedPort => ({ service: 'web', port: 8001, protocol: 'tcp', mode: 'ingress', ...more });
   const certificate = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
   for (const ports of [[web({})], [web({ mode: 'host', certificate }), web({ port: 9 })], []]) {
-    await scenario.cluster.clock.finish(scenario.leader().daemon.publish(ports), MINUTE);
-    for (let seconds = 0; seconds < 180 && !broken(); seconds += 10) await scenario.pass(10_000);
+    await story.cluster.clock.finish(story.leader().daemon.publish(ports), MINUTE);
+    for (let seconds = 0; seconds < 180 && !broken(); seconds += 10) await story.pass(10_000);
   }
 }
 
-async function queuesOpenToPlainHttp({ cluster: { region } }: Scenario): Promise<string[]> {
+async function queuesOpenToPlainHttp({ cluster: { region } }: Story): Promise<string[]> {
   const open: string[] = [];
   for (const { name } of region.queues()) {
     const url = `https://sqs.${region.region}.amazonaws.com/${region.accountId}/${name}`;

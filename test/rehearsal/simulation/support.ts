@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { AwsEvent, Delays } from '../../../rehearsal/aws/types';
+import type { AwsEvent, Delays } from '../../../rehearsal/aws/core/types';
 import type { Call } from '../../../rehearsal/simulation/aws-link';
 import { SimulatedCluster, type ClusterOptions } from '../../../rehearsal/simulation/cluster';
 import { Faults } from '../../../rehearsal/simulation/faults';
@@ -22,9 +22,9 @@ export const assemblies = new Assemblies(PROJECT, mkdtempSync(join(tmpdir(), 'si
 const DELAYS: Delays = { launch: 5_000, terminate: 5_000, attachVolume: 1_000, detachVolume: 1_000, queue: 100, stream: 100, registerTarget: 60_000, deregisterTarget: 30_000 };
 export const MINUTE = 60_000;
 
-const scenarios: Scenario[] = [];
+const stories: Story[] = [];
 afterEach(async () => {
-  for (const scenario of scenarios.splice(0)) await scenario.cluster.stop();
+  for (const story of stories.splice(0)) await story.cluster.stop();
 });
 
 const SEEDS = 300;
@@ -50,7 +50,7 @@ export async function expectSeedNeeds(run: (seed: number, guard: 'on' | 'off') =
 
 type Options = Partial<Pick<ClusterOptions, 'tamper' | 'seed' | 'hears' | 'delays'>>;
 
-export class Scenario {
+export class Story {
   readonly cluster: SimulatedCluster;
   readonly invariants: Invariants;
   readonly events: AwsEvent[] = [];
@@ -86,17 +86,17 @@ export class Scenario {
       this.invariants.onCall(call);
       this.onCall(call);
     });
-    scenarios.push(this);
+    stories.push(this);
   }
 
   /** A stack that is being created. */
-  static of({ folder, stackName }: Assembly, options: Options = {}): Scenario {
-    const scenario = new Scenario(options);
-    scenario.cluster.region.createStack(folder, stackName).then(
-      () => (scenario.stack = 'created'),
-      (error: Error) => (scenario.stack = error),
+  static of({ folder, stackName }: Assembly, options: Options = {}): Story {
+    const story = new Story(options);
+    story.cluster.region.createStack(folder, stackName).then(
+      () => (story.stack = 'created'),
+      (error: Error) => (story.stack = error),
     );
-    return scenario;
+    return story;
   }
 
   /** Another template of the same stack. */
@@ -116,8 +116,8 @@ export class Scenario {
     );
   }
 
-  static async begin(setup: Setup, options: Options = {}): Promise<Scenario> {
-    return Scenario.of(await assemblies.of(setup), options);
+  static async begin(setup: Setup, options: Options = {}): Promise<Story> {
+    return Story.of(await assemblies.of(setup), options);
   }
 
   /** As an operator does it: through the group, which then launches another. */

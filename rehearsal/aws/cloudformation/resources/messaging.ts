@@ -1,5 +1,5 @@
 /** Resource types of SQS and EventBridge. */
-import { AwsError } from '../../types';
+import { AwsError } from '../../core/types';
 import type { ResourceTypes, Services } from '../resource';
 
 export function messagingTypes({ sqs, events, iam }: Services): ResourceTypes {

@@ -1,6 +1,6 @@
 /** Custom resources: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html */
 import { respondByHttp } from '../../../../lambda/target-update/custom-resource';
-import { serveAws } from '../../../../rehearsal/aws/http';
+import { serveAws } from '../../../../rehearsal/aws/wire/http';
 import { closeWorlds, lambdaFunction, MINUTE, role, World, type Resources } from '../world';
 
 afterEach(closeWorlds);

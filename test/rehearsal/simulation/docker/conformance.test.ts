@@ -3,7 +3,7 @@ import type { PublishedPort } from '../../../../protocol/swarm';
 import type { Disk } from '../../../../rehearsal/simulation/docker/disk';
 import type { SimulatedDaemon } from '../../../../rehearsal/simulation/docker/daemon';
 import { SimulatedDocker } from '../../../../rehearsal/simulation/docker/simulated-docker';
-import { VirtualClock } from '../../../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../../../rehearsal/simulation/virtual-clock';
 import { describeEngine, type Engines, type Harness } from './conformance';
 
 class SimulatedEngines implements Engines {

@@ -1,7 +1,7 @@
 /** An engine may be killed between any two effects that outlive it. What must hold then does not depend on where. */
 import { SimulatedDocker } from '../../../../rehearsal/simulation/docker/simulated-docker';
 import type { SimulatedDaemon } from '../../../../rehearsal/simulation/docker/daemon';
-import { VirtualClock } from '../../../../rehearsal/virtual-clock';
+import { VirtualClock } from '../../../../rehearsal/simulation/virtual-clock';
 
 const LIMIT_MS = 120_000;
 const MOST_STEPS = 40;

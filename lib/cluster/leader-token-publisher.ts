@@ -1,0 +1,51 @@
+/** The function that turns the leader's swarm report into the leader record, from which nodes are told how to join. */
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { environmentVariables as env } from '../../protocol/environment';
+import { ClusterFunction } from '../functions/cluster-function';
+import { swarmReportWritten } from '../core/event-patterns';
+import { leaderTokenStatements, readStream, sendMessages } from '../core/statements';
+import type { NodeLifecycle } from './node-lifecycle';
+import { mapReports } from '../functions/report-stream';
+
+export interface LeaderTokenPublisherProps {
+  readonly lifecycle: NodeLifecycle;
+}
+
+/** `leader-token`: woken when the leader's agent has written its swarm report; publishes swarm id, join tokens and node list, and wakes node-join. */
+export class LeaderTokenPublisher extends Construct {
+  readonly function: lambda.Function;
+
+  private readonly publisher: ClusterFunction;
+
+  constructor(scope: Construct, id: string, { lifecycle }: LeaderTokenPublisherProps) {
+    super(scope, id);
+    const { tokenTable, reportTable } = lifecycle.tables;
+    this.publisher = new ClusterFunction(this, 'LeaderToken', {
+      name: 'leader-token',
+      description: 'Publishes how to join the swarm, from what its leader reports.',
+      environment: {
+        [env.cluster]: lifecycle.cluster,
+        [env.tokenTable]: tokenTable.tableName,
+        [env.reportTable]: reportTable.tableName,
+        [env.managerRoleId]: lifecycle.managerRole.role.roleId,
+        [env.workerRoleId]: lifecycle.workerRole.role.roleId,
+        [env.joinQueueUrl]: lifecycle.joinQueue.queueUrl,
+      },
+      statements: [
+        ...leaderTokenStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn, joinQueue: lifecycle.joinQueue.queueArn }),
+        readStream(reportTable.tableStreamArn!),
+        ...lifecycle.keyStatements,
+      ],
+    });
+    this.function = this.publisher.function;
+    lifecycle.nodesNeed(mapReports(this, 'SwarmReports', this.function, lifecycle.tables, swarmReportWritten));
+  }
+
+  /** Wakes target-update as well when the nodes of the swarm have changed. */
+  wakeTargetUpdate(queue: sqs.IQueue): void {
+    this.function.addEnvironment(env.targetsQueueUrl, queue.queueUrl);
+    this.publisher.allow({ ...sendMessages([queue.queueArn]), sid: 'WakeTargetUpdate' });
+  }
+}

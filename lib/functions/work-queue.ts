@@ -1,0 +1,21 @@
+/** The queues that wake the functions: what they hold means "look again" and nothing else. */
+import { Duration } from 'aws-cdk-lib';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import { FUNCTIONS, VISIBILITY_TIMEOUT_FACTOR, type FunctionName } from '../core/defaults';
+
+/** With a dead-letter queue, since what a function cannot process must hold up nothing else. */
+export function createWorkQueue(scope: Construct, name: string, consumer: FunctionName): sqs.Queue {
+  const common: sqs.QueueProps = { encryption: sqs.QueueEncryption.SQS_MANAGED, enforceSSL: true };
+  return new sqs.Queue(scope, `${name}Queue`, {
+    ...common,
+    visibilityTimeout: Duration.seconds(VISIBILITY_TIMEOUT_FACTOR * FUNCTIONS[consumer].timeout),
+    deadLetterQueue: { queue: new sqs.Queue(scope, `${name}DeadLetters`, { ...common, retentionPeriod: Duration.days(14) }), maxReceiveCount: 3 },
+  });
+}
+
+/** Two at a time is the least that Lambda allows; the lease sees to it that one works. */
+export function mapMessages(scope: Construct, name: string, target: lambda.IFunction, queue: sqs.Queue): lambda.EventSourceMapping {
+  return new lambda.EventSourceMapping(scope, `${name}Messages`, { target, eventSourceArn: queue.queueArn, batchSize: 10, maxConcurrency: 2 });
+}

@@ -1,0 +1,19 @@
+/** Resource types of KMS: keys are their policies here, nothing is encrypted. */
+import type { ResourceTypes, Services } from '../cloudformation/resource';
+
+export function kmsTypes({ context, iam }: Services): ResourceTypes {
+  return {
+    'AWS::KMS::Key': {
+      properties: ['Description', 'EnableKeyRotation', 'Enabled', 'KeyPolicy', 'KeySpec', 'KeyUsage', 'MultiRegion', 'PendingWindowInDays', 'RotationPeriodInDays', 'Tags'],
+      create({ logicalId, properties }) {
+        const id = context.clock.uuid();
+        const arn = context.arn('kms', `key/${id}`);
+        // Without a policy a key has the default one, as a key from elsewhere has.
+        if (properties.KeyPolicy !== undefined) iam.putResourcePolicy(arn, logicalId, properties.KeyPolicy);
+        return { id, attributes: { Arn: arn, KeyId: id } };
+      },
+      delete: (id) => iam.deleteResourcePolicy(context.arn('kms', `key/${id}`)),
+    },
+    'AWS::KMS::Alias': { properties: ['AliasName', 'TargetKeyId'], create: ({ properties }) => ({ id: properties.AliasName }) },
+  };
+}
