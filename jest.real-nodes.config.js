@@ -1,4 +1,7 @@
-/** Tests on real Docker engines: Linux, root and Docker, one at a time. Elsewhere each says why it did nothing. @type {import('jest').Config} */
+/**
+ * Tests on real Docker engines: Linux, root and Docker, one at a time. Elsewhere each says why it did nothing.
+ * @type {import('jest').Config}
+ */
 module.exports = {
   ...require('./jest.config.js'),
   roots: ['<rootDir>/test/real-nodes'],

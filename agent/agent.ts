@@ -1,6 +1,6 @@
 /**
- * The program on every node: looks at the volume, the engine and its mailbox, takes the next step, and reports what changed. Everything is decided from what
- * is there (`plan.ts`), so it may be killed at any line and started again.
+ * The program on every node: looks at the volume, the engine and its mailbox, takes the next step, and reports what
+ * changed. Everything is decided from what is there (`plan.ts`), so it may be killed at any line and started again.
  */
 import { isoTime, isRecent, type Clock } from '../protocol/clock';
 import type { Command, CommandOf } from '../protocol/commands';
@@ -22,39 +22,62 @@ import { SwarmReporter } from './swarm-reporter';
 
 /** While the volume is awaited: nothing is asked but whether its device is there. */
 const VOLUME_MS = 50;
-/** Between two looks while something is to happen to this node, and once nothing is. DynamoDB charges each reading of the mailbox. */
+/**
+ * Between two looks while something is to happen to this node, and once nothing is. DynamoDB charges each reading of
+ * the mailbox.
+ */
 const EAGER_MS = 100;
 /**
- * While nothing happens to a node that waits, its pauses grow with its waiting, to this share of it and to this much: a fleet that waits for a swarm, or is throttled, must not ask ten times a second
- * each. Nobody waits 5 % longer for that.
+ * While nothing happens to a node that waits, its pauses grow with its waiting, to this share of it and to this much: a
+ * fleet that waits for a swarm, or is throttled, must not ask ten times a second each. Nobody waits 5 % longer for
+ * that.
  */
 const WAITING_SHARE = 0.05;
 const WAITING_MS = 2_000;
 const MANAGER_REST_MS = 2_000;
 const WORKER_REST_MS = 5_000;
-/** How old an engine's answer may be while no command changes anything. Docker runs several programs for each `GET /info`. */
+/**
+ * How old an engine's answer may be while no command changes anything. Docker runs several programs for each `GET
+ * /info`.
+ */
 const ENGINE_MS = 1_000;
-/** A settled worker reads its mailbox this often: 1,000 of them cost about 8 USD a month (0.125 USD per million read units, of which an eventually consistent read takes half a one). */
+/**
+ * A settled worker reads its mailbox this often: 1,000 of them cost about 8 USD a month (0.125 USD per million read
+ * units, of which an eventually consistent read takes half a one).
+ */
 const WORKER_MAILBOX_MS = 20_000;
 /** Heartbeats are writes, five times the price of a read. */
 const MANAGER_HEARTBEAT_MS = 15_000;
 const WORKER_HEARTBEAT_MS = 60_000;
 /**
- * A manager's report, which may hold join tokens, is written again this often though nothing changed: an earlier one may have come later, from an agent that died while its request was on its way. A write that
- * changes nothing wakes nobody: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+ * A manager's report, which may hold join tokens, is written again this often though nothing changed: an earlier one
+ * may have come later, from an agent that died while its request was on its way. A write that changes nothing wakes
+ * nobody: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
  */
 const MANAGER_REPORT_MS = 300_000;
-/** How often a node looks whether its instance is about to end: as often as AWS recommends. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
+/**
+ * How often a node looks whether its instance is about to end: as often as AWS recommends.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+ */
 const NOTICE_MS = 5_000;
 /** How often a node looks whether its certificate was renewed. */
 const CERTIFICATE_MS = 3_600_000;
-/** How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind by a second or so. */
+/**
+ * How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind
+ * by a second or so.
+ */
 const UNASKED_MS = 5_000;
-/** How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still starting is waited for by systemd, however long it takes. */
+/**
+ * How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still
+ * starting is waited for by systemd, however long it takes.
+ */
 const SILENT_MS = 60_000;
 /** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
 const FAILED_MS = 20_000;
-/** In what steps, in seconds, it is reported for how long the engine has named no leader: each is a write, and wakes a function. */
+/**
+ * In what steps, in seconds, it is reported for how long the engine has named no leader: each is a write, and wakes a
+ * function.
+ */
 const LEADERLESS_STEP_S = 30;
 /** A look takes no longer, also while the engine answers late that it knows no leader. */
 const LOOK_MS = 60_000;
@@ -93,7 +116,10 @@ export class Agent {
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
-  /** For how long all answers of the engine, a manager's, have named no leader, in milliseconds, and when the last one came. */
+  /**
+   * For how long all answers of the engine, a manager's, have named no leader, in milliseconds, and when the last one
+   * came.
+   */
   private leaderless: { ms: number; at: number | undefined } = { ms: 0, at: undefined };
   private notice: Notice | undefined;
   private noticeSoughtAt = Number.NEGATIVE_INFINITY;
@@ -125,7 +151,10 @@ export class Agent {
     }
   }
 
-  /** One look, at most one step. Resolves with the pause until the next look, in milliseconds: none after a step, since it changed the picture. */
+  /**
+   * One look, at most one step. Resolves with the pause until the next look, in milliseconds: none after a step, since
+   * it changed the picture.
+   */
   private async look(signal: AbortSignal): Promise<number> {
     if (!this.configured) await this.configureEngine();
     const volume = await this.lookAtVolume();
@@ -153,7 +182,16 @@ export class Agent {
     const certified = info !== undefined && saysNothingOfItself(info.swarm) && (await this.parts.host.isCertified());
     const now = this.parts.clock.now();
     const { instanceId } = this.parts.identity;
-    const step = nextStep({ now, instanceId, volume, swarm: info?.swarm, certified, command: this.inbox.command, leaving: this.inbox.leaving, busy: wasBusy || this.busy });
+    const step = nextStep({
+      now,
+      instanceId,
+      volume,
+      swarm: info?.swarm,
+      certified,
+      command: this.inbox.command,
+      leaving: this.inbox.leaving,
+      busy: wasBusy || this.busy,
+    });
     if (await this.take(step, info)) {
       this.engine = undefined;
       return 0;
@@ -167,7 +205,8 @@ export class Agent {
     }
     const ordered = leads && (await this.carryOutOrders());
     await this.heartbeat(info !== undefined);
-    this.settled = step.kind === 'rest' && !ordered && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
+    this.settled =
+      step.kind === 'rest' && !ordered && !this.busy && info?.swarm.state === 'active' && tokens === undefined;
     if (!this.settled) return this.eagerPause(step.kind);
     return this.manager ? MANAGER_REST_MS : WORKER_REST_MS;
   }
@@ -188,7 +227,8 @@ export class Agent {
 
   private async lookAtEngine(): Promise<EngineInfo | undefined> {
     const now = this.parts.clock.now();
-    if (this.engine && !this.inbox.command && !this.busy && isRecent(this.engine.at, now, ENGINE_MS)) return this.engine.info;
+    if (this.engine && !this.inbox.command && !this.busy && isRecent(this.engine.at, now, ENGINE_MS))
+      return this.engine.info;
     const info = await this.askEngine();
     this.engine = info && { info, at: now };
     return info;
@@ -215,7 +255,9 @@ export class Agent {
     this.noticeSoughtAt = now;
     const before = this.notice;
     this.notice = await metadata.notice().catch((error: unknown) => {
-      log('warn', 'The instance metadata service does not say whether this instance is to end.', { error: sentence(error) });
+      log('warn', 'The instance metadata service does not say whether this instance is to end.', {
+        error: sentence(error),
+      });
       return before;
     });
     if (this.notice !== before) log('info', 'This instance is to end.', { notice: this.notice });
@@ -225,7 +267,8 @@ export class Agent {
   private countLeaderless(info: EngineInfo | undefined): void {
     const { ms, at } = this.leaderless;
     if (info === undefined) this.leaderless = { ms, at: undefined };
-    else if (!info.swarm.controlAvailable || info.swarm.swarmId !== undefined) this.leaderless = { ms: 0, at: undefined };
+    else if (!info.swarm.controlAvailable || info.swarm.swarmId !== undefined)
+      this.leaderless = { ms: 0, at: undefined };
     else {
       const now = this.parts.clock.now();
       this.leaderless = { ms: ms + Math.min(Math.max(now - (at ?? now), 0), LOOK_MS), at: now };
@@ -243,8 +286,20 @@ export class Agent {
     const now = clock.now();
     if (isRecent(this.certificateSeenAt, now, CERTIFICATE_MS)) return;
     this.certificateSeenAt = now;
-    const validity = await host.certificateValidity().catch((error: unknown) => void log('error', 'The certificate of this node cannot be read.', { metric: CERTIFICATE_METRIC, error: sentence(error) }));
-    if (validity && isOverdue(validity, now)) log('error', 'Docker should have renewed the certificate of this node long ago. When it has run out, the node is down for good.', { metric: CERTIFICATE_METRIC, until: isoTime(validity.until) });
+    const validity = await host.certificateValidity().catch(
+      (error: unknown) =>
+        void log('error', 'The certificate of this node cannot be read.', {
+          metric: CERTIFICATE_METRIC,
+          error: sentence(error),
+        }),
+    );
+    if (validity && isOverdue(validity, now))
+      log(
+        'error',
+        'Docker should have renewed the certificate of this node long ago. When it has run out, the node ' +
+          'is down for good.',
+        { metric: CERTIFICATE_METRIC, until: isoTime(validity.until) },
+      );
   }
 
   /** True when the step changed something, so that another look is due at once. */
@@ -255,8 +310,10 @@ export class Agent {
       case 'rest':
         return false;
       case 'refuse':
-        // Whoever hears of it may tell another manager to join: this one must not do so after all, should its clock be set back.
-        if (this.manager && step.command.kind === 'join' && this.lastCommand?.id !== step.command.id) await host.begin(step.command.id);
+        // Whoever hears of it may tell another manager to join: this one must not do so after all, should its clock be
+        // set back.
+        if (this.manager && step.command.kind === 'join' && this.lastCommand?.id !== step.command.id)
+          await host.begin(step.command.id);
         this.refuse(step.command, step.reason);
         return false;
       case 'done':
@@ -310,7 +367,8 @@ export class Agent {
         // Docker itself uses the first address only: another one at each try.
         const { managers, token, id } = step.command;
         const remote = managers[this.joinAttempts++ % managers.length]!;
-        // A manager's join that fails may succeed later, when nobody is behind it any more: whether it is tried again is for those to say who see the list.
+        // A manager's join that fails may succeed later, when nobody is behind it any more: whether it is tried again
+        // is for those to say who see the list.
         if (this.manager && !(await host.begin(id))) {
           if (this.lastCommand?.id !== id) this.lastCommand = { id, outcome: 'failed', error: 'It was tried once.' };
           return false;
@@ -326,14 +384,23 @@ export class Agent {
     this.lastCommand = { id, outcome: 'refused', error: reason };
   }
 
-  /** One step towards it, as long as this node leads. What is refused or done is looked at again all the same: it costs one list. */
+  /**
+   * One step towards it, as long as this node leads. What is refused or done is looked at again all the same: it costs
+   * one list.
+   */
   private async remove(command: CommandOf<'remove' | 'retire'>): Promise<void> {
     if (!(await this.leads(await this.askEngine()))) return this.refuse(command, 'This node does not lead.');
-    if (this.removal?.id !== command.id) this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command) };
+    if (this.removal?.id !== command.id)
+      this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command) };
     const step = await this.removal.work.next();
     if (step.kind === 'refuse') this.refuse(command, step.reason);
     else if (step.kind === 'gone') this.lastCommand = { id: command.id, outcome: 'done' };
-    else if (step.kind !== 'wait') this.parts.log('info', `Did: ${step.kind}.`, { commandId: command.id, nodeId: command.nodeId, reason: command.reason });
+    else if (step.kind !== 'wait')
+      this.parts.log('info', `Did: ${step.kind}.`, {
+        commandId: command.id,
+        nodeId: command.nodeId,
+        reason: command.reason,
+      });
   }
 
   private lasts(kind: Step['kind'], ms: number): boolean {
@@ -342,7 +409,10 @@ export class Agent {
     return now - this.lasting.since >= ms;
   }
 
-  /** An engine that ran before it was configured (an image that starts Docker at boot) is stopped: it knows neither its labels nor, on a manager, where its state belongs. */
+  /**
+   * An engine that ran before it was configured (an image that starts Docker at boot) is stopped: it knows neither its
+   * labels nor, on a manager, where its state belongs.
+   */
   private async configureEngine(): Promise<void> {
     const { host, config, identity, log } = this.parts;
     const changed = await host.configureEngine(daemonConfig(config, identity));
@@ -354,8 +424,9 @@ export class Agent {
   }
 
   /**
-   * Remembers how a command fares while the looks go on: the engine is a member some time before its answer comes, and a join that does not succeed takes 20 s. A failure is no end: the command
-   * stays valid, and the next look decides anew.
+   * Remembers how a command fares while the looks go on: the engine is a member some time before its answer comes, and
+   * a join that does not succeed takes 20 s. A failure is no end: the command stays valid, and the next look decides
+   * anew.
    */
   private obey(command: Command, info: EngineInfo | undefined, work: Promise<void>): void {
     const { log, clock } = this.parts;
@@ -395,14 +466,19 @@ export class Agent {
     return false;
   }
 
-  /** False when the swarm turned out to be stillborn, and was left: it is to be made anew. Not once its tokens are published: others may be members then, whatever this engine says. */
+  /**
+   * False when the swarm turned out to be stillborn, and was left: it is to be made anew. Not once its tokens are
+   * published: others may be members then, whatever this engine says.
+   */
   private async reportSwarm(tokens: Report['tokens']): Promise<boolean> {
     try {
       await this.swarmReporter.report(tokens);
       return true;
     } catch (error) {
       if (this.inbox.publishedTokens !== undefined || !(await this.swarmReporter.isStillborn(error))) throw error;
-      this.parts.log('warn', 'The swarm was never finished. Leaving it, so that it is made anew.', { error: sentence(error) });
+      this.parts.log('warn', 'The swarm was never finished. Leaving it, so that it is made anew.', {
+        error: sentence(error),
+      });
       await this.parts.engine.leaveSwarm({ force: true });
       this.engine = undefined;
       return false;
@@ -416,7 +492,11 @@ export class Agent {
     return tokensDigest(tokens) === this.inbox.publishedTokens ? undefined : tokens;
   }
 
-  private async report(volume: { id: string; mounted: boolean } | undefined, info: EngineInfo | undefined, tokens: Report['tokens']): Promise<void> {
+  private async report(
+    volume: { id: string; mounted: boolean } | undefined,
+    info: EngineInfo | undefined,
+    tokens: Report['tokens'],
+  ): Promise<void> {
     const { config, identity, mailbox } = this.parts;
     const leaderless = LEADERLESS_STEP_S * Math.floor(this.leaderless.ms / 1_000 / LEADERLESS_STEP_S);
     const report: Report = {

@@ -1,6 +1,7 @@
 /**
- * The node's certificate in its swarm. Docker renews it by itself when half of its time or more is over (https://github.com/moby/swarmkit/blob/master/ca/renewer.go); a node whose certificate has run out can never come back
- * by itself, so somebody is told in time.
+ * The node's certificate in its swarm. Docker renews it by itself when half of its time or more is over
+ * (https://github.com/moby/swarmkit/blob/master/ca/renewer.go); a node whose certificate has run out can never come
+ * back by itself, so somebody is told in time.
  */
 import { X509Certificate } from 'node:crypto';
 import { parseTime } from '../protocol/clock';
@@ -11,7 +12,10 @@ export interface Validity {
   until: number;
 }
 
-/** Docker begins to renew between the half and 80 % of a certificate's time: past this share something keeps it from that. */
+/**
+ * Docker begins to renew between the half and 80 % of a certificate's time: past this share something keeps it from
+ * that.
+ */
 const OVERDUE_SHARE = 0.85;
 
 /** @throws Error when the text is no certificate in PEM form */

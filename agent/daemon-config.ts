@@ -1,4 +1,7 @@
-/** The engine's `daemon.json`: our defaults, the labels that say what this node is, and the user's keys over them. https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file */
+/**
+ * The engine's `daemon.json`: our defaults, the labels that say what this node is, and the user's keys over them.
+ * https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
+ */
 import type { AgentConfig } from '../protocol/environment';
 import { INSTANCE_ID_LABEL, INSTANCE_TYPE_LABEL, LIFECYCLE_LABEL, ZONE_LABEL } from '../protocol/labels';
 import type { Identity } from './identity';

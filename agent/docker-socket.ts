@@ -3,19 +3,37 @@ import { request, type IncomingMessage } from 'node:http';
 import { CERTIFICATE_LABEL, DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
 import { MOST_CERTIFICATE, MOST_PORTS, type PublishedPort, type SwarmNode } from '../protocol/swarm';
-import { changedLabels, EngineError, isOutOfSequence, type Engine, type EngineInfo, type LocalSwarm, type NodeChange, type SwarmState } from './engine';
+import {
+  changedLabels,
+  EngineError,
+  isOutOfSequence,
+  type Engine,
+  type EngineInfo,
+  type LocalSwarm,
+  type NodeChange,
+  type SwarmState,
+} from './engine';
 
-/** Longer than the 20 s that Docker itself gives to a join, and in which an engine that starts without a quorum answers nobody. */
+/**
+ * Longer than the 20 s that Docker itself gives to a join, and in which an engine that starts without a quorum answers
+ * nobody.
+ */
 const TIMEOUT_MS = 30_000;
 /** Answers are read up to here: a list of 20,000 nodes has about 40 MB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
-/** Nodes whose tasks are asked for in one request: a task has some 3 KB, and of those that ended Docker keeps five for each replica. */
+/**
+ * Nodes whose tasks are asked for in one request: a task has some 3 KB, and of those that ended Docker keeps five for
+ * each replica.
+ */
 const NODES_ASKED = 20;
 /** What is nice to know is not waited for longer: the leader's agent does nothing else meanwhile. */
 const COUNT_TIMEOUT_MS = 3_000;
 /** States in which a task stays. https://docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states/ */
 const TASK_ENDS = new Set(['complete', 'failed', 'shutdown', 'rejected', 'orphaned', 'remove']);
-/** Where every swarm listens; the address is added by us. https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts */
+/**
+ * Where every swarm listens; the address is added by us.
+ * https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
+ */
 const SWARM_PORT = 2377;
 
 export class DockerSocket implements Engine {
@@ -37,7 +55,11 @@ export class DockerSocket implements Engine {
     return { version: String(info.ServerVersion), swarm: localSwarm(swarm) };
   }
 
-  async initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void> {
+  async initSwarm(options: {
+    advertiseAddress: string;
+    addressPools: string[];
+    addressPoolPrefixLength: number;
+  }): Promise<void> {
     await this.json('POST', '/swarm/init', {
       ListenAddr: `0.0.0.0:${SWARM_PORT}`,
       AdvertiseAddr: options.advertiseAddress,
@@ -56,7 +78,11 @@ export class DockerSocket implements Engine {
   }
 
   async recoverSwarm(options: { advertiseAddress: string }): Promise<void> {
-    await this.json('POST', '/swarm/init', { ListenAddr: `0.0.0.0:${SWARM_PORT}`, AdvertiseAddr: options.advertiseAddress, ForceNewCluster: true });
+    await this.json('POST', '/swarm/init', {
+      ListenAddr: `0.0.0.0:${SWARM_PORT}`,
+      AdvertiseAddr: options.advertiseAddress,
+      ForceNewCluster: true,
+    });
   }
 
   async leaveSwarm({ force }: { force: boolean }): Promise<void> {
@@ -96,7 +122,10 @@ export class DockerSocket implements Engine {
     return node.ManagerStatus?.Leader === true;
   }
 
-  /** Docker itself changes a node whenever its state, its certificate or its membership does: then the change is made again to what the node is now. */
+  /**
+   * Docker itself changes a node whenever its state, its certificate or its membership does: then the change is made
+   * again to what the node is now.
+   */
   async updateNode(nodeId: string, change: NodeChange, attempts = 5): Promise<void> {
     const { Spec, Version } = await this.json('GET', `/nodes/${nodeId}`);
     try {
@@ -121,7 +150,8 @@ export class DockerSocket implements Engine {
     for (let n = 0; n < nodeIds.length; n += NODES_ASKED) {
       const filters = encodeURIComponent(JSON.stringify({ node: nodeIds.slice(n, n + NODES_ASKED) }));
       const tasks: any[] = await this.json('GET', `/tasks?filters=${filters}`);
-      for (const { NodeID, Status } of tasks) if (!TASK_ENDS.has(Status.State)) found.set(NodeID, (found.get(NodeID) ?? 0) + 1);
+      for (const { NodeID, Status } of tasks)
+        if (!TASK_ENDS.has(Status.State)) found.set(NodeID, (found.get(NodeID) ?? 0) + 1);
     }
     return found;
   }
@@ -134,7 +164,8 @@ export class DockerSocket implements Engine {
 
   async publishedPorts(): Promise<PublishedPort[]> {
     const services: any[] = await this.json('GET', '/services', undefined, COUNT_TIMEOUT_MS);
-    const order = (a: PublishedPort, b: PublishedPort) => a.port - b.port || a.protocol.localeCompare(b.protocol) || a.service.localeCompare(b.service);
+    const order = (a: PublishedPort, b: PublishedPort) =>
+      a.port - b.port || a.protocol.localeCompare(b.protocol) || a.service.localeCompare(b.service);
     return services.flatMap(portsOf).sort(order).slice(0, MOST_PORTS);
   }
 
@@ -157,18 +188,31 @@ export class DockerSocket implements Engine {
       const ping = await this.send('GET', '/_ping', undefined, undefined, TIMEOUT_MS);
       await readAll(ping);
       const version = ping.headers['api-version'];
-      if (typeof version !== 'string' || !/^\d+\.\d+$/.test(version)) throw new Error('The Docker engine does not say which API version it speaks.');
+      if (typeof version !== 'string' || !/^\d+\.\d+$/.test(version))
+        throw new Error('The Docker engine does not say which API version it speaks.');
       this.apiVersion = version;
     }
     return `/v${this.apiVersion}${path}`;
   }
 
-  private send(method: string, path: string, body: unknown, signal: AbortSignal | undefined, timeout: number): Promise<IncomingMessage> {
+  private send(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+    timeout: number,
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body);
-      const headers = payload ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) } : {};
+      const headers = payload
+        ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }
+        : {};
       const sent = request({ socketPath: this.socketPath, method, path, headers, signal, timeout }, resolve);
-      sent.on('timeout', () => sent.destroy(new Error(`The Docker engine did not answer ${method} ${path.split('?')[0]} within ${timeout / 1000} s.`)));
+      sent.on('timeout', () =>
+        sent.destroy(
+          new Error(`The Docker engine did not answer ${method} ${path.split('?')[0]} within ${timeout / 1000} s.`),
+        ),
+      );
       sent.on('error', reject);
       sent.end(payload);
     });
@@ -180,7 +224,8 @@ async function readAll(answer: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const part of answer) {
     size += part.length;
-    if (size > MAX_ANSWER_BYTES) throw new Error(`The Docker engine answered with more than ${MAX_ANSWER_BYTES} bytes.`);
+    if (size > MAX_ANSWER_BYTES)
+      throw new Error(`The Docker engine answered with more than ${MAX_ANSWER_BYTES} bytes.`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');
@@ -204,14 +249,27 @@ function localSwarm(swarm: any): LocalSwarm {
   };
 }
 
-/** Where the engine has chosen the number it stands with the endpoint; where the service has, with its own specification at once. */
+/**
+ * Where the engine has chosen the number it stands with the endpoint; where the service has, with its own specification
+ * at once.
+ */
 function portsOf({ Spec, Endpoint }: any): PublishedPort[] {
   const certificate: unknown = Spec.Labels?.[CERTIFICATE_LABEL];
   const ports: any[] = [...(Endpoint?.Ports ?? []), ...(Spec.EndpointSpec?.Ports ?? [])];
-  const found = ports.flatMap(({ PublishedPort: port, Protocol: protocol = 'tcp', PublishMode: mode = 'ingress' }): PublishedPort[] => {
-    if (!port) return [];
-    return [{ service: String(Spec.Name).slice(0, 64), port, protocol, mode, ...(typeof certificate === 'string' && { certificate: certificate.slice(0, MOST_CERTIFICATE) }) }];
-  });
+  const found = ports.flatMap(
+    ({ PublishedPort: port, Protocol: protocol = 'tcp', PublishMode: mode = 'ingress' }): PublishedPort[] => {
+      if (!port) return [];
+      return [
+        {
+          service: String(Spec.Name).slice(0, 64),
+          port,
+          protocol,
+          mode,
+          ...(typeof certificate === 'string' && { certificate: certificate.slice(0, MOST_CERTIFICATE) }),
+        },
+      ];
+    },
+  );
   return [...new Map(found.map((one) => [`${one.port} ${one.protocol}`, one])).values()];
 }
 
@@ -229,7 +287,11 @@ function toNode(node: any): SwarmNode {
     ...(drainedFor && { drainedFor: String(drainedFor).slice(0, 32) }),
     ...(idleFor && { idleFor: String(idleFor).slice(0, 32) }),
     ...(node.ManagerStatus && {
-      manager: { leader: node.ManagerStatus.Leader === true, reachability: node.ManagerStatus.Reachability, address: node.ManagerStatus.Addr },
+      manager: {
+        leader: node.ManagerStatus.Leader === true,
+        reachability: node.ManagerStatus.Reachability,
+        address: node.ManagerStatus.Addr,
+      },
     }),
   };
 }

@@ -1,7 +1,9 @@
 /**
- * What load balancers ask a node: whether it may be sent work. `GET /health` on {@link HEALTH_PORT} is 200 or 503, with the reason in words, and says nothing else of the node.
+ * What load balancers ask a node: whether it may be sent work. `GET /health` on {@link HEALTH_PORT} is 200 or 503, with
+ * the reason in words, and says nothing else of the node.
  *
- * The engine is asked at that moment, so that one that hangs counts as ill at once; the rest is what the agent saw last, so that a table that cannot be reached makes no node ill.
+ * The engine is asked at that moment, so that one that hangs counts as ill at once; the rest is what the agent saw
+ * last, so that a table that cannot be reached makes no node ill.
  */
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
@@ -13,7 +15,10 @@ export type Illness = string | undefined;
 
 /** However many ask, the engine is asked once in this time. */
 const KEPT_MS = 1_000;
-/** Shorter than any load balancer waits for an answer (2 s at least): https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html */
+/**
+ * Shorter than any load balancer waits for an answer (2 s at least):
+ * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
+ */
 const TIMEOUT_MS = 1_500;
 /** A whole connection: one request, and its answer. */
 const CONNECTION_MS = 5_000;
@@ -41,8 +46,21 @@ export class Health {
     const http = createHttpServer((request, response) => {
       const { method, url } = request;
       const isHealth = url === '/health' && (method === 'GET' || method === 'HEAD');
-      const answer = isHealth ? this.check().then((illness) => ({ status: illness === undefined ? 200 : 503, body: illness ?? 'This node may be sent work.' })) : Promise.resolve({ status: 404, body: 'There is only GET /health.' });
-      void answer.then(({ status, body }) => response.writeHead(status, { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(body) + 1, connection: 'close' }).end(`${body}\n`));
+      const answer = isHealth
+        ? this.check().then((illness) => ({
+            status: illness === undefined ? 200 : 503,
+            body: illness ?? 'This node may be sent work.',
+          }))
+        : Promise.resolve({ status: 404, body: 'There is only GET /health.' });
+      void answer.then(({ status, body }) =>
+        response
+          .writeHead(status, {
+            'content-type': 'text/plain',
+            'content-length': Buffer.byteLength(body) + 1,
+            connection: 'close',
+          })
+          .end(`${body}\n`),
+      );
     });
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       // Anybody in the network may ask: nobody keeps the agent busy with half a request.

@@ -1,4 +1,6 @@
-/** What the agent does to its own machine: the state volume and the engine's service. The only file that runs programs. */
+/**
+ * What the agent does to its own machine: the state volume and the engine's service. The only file that runs programs.
+ */
 import { execFile } from 'node:child_process';
 import { access, mkdir, open, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -13,7 +15,10 @@ export const NODE_CERTIFICATE = `${DOCKER_ROOT}/swarm/certificates/swarm-node.cr
 /** On the instance's own disk: what is begun here is over when the instance is. */
 const BEGUN = '/var/lib/cdk-docker-swarm/begun';
 const DAEMON_CONFIG = '/etc/docker/daemon.json';
-/** Programs of the operating system that hang are given up. Formatting 16 TiB takes a few seconds, since ext4 initialises lazily. */
+/**
+ * Programs of the operating system that hang are given up. Formatting 16 TiB takes a few seconds, since ext4
+ * initialises lazily.
+ */
 const TIMEOUT_MS = 120_000;
 /** How much of a device must be zeros before it counts as blank. */
 const BLANK_BYTES = 1024 * 1024;
@@ -21,7 +26,9 @@ const BLANK_BYTES = 1024 * 1024;
 export interface Host {
   /** The device of an attached EBS volume, or undefined while it is not there. */
   findDevice(volumeId: string): Promise<string | undefined>;
-  /** Whether this very device is mounted where Docker keeps its state. An image may have a partition of its own there. */
+  /**
+   * Whether this very device is mounted where Docker keeps its state. An image may have a partition of its own there.
+   */
   isMounted(device: string): Promise<boolean>;
   /** Formats the device if, and only if, nothing was ever written to it; then mounts it. */
   mountVolume(device: string): Promise<void>;
@@ -45,7 +52,11 @@ export const linuxHost: Host = {
   async findDevice(volumeId) {
     // Nitro instances name the link by the volume; older ones have only the name that the volume was attached under.
     // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
-    const candidates = [`/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`, '/dev/sdf', '/dev/xvdf'];
+    const candidates = [
+      `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`,
+      '/dev/sdf',
+      '/dev/xvdf',
+    ];
     for (const path of candidates) {
       const device = await realpath(path).catch(() => undefined);
       if (device) return device;
@@ -100,7 +111,8 @@ export const linuxHost: Host = {
   },
 
   async isCertified() {
-    // Written when the swarm has issued it, and deleted when the node leaves. https://github.com/moby/swarmkit/blob/master/ca/config.go (NewConfigPaths)
+    // Written when the swarm has issued it, and deleted when the node leaves.
+    // https://github.com/moby/swarmkit/blob/master/ca/config.go (NewConfigPaths)
     return access(NODE_CERTIFICATE).then(
       () => true,
       () => false,
@@ -124,7 +136,8 @@ function deviceNumber(rdev: number): string {
 /** No file system, partition table or other signature that `blkid` knows, and nothing but zeros where one would be. */
 async function isBlank(device: string): Promise<boolean> {
   const signature = await run('blkid', ['-p', device], { timeout: TIMEOUT_MS }).catch((error: { code?: number }) => {
-    // 2: nothing found. 8: several contradicting signatures, which is anything but blank. https://man7.org/linux/man-pages/man8/blkid.8.html
+    // 2: nothing found. 8: several contradicting signatures, which is anything but blank.
+    // https://man7.org/linux/man-pages/man8/blkid.8.html
     if (error.code === 2) return undefined;
     throw error;
   });

@@ -1,4 +1,7 @@
-/** Who this node is, and what is to become of it, from the instance metadata service (IMDSv2). https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html */
+/**
+ * Who this node is, and what is to become of it, from the instance metadata service (IMDSv2).
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html
+ */
 import { MetadataService } from '@aws-sdk/ec2-metadata-service';
 import type { Notice } from '../protocol/report';
 
@@ -16,7 +19,8 @@ export async function readIdentity(): Promise<Identity> {
   const metadata = new MetadataService();
   const token = await metadata.fetchMetadataToken();
   // Without a leading slash: the client puts one in front.
-  const read = (path: string) => metadata.request(`latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });
+  const read = (path: string) =>
+    metadata.request(`latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });
   const [instanceId, address, zone, instanceType, lifecycle] = await Promise.all([
     read('instance-id'),
     read('local-ipv4'),

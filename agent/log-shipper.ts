@@ -1,11 +1,22 @@
-/** Brings what the boot and the agent wrote to CloudWatch Logs, so that it can be read when the instance is gone. A node without a way there works all the same. */
-import { CreateLogStreamCommand, PutLogEventsCommand, ResourceAlreadyExistsException, type CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+/**
+ * Brings what the boot and the agent wrote to CloudWatch Logs, so that it can be read when the instance is gone. A node
+ * without a way there works all the same.
+ */
+import {
+  CreateLogStreamCommand,
+  PutLogEventsCommand,
+  ResourceAlreadyExistsException,
+  type CloudWatchLogsClient,
+} from '@aws-sdk/client-cloudwatch-logs';
 import { open, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Clock } from '../protocol/clock';
 
 const INTERVAL_MS = 5_000;
-/** One request takes 1 MiB and 10,000 lines, one line 256 KB at most. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html */
+/**
+ * One request takes 1 MiB and 10,000 lines, one line 256 KB at most.
+ * https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+ */
 const BATCH_BYTES = 200 * 1024;
 const MAX_LINES = 5_000;
 
@@ -36,23 +47,33 @@ export async function shipLogs(props: LogShipperProps, signal: AbortSignal): Pro
   }
 }
 
-async function ship({ client, clock, logGroup, offsets }: LogShipperProps, { path, stream }: ShippedFile, created: Set<string>): Promise<void> {
+async function ship(
+  { client, clock, logGroup, offsets }: LogShipperProps,
+  { path, stream }: ShippedFile,
+  created: Set<string>,
+): Promise<void> {
   const offsetPath = join(offsets, `${basename(path)}.offset`);
   const offset = Number(await readFile(offsetPath, 'utf8').catch(() => '0'));
   const { lines, bytes } = await readLines(path, offset);
   if (bytes === 0) return;
   if (!created.has(stream)) {
-    await client.send(new CreateLogStreamCommand({ logGroupName: logGroup, logStreamName: stream })).catch((error: unknown) => {
-      if (!(error instanceof ResourceAlreadyExistsException)) throw error;
-    });
+    await client
+      .send(new CreateLogStreamCommand({ logGroupName: logGroup, logStreamName: stream }))
+      .catch((error: unknown) => {
+        if (!(error instanceof ResourceAlreadyExistsException)) throw error;
+      });
     created.add(stream);
   }
   const logEvents = lines.filter((line) => line.trim() !== '').map((message) => ({ message, timestamp: clock.now() }));
-  if (logEvents.length > 0) await client.send(new PutLogEventsCommand({ logGroupName: logGroup, logStreamName: stream, logEvents }));
+  if (logEvents.length > 0)
+    await client.send(new PutLogEventsCommand({ logGroupName: logGroup, logStreamName: stream, logEvents }));
   await writeFile(offsetPath, String(offset + bytes));
 }
 
-/** Whole lines from `offset` on, within the bounds of one request, and how many bytes they are in the file. A line that is longer than a request goes in pieces. */
+/**
+ * Whole lines from `offset` on, within the bounds of one request, and how many bytes they are in the file. A line that
+ * is longer than a request goes in pieces.
+ */
 async function readLines(path: string, offset: number): Promise<{ lines: string[]; bytes: number }> {
   const file = await open(path, 'r');
   try {

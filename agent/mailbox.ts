@@ -1,9 +1,25 @@
-/** The node's only two dealings with AWS that matter: reading its own commands, writing its own reports. Its policy allows nothing else. */
-import { ConditionalCheckFailedException, GetItemCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+/**
+ * The node's only two dealings with AWS that matter: reading its own commands, writing its own reports. Its policy
+ * allows nothing else.
+ */
+import {
+  ConditionalCheckFailedException,
+  GetItemCommand,
+  UpdateItemCommand,
+  type DynamoDBClient,
+} from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, TOMBSTONE_ATTRIBUTE, type Command } from '../protocol/commands';
 import { plainAttributes } from '../protocol/items';
-import { COMMANDS_KEY, HEARTBEAT_KEY, ORDERS_KEY, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../protocol/keys';
+import {
+  COMMANDS_KEY,
+  HEARTBEAT_KEY,
+  ORDERS_KEY,
+  PARTITION_KEY,
+  REPORT_KEY,
+  SORT_KEY,
+  SWARM_KEY_PREFIX,
+} from '../protocol/keys';
 import { ordersCodec, type Orders } from '../protocol/orders';
 import { heartbeatCodec, reportCodec, type Heartbeat, type Report } from '../protocol/report';
 import type { SwarmChunk } from '../protocol/swarm';
@@ -26,7 +42,9 @@ export class Mailbox {
   ) {}
 
   async read(): Promise<Inbox> {
-    const { Item } = await this.client.send(new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(COMMANDS_KEY) }));
+    const { Item } = await this.client.send(
+      new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(COMMANDS_KEY) }),
+    );
     if (!Item) return { leaving: false };
     const item = plainAttributes(Item);
     const published = item[PUBLISHED_TOKENS_ATTRIBUTE];
@@ -34,19 +52,26 @@ export class Mailbox {
     const common = { publishedTokens, leaving: item[TOMBSTONE_ATTRIBUTE] !== undefined };
     if (item.body === undefined) return common;
     const decoded = commandsCodec.decode(item);
-    return decoded.ok ? { command: decoded.value.command ?? undefined, ...common } : { refusal: decoded.refusal, ...common };
+    return decoded.ok
+      ? { command: decoded.value.command ?? undefined, ...common }
+      : { refusal: decoded.refusal, ...common };
   }
 
   /** What this node is to do about others while it leads. */
   async readOrders(): Promise<Decoded<Orders>> {
-    const { Item } = await this.client.send(new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(ORDERS_KEY) }));
+    const { Item } = await this.client.send(
+      new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(ORDERS_KEY) }),
+    );
     return ordersCodec.decode(Item && plainAttributes(Item));
   }
 
   /** False when this instance has a tombstone: nothing was written then. */
   async writeReport(report: Report): Promise<boolean> {
     try {
-      await this.write(REPORT_KEY, reportCodec.encode(report), { ConditionExpression: 'attribute_not_exists(#tombstone)', names: { '#tombstone': TOMBSTONE_ATTRIBUTE } });
+      await this.write(REPORT_KEY, reportCodec.encode(report), {
+        ConditionExpression: 'attribute_not_exists(#tombstone)',
+        names: { '#tombstone': TOMBSTONE_ATTRIBUTE },
+      });
       return true;
     } catch (error) {
       if (error instanceof ConditionalCheckFailedException) return false;
@@ -63,7 +88,11 @@ export class Mailbox {
     for (const [n, chunk] of [...chunks.entries()].reverse()) await this.write(`${SWARM_KEY_PREFIX}${n}`, { ...chunk });
   }
 
-  private async write(key: string, attributes: Record<string, string | number>, condition?: { ConditionExpression: string; names: Record<string, string> }): Promise<void> {
+  private async write(
+    key: string,
+    attributes: Record<string, string | number>,
+    condition?: { ConditionExpression: string; names: Record<string, string> },
+  ): Promise<void> {
     const names = Object.keys(attributes);
     await this.client.send(
       new UpdateItemCommand({
@@ -71,7 +100,10 @@ export class Mailbox {
         Key: this.itemKey(key),
         UpdateExpression: `SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`,
         ConditionExpression: condition?.ConditionExpression,
-        ExpressionAttributeNames: { ...Object.fromEntries(names.map((name) => [`#${name}`, name])), ...condition?.names },
+        ExpressionAttributeNames: {
+          ...Object.fromEntries(names.map((name) => [`#${name}`, name])),
+          ...condition?.names,
+        },
         ExpressionAttributeValues: marshall(Object.fromEntries(names.map((name) => [`:${name}`, attributes[name]]))),
       }),
     );

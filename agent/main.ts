@@ -1,11 +1,21 @@
-/** Starts the agent: reads its configuration, asks IMDS who it is, and wires clients, host and engine. Started by systemd, which starts it again when it ends. */
+/**
+ * Starts the agent: reads its configuration, asks IMDS who it is, and wires clients, host and engine. Started by
+ * systemd, which starts it again when it ends.
+ */
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { fromInstanceMetadata } from '@smithy/credential-provider-imds';
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { systemClock as clock } from '../protocol/clock';
-import { AGENT_CONFIG_PATH, AGENT_LOG_PATH, agentConfigSchema, AWS_ATTEMPTS, BOOT_LOG_PATH, HEALTH_PORT } from '../protocol/environment';
+import {
+  AGENT_CONFIG_PATH,
+  AGENT_LOG_PATH,
+  agentConfigSchema,
+  AWS_ATTEMPTS,
+  BOOT_LOG_PATH,
+  HEALTH_PORT,
+} from '../protocol/environment';
 import { mailbox } from '../protocol/keys';
 import { jsonLog } from '../protocol/log';
 import { Agent } from './agent';
@@ -25,11 +35,19 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
 
-  const client = { region: config.region, maxAttempts: AWS_ATTEMPTS, credentials: fromInstanceMetadata({ maxRetries: 5 }) };
+  const client = {
+    region: config.region,
+    maxAttempts: AWS_ATTEMPTS,
+    credentials: fromInstanceMetadata({ maxRetries: 5 }),
+  };
   const engine = new DockerSocket();
   const health = new Health((timeoutMs) => engine.ping(timeoutMs), clock);
   // Another program may have the port: load balancers take this node for ill then, and everything else works.
-  health.listen(HEALTH_PORT).on('error', (error) => log('error', 'Nobody can ask this node for its health.', { port: HEALTH_PORT, error: error.message }));
+  health
+    .listen(HEALTH_PORT)
+    .on('error', (error) =>
+      log('error', 'Nobody can ask this node for its health.', { port: HEALTH_PORT, error: error.message }),
+    );
   const agent = new Agent({
     config,
     identity,
@@ -61,7 +79,9 @@ async function main(): Promise<void> {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    log('error', 'The agent could not start; systemd tries again.', { error: error instanceof Error ? error.message : String(error) });
+    log('error', 'The agent could not start; systemd tries again.', {
+      error: error instanceof Error ? error.message : String(error),
+    });
     process.exit(1);
   },
 );

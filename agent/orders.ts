@@ -1,6 +1,8 @@
 /**
- * How the leader carries out its orders about nodes: drain a worker that leaves, wait until its tasks have ended, remove its node; remove a worker that is no more; drain a node whose instance another one follows, and undo that then. Each step is decided from the list as it is then and done
- * behind the raft fence; whoever leads next goes on from there.
+ * How the leader carries out its orders about nodes: drain a worker that leaves, wait until its tasks have ended,
+ * remove its node; remove a worker that is no more; drain a node whose instance another one follows, and undo that
+ * then. Each step is decided from the list as it is then and done behind the raft fence; whoever leads next goes on
+ * from there.
  */
 import type { Clock } from '../protocol/clock';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL, ROTATION_LABEL } from '../protocol/labels';
@@ -35,7 +37,8 @@ export function orderStep(order: Order, node: SwarmNode | undefined, tasks: numb
   if (node.instanceId !== order.instanceId) return { kind: 'refuse', reason: 'The node is of another instance.' };
   if (order.kind === 'restore') return isMarked(node) ? { kind: 'restore' } : { kind: 'gone' };
   if (order.kind === 'drain') return drainStep(node, tasks);
-  if (node.role === 'manager' || node.manager) return { kind: 'refuse', reason: 'It is a manager, or still a member of raft.' };
+  if (node.role === 'manager' || node.manager)
+    return { kind: 'refuse', reason: 'It is a manager, or still a member of raft.' };
   // Nobody is there any more who could say that its tasks have ended.
   if (node.state === 'down') return { kind: 'remove' };
   if (order.kind === 'reap') return { kind: 'refuse', reason: 'It is not down.' };
@@ -51,7 +54,8 @@ function drainStep(node: SwarmNode, tasks: number): OrderStep {
 }
 
 /** By us, for an instance that was this node before. */
-const isMarked = ({ drainedFor, idleFor, instanceId }: SwarmNode) => [drainedFor, idleFor].some((before) => before !== undefined && before !== instanceId);
+const isMarked = ({ drainedFor, idleFor, instanceId }: SwarmNode) =>
+  [drainedFor, idleFor].some((before) => before !== undefined && before !== instanceId);
 
 /** What changes the swarm. */
 const CHANGES: ReadonlySet<OrderStep['kind']> = new Set(['drain', 'remove', 'mark-idle', 'restore']);
@@ -84,27 +88,46 @@ export class Orders {
       steps = await this.steps(orders);
     }
     const changes = steps.filter(isChange);
-    for (let n = 0; n < changes.length; n += PARALLEL) await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step, node }) => this.take(order, step, node!)));
+    for (let n = 0; n < changes.length; n += PARALLEL)
+      await Promise.all(changes.slice(n, n + PARALLEL).map(({ order, step, node }) => this.take(order, step, node!)));
     return changes.length > 0 || steps.some(({ step: { kind } }) => kind === 'wait');
   }
 
-  private async steps(orders: readonly Order[]): Promise<{ order: Order; step: OrderStep; node: SwarmNode | undefined }[]> {
+  private async steps(
+    orders: readonly Order[],
+  ): Promise<{ order: Order; step: OrderStep; node: SwarmNode | undefined }[]> {
     const nodes = new Map((await this.engine.nodes()).map((node) => [node.id, node]));
-    const drained = orders.map(({ nodeId }) => nodes.get(nodeId)).filter((node) => node?.availability === 'drain' && node.state !== 'down');
+    const drained = orders
+      .map(({ nodeId }) => nodes.get(nodeId))
+      .filter((node) => node?.availability === 'drain' && node.state !== 'down');
     const tasks = await this.engine.unfinishedTasks(drained.map((node) => node!.id));
-    return orders.map((order) => ({ order, step: orderStep(order, nodes.get(order.nodeId), tasks.get(order.nodeId) ?? 0), node: nodes.get(order.nodeId) }));
+    return orders.map((order) => ({
+      order,
+      step: orderStep(order, nodes.get(order.nodeId), tasks.get(order.nodeId) ?? 0),
+      node: nodes.get(order.nodeId),
+    }));
   }
 
   /** One that fails keeps no other waiting, and is tried again at the next look. */
   private async take({ kind, nodeId, instanceId }: Order, step: OrderStep, { drainedFor }: SwarmNode): Promise<void> {
     try {
-      if (step.kind === 'drain') await this.engine.updateNode(nodeId, { availability: 'drain', labels: { [DRAINED_FOR_LABEL]: instanceId } });
-      else if (step.kind === 'mark-idle') await this.engine.updateNode(nodeId, { labels: { [IDLE_FOR_LABEL]: instanceId } });
-      else if (step.kind === 'restore') await this.engine.updateNode(nodeId, { ...(drainedFor !== undefined && { availability: 'active' }), labels: { [DRAINED_FOR_LABEL]: null, [IDLE_FOR_LABEL]: null } });
+      if (step.kind === 'drain')
+        await this.engine.updateNode(nodeId, { availability: 'drain', labels: { [DRAINED_FOR_LABEL]: instanceId } });
+      else if (step.kind === 'mark-idle')
+        await this.engine.updateNode(nodeId, { labels: { [IDLE_FOR_LABEL]: instanceId } });
+      else if (step.kind === 'restore')
+        await this.engine.updateNode(nodeId, {
+          ...(drainedFor !== undefined && { availability: 'active' }),
+          labels: { [DRAINED_FOR_LABEL]: null, [IDLE_FOR_LABEL]: null },
+        });
       else await this.engine.removeNode(nodeId, { force: true });
       this.log('info', `Did: ${step.kind}.`, { order: kind, nodeId, instance: instanceId });
     } catch (error) {
-      this.log('warn', `Failed to ${step.kind} a node; the next look tries again.`, { order: kind, nodeId, error: error instanceof Error ? error.message.slice(0, 500) : String(error) });
+      this.log('warn', `Failed to ${step.kind} a node; the next look tries again.`, {
+        order: kind,
+        nodeId,
+        error: error instanceof Error ? error.message.slice(0, 500) : String(error),
+      });
     }
   }
 }

@@ -1,5 +1,6 @@
 /**
- * The header of the PROXY protocol, version 2, with which a connection may begin. A load balancer that sends it to services puts it ahead of its health checks, too (https://github.com/haproxytech/kubernetes-ingress/issues/463,
+ * The header of the PROXY protocol, version 2, with which a connection may begin. A load balancer that sends it to
+ * services puts it ahead of its health checks, too (https://github.com/haproxytech/kubernetes-ingress/issues/463,
  * https://github.com/cilium/cilium/issues/26274). What it says is of no interest here.
  * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt (2.2)
  */
@@ -13,7 +14,8 @@ const MOST_BYTES = 2_048;
 
 /**
  * Takes the header off, where there is one.
- * @param then is called once, to listen to the socket: what follows comes as its data. Never for a connection that ends before, or sends too long a header
+ * @param then is called once, to listen to the socket: what follows comes as its data. Never for a connection that ends
+ * before, or sends too long a header
  */
 export function withoutProxyHeader(socket: Socket, then: () => void): void {
   let seen = Buffer.alloc(0);

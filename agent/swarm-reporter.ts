@@ -1,5 +1,6 @@
 /**
- * The leader's view of the swarm, behind the raft fence: a report with the version index that the fence has made cannot come from a leader that was deposed.
+ * The leader's view of the swarm, behind the raft fence: a report with the version index that the fence has made cannot
+ * come from a leader that was deposed.
  */
 import { isRecent, type Clock } from '../protocol/clock';
 import { ROTATION_LABEL } from '../protocol/labels';
@@ -20,8 +21,9 @@ const PORTS_KNOWN_MS = 120_000;
 /** The same while the join tokens are not published: whoever refused or missed them may take them now. */
 const UNPUBLISHED_MS = 5_000;
 /**
- * What a leader answers whose swarm has no key to its own certificates: its engine was killed in the middle of making the swarm, and made the rest up when it was started again (seen on Docker 20.10, 130 ms
- * after the request). Nobody can ever join it, and no change of it is ever accepted.
+ * What a leader answers whose swarm has no key to its own certificates: its engine was killed in the middle of making
+ * the swarm, and made the rest up when it was started again (seen on Docker 20.10, 130 ms after the request). Nobody
+ * can ever join it, and no change of it is ever accepted.
  */
 const STILLBORN = 'there must be at least one valid, reachable external CA corresponding to the current CA certificate';
 
@@ -43,7 +45,8 @@ export class SwarmReporter {
 
   /**
    * Reports the node list and the published ports if they changed or if its last report grew old.
-   * @param tokens join tokens that the node's own report carries to be published: their publisher is woken by the swarm report alone
+   * @param tokens join tokens that the node's own report carries to be published: their publisher is woken by the swarm
+   * report alone
    */
   async report(tokens: JoinTokens | undefined): Promise<void> {
     const seen = JSON.stringify([await this.engine.nodes(), await this.publishedPorts()]);
@@ -56,9 +59,14 @@ export class SwarmReporter {
     this.written = { seen: JSON.stringify([report.nodes, report.ports]), tokens: digest, at: now };
   }
 
-  /** Whether this error says that the swarm was never finished, and nobody but this node is in it: then nothing is lost with it. */
+  /**
+   * Whether this error says that the swarm was never finished, and nobody but this node is in it: then nothing is lost
+   * with it.
+   */
   async isStillborn(error: unknown): Promise<boolean> {
-    return error instanceof EngineError && error.message.includes(STILLBORN) && (await this.engine.nodes()).length === 1;
+    return (
+      error instanceof EngineError && error.message.includes(STILLBORN) && (await this.engine.nodes()).length === 1
+    );
   }
 
   /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */
@@ -66,7 +74,14 @@ export class SwarmReporter {
     await commitFence(this.engine, this.clock, 'report');
     const [{ swarmId, version: epoch, labels }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
     const [tasksPending, ports] = [await this.tasksPending(), await this.publishedPorts()];
-    return { swarmId, epoch, ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }), ...(tasksPending !== undefined && { tasksPending }), ...(ports && { ports }), nodes };
+    return {
+      swarmId,
+      epoch,
+      ...(labels[ROTATION_LABEL] !== undefined && { rotation: labels[ROTATION_LABEL] }),
+      ...(tasksPending !== undefined && { tasksPending }),
+      ...(ports && { ports }),
+      nodes,
+    };
   }
 
   /** As they were, where the engine does not say, for a while. */
@@ -81,7 +96,10 @@ export class SwarmReporter {
     return isRecent(this.ports.heardAt, now, PORTS_KNOWN_MS) ? this.ports.published : undefined;
   }
 
-  /** Undefined where the engine does not say: a report that lacks them is better than none, and it is not asked again at once. */
+  /**
+   * Undefined where the engine does not say: a report that lacks them is better than none, and it is not asked again at
+   * once.
+   */
   private async tasksPending(): Promise<number | undefined> {
     const now = this.clock.now();
     if (!this.tasks || !isRecent(this.tasks.at, now, TASKS_MS)) {

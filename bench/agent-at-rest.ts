@@ -1,6 +1,7 @@
 /**
- * What the agent of a manager and of a worker takes while nothing is to be done, beside its engine: forms the stack on real engines, waits until it is quiet, and samples the processes. Runs inside a
- * region's namespaces; prints the samples as JSON.
+ * What the agent of a manager and of a worker takes while nothing is to be done, beside its engine: forms the stack on
+ * real engines, waits until it is quiet, and samples the processes. Runs inside a region's namespaces; prints the
+ * samples as JSON.
  */
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -32,7 +33,10 @@ export interface Usage {
   proportionalMegabytes?: number;
 }
 
-/** By role. `engineAlone`: afterwards, while the agent is stopped, since an engine also works for the agent that asks it. */
+/**
+ * By role. `engineAlone`: afterwards, while the agent is stopped, since an engine also works for the agent that asks
+ * it.
+ */
 export type AtRest = Record<string, { agent: Usage; engine: Usage; engineAlone: Usage }>;
 
 const PORT = 8000;
@@ -40,7 +44,10 @@ const ENDPOINT = `http://${METADATA_ADDRESS}:${PORT}`;
 const QUIET_MS = 10_000;
 const SAMPLES = 30;
 const SAMPLE_MS = 1_000;
-/** The unit of times in /proc: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html . 100 to every program on x86-64 and arm64. */
+/**
+ * The unit of times in /proc: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html . 100 to every program on
+ * x86-64 and arm64.
+ */
 const TICKS_PER_SECOND = 100;
 
 async function main(order: AgentOrder): Promise<AtRest> {
@@ -49,7 +56,11 @@ async function main(order: AgentOrder): Promise<AtRest> {
   await region.createStack(order.assembly, order.stackName);
   await clock.sleep(QUIET_MS);
   const nodes = region.instances().filter(({ state }) => state === 'running');
-  return Object.fromEntries(await Promise.all(nodes.map(async ({ instanceId, tags }) => [tags[ROLE_TAG]!, await atRest(machines, instanceId)] as const)));
+  return Object.fromEntries(
+    await Promise.all(
+      nodes.map(async ({ instanceId, tags }) => [tags[ROLE_TAG]!, await atRest(machines, instanceId)] as const),
+    ),
+  );
 }
 
 async function startMachines(order: AgentOrder): Promise<RealMachines> {
@@ -60,7 +71,21 @@ async function startMachines(order: AgentOrder): Promise<RealMachines> {
 
 async function serveRegion({ lambdaRuntime, node }: AgentOrder, machines: RealMachines): Promise<EmulatedRegion> {
   const functions = new FunctionProcesses({ clock, runtime: lambdaRuntime, node, endpoint: ENDPOINT });
-  const region = new EmulatedRegion({ clock, machines, functions, delays: { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 } });
+  const region = new EmulatedRegion({
+    clock,
+    machines,
+    functions,
+    delays: {
+      launch: 0,
+      terminate: 0,
+      attachVolume: 0,
+      detachVolume: 0,
+      queue: 0,
+      stream: 0,
+      registerTarget: 0,
+      deregisterTarget: 0,
+    },
+  });
   region.endpoint = ENDPOINT;
   await serveAws(region, { host: '0.0.0.0', port: PORT });
   const metadata = createServer(
@@ -68,7 +93,14 @@ async function serveRegion({ lambdaRuntime, node }: AgentOrder, machines: RealMa
       const instance = region.instanceByAddress(address);
       const credentials = instance && region.credentialsFor(instance.instanceId);
       if (instance?.roleName === undefined || credentials === undefined) return undefined;
-      return { ...instance, roleName: instance.roleName, region: region.region, instanceLifeCycle: instance.lifecycle, credentials, userData: '' };
+      return {
+        ...instance,
+        roleName: instance.roleName,
+        region: region.region,
+        instanceLifeCycle: instance.lifecycle,
+        credentials,
+        userData: '',
+      };
     }),
   );
   await new Promise<void>((resolve) => metadata.listen(80, METADATA_ADDRESS, resolve));
@@ -76,8 +108,13 @@ async function serveRegion({ lambdaRuntime, node }: AgentOrder, machines: RealMa
 }
 
 async function atRest(machines: RealMachines, instanceId: string): Promise<AtRest[string]> {
-  const [agentId, engineId] = await Promise.all([AGENT_SERVICE, 'docker'].map(async (unit) => (await machines.serviceProcess(instanceId, unit))!.id)) as [string, string];
-  const [agent, engine] = await Promise.all([agentId, engineId].map((id) => sample(machines, instanceId, id))) as [Usage, Usage];
+  const [agentId, engineId] = (await Promise.all(
+    [AGENT_SERVICE, 'docker'].map(async (unit) => (await machines.serviceProcess(instanceId, unit))!.id),
+  )) as [string, string];
+  const [agent, engine] = (await Promise.all([agentId, engineId].map((id) => sample(machines, instanceId, id)))) as [
+    Usage,
+    Usage,
+  ];
   await machines.exec(instanceId, ['kill', '-STOP', agentId]);
   return { agent, engine, engineAlone: await sample(machines, instanceId, engineId) };
 }
@@ -89,7 +126,10 @@ async function sample(machines: RealMachines, instanceId: string, processId: str
   const memory: { resident: number; proportional: number }[] = [];
   for (let n = 0; n < SAMPLES; n++) {
     await clock.sleep(SAMPLE_MS);
-    memory.push({ resident: megabytes('VmRSS', await read('status')), proportional: megabytes('Pss', await read('smaps_rollup')) });
+    memory.push({
+      resident: megabytes('VmRSS', await read('status')),
+      proportional: megabytes('Pss', await read('smaps_rollup')),
+    });
   }
   const cpu = cpuSeconds(await read('stat')) - before;
   const proportional = median(memory.map((one) => one.proportional));

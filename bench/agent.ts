@@ -1,4 +1,6 @@
-/** What the agent takes on a real node at rest, on the swarm's leader and on a worker, beside dockerd on the same node. */
+/**
+ * What the agent takes on a real node at rest, on the swarm's leader and on a worker, beside dockerd on the same node.
+ */
 import { join } from 'node:path';
 import { readStack, synthesise } from '../rehearsal/assembly/synth';
 import type { AtRest, Usage } from './agent-at-rest';
@@ -9,12 +11,23 @@ export async function benchAgent(): Promise<void> {
   const written = await inRegion('agent-at-rest.ts', async (temporary, groups) => {
     const assembly = join(temporary, 'cdk.out');
     await synthesise(ROOT, assembly, { managers: 1, workers: 1 }, groups, () => undefined);
-    return { assembly, stackName: readStack(assembly).name, lambdaRuntime: join(ROOT, 'dist/rehearsal/lambda-runtime.js') };
+    return {
+      assembly,
+      stackName: readStack(assembly).name,
+      lambdaRuntime: join(ROOT, 'dist/rehearsal/lambda-runtime.js'),
+    };
   });
   for (const [role, { agent, engine, engineAlone }] of Object.entries(JSON.parse(written) as AtRest)) {
     const node = role === 'manager' ? 'the leader' : `a ${role}`;
-    console.log(`CPU of ${node} at rest, seconds a minute: agent ${cpu(agent)}, dockerd ${cpu(engine)}, ratio ${(agent.cpuSecondsPerMinute / engine.cpuSecondsPerMinute).toFixed(2)}; dockerd while the agent is stopped ${cpu(engineAlone)}`);
-    console.log(`memory of ${node} at rest: agent ${memory(agent)}, dockerd ${memory(engine)}, ratio ${(agent.residentMegabytes / engine.residentMegabytes).toFixed(2)}`);
+    console.log(
+      `CPU of ${node} at rest, seconds a minute: agent ${cpu(agent)}, dockerd ${cpu(engine)}, ratio ` +
+        `${(agent.cpuSecondsPerMinute / engine.cpuSecondsPerMinute).toFixed(2)}; dockerd while the agent is ` +
+        `stopped ${cpu(engineAlone)}`,
+    );
+    console.log(
+      `memory of ${node} at rest: agent ${memory(agent)}, dockerd ${memory(engine)}, ratio ` +
+        `${(agent.residentMegabytes / engine.residentMegabytes).toFixed(2)}`,
+    );
   }
 }
 
@@ -23,5 +36,8 @@ function cpu({ cpuSecondsPerMinute }: Usage): string {
 }
 
 function memory({ residentMegabytes, proportionalMegabytes }: Usage): string {
-  return `${residentMegabytes.toFixed(0)} MB${proportionalMegabytes === undefined ? '' : ` (proportional ${proportionalMegabytes.toFixed(0)} MB)`}`;
+  return (
+    `${residentMegabytes.toFixed(0)} ` +
+    `MB${proportionalMegabytes === undefined ? '' : ` (proportional ${proportionalMegabytes.toFixed(0)} MB)`}`
+  );
 }

@@ -1,6 +1,8 @@
 /**
- * What formation is measured against: the same engines in the same kind of namespaces, started in the same order, and `docker swarm init` and `join` by hand. Seat 0 first; then the other managers one
- * after the other and, beside them, all workers at once. Runs inside a region's namespaces; prints the milliseconds from no node at all until every node is Ready.
+ * What formation is measured against: the same engines in the same kind of namespaces, started in the same order, and
+ * `docker swarm init` and `join` by hand. Seat 0 first; then the other managers one after the other and, beside them,
+ * all workers at once. Runs inside a region's namespaces; prints the milliseconds from no node at all until every node
+ * is Ready.
  */
 import { mkdirSync } from 'node:fs';
 import { systemClock as clock } from '../protocol/clock';
@@ -46,7 +48,12 @@ async function until<T>(what: string, condition: () => Promise<T | undefined>): 
 async function main(order: Order): Promise<number> {
   await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   mkdirSync('/run/rehearsal');
-  const machines = await RealMachines.start({ clock, folder: '/run/rehearsal', endpoint: 'http://127.0.0.1:1', ...order });
+  const machines = await RealMachines.start({
+    clock,
+    folder: '/run/rehearsal',
+    endpoint: 'http://127.0.0.1:1',
+    ...order,
+  });
   const startEngine = async (spec: MachineSpec) => {
     await machines.launch(spec);
     await until(`the engine of ${spec.privateIpAddress}`, () => machines.engine(spec.instanceId, '/info'));
@@ -62,15 +69,30 @@ async function main(order: Order): Promise<number> {
   const [managerToken, workerToken] = await Promise.all([token('manager'), token('worker')]);
   const join = async (spec: MachineSpec, with_: string) => {
     await startEngine(spec);
-    await docker(spec, 'swarm', 'join', '--token', with_, '--advertise-addr', spec.privateIpAddress, `${first.privateIpAddress}:2377`);
+    await docker(
+      spec,
+      'swarm',
+      'join',
+      '--token',
+      with_,
+      '--advertise-addr',
+      spec.privateIpAddress,
+      `${first.privateIpAddress}:2377`,
+    );
   };
   const managers = async () => {
     for (const spec of others) await join(spec, managerToken);
   };
   await Promise.all([managers(), ...all.slice(order.managers).map((spec) => join(spec, workerToken))]);
   await until('all nodes Ready', async () => {
-    const nodes = (await machines.engine(first.instanceId, '/nodes')) as { Status: { State: string }; ManagerStatus?: { Reachability: string } }[];
-    const ready = nodes.filter(({ Status, ManagerStatus }) => Status.State === 'ready' && (!ManagerStatus || ManagerStatus.Reachability === 'reachable'));
+    const nodes = (await machines.engine(first.instanceId, '/nodes')) as {
+      Status: { State: string };
+      ManagerStatus?: { Reachability: string };
+    }[];
+    const ready = nodes.filter(
+      ({ Status, ManagerStatus }) =>
+        Status.State === 'ready' && (!ManagerStatus || ManagerStatus.Reachability === 'reachable'),
+    );
     return ready.length === all.length ? ready : undefined;
   });
   return clock.now() - started;

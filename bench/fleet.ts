@@ -1,6 +1,7 @@
 /**
- * A fleet in the simulation: 1,000 workers that join at once, and clusters at rest. In virtual time, on simulated engines and without faults; what AWS is asked, and what it charges, is that of the
- * functions and agents themselves. What they compute takes no virtual time: `npm run bench -- planning` measures that.
+ * A fleet in the simulation: 1,000 workers that join at once, and clusters at rest. In virtual time, on simulated
+ * engines and without faults; what AWS is asked, and what it charges, is that of the functions and agents themselves.
+ * What they compute takes no virtual time: `npm run bench -- planning` measures that.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,7 +24,16 @@ const PLAIN: Setup = { managers: 3, workers: 2 };
 const GOALS = { small: 5, large: 60 };
 
 /** How long AWS takes: of the order that is seen. */
-export const DELAYS: Delays = { launch: 15_000, terminate: 30_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250, registerTarget: 120_000, deregisterTarget: 60_000 };
+export const DELAYS: Delays = {
+  launch: 15_000,
+  terminate: 30_000,
+  attachVolume: 2_000,
+  detachVolume: 2_000,
+  queue: 100,
+  stream: 250,
+  registerTarget: 120_000,
+  deregisterTarget: 60_000,
+};
 const STEP_MS = 1_000;
 const LIMIT_MS = 30 * 60_000;
 /** Until the last command is erased and the last report read. */
@@ -34,15 +44,20 @@ const DAY_MS = 24 * 3_600_000;
 const MONTH_MS = 30.4 * DAY_MS;
 
 /**
- * Of each Describe action that is paged and filtered, for a whole account. Of Auto Scaling it is only published that all its actions share one bucket.
- * Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html and https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
+ * Of each Describe action that is paged and filtered, for a whole account. Of Auto Scaling it is only published that
+ * all its actions share one bucket.
+ * Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html and
+ * https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
  */
 const DESCRIBE_BUCKET = { size: 100, refill: 20 };
 
 interface Fleet {
   cluster: SimulatedCluster;
   meter: Meter;
-  /** Virtual milliseconds: until the cluster was whole, and from the launch of the first worker until the last was in service. */
+  /**
+   * Virtual milliseconds: until the cluster was whole, and from the launch of the first worker until the last was in
+   * service.
+   */
   formedMs: number;
   workersMs: number;
   /** Of this machine. */
@@ -67,7 +82,14 @@ export async function benchFleet(): Promise<void> {
 
 async function withFleet(assemblies: Assemblies, setup: Setup, work: (fleet: Fleet) => Promise<void>): Promise<void> {
   const { folder, stackName } = await assemblies.of(setup);
-  const cluster = new SimulatedCluster({ seed: 1, bundles: join(ROOT, 'dist/lambda'), delays: DELAYS, faults: new Faults(1, []), onLog: () => undefined, onEffect: () => undefined });
+  const cluster = new SimulatedCluster({
+    seed: 1,
+    bundles: join(ROOT, 'dist/lambda'),
+    delays: DELAYS,
+    faults: new Faults(1, []),
+    onLog: () => undefined,
+    onEffect: () => undefined,
+  });
   try {
     await work(await form(cluster, folder, stackName));
   } finally {
@@ -81,10 +103,23 @@ async function form(cluster: SimulatedCluster, folder: string, stackName: string
   const meter = new Meter(cluster);
   const workers = watchWorkers(cluster);
   await clock.finish(region.createStack(folder, stackName), LIMIT_MS);
-  for (let missing: string[]; (missing = unfinished({ stack: 'created', ...cluster })).length > 0; await clock.advance(STEP_MS)) {
-    if (clock.now() - began > LIMIT_MS) throw new Error(`The cluster is not whole after ${LIMIT_MS / 60_000} virtual minutes. ${missing.slice(0, 5).join(' ')}`);
+  for (
+    let missing: string[];
+    (missing = unfinished({ stack: 'created', ...cluster })).length > 0;
+    await clock.advance(STEP_MS)
+  ) {
+    if (clock.now() - began > LIMIT_MS)
+      throw new Error(
+        `The cluster is not whole after ${LIMIT_MS / 60_000} virtual minutes. ${missing.slice(0, 5).join(' ')}`,
+      );
   }
-  return { cluster, meter, formedMs: clock.now() - began, workersMs: workers.servedAt - workers.launchedAt, wallMs: systemClock.now() - wall };
+  return {
+    cluster,
+    meter,
+    formedMs: clock.now() - began,
+    workersMs: workers.servedAt - workers.launchedAt,
+    wallMs: systemClock.now() - wall,
+  };
 }
 
 /** When the first worker was launched, and when the last came into service. */
@@ -101,21 +136,39 @@ function watchWorkers({ clock, region }: SimulatedCluster): { launchedAt: number
 
 function printJoin({ workersMs, formedMs, meter }: Fleet): void {
   const usage = meter.take();
-  console.log(`${WORKERS} workers at once: all in service and Ready ${seconds(workersMs)} after the launch of the first; the whole cluster with its 3 managers after ${seconds(formedMs)} (virtual)`);
+  console.log(
+    `${WORKERS} workers at once: all in service and Ready ${seconds(workersMs)} after the launch of the ` +
+      `first; the whole cluster with its 3 managers after ${seconds(formedMs)} (virtual)`,
+  );
   printCalls('calls until then', usage);
   for (const [name, { times, furtherPages }] of usage.calls) {
     if (/^(ec2|autoscaling):/.test(name)) {
-      const bucket = /^ec2:Describe/.test(name) ? `, fewest tokens left of ${DESCRIBE_BUCKET.size} (${DESCRIBE_BUCKET.refill}/s) ${fewestTokens(times, DESCRIBE_BUCKET)}` : '';
-      console.log(`  ${name}: ${times.length} requests, ${furtherPages} of them for a further page, peak ${peak(times)} in one second${bucket}`);
+      const bucket = /^ec2:Describe/.test(name)
+        ? `, fewest tokens left of ${DESCRIBE_BUCKET.size} (${DESCRIBE_BUCKET.refill}/s) ` +
+          `${fewestTokens(times, DESCRIBE_BUCKET)}`
+        : '';
+      console.log(
+        `  ${name}: ${times.length} requests, ${furtherPages} of them for a further page, peak ` +
+          `${peak(times)} in one second${bucket}`,
+      );
     }
   }
   const shared = [...usage.calls].filter(([name]) => name.startsWith('autoscaling:')).flatMap(([, { times }]) => times);
-  console.log(`  all of Auto Scaling, which share one bucket of unpublished size: peak ${peak(shared.sort((a, b) => a - b))} in one second`);
-  console.log(`  DynamoDB: ${Math.round(usage.units.reads)} read and ${Math.round(usage.units.writes)} write request units, ${tableCosts(usage).toFixed(3)} USD`);
+  console.log(
+    '  all of Auto Scaling, which share one bucket of unpublished size: peak ' +
+      `${peak(shared.sort((a, b) => a - b))} in one second`,
+  );
+  console.log(
+    `  DynamoDB: ${Math.round(usage.units.reads)} read and ${Math.round(usage.units.writes)} write request ` +
+      `units, ${tableCosts(usage).toFixed(3)} USD`,
+  );
 }
 
 function printSpeed({ managers, workers }: Setup, { formedMs, wallMs }: Fleet): void {
-  console.log(`formation of ${managers} managers and ${workers} workers: ${(formedMs / wallMs).toFixed(1)} simulated seconds per second (${seconds(formedMs)} in ${seconds(wallMs)})`);
+  console.log(
+    `formation of ${managers} managers and ${workers} workers: ${(formedMs / wallMs).toFixed(1)} simulated ` +
+      `seconds per second (${seconds(formedMs)} in ${seconds(wallMs)})`,
+  );
 }
 
 /** What a cluster at rest costs a month, without its nodes, volumes, gateways and logs. */
@@ -130,12 +183,18 @@ async function rest({ managers, workers }: Setup, { cluster, meter }: Fleet, goa
   const sum = Object.values(costs).reduce((total, cost) => total + cost, 0);
   printCalls(`${managers} managers and ${workers} workers at rest, calls a day`, usage, DAY_MS / REST_MS);
   const parts = Object.entries(costs).map(([service, cost]) => `${service} ${cost.toFixed(2)}`);
-  console.log(`  USD a month: ${parts.join(', ')}; together ${sum.toFixed(2)} (goal < ${goal}). EventBridge and streams: free. Invocations as long as their round trips, 100 ms at least`);
+  console.log(
+    `  USD a month: ${parts.join(', ')}; together ${sum.toFixed(2)} (goal < ${goal}). EventBridge and ` +
+      'streams: free. Invocations as long as their round trips, 100 ms at least',
+  );
 }
 
 function printCalls(title: string, { calls, invocations }: Usage, times = 1): void {
   const asked = [...calls].map(([name, one]) => `${name} ${Math.round(one.times.length * times)}`);
-  const invoked = [...invocations].map(([logicalId, count]) => `${logicalId.replace(/^Swarm(Lifecycle)?|Function[0-9A-F]*$/g, '')} ${Math.round(count * times)}`);
+  const invoked = [...invocations].map(
+    ([logicalId, count]) =>
+      `${logicalId.replace(/^Swarm(Lifecycle)?|Function[0-9A-F]*$/g, '')} ${Math.round(count * times)}`,
+  );
   console.log(`${title}: ${asked.sort().join(', ')}; invocations: ${invoked.sort().join(', ')}`);
 }
 

@@ -1,4 +1,7 @@
-/** Formation through the template's own functions beside a bare script on the same kind of nodes: alternating, from no namespaces each time, as a ratio. */
+/**
+ * Formation through the template's own functions beside a bare script on the same kind of nodes: alternating, from no
+ * namespaces each time, as a ratio.
+ */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -18,15 +21,29 @@ export async function benchFormation(): Promise<void> {
     bare.push(await bareScript());
     ours.push(await formation());
     const [last] = ours.slice(-1);
-    console.log(`  run ${n + 1}: formation ${last!.formationMs} ms (of which emulated AWS delays ${last!.delayedMs} ms), bare script ${bare.at(-1)} ms`);
+    console.log(
+      `  run ${n + 1}: formation ${last!.formationMs} ms (of which emulated AWS delays ${last!.delayedMs} ` +
+        `ms), bare script ${bare.at(-1)} ms`,
+    );
   }
   const own = median(ours.map(({ formationMs, delayedMs }) => formationMs - delayedMs));
-  console.log(`formation of ${MANAGERS} managers and ${WORKERS} workers, median of ${RUNS}: ${own} ms; bare script ${median(bare)} ms; ratio ${(own / median(bare)).toFixed(2)} (goal <= 1.50)`);
+  console.log(
+    `formation of ${MANAGERS} managers and ${WORKERS} workers, median of ${RUNS}: ${own} ms; bare script ` +
+      `${median(bare)} ms; ratio ${(own / median(bare)).toFixed(2)} (goal <= 1.50)`,
+  );
   console.log(`emulated AWS delays, not in it: ${median(ours.map(({ delayedMs }) => delayedMs))} ms`);
 }
 
 async function formation(): Promise<Formed> {
-  const args = [join(ROOT, 'dist/bin/cdk-docker-swarm.js'), 'start', '--managers', String(MANAGERS), '--workers', String(WORKERS), '--json'];
+  const args = [
+    join(ROOT, 'dist/bin/cdk-docker-swarm.js'),
+    'start',
+    '--managers',
+    String(MANAGERS),
+    '--workers',
+    String(WORKERS),
+    '--json',
+  ];
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 });
   return JSON.parse(stdout) as Formed & Deleted;
 }

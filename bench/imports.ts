@@ -1,6 +1,7 @@
 /**
- * What each bundle costs at a start: its size, and the time until it is loaded beside a program with nothing in it, and beside the same function with the SDK left outside as it is installed. In a
- * process of its own each time, alternating. The time counts from the start of the process.
+ * What each bundle costs at a start: its size, and the time until it is loaded beside a program with nothing in it, and
+ * beside the same function with the SDK left outside as it is installed. In a process of its own each time,
+ * alternating. The time counts from the start of the process.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -16,9 +17,19 @@ const RUNS = 9;
 /** Enough for every function to load. */
 const ENVIRONMENT: Record<string, string> = {
   ...Object.fromEntries(Object.values(environmentVariables).map((name) => [name, 'bench'])),
-  [environmentVariables.seats]: JSON.stringify([{ seat: 0, volumeId: 'vol-1', networkInterfaceId: 'eni-1', address: '10.0.0.10' }]),
-  [environmentVariables.loadBalancers]: JSON.stringify([{ arn: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/bench/0123456789abcdef', securityGroupId: 'sg-1' }] satisfies LoadBalancerSettings[]),
-  [environmentVariables.swarmSettings]: JSON.stringify({ addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }),
+  [environmentVariables.seats]: JSON.stringify([
+    { seat: 0, volumeId: 'vol-1', networkInterfaceId: 'eni-1', address: '10.0.0.10' },
+  ]),
+  [environmentVariables.loadBalancers]: JSON.stringify([
+    {
+      arn: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/bench/0123456789abcdef',
+      securityGroupId: 'sg-1',
+    },
+  ] satisfies LoadBalancerSettings[]),
+  [environmentVariables.swarmSettings]: JSON.stringify({
+    addressPools: ['100.64.0.0/10'],
+    addressPoolPrefixLength: 24,
+  }),
   AWS_REGION: 'us-east-1',
   // The SDK warns of an old Node.js.
   NODE_NO_WARNINGS: '1',
@@ -46,26 +57,47 @@ export async function benchImports(): Promise<void> {
 async function importsOfFunctions(folder: string): Promise<void> {
   const empty = join(folder, 'empty.js');
   writeFileSync(empty, 'exports.handler = async () => undefined;\n');
-  for (const name of readdirSync(join(ROOT, 'lambda')).filter((entry) => existsSync(join(ROOT, 'lambda', entry, 'index.ts')))) {
+  for (const name of readdirSync(join(ROOT, 'lambda')).filter((entry) =>
+    existsSync(join(ROOT, 'lambda', entry, 'index.ts')),
+  )) {
     const bundled = join(ROOT, 'dist/lambda', name, 'index.js');
     const outside = join(folder, `${name}.js`);
-    await build({ entryPoints: [join(ROOT, 'lambda', name, 'index.ts')], outfile: outside, bundle: true, platform: 'node', format: 'cjs', minify: true, target: 'node22', external: ['@aws-sdk/*'], logLevel: 'error' });
+    await build({
+      entryPoints: [join(ROOT, 'lambda', name, 'index.ts')],
+      outfile: outside,
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      minify: true,
+      target: 'node22',
+      external: ['@aws-sdk/*'],
+      logLevel: 'error',
+    });
     const [none, ours, installed] = alternating(UNTIL_HANDLER, [empty, bundled, outside]) as [number, number, number];
     console.log(
-      `start of ${name} (${kilobytes(bundled)} KB), median of ${RUNS}: empty handler ${none.toFixed(0)} ms, ours ${ours.toFixed(0)} ms (ratio ${(ours / none).toFixed(2)}), ` +
-        `SDK as installed ${installed.toFixed(0)} ms (ratio ${(installed / none).toFixed(2)}); its import alone, SDK bundled to installed: ratio ${((ours - none) / (installed - none)).toFixed(2)}`,
+      `start of ${name} (${kilobytes(bundled)} KB), median of ${RUNS}: empty handler ${none.toFixed(0)} ` +
+        `ms, ours ${ours.toFixed(0)} ms (ratio ${(ours / none).toFixed(2)}), ` +
+        `SDK as installed ${installed.toFixed(0)} ms (ratio ${(installed / none).toFixed(2)}); its import ` +
+        `alone, SDK bundled to installed: ratio ${((ours - none) / (installed - none)).toFixed(2)}`,
     );
   }
 }
 
-/** The agent runs as soon as it is loaded. Its first line of log comes when everything is loaded and it has found no configuration. */
+/**
+ * The agent runs as soon as it is loaded. Its first line of log comes when everything is loaded and it has found no
+ * configuration.
+ */
 function importOfAgent(folder: string): void {
   const bundle = join(ROOT, 'dist/agent/agent.cjs');
-  if (existsSync(AGENT_CONFIG_PATH)) throw new Error(`This machine is a node of a swarm: with ${AGENT_CONFIG_PATH} the agent would do its work here.`);
+  if (existsSync(AGENT_CONFIG_PATH))
+    throw new Error(`This machine is a node of a swarm: with ${AGENT_CONFIG_PATH} the agent would do its work here.`);
   const empty = join(folder, 'empty-program.cjs');
   writeFileSync(empty, "process.stdout.write('\\n');\n");
   const [none, ours] = alternating(UNTIL_FIRST_OUTPUT, [empty, bundle]) as [number, number];
-  console.log(`start of the agent (${kilobytes(bundle)} KB), until its first line of log, median of ${RUNS}: empty program ${none.toFixed(0)} ms, ours ${ours.toFixed(0)} ms (ratio ${(ours / none).toFixed(2)})`);
+  console.log(
+    `start of the agent (${kilobytes(bundle)} KB), until its first line of log, median of ${RUNS}: empty ` +
+      `program ${none.toFixed(0)} ms, ours ${ours.toFixed(0)} ms (ratio ${(ours / none).toFixed(2)})`,
+  );
 }
 
 /** The median of each file's own times. */
@@ -76,7 +108,9 @@ function alternating(program: string, files: string[]): number[] {
 
 function startTime(program: string, file: string): number {
   const node = process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath;
-  return Number(execFileSync(node, ['-e', program, file], { env: { ...process.env, ...ENVIRONMENT }, encoding: 'utf8' }));
+  return Number(
+    execFileSync(node, ['-e', program, file], { env: { ...process.env, ...ENVIRONMENT }, encoding: 'utf8' }),
+  );
 }
 
 function kilobytes(file: string): number {

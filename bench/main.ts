@@ -1,4 +1,7 @@
-/** `npm run bench [-- NAME ...]`: every figure of time as a ratio of two things measured in one run. Names: planning, imports, fleet, targets, agent, formation. Default: all. */
+/**
+ * `npm run bench [-- NAME ...]`: every figure of time as a ratio of two things measured in one run. Names: planning,
+ * imports, fleet, targets, agent, formation. Default: all.
+ */
 import { benchAgent } from './agent';
 import { benchFleet } from './fleet';
 import { benchFormation } from './formation';
@@ -6,7 +9,14 @@ import { benchImports } from './imports';
 import { benchPlanning } from './planning';
 import { benchTargets } from './targets';
 
-const benches: Record<string, () => Promise<void>> = { planning: benchPlanning, imports: benchImports, fleet: benchFleet, targets: benchTargets, agent: benchAgent, formation: benchFormation };
+const benches: Record<string, () => Promise<void>> = {
+  planning: benchPlanning,
+  imports: benchImports,
+  fleet: benchFleet,
+  targets: benchTargets,
+  agent: benchAgent,
+  formation: benchFormation,
+};
 
 async function main(): Promise<void> {
   const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);

@@ -1,4 +1,7 @@
-/** How long the pure plan of all rules takes for a cluster of 1,000 workers, beside a structured clone of the same observation. */
+/**
+ * How long the pure plan of all rules takes for a cluster of 1,000 workers, beside a structured clone of the same
+ * observation.
+ */
 import { ADMISSION_DEADLINE_MS, WORKER_JOINS } from '../lambda/membership/rules/admit';
 import { COMMAND_MS } from '../lambda/membership/draft';
 import type { Group } from '../lambda/shared/groups';
@@ -22,19 +25,52 @@ const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
 const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
 const stack = { stackId: 'arn:aws:cloudformation:us-east-1:123456789012:stack/DockerSwarm/1', logicalId: 'Workers' };
 const workers: Group = { name: 'workers', role: 'worker', stack };
-const seats = [0, 1, 2].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
-const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: idOf(0), tokens: { manager: joinToken('m'), worker: joinToken('w') }, updatedAt: NOW - 1_000 };
-const membership: Membership = { ...emptyMembership, bootstrap: { seat: 0, instanceId: idOf(0), volumeId: 'vol-0', commandId: 'first' } };
+const seats = [0, 1, 2].map((seat) => ({
+  seat,
+  volumeId: `vol-${seat}`,
+  networkInterfaceId: `eni-${seat}`,
+  address: `10.0.${seat}.10`,
+}));
+const leader: LeaderRecord = {
+  swarmId,
+  epoch: 20,
+  instanceId: idOf(0),
+  tokens: { manager: joinToken('m'), worker: joinToken('w') },
+  updatedAt: NOW - 1_000,
+};
+const membership: Membership = {
+  ...emptyMembership,
+  bootstrap: { seat: 0, instanceId: idOf(0), volumeId: 'vol-0', commandId: 'first' },
+};
 const inService = { lifecycleState: 'InService' };
 
 /** Three managers, and numbers of workers from there on. */
 const workerNumbers = Array.from({ length: WORKERS }, (_, n) => n + seats.length);
-const managers = seats.map(({ seat, address }): Instance => ({ instanceId: idOf(seat), group: { name: `seat-${seat}`, role: 'manager', seat, stack }, ...inService, ec2: { state: 'running', address, launchedAt: LAUNCHED_AT } }));
-const managerNodes = seats.map(({ seat, address }) => node(seat, { role: 'manager', manager: { leader: seat === 0, reachability: 'reachable', address: `${address}:2377` } }));
+const managers = seats.map(({ seat, address }): Instance => ({
+  instanceId: idOf(seat),
+  group: { name: `seat-${seat}`, role: 'manager', seat, stack },
+  ...inService,
+  ec2: { state: 'running', address, launchedAt: LAUNCHED_AT },
+}));
+const managerNodes = seats.map(({ seat, address }) =>
+  node(seat, {
+    role: 'manager',
+    manager: { leader: seat === 0, reachability: 'reachable', address: `${address}:2377` },
+  }),
+);
 const workerNodes = workerNumbers.map((n) => node(n, {}));
 
 function node(n: number, change: Partial<SwarmNode>): SwarmNode {
-  return { id: nodeIdOf(n), hostname: `node-${n}`, role: 'worker', availability: 'active', state: 'ready', instanceId: idOf(n), address: addressOf(n), ...change };
+  return {
+    id: nodeIdOf(n),
+    hostname: `node-${n}`,
+    role: 'worker',
+    availability: 'active',
+    state: 'ready',
+    instanceId: idOf(n),
+    address: addressOf(n),
+    ...change,
+  };
 }
 
 function addressOf(n: number): string {
@@ -42,7 +78,13 @@ function addressOf(n: number): string {
 }
 
 function worker(n: number, change: Partial<Instance>): Instance {
-  return { instanceId: idOf(n), group: workers, lifecycleState: 'Pending:Wait', ec2: { state: 'running', address: addressOf(n), launchedAt: LAUNCHED_AT }, ...change };
+  return {
+    instanceId: idOf(n),
+    group: workers,
+    lifecycleState: 'Pending:Wait',
+    ec2: { state: 'running', address: addressOf(n), launchedAt: LAUNCHED_AT },
+    ...change,
+  };
 }
 
 function report(n: number, swarm: Report['swarm']): Report {
@@ -59,7 +101,10 @@ function observed(workerInstances: Instance[], change: Partial<Observation> = {}
     leader,
     nodes: managerNodes,
     stacksLeaving: new Set(),
-    gone: new Set(), interrupted: new Set(), groups: [], interfaces: [],
+    gone: new Set(),
+    interrupted: new Set(),
+    groups: [],
+    interfaces: [],
     membership,
     instances: [...managers, ...workerInstances],
     volumes: seats.map(({ seat, volumeId }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
@@ -68,17 +113,32 @@ function observed(workerInstances: Instance[], change: Partial<Observation> = {}
 }
 
 /** As many joins in flight as there may be. */
-const workerJoins = Object.fromEntries(workerNumbers.slice(0, WORKER_JOINS).map((n) => [idOf(n), { commandId: `command-${n}`, expiresAt: NOW + COMMAND_MS }]));
+const workerJoins = Object.fromEntries(
+  workerNumbers
+    .slice(0, WORKER_JOINS)
+    .map((n) => [idOf(n), { commandId: `command-${n}`, expiresAt: NOW + COMMAND_MS }]),
+);
 const late = { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS };
 
 const cases: Record<string, Observation> = {
-  'at rest': observed(workerNumbers.map((n) => worker(n, inService)), { nodes: [...managerNodes, ...workerNodes] }),
+  'at rest': observed(
+    workerNumbers.map((n) => worker(n, inService)),
+    { nodes: [...managerNodes, ...workerNodes] },
+  ),
   'all wait to join': observed(workerNumbers.map((n) => worker(n, { report: inactive(n) }))),
-  'all wait to be admitted': observed(workerNumbers.map((n) => worker(n, { report: report(n, { state: 'active', nodeId: nodeIdOf(n), swarmId, controlAvailable: false }) })), {
-    nodes: [...managerNodes, ...workerNodes],
-    membership: { ...membership, workerJoins },
-  }),
-  'all past their deadline, no quorum': observed(workerNumbers.map((n) => worker(n, { ec2: late, report: inactive(n) })), { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }),
+  'all wait to be admitted': observed(
+    workerNumbers.map((n) =>
+      worker(n, { report: report(n, { state: 'active', nodeId: nodeIdOf(n), swarmId, controlAvailable: false }) }),
+    ),
+    {
+      nodes: [...managerNodes, ...workerNodes],
+      membership: { ...membership, workerJoins },
+    },
+  ),
+  'all past their deadline, no quorum': observed(
+    workerNumbers.map((n) => worker(n, { ec2: late, report: inactive(n) })),
+    { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } },
+  ),
 };
 
 export async function benchPlanning(): Promise<void> {
@@ -92,7 +152,9 @@ export async function benchPlanning(): Promise<void> {
     const [planned, cloned] = [median(times.plan), median(times.clone)];
     const { commands, effects } = work();
     console.log(
-      `plan for ${WORKERS} workers, ${name} (${commands.length} commands, ${effects.length} effects), median of ${RUNS}: ${planned.toFixed(2)} ms (goal < ${GOAL_MS}), clone of the observation ${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`,
+      `plan for ${WORKERS} workers, ${name} (${commands.length} commands, ${effects.length} effects), ` +
+        `median of ${RUNS}: ${planned.toFixed(2)} ms (goal < ${GOAL_MS}), clone of the observation ` +
+        `${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`,
     );
   }
 }

@@ -20,7 +20,8 @@ export interface RegionOrder {
 /** Says so, with the reasons, where real nodes cannot be made. */
 export async function skipped(what: string): Promise<boolean> {
   const lacks = await missing(thisMachine());
-  if (lacks.length > 0) console.log(`SKIPPED: ${what} on real engines.\n${lacks.map((lack) => `  - ${lack}`).join('\n')}`);
+  if (lacks.length > 0)
+    console.log(`SKIPPED: ${what} on real engines.\n${lacks.map((lack) => `  - ${lack}`).join('\n')}`);
   return lacks.length > 0;
 }
 
@@ -30,7 +31,10 @@ export async function skipped(what: string): Promise<boolean> {
  * @returns what the program wrote
  * @throws Error with what it complained of, when it failed
  */
-export async function inRegion(program: string, prepare: (temporary: string, groups: string[]) => Promise<object>): Promise<string> {
+export async function inRegion(
+  program: string,
+  prepare: (temporary: string, groups: string[]) => Promise<object>,
+): Promise<string> {
   const run = `${process.pid}-${systemClock.uuid().slice(0, 8)}`;
   process.env.PATH = searchPath(process.env);
   const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-bench-'));

@@ -1,6 +1,7 @@
 /**
  * The request units that DynamoDB counts for what a simulated cluster reads and writes, by the sizes of the real items.
- * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#read-write-units
+ * Source:
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#read-write-units
  */
 import { itemBytes, type Item } from '../rehearsal/aws/dynamodb/values';
 import type { EmulatedRegion } from '../rehearsal/aws/region';
@@ -29,26 +30,41 @@ export class TableUnits {
         this.reads += readUnits(bytesOf(output.Item), input);
         break;
       case 'Query':
-        this.reads += readUnits((output.Items as Item[]).reduce((sum, item) => sum + itemBytes(item), 0), input);
+        this.reads += readUnits(
+          (output.Items as Item[]).reduce((sum, item) => sum + itemBytes(item), 0),
+          input,
+        );
         break;
       case 'BatchGetItem':
-        this.reads += Object.entries(input.RequestItems as Input).reduce((sum, [table, request]) => sum + batchUnits(request, output.Responses[table]), 0);
+        this.reads += Object.entries(input.RequestItems as Input).reduce(
+          (sum, [table, request]) => sum + batchUnits(request, output.Responses[table]),
+          0,
+        );
         break;
       default:
         for (const { table, key, factor } of written(action, input)) void this.wrote(table, key, factor);
     }
   }
 
-  /** A condition that does not hold is paid for all the same: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html */
+  /**
+   * A condition that does not hold is paid for all the same:
+   * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
+   */
   refused({ action, input, error }: RefusedCall): void {
     if (!/ConditionalCheckFailed|TransactionCanceled/.test(error.code)) return;
-    for (const { table, key, factor } of written(action, input)) this.writes += factor * blocks(this.sizes.get(nameOf(table, key)) ?? 0, WRITE_BYTES);
+    for (const { table, key, factor } of written(action, input))
+      this.writes += factor * blocks(this.sizes.get(nameOf(table, key)) ?? 0, WRITE_BYTES);
   }
 
   /** Counts the larger of the item before and after. The emulation looks it up in the very moment that it is asked. */
   private async wrote(table: string, key: Item, factor: number): Promise<void> {
     const { accessKeyId } = this.region.operator;
-    const { Item } = await this.region.call({ service: 'dynamodb', action: 'GetItem', input: { TableName: table, Key: key }, accessKeyId });
+    const { Item } = await this.region.call({
+      service: 'dynamodb',
+      action: 'GetItem',
+      input: { TableName: table, Key: key },
+      accessKeyId,
+    });
     const name = nameOf(table, key);
     const after = bytesOf(Item);
     this.writes += factor * blocks(Math.max(this.sizes.get(name) ?? 0, after), WRITE_BYTES);
@@ -58,7 +74,10 @@ export class TableUnits {
 
 function batchUnits(request: Input, found: Item[]): number {
   const missing = request.Keys.length - found.length;
-  return [...found.map(itemBytes), ...Array<number>(missing).fill(0)].reduce((sum, bytes) => sum + readUnits(bytes, request), 0);
+  return [...found.map(itemBytes), ...Array<number>(missing).fill(0)].reduce(
+    (sum, bytes) => sum + readUnits(bytes, request),
+    0,
+  );
 }
 
 function readUnits(bytes: number, { ConsistentRead }: Input): number {

@@ -1,4 +1,7 @@
-/** What it takes to keep the targets of load balancers: 1,000 workers in ten groups behind ten listeners. In virtual time, on simulated engines and without faults. */
+/**
+ * What it takes to keep the targets of load balancers: 1,000 workers in ten groups behind ten listeners. In virtual
+ * time, on simulated engines and without faults.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +25,14 @@ const RUNS = 9;
 export async function benchTargets(): Promise<void> {
   planning();
   const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-targets-'));
-  const cluster = new SimulatedCluster({ seed: 1, bundles: join(ROOT, 'dist/lambda'), delays: DELAYS, faults: new Faults(1, []), onLog: () => undefined, onEffect: () => undefined });
+  const cluster = new SimulatedCluster({
+    seed: 1,
+    bundles: join(ROOT, 'dist/lambda'),
+    delays: DELAYS,
+    faults: new Faults(1, []),
+    onLog: () => undefined,
+    onEffect: () => undefined,
+  });
   try {
     await fleet(cluster, synthesise(temporary));
   } finally {
@@ -31,13 +41,21 @@ export async function benchTargets(): Promise<void> {
   }
 }
 
-/** Each listener with a group of workers of its own, so that no load balancer has more targets in a zone than AWS allows. */
+/**
+ * Each listener with a group of workers of its own, so that no load balancer has more targets in a zone than AWS
+ * allows.
+ */
 function synthesise(outdir: string): string {
   process.env.CDK_VALIDATION ??= 'false';
   const app = new App({ outdir });
   const cluster = new SwarmCluster(new Stack(app, 'Targets'), 'Swarm');
-  const groups = Array.from({ length: GROUPS }, (_, n) => cluster.addWorkers(`Workers${n}`, { minCapacity: WORKERS_IN_GROUP }));
-  cluster.addLoadBalancer('Public', { listeners: groups.map((group, n) => ({ port: 8000 + n, nodes: [group] })), crossZone: false });
+  const groups = Array.from({ length: GROUPS }, (_, n) =>
+    cluster.addWorkers(`Workers${n}`, { minCapacity: WORKERS_IN_GROUP }),
+  );
+  cluster.addLoadBalancer('Public', {
+    listeners: groups.map((group, n) => ({ port: 8000 + n, nodes: [group] })),
+    crossZone: false,
+  });
   return app.synth().directory;
 }
 
@@ -45,10 +63,19 @@ async function fleet(cluster: SimulatedCluster, folder: string): Promise<void> {
   const { clock, region } = cluster;
   const meter = new Meter(cluster);
   await clock.finish(region.createStack(folder, 'Targets'), LIMIT_MS);
-  const healthy = () => region.loadBalancers().flatMap(({ listeners }) => listeners.flatMap(({ targets }) => targets.filter(({ state }) => state === 'healthy'))).length;
+  const healthy = () =>
+    region
+      .loadBalancers()
+      .flatMap(({ listeners }) =>
+        listeners.flatMap(({ targets }) => targets.filter(({ state }) => state === 'healthy')),
+      ).length;
   // Not each node stands behind each listener, so that being whole says something else here.
-  const whole = () => healthy() === GROUPS * WORKERS_IN_GROUP && unfinished({ stack: 'created', ...cluster }).every((sentence) => sentence.startsWith('The targets of port'));
-  for (const end = clock.now() + LIMIT_MS; !whole(); await clock.advance(1_000)) if (clock.now() >= end) throw new Error(`Only ${healthy()} targets are healthy after ${LIMIT_MS / 60_000} virtual minutes.`);
+  const whole = () =>
+    healthy() === GROUPS * WORKERS_IN_GROUP &&
+    unfinished({ stack: 'created', ...cluster }).every((sentence) => sentence.startsWith('The targets of port'));
+  for (const end = clock.now() + LIMIT_MS; !whole(); await clock.advance(1_000))
+    if (clock.now() >= end)
+      throw new Error(`Only ${healthy()} targets are healthy after ${LIMIT_MS / 60_000} virtual minutes.`);
   print(`until ${GROUPS * WORKERS_IN_GROUP} workers were healthy targets of ${GROUPS} target groups`, meter, 1);
   await clock.advance(REST_MS);
   const sweeps = print('at rest, for each look of target-update', meter, undefined);
@@ -59,7 +86,9 @@ async function fleet(cluster: SimulatedCluster, folder: string): Promise<void> {
 function print(title: string, meter: Meter, times: number | undefined): number {
   const { calls, invocations } = meter.take();
   const looks = [...invocations].find(([name]) => name.includes('TargetUpdate'))?.[1] ?? 0;
-  const asked = [...calls].filter(([name]) => name.startsWith('elasticloadbalancing:')).map(([name, one]) => `${name} ${(one.times.length / (times ?? looks)).toFixed(times === undefined ? 1 : 0)}`);
+  const asked = [...calls]
+    .filter(([name]) => name.startsWith('elasticloadbalancing:'))
+    .map(([name, one]) => `${name} ${(one.times.length / (times ?? looks)).toFixed(times === undefined ? 1 : 0)}`);
   console.log(`${title}: ${asked.sort().join(', ')}; looks ${looks}`);
   return looks;
 }
@@ -68,7 +97,11 @@ function planning(): void {
   const observed = atRest();
   const timed = (work: () => unknown) => median(Array.from({ length: RUNS }, () => milliseconds(work)));
   const [planned, cloned] = [timed(() => plan(observed)), timed(() => structuredClone(observed))];
-  console.log(`plan of targets for ${observed.nodes.length} nodes and ${observed.targetGroups.length} target groups (${plan(observed).changes.length} changes), median of ${RUNS}: ${planned.toFixed(2)} ms, clone of the observation ${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`);
+  console.log(
+    `plan of targets for ${observed.nodes.length} nodes and ${observed.targetGroups.length} target groups ` +
+      `(${plan(observed).changes.length} changes), median of ${RUNS}: ${planned.toFixed(2)} ms, clone of the ` +
+      `observation ${cloned.toFixed(2)} ms, ratio ${(planned / cloned).toFixed(2)}`,
+  );
 }
 
 /** Every node behind every target group. */
@@ -76,8 +109,25 @@ function atRest(): Observed {
   const ids = Array.from({ length: GROUPS * WORKERS_IN_GROUP }, (_, n) => `i-${String(n).padStart(17, '0')}`);
   return {
     quorumVisible: true,
-    nodes: ids.map((instanceId, n) => ({ id: `n${String(n).padStart(24, '0')}`, hostname: `node-${n}`, role: 'worker', availability: 'active', state: 'ready', instanceId })),
-    instances: ids.map((instanceId) => ({ instanceId, lifecycleState: 'InService', group: { name: 'workers', role: 'worker' } })),
-    targetGroups: Array.from({ length: GROUPS }, (_, n) => ({ arn: `group-${n}`, servedBy: 'all', port: 80, healthCheckPort: '2378', targets: ids.map((instanceId) => ({ instanceId, port: 80, state: 'healthy' })) })),
+    nodes: ids.map((instanceId, n) => ({
+      id: `n${String(n).padStart(24, '0')}`,
+      hostname: `node-${n}`,
+      role: 'worker',
+      availability: 'active',
+      state: 'ready',
+      instanceId,
+    })),
+    instances: ids.map((instanceId) => ({
+      instanceId,
+      lifecycleState: 'InService',
+      group: { name: 'workers', role: 'worker' },
+    })),
+    targetGroups: Array.from({ length: GROUPS }, (_, n) => ({
+      arn: `group-${n}`,
+      servedBy: 'all',
+      port: 80,
+      healthCheckPort: '2378',
+      targets: ids.map((instanceId) => ({ instanceId, port: 80, state: 'healthy' })),
+    })),
   };
 }

@@ -29,7 +29,9 @@ Docker; without them it says so, checks the template and forms the same swarm on
                        counted nothing else runs)
   --write FILE         writes what came when as a page of Markdown
 
-${Object.entries(SCENARIOS).map(([name, { title }]) => `  ${name.padEnd(20)} ${title}`).join('\n')}
+${Object.entries(SCENARIOS)
+  .map(([name, { title }]) => `  ${name.padEnd(20)} ${title}`)
+  .join('\n')}
 
 The environment variable CDK_DOCKER_SWARM_NODE names the Node.js binary that nodes and functions run on, by default this one.
 
@@ -43,18 +45,31 @@ export function parseStart(args: string[]): StartOptions | 'help' {
   try {
     parsed = parseArgs({
       args,
-      options: { managers: { type: 'string' }, workers: { type: 'string' }, json: { type: 'boolean' }, 'keep-logs': { type: 'string' }, scenario: { type: 'string' }, help: { type: 'boolean' } },
+      options: {
+        managers: { type: 'string' },
+        workers: { type: 'string' },
+        json: { type: 'boolean' },
+        'keep-logs': { type: 'string' },
+        scenario: { type: 'string' },
+        help: { type: 'boolean' },
+      },
     });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
   const { managers, workers, json = false, 'keep-logs': keepLogs, scenario, help = false } = parsed.values;
   if (help) return 'help';
-  if (managers !== undefined && !/^[1357]$/.test(managers)) throw new UsageError(`--managers is "${managers}", but must be 1, 3, 5 or 7: raft needs an odd number, and more than seven only slow it down.`);
-  if (workers !== undefined && !/^([0-9]|[1-4][0-9]|50)$/.test(workers)) throw new UsageError(`--workers is "${workers}", but must be a whole number from 0 to 50.`);
+  if (managers !== undefined && !/^[1357]$/.test(managers))
+    throw new UsageError(
+      `--managers is "${managers}", but must be 1, 3, 5 or 7: raft needs an odd number, and more than ` +
+        'seven only slow it down.',
+    );
+  if (workers !== undefined && !/^([0-9]|[1-4][0-9]|50)$/.test(workers))
+    throw new UsageError(`--workers is "${workers}", but must be a whole number from 0 to 50.`);
   if (scenario !== undefined) {
     checkScenario(scenario);
-    if (managers !== undefined || workers !== undefined) throw new UsageError('A scenario says itself how large the cluster is: leave --managers and --workers out.');
+    if (managers !== undefined || workers !== undefined)
+      throw new UsageError('A scenario says itself how large the cluster is: leave --managers and --workers out.');
   }
   if (keepLogs === '') throw new UsageError('--keep-logs needs the name of a folder.');
   return {
@@ -70,7 +85,17 @@ export function parseStart(args: string[]): StartOptions | 'help' {
 export function parseRehearse(args: string[]): RehearseOptions | 'help' {
   let values;
   try {
-    ({ values } = parseArgs({ args, options: { scenario: { type: 'string' }, all: { type: 'boolean' }, times: { type: 'string' }, 'at-once': { type: 'string' }, write: { type: 'string' }, help: { type: 'boolean' } } }));
+    ({ values } = parseArgs({
+      args,
+      options: {
+        scenario: { type: 'string' },
+        all: { type: 'boolean' },
+        times: { type: 'string' },
+        'at-once': { type: 'string' },
+        write: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    }));
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
@@ -78,14 +103,22 @@ export function parseRehearse(args: string[]): RehearseOptions | 'help' {
   if (help) return 'help';
   if ((scenario === undefined) !== all) throw new UsageError('Give either --scenario NAME or --all.');
   if (scenario !== undefined) checkScenario(scenario);
-  if (!/^[1-9]\d?$/.test(times)) throw new UsageError(`--times is "${times}", but must be a whole number from 1 to 99.`);
-  if (!/^[1-8]$/.test(atOnce)) throw new UsageError(`--at-once is "${atOnce}", but must be a whole number from 1 to 8.`);
+  if (!/^[1-9]\d?$/.test(times))
+    throw new UsageError(`--times is "${times}", but must be a whole number from 1 to 99.`);
+  if (!/^[1-8]$/.test(atOnce))
+    throw new UsageError(`--at-once is "${atOnce}", but must be a whole number from 1 to 8.`);
   if (write === '') throw new UsageError('--write needs the name of a file.');
-  return { scenarios: scenario === undefined ? Object.keys(SCENARIOS) : [scenario], times: Number(times), atOnce: Number(atOnce), ...(write === undefined ? {} : { write }) };
+  return {
+    scenarios: scenario === undefined ? Object.keys(SCENARIOS) : [scenario],
+    times: Number(times),
+    atOnce: Number(atOnce),
+    ...(write === undefined ? {} : { write }),
+  };
 }
 
 function checkScenario(name: string): void {
-  if (!Object.hasOwn(SCENARIOS, name)) throw new UsageError(`There is no scenario "${name}". There are: ${Object.keys(SCENARIOS).join(', ')}.`);
+  if (!Object.hasOwn(SCENARIOS, name))
+    throw new UsageError(`There is no scenario "${name}". There are: ${Object.keys(SCENARIOS).join(', ')}.`);
 }
 
 /** Whoever reads our output may go early (`| head`): the run is cleaned up all the same. */
@@ -99,7 +132,13 @@ async function main([command, ...args]: string[]): Promise<number> {
     case 'start': {
       const options = parseStart(args);
       if (options === 'help') break;
-      return start(options, { folder: process.cwd(), dist: join(__dirname, '..'), self, stdout: process.stdout, stderr: process.stderr });
+      return start(options, {
+        folder: process.cwd(),
+        dist: join(__dirname, '..'),
+        self,
+        stdout: process.stdout,
+        stderr: process.stderr,
+      });
     }
     case 'rehearse': {
       const options = parseRehearse(args);
@@ -124,7 +163,11 @@ if (require.main === module) {
   main(process.argv.slice(2)).then(
     (code) => process.exit(code),
     (error: unknown) => {
-      process.stderr.write(error instanceof UsageError ? `${error.message}\n\n${USAGE}\n` : `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.stderr.write(
+        error instanceof UsageError
+          ? `${error.message}\n\n${USAGE}\n`
+          : `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+      );
       process.exit(error instanceof UsageError ? 2 : 1);
     },
   );

@@ -1,6 +1,7 @@
 /**
  * How a record travels in a table item: attribute `v` holds the protocol version, `body` the record as JSON text.
- * What comes back from a table is untrusted: bounded in size before it is parsed, then checked against its schema. Nothing here throws on bad input.
+ * What comes back from a table is untrusted: bounded in size before it is parsed, then checked against its schema.
+ * Nothing here throws on bad input.
  */
 import * as v from 'valibot';
 
@@ -26,16 +27,23 @@ export function codec<const S extends v.GenericSchema>(schema: S, maxBytes: numb
   return {
     encode(value) {
       const parsed = v.safeParse(schema, value);
-      // Only where it does not fit: the schema library's own error repeats the value, which may hold a token, and whoever catches it logs it.
-      if (!parsed.success) throw new Error(`A record does not fit its schema at ${parsed.issues.map((issue) => v.getDotPath(issue) ?? 'its top').join(', ')}.`);
+      // Only where it does not fit: the schema library's own error repeats the value, which may hold a token, and
+      // whoever catches it logs it.
+      if (!parsed.success)
+        throw new Error(
+          'A record does not fit its schema at ' +
+            `${parsed.issues.map((issue) => v.getDotPath(issue) ?? 'its top').join(', ')}.`,
+        );
       const body = JSON.stringify(parsed.output);
-      if (Buffer.byteLength(body) > maxBytes) throw new Error(`A record of ${Buffer.byteLength(body)} bytes exceeds its bound of ${maxBytes} bytes.`);
+      if (Buffer.byteLength(body) > maxBytes)
+        throw new Error(`A record of ${Buffer.byteLength(body)} bytes exceeds its bound of ${maxBytes} bytes.`);
       return { v: PROTOCOL_VERSION, body };
     },
     decode(item) {
       if (item === undefined) return { ok: false, refusal: 'missing' };
       if (item.v !== PROTOCOL_VERSION) return { ok: false, refusal: 'version' };
-      if (typeof item.body !== 'string' || item.body.length > maxBytes || Buffer.byteLength(item.body) > maxBytes) return { ok: false, refusal: 'size' };
+      if (typeof item.body !== 'string' || item.body.length > maxBytes || Buffer.byteLength(item.body) > maxBytes)
+        return { ok: false, refusal: 'size' };
       let parsed: unknown;
       try {
         parsed = JSON.parse(item.body);
@@ -56,7 +64,10 @@ export const instanceIdSchema = v.pipe(v.string(), v.regex(/^i-[0-9a-f]{8,17}$/)
 export const ipv4Schema = v.pipe(v.string(), v.ipv4());
 /** Identifiers that Swarm makes: 25 characters of base 36. */
 export const swarmIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-z]{25}$/));
-/** `SWMTKN-1-<digest>-<secret>`, or `SWMTKN-2-<whether FIPS is mandatory>-<digest>-<secret>`: https://github.com/moby/swarmkit/blob/master/ca/config.go */
+/**
+ * `SWMTKN-1-<digest>-<secret>`, or `SWMTKN-2-<whether FIPS is mandatory>-<digest>-<secret>`:
+ * https://github.com/moby/swarmkit/blob/master/ca/config.go
+ */
 export const joinTokenSchema = v.pipe(v.string(), v.regex(/^SWMTKN-(1|2-[01])-[0-9a-z]{20,64}-[0-9a-z]{10,64}$/));
 export const nodeRoleSchema = v.picklist(['manager', 'worker']);
 export type NodeRole = v.InferOutput<typeof nodeRoleSchema>;

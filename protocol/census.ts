@@ -43,7 +43,10 @@ export interface Deeds {
   nodesLost: number;
   /** Instances that were handed to their groups to be replaced. */
   nodesReplaced: number;
-  /** Hooks that were completed because they were past their deadline: a launch that was given up, a node that did not leave in time. */
+  /**
+   * Hooks that were completed because they were past their deadline: a launch that was given up, a node that did not
+   * leave in time.
+   */
   hookDeadlines: number;
   /** Managers that are to be taken out of raft. */
   managersRemoved: number;

@@ -1,6 +1,7 @@
 /**
- * The one door to time and chance. Everything that needs the hour, a pause, a timer or a random value takes a `Clock`, so that a
- * whole cluster can run in virtual time from a seed. Lint forbids `Date`, timers and random sources in every other file.
+ * The one door to time and chance. Everything that needs the hour, a pause, a timer or a random value takes a `Clock`,
+ * so that a whole cluster can run in virtual time from a seed. Lint forbids `Date`, timers and random sources in every
+ * other file.
  */
 import { randomUUID } from 'node:crypto';
 
@@ -39,7 +40,10 @@ export const systemClock: Clock = {
   uuid: () => randomUUID(),
 };
 
-/** Whether a moment lies less than so many milliseconds back. One that lies ahead does not: the clock was set back since. */
+/**
+ * Whether a moment lies less than so many milliseconds back. One that lies ahead does not: the clock was set back
+ * since.
+ */
 export function isRecent(moment: number, now: number, ms: number): boolean {
   return moment <= now && now - moment < ms;
 }

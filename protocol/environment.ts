@@ -1,4 +1,7 @@
-/** What the constructs give the functions, by environment variable, and the agent, by file. One definition for who writes and who reads. */
+/**
+ * What the constructs give the functions, by environment variable, and the agent, by file. One definition for who
+ * writes and who reads.
+ */
 import * as v from 'valibot';
 import { ipv4Schema, nodeRoleSchema, text, whole } from './body';
 
@@ -21,15 +24,18 @@ export const environmentVariables = {
   joinQueueUrl: 'JOIN_QUEUE_URL',
   /** URL of target-update's queue, where there is one. leader-token. */
   targetsQueueUrl: 'TARGETS_QUEUE_URL',
-  /** `true` where there is a load balancer: then nodes come and go together with its targets. node-join and node-leave. */
+  /**
+   * `true` where there is a load balancer: then nodes come and go together with its targets. node-join and node-leave.
+   */
   loadBalanced: 'LOAD_BALANCED',
   /** JSON of `loadBalancersSchema` (following.ts). target-update. */
   loadBalancers: 'LOAD_BALANCERS',
 } as const;
 
 /**
- * Attempts of each request to AWS, by functions and agents alike. The SDK's own three are too few where a thousand nodes join and are throttled: what fails for good is begun again from the start, with more
- * requests than further attempts take.
+ * Attempts of each request to AWS, by functions and agents alike. The SDK's own three are too few where a thousand
+ * nodes join and are throttled: what fails for good is begun again from the start, with more requests than further
+ * attempts take.
  */
 export const AWS_ATTEMPTS = 6;
 
@@ -47,7 +53,10 @@ export const swarmSettingsSchema = v.object({
 });
 export type SwarmSettings = v.InferOutput<typeof swarmSettingsSchema>;
 
-/** Where every node answers load balancers whether it may be sent work: `GET /health`, 200 or 503. Beside Docker's own 2375 to 2377. */
+/**
+ * Where every node answers load balancers whether it may be sent work: `GET /health`, 200 or 503. Beside Docker's own
+ * 2375 to 2377.
+ */
 export const HEALTH_PORT = 2378;
 
 /** Where user data puts the agent's configuration, bundle, and log. */
@@ -67,7 +76,9 @@ export const agentConfigSchema = v.object({
   region: text(32),
   tokenTable: text(255),
   reportTable: text(255),
-  /** CloudWatch log group for the boot log and the agent's log; streams `<instance id>/boot` and `<instance id>/agent`. */
+  /**
+   * CloudWatch log group for the boot log and the agent's log; streams `<instance id>/boot` and `<instance id>/agent`.
+   */
   logGroup: text(512),
   /** Managers only. */
   seat: v.optional(v.object({ number: whole, volumeId: text(64) })),

@@ -12,7 +12,10 @@ export const swarmEvents = {
   nodeLost: 'Swarm Node Lost',
   /** An instance was handed to its group to be replaced: it is down for the swarm, or EC2 takes it back. */
   nodeReplaced: 'Swarm Node Replaced',
-  /** One manager less would be no quorum any more, or there is none. Also while managers are replaced one after the other by a deployment. */
+  /**
+   * One manager less would be no quorum any more, or there is none. Also while managers are replaced one after the
+   * other by a deployment.
+   */
   quorumAtRisk: 'Swarm Quorum At Risk',
   /** That is over. */
   quorumSafe: 'Swarm Quorum Safe',

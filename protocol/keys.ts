@@ -20,7 +20,9 @@ export const LEASE_KEY = 'lease';
 export const TARGETS_LEASE_KEY = 'targets-lease';
 /** What target-update has seen. Only where there is a load balancer. */
 export const TRAFFIC_KEY = 'traffic';
-/** Which ports target-update could not follow, and which load balancers follow nothing any more. Only where one follows. */
+/**
+ * Which ports target-update could not follow, and which load balancers follow nothing any more. Only where one follows.
+ */
 export const FOLLOWING_KEY = 'following';
 export const MEMBERSHIP_KEY = 'membership';
 export const NODES_KEY_PREFIX = 'nodes#';
@@ -36,8 +38,8 @@ export const REPORT_KEY = 'report';
 export const SWARM_KEY_PREFIX = 'swarm#';
 
 /**
- * The partition key of one node: `<roleId>:<instanceId>`, which is what AWS calls the `aws:userid` of an EC2 instance's role session, so that
- * a policy can name it (`dynamodb:LeadingKeys`).
+ * The partition key of one node: `<roleId>:<instanceId>`, which is what AWS calls the `aws:userid` of an EC2 instance's
+ * role session, so that a policy can name it (`dynamodb:LeadingKeys`).
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
  */
 export function mailbox(roleId: string, instanceId: string): string {

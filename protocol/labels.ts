@@ -1,4 +1,7 @@
-/** Engine labels that the agent gives every node (`engine.labels.*` in placement constraints), and labels of the swarm itself. */
+/**
+ * Engine labels that the agent gives every node (`engine.labels.*` in placement constraints), and labels of the swarm
+ * itself.
+ */
 
 export const INSTANCE_ID_LABEL = 'aws.instance-id';
 export const ZONE_LABEL = 'aws.availability-zone';
@@ -6,13 +9,22 @@ export const INSTANCE_TYPE_LABEL = 'aws.instance-type';
 /** `on-demand` or `spot`. */
 export const LIFECYCLE_LABEL = 'aws.lifecycle';
 
-/** Users' labels must not begin with these. `com.docker.`, `io.docker.` and `org.dockerproject.` are Docker's: https://docs.docker.com/engine/manage-resources/labels/ */
+/**
+ * Users' labels must not begin with these. `com.docker.`, `io.docker.` and `org.dockerproject.` are Docker's:
+ * https://docs.docker.com/engine/manage-resources/labels/
+ */
 export const RESERVED_LABEL_PREFIXES = ['aws.', 'cdk-docker-swarm.', 'com.docker.', 'io.docker.', 'org.dockerproject.'];
 
-/** A service's label: the ARN of the certificate with which load balancers that follow its TCP ports take TLS connections. */
+/**
+ * A service's label: the ARN of the certificate with which load balancers that follow its TCP ports take TLS
+ * connections.
+ */
 export const CERTIFICATE_LABEL = 'swarm.loadbalancer.certificate';
 
-/** Node labels: the instance for which the functions had the node drained, and the instance whose tasks on it have all ended since. Both go when another instance is the node. */
+/**
+ * Node labels: the instance for which the functions had the node drained, and the instance whose tasks on it have all
+ * ended since. Both go when another instance is the node.
+ */
 export const DRAINED_FOR_LABEL = 'cdk-docker-swarm.drained-for';
 export const IDLE_FOR_LABEL = 'cdk-docker-swarm.idle-for';
 

@@ -1,6 +1,7 @@
 /**
- * What the leader's agent is to do about other nodes: an item of its own in the leader's mailbox, at most one in the whole cluster. It is the whole list each time: what is no longer in it is no longer to be done.
- * Each order may be carried out again, by another leader too.
+ * What the leader's agent is to do about other nodes: an item of its own in the leader's mailbox, at most one in the
+ * whole cluster. It is the whole list each time: what is no longer in it is no longer to be done. Each order may be
+ * carried out again, by another leader too.
  */
 import * as v from 'valibot';
 import { codec, instanceIdSchema, swarmIdSchema, text } from './body';

@@ -12,4 +12,5 @@ export const recoveryRequestSchema = v.strictObject({
 });
 export type RecoveryRequest = v.InferOutput<typeof recoveryRequestSchema>['recover'];
 
-export type RecoveryAnswer = { refused: string[] } | { wouldDo: string[]; toConfirm: { recover: RecoveryRequest } } | { begun: string[] };
+export type RecoveryAnswer =
+  { refused: string[] } | { wouldDo: string[]; toConfirm: { recover: RecoveryRequest } } | { begun: string[] };

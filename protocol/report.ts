@@ -1,7 +1,16 @@
 /** What a node says of itself. Untrusted: a stolen worker can lie, but only about itself. */
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { codec, instanceIdSchema, ipv4Schema, joinTokenSchema, nodeRoleSchema, swarmIdSchema, text, whole } from './body';
+import {
+  codec,
+  instanceIdSchema,
+  ipv4Schema,
+  joinTokenSchema,
+  nodeRoleSchema,
+  swarmIdSchema,
+  text,
+  whole,
+} from './body';
 
 /** States of an engine's swarm part, as Docker names them (`docker info`, Swarm.LocalNodeState). */
 export const localNodeStates = ['inactive', 'pending', 'active', 'error', 'locked'] as const;
@@ -31,12 +40,20 @@ export const reportSchema = v.object({
       controlAvailable: v.boolean(),
     }),
   ),
-  /** For how long all answers of a manager's engine have named no leader, in seconds: in steps, absent before the first. An old report does not grow. */
+  /**
+   * For how long all answers of a manager's engine have named no leader, in seconds: in steps, absent before the first.
+   * An old report does not grow.
+   */
   leaderless: v.optional(whole),
-  /** What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says, should its own event be lost. */
+  /**
+   * What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says,
+   * should its own event be lost.
+   */
   notice: v.optional(v.picklist(notices)),
   /** How the last command fared. `error` is Docker's own sentence, cut. */
-  lastCommand: v.optional(v.object({ id: text(64), outcome: v.picklist(['done', 'failed', 'refused']), error: v.optional(text(500)) })),
+  lastCommand: v.optional(
+    v.object({ id: text(64), outcome: v.picklist(['done', 'failed', 'refused']), error: v.optional(text(500)) }),
+  ),
   /** Only in the report of the manager that publishes them, and only until they are published. */
   tokens: v.optional(v.object({ manager: joinTokenSchema, worker: joinTokenSchema })),
 });
@@ -53,7 +70,9 @@ export const heartbeatSchema = v.object({
 export type Heartbeat = v.InferOutput<typeof heartbeatSchema>;
 export const heartbeatCodec = codec(heartbeatSchema, 256);
 
-/** Names a pair of tokens without giving them away: the tokens' secrets have 130 bits, so the digest cannot be searched. */
+/**
+ * Names a pair of tokens without giving them away: the tokens' secrets have 130 bits, so the digest cannot be searched.
+ */
 export function tokensDigest(tokens: JoinTokens): string {
   return createHash('sha256').update(`${tokens.manager}\n${tokens.worker}`).digest('hex').slice(0, 32);
 }

@@ -1,6 +1,7 @@
 /**
- * The swarm's own node list, as its leader sees it: written by the leader's agent (`swarm#n` in the report table) and, once checked, kept by leader-token (`nodes#n`
- * in the token table). Compressed and cut into chunks, since an item may have 400 KB at most and a swarm may have thousands of nodes.
+ * The swarm's own node list, as its leader sees it: written by the leader's agent (`swarm#n` in the report table) and,
+ * once checked, kept by leader-token (`nodes#n` in the token table). Compressed and cut into chunks, since an item may
+ * have 400 KB at most and a swarm may have thousands of nodes.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as v from 'valibot';
@@ -17,18 +18,33 @@ export const nodeSchema = v.object({
   role: nodeRoleSchema,
   availability: v.picklist(['active', 'pause', 'drain']),
   state: v.picklist(['unknown', 'down', 'ready', 'disconnected']),
-  /** The engine's own label; false labels are possible, so it counts only together with the report of that very instance. */
+  /**
+   * The engine's own label; false labels are possible, so it counts only together with the report of that very
+   * instance.
+   */
   instanceId: v.optional(text(32)),
   address: v.optional(text(64)),
-  /** The instance for which we drained it, and the one whose tasks on it have all ended since. An operator's own drain has no such label. */
+  /**
+   * The instance for which we drained it, and the one whose tasks on it have all ended since. An operator's own drain
+   * has no such label.
+   */
   drainedFor: v.optional(text(32)),
   idleFor: v.optional(text(32)),
   /** Present while the node is a member of raft. */
-  manager: v.optional(v.object({ leader: v.boolean(), reachability: v.picklist(['unknown', 'unreachable', 'reachable']), address: text(64) })),
+  manager: v.optional(
+    v.object({
+      leader: v.boolean(),
+      reachability: v.picklist(['unknown', 'unreachable', 'reachable']),
+      address: text(64),
+    }),
+  ),
 });
 export type SwarmNode = v.InferOutput<typeof nodeSchema>;
 
-/** A manager that the leader reaches, and that has a session with it. The leader counts a member that is deaf among those that it reaches; should it have a session all the same, only its own report tells. */
+/**
+ * A manager that the leader reaches, and that has a session with it. The leader counts a member that is deaf among
+ * those that it reaches; should it have a session all the same, only its own report tells.
+ */
 export function isWorkingManager({ role, state, manager }: SwarmNode): boolean {
   return role === 'manager' && state === 'ready' && manager?.reachability === 'reachable';
 }
@@ -93,10 +109,12 @@ export function decodeSwarmReport(items: Record<string, unknown>[]): Decoded<Swa
   if (first === undefined) return { ok: false, refusal: 'missing' };
   if (first.v !== PROTOCOL_VERSION) return { ok: false, refusal: 'version' };
   const count = first.chunks;
-  if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > MAX_CHUNKS) return { ok: false, refusal: 'schema' };
+  if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > MAX_CHUNKS)
+    return { ok: false, refusal: 'schema' };
   const chunks = items.slice(0, count);
   // A report in the middle of being written: chunks of two epochs, or too few.
-  if (chunks.length < count || chunks.some((chunk) => chunk.epoch !== first.epoch || chunk.chunks !== count)) return { ok: false, refusal: 'missing' };
+  if (chunks.length < count || chunks.some((chunk) => chunk.epoch !== first.epoch || chunk.chunks !== count))
+    return { ok: false, refusal: 'missing' };
   let packed = '';
   for (const { body } of chunks) {
     if (typeof body !== 'string' || body.length > CHUNK_CHARACTERS) return { ok: false, refusal: 'size' };
@@ -104,7 +122,9 @@ export function decodeSwarmReport(items: Record<string, unknown>[]): Decoded<Swa
   }
   let parsed: unknown;
   try {
-    parsed = JSON.parse(inflateRawSync(Buffer.from(packed, 'base64'), { maxOutputLength: INFLATED_BYTES }).toString('utf8'));
+    parsed = JSON.parse(
+      inflateRawSync(Buffer.from(packed, 'base64'), { maxOutputLength: INFLATED_BYTES }).toString('utf8'),
+    );
   } catch {
     return { ok: false, refusal: 'syntax' };
   }

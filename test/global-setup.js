@@ -1,4 +1,5 @@
-// Everything that tests and what they run (synth, too) leave in the temporary folder lies in one folder of this run, which goes with it.
+// Everything that tests and what they run (synth, too) leave in the temporary folder lies in one folder of this run,
+// which goes with it.
 const { mkdtempSync } = require('node:fs');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');

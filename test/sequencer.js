@@ -1,4 +1,5 @@
-// Without times of earlier runs jest begins with the largest files. The one that takes longest is short: begun last, it would run alone, with the other processors idle.
+// Without times of earlier runs jest begins with the largest files. The one that takes longest is short: begun last, it
+// would run alone, with the other processors idle.
 const { default: Sequencer } = require('@jest/test-sequencer');
 
 const LONGEST = /[\\/]simulation[\\/]refresh\.test\.ts$/;

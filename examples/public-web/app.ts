@@ -1,4 +1,7 @@
-/** Two services behind a load balancer: one has a listener that is declared here, the other publishes a port that is followed. */
+/**
+ * Two services behind a load balancer: one has a listener that is declared here, the other publishes a port that is
+ * followed.
+ */
 import { App, Stack } from 'aws-cdk-lib';
 import { SwarmCluster } from 'cdk-docker-swarm';
 

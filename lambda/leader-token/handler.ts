@@ -17,7 +17,13 @@ export interface LeaderTokenParts {
 }
 
 /** @throws Error naming an environment variable that is missing */
-export function leaderToken({ clock, log, variables, dynamodb, sqs }: LeaderTokenParts): (event: DynamoDBStreamEvent) => Promise<void> {
+export function leaderToken({
+  clock,
+  log,
+  variables,
+  dynamodb,
+  sqs,
+}: LeaderTokenParts): (event: DynamoDBStreamEvent) => Promise<void> {
   const environment = new Environment(variables);
   const publisher: Publisher = {
     clock,

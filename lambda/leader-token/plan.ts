@@ -16,21 +16,34 @@ export interface Observed {
 }
 
 export type Decision =
-  | { kind: 'publish'; leader: LeaderRecord; /** Names the tokens taken from this report, so that the node erases them. */ publishedTokens?: string; reason: string }
+  | {
+      kind: 'publish';
+      leader: LeaderRecord;
+      /** Names the tokens taken from this report, so that the node erases them. */ publishedTokens?: string;
+      reason: string;
+    }
   | { kind: 'ignore'; reason: string }
   | { kind: 'refuse'; reason: string };
 
-/** Three years of ten commits a second. A greater epoch is an invention that would keep every true report from being published. */
+/**
+ * Three years of ten commits a second. A greater epoch is an invention that would keep every true report from being
+ * published.
+ */
 const MOST_COMMITS = 1_000_000_000;
 
 export function plan({ now, instanceId, report, swarm, leader, membership }: Observed): Decision {
-  if (report.instanceId !== instanceId || report.role !== 'manager') return { kind: 'refuse', reason: 'The report is not of the manager whose mailbox it lies in.' };
-  if (leader && swarm.swarmId !== leader.swarmId) return { kind: 'refuse', reason: 'It is the report of another swarm than this cluster has.' };
-  if (!leader && membership.bootstrap?.instanceId !== instanceId) return { kind: 'refuse', reason: 'No swarm was made here yet, and this instance was not told to make one.' };
+  if (report.instanceId !== instanceId || report.role !== 'manager')
+    return { kind: 'refuse', reason: 'The report is not of the manager whose mailbox it lies in.' };
+  if (leader && swarm.swarmId !== leader.swarmId)
+    return { kind: 'refuse', reason: 'It is the report of another swarm than this cluster has.' };
+  if (!leader && membership.bootstrap?.instanceId !== instanceId)
+    return { kind: 'refuse', reason: 'No swarm was made here yet, and this instance was not told to make one.' };
   const generation = generationOf(report, leader, membership);
   const isNewer = generation > (leader?.generation ?? 0);
-  if (leader && !isNewer && swarm.epoch <= leader.epoch) return { kind: 'ignore', reason: `Its epoch ${swarm.epoch} is not above ${leader.epoch}, which is published.` };
-  if (leader && swarm.epoch - leader.epoch > MOST_COMMITS) return { kind: 'refuse', reason: `No swarm commits ${swarm.epoch - leader.epoch} changes between two reports.` };
+  if (leader && !isNewer && swarm.epoch <= leader.epoch)
+    return { kind: 'ignore', reason: `Its epoch ${swarm.epoch} is not above ${leader.epoch}, which is published.` };
+  if (leader && swarm.epoch - leader.epoch > MOST_COMMITS)
+    return { kind: 'refuse', reason: `No swarm commits ${swarm.epoch - leader.epoch} changes between two reports.` };
   // By the node id that its own mailbox reports: a label alone can be forged by any worker.
   const self = swarm.nodes.find((node) => node.id === report.swarm?.nodeId && node.instanceId === instanceId);
   if (!self?.manager?.leader) return { kind: 'refuse', reason: 'By its own node list it does not lead the swarm.' };
@@ -38,9 +51,21 @@ export function plan({ now, instanceId, report, swarm, leader, membership }: Obs
   if (!tokens) return { kind: 'ignore', reason: 'It carries no join tokens, and none are published.' };
   return {
     kind: 'publish',
-    leader: { swarmId: swarm.swarmId, epoch: swarm.epoch, ...(generation > 0 && { generation }), instanceId, tokens, ...(swarm.rotation !== undefined && { rotation: swarm.rotation }), updatedAt: now },
+    leader: {
+      swarmId: swarm.swarmId,
+      epoch: swarm.epoch,
+      ...(generation > 0 && { generation }),
+      instanceId,
+      tokens,
+      ...(swarm.rotation !== undefined && { rotation: swarm.rotation }),
+      updatedAt: now,
+    },
     publishedTokens: report.tokens && tokensDigest(report.tokens),
-    reason: isNewer ? `It is the first report since the quorum was recovered with seat ${report.seat}.` : leader ? `Its epoch ${swarm.epoch} is above ${leader.epoch}.` : 'The first report of the swarm that this instance was told to make.',
+    reason: isNewer
+      ? `It is the first report since the quorum was recovered with seat ${report.seat}.`
+      : leader
+        ? `Its epoch ${swarm.epoch} is above ${leader.epoch}.`
+        : 'The first report of the swarm that this instance was told to make.',
   };
 }
 

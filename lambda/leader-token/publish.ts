@@ -1,12 +1,31 @@
-/** Checks one manager's swarm report and publishes it: the leader record, the node list and the acknowledgement of the tokens in one transaction. */
-import { TransactionCanceledException, TransactWriteItemsCommand, type DynamoDBClient, type TransactWriteItem } from '@aws-sdk/client-dynamodb';
+/**
+ * Checks one manager's swarm report and publishes it: the leader record, the node list and the acknowledgement of the
+ * tokens in one transaction.
+ */
+import {
+  TransactionCanceledException,
+  TransactWriteItemsCommand,
+  type DynamoDBClient,
+  type TransactWriteItem,
+} from '@aws-sdk/client-dynamodb';
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
 import { ALARM_METRIC } from '../../protocol/census';
 import { emptyMembership, leaderCodec, membershipCodec, type LeaderRecord } from '../../protocol/cluster';
 import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../protocol/commands';
-import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, MEMBERSHIP_KEY, NODES_KEY_PREFIX, parseMailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
+import {
+  CLUSTER_PARTITION,
+  COMMANDS_KEY,
+  LEADER_KEY,
+  MEMBERSHIP_KEY,
+  NODES_KEY_PREFIX,
+  parseMailbox,
+  PARTITION_KEY,
+  REPORT_KEY,
+  SORT_KEY,
+  SWARM_KEY_PREFIX,
+} from '../../protocol/keys';
 import { reportCodec } from '../../protocol/report';
 import { decodeSwarmReport, encodeSwarmReport, MAX_CHUNKS, type SwarmReport } from '../../protocol/swarm';
 import type { Log } from '../../protocol/log';
@@ -27,18 +46,27 @@ export interface Publisher {
   targetsQueueUrl?: string;
 }
 
-/** Of one mailbox: heartbeat, report, and the chunks of a swarm report. Whatever else lies there is of no use, and must not fill a function's memory. */
+/**
+ * Of one mailbox: heartbeat, report, and the chunks of a swarm report. Whatever else lies there is of no use, and must
+ * not fill a function's memory.
+ */
 const MAX_ITEMS = MAX_CHUNKS + 2;
 
 type Items = Record<string, unknown>[];
 
-/** Looks, while others publish in between. What is left then is published with the manager's next report, within half a minute. */
+/**
+ * Looks, while others publish in between. What is left then is published with the manager's next report, within half a
+ * minute.
+ */
 const LOOKS = 3;
 
 /** @param box the mailbox that a swarm report was written to: a key of the stream, untrusted */
 export async function publish(by: Publisher, box: string): Promise<void> {
   const sender = parseMailbox(box);
-  if (sender?.roleId !== by.managerRoleId) return by.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', { metric: 'ReportsIgnored' });
+  if (sender?.roleId !== by.managerRoleId)
+    return by.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', {
+      metric: 'ReportsIgnored',
+    });
   const { instanceId } = sender;
   for (let look = 1; look <= LOOKS; look++) if (await publishOnce(by, box, instanceId)) return;
   by.log('warn', 'Not published.', { instanceId, reason: 'Others published in between, again and again.' });
@@ -46,26 +74,47 @@ export async function publish(by: Publisher, box: string): Promise<void> {
 
 /** False when something else was published meanwhile. */
 async function publishOnce(by: Publisher, box: string, instanceId: string): Promise<boolean> {
-  const [reported, records] = await Promise.all([queryPartition(by.dynamodb, by.reportTable, box, MAX_ITEMS), queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION)]);
+  const [reported, records] = await Promise.all([
+    queryPartition(by.dynamodb, by.reportTable, box, MAX_ITEMS),
+    queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION),
+  ]);
   const report = reportCodec.decode(withKey(reported, REPORT_KEY));
   const swarm = decodeSwarmReport(withPrefix(reported, SWARM_KEY_PREFIX));
   if (!report.ok || !swarm.ok) {
     const refused = report.ok ? swarm : report;
-    by.log('warn', 'A swarm report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: refused.ok ? undefined : refused.refusal });
+    by.log('warn', 'A swarm report was ignored.', {
+      metric: 'ReportsIgnored',
+      instanceId,
+      refusal: refused.ok ? undefined : refused.refusal,
+    });
     return true;
   }
   const leader = decodeOwn(by, leaderCodec, withKey(records, LEADER_KEY));
   const membership = decodeOwn(by, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership;
-  const decision = plan({ now: by.clock.now(), instanceId, report: report.value, swarm: swarm.value, ...(leader && { leader }), membership });
+  const decision = plan({
+    now: by.clock.now(),
+    instanceId,
+    report: report.value,
+    swarm: swarm.value,
+    ...(leader && { leader }),
+    membership,
+  });
   if (decision.kind === 'ignore') by.log('info', 'Not published.', { instanceId, reason: decision.reason });
-  if (decision.kind === 'refuse') by.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
+  if (decision.kind === 'refuse')
+    by.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
   if (decision.kind !== 'publish') return true;
 
   const published = withPrefix(records, NODES_KEY_PREFIX);
   if (!(await write(by, box, decision, swarm.value, leader, published))) return false;
-  by.log('info', 'Published.', { instanceId, epoch: swarm.value.epoch, nodes: swarm.value.nodes.length, reason: decision.reason });
+  by.log('info', 'Published.', {
+    instanceId,
+    epoch: swarm.value.epoch,
+    nodes: swarm.value.nodes.length,
+    reason: decision.reason,
+  });
   const before = decodeSwarmReport(published);
-  const same = (part: 'nodes' | 'ports') => before.ok && JSON.stringify(before.value[part]) === JSON.stringify(swarm.value[part]);
+  const same = (part: 'nodes' | 'ports') =>
+    before.ok && JSON.stringify(before.value[part]) === JSON.stringify(swarm.value[part]);
   const news = !same('nodes') || decision.publishedTokens !== undefined;
   if (news) await wake(by, by.joinQueueUrl);
   if (by.targetsQueueUrl && (news || !same('ports'))) await wake(by, by.targetsQueueUrl);
@@ -73,20 +122,37 @@ async function publishOnce(by: Publisher, box: string, instanceId: string): Prom
 }
 
 async function wake({ sqs }: Publisher, QueueUrl: string): Promise<void> {
-  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ reason: 'leader-token published' }) }));
+  await sqs.send(
+    new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ reason: 'leader-token published' }) }),
+  );
 }
 
 /**
- * Only in the place of what was read: tokens that this report carries no more are taken from there, and those that another one has just published must not be undone.
+ * Only in the place of what was read: tokens that this report carries no more are taken from there, and those that
+ * another one has just published must not be undone.
  * @returns false when something else is published, and nothing was written
  */
-async function write(by: Publisher, box: string, decision: Decision & { kind: 'publish' }, swarm: SwarmReport, before: LeaderRecord | undefined, published: Items): Promise<boolean> {
-  const put = (key: string, attributes: object) => ({ TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key, ...attributes }) });
+async function write(
+  by: Publisher,
+  box: string,
+  decision: Decision & { kind: 'publish' },
+  swarm: SwarmReport,
+  before: LeaderRecord | undefined,
+  published: Items,
+): Promise<boolean> {
+  const put = (key: string, attributes: object) => ({
+    TableName: by.tokenTable,
+    Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key, ...attributes }),
+  });
   const chunks = encodeSwarmReport(swarm);
   const writes: TransactWriteItem[] = [
     {
       Put: {
-        ...put(LEADER_KEY, { epoch: swarm.epoch, generation: decision.leader.generation ?? 0, ...leaderCodec.encode(decision.leader) }),
+        ...put(LEADER_KEY, {
+          epoch: swarm.epoch,
+          generation: decision.leader.generation ?? 0,
+          ...leaderCodec.encode(decision.leader),
+        }),
         ...(before
           ? {
               ConditionExpression: '#epoch = :epoch AND #generation = :generation',
@@ -98,7 +164,10 @@ async function write(by: Publisher, box: string, decision: Decision & { kind: 'p
     },
     ...chunks.map((chunk, n) => ({ Put: put(`${NODES_KEY_PREFIX}${n}`, chunk) })),
     ...published.slice(chunks.length).map((old) => ({
-      Delete: { TableName: by.tokenTable, Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: old[SORT_KEY] }) },
+      Delete: {
+        TableName: by.tokenTable,
+        Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: old[SORT_KEY] }),
+      },
     })),
   ];
   if (decision.publishedTokens) {
@@ -116,7 +185,11 @@ async function write(by: Publisher, box: string, decision: Decision & { kind: 'p
     await retryConflicts(by.clock, () => by.dynamodb.send(new TransactWriteItemsCommand({ TransactItems: writes })));
     return true;
   } catch (error) {
-    if (error instanceof TransactionCanceledException && error.CancellationReasons?.[0]?.Code === 'ConditionalCheckFailed') return false;
+    if (
+      error instanceof TransactionCanceledException &&
+      error.CancellationReasons?.[0]?.Code === 'ConditionalCheckFailed'
+    )
+      return false;
     throw error;
   }
 }

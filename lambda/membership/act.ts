@@ -16,7 +16,15 @@ import type { Clock } from '../../protocol/clock';
 import { membershipCodec } from '../../protocol/cluster';
 import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
-import { CLUSTER_PARTITION, COMMANDS_KEY, mailbox, MEMBERSHIP_KEY, ORDERS_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
+import {
+  CLUSTER_PARTITION,
+  COMMANDS_KEY,
+  mailbox,
+  MEMBERSHIP_KEY,
+  ORDERS_KEY,
+  PARTITION_KEY,
+  SORT_KEY,
+} from '../../protocol/keys';
 import { orderKinds, ordersCodec } from '../../protocol/orders';
 import { describeError, type Log } from '../../protocol/log';
 import { retryConflicts } from '../shared/retry';
@@ -36,20 +44,38 @@ export interface Actor {
   roleIds: Record<'manager' | 'worker', string>;
 }
 
-/** Nothing was written: the lease is no longer ours (`lost`), or these instances are leaving and may not be commanded (`leaving`). */
+/**
+ * Nothing was written: the lease is no longer ours (`lost`), or these instances are leaving and may not be commanded
+ * (`leaving`).
+ */
 export type Written = 'written' | 'lost' | { leaving: string[] };
 
 /** Writes the membership record, the mailboxes and the orders, all or nothing. */
-export async function write(by: Actor, lease: Lease, { membership, commands, orders }: Pick<Plan, 'membership' | 'commands' | 'orders'>): Promise<Written> {
+export async function write(
+  by: Actor,
+  lease: Lease,
+  { membership, commands, orders }: Pick<Plan, 'membership' | 'commands' | 'orders'>,
+): Promise<Written> {
   try {
     const transaction = () =>
       new TransactWriteItemsCommand({
         TransactItems: [
           { ConditionCheck: { TableName: by.tokenTable, ...leaseCondition(lease) } },
-          { Put: { TableName: by.tokenTable, Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: MEMBERSHIP_KEY, ...membershipCodec.encode(membership) }) } },
+          {
+            Put: {
+              TableName: by.tokenTable,
+              Item: marshall({
+                [PARTITION_KEY]: CLUSTER_PARTITION,
+                [SORT_KEY]: MEMBERSHIP_KEY,
+                ...membershipCodec.encode(membership),
+              }),
+            },
+          },
           ...orders.map(({ instanceId, ...list }) => {
             const key = { [PARTITION_KEY]: mailbox(by.roleIds.manager, instanceId), [SORT_KEY]: ORDERS_KEY };
-            return list.orders.length > 0 || list.rotation !== undefined ? { Put: { TableName: by.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode(list) }) } } : { Delete: { TableName: by.tokenTable, Key: marshall(key) } };
+            return list.orders.length > 0 || list.rotation !== undefined
+              ? { Put: { TableName: by.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode(list) }) } }
+              : { Delete: { TableName: by.tokenTable, Key: marshall(key) } };
           }),
           ...commands.map(({ instanceId, role, command }) => {
             const { v, body } = commandsCodec.encode({ command });
@@ -61,7 +87,11 @@ export async function write(by: Actor, lease: Lease, { membership, commands, ord
                 UpdateExpression: 'SET #v = :v, #body = :body',
                 // What is erased may be erased of a leaving instance too.
                 ConditionExpression: command ? 'attribute_not_exists(#tombstone)' : undefined,
-                ExpressionAttributeNames: { '#v': 'v', '#body': 'body', ...(command && { '#tombstone': TOMBSTONE_ATTRIBUTE }) },
+                ExpressionAttributeNames: {
+                  '#v': 'v',
+                  '#body': 'body',
+                  ...(command && { '#tombstone': TOMBSTONE_ATTRIBUTE }),
+                },
                 ExpressionAttributeValues: marshall({ ':v': v, ':body': body }),
               },
             };
@@ -72,12 +102,20 @@ export async function write(by: Actor, lease: Lease, { membership, commands, ord
     for (const { instanceId, orders: list, rotation } of orders) {
       if (rotation !== undefined) by.log('info', 'Ordered to rotate the join tokens.', { instanceId, rotation });
       for (const kind of orderKinds) {
-        const nodes = list.filter((order) => order.kind === kind).map(({ nodeId, instanceId: of }) => `${nodeId} (${of})`);
-        if (nodes.length > 0) by.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
+        const nodes = list
+          .filter((order) => order.kind === kind)
+          .map(({ nodeId, instanceId: of }) => `${nodeId} (${of})`);
+        if (nodes.length > 0)
+          by.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
       }
       if (list.length === 0 && rotation === undefined) by.log('info', 'Its orders were erased.', { instanceId });
     }
-    for (const { instanceId, command, reason } of commands) by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', { instanceId, commandId: command?.id, reason });
+    for (const { instanceId, command, reason } of commands)
+      by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', {
+        instanceId,
+        commandId: command?.id,
+        reason,
+      });
     return 'written';
   } catch (error) {
     if (!(error instanceof TransactionCanceledException)) throw error;
@@ -87,7 +125,9 @@ export async function write(by: Actor, lease: Lease, { membership, commands, ord
     if (ofLease) return 'lost';
     const leaving = commands.filter((_, n) => ofCommands[n]).map(({ instanceId }) => instanceId);
     if (leaving.length === 0) throw error;
-    by.log('info', 'Instances that are leaving are not commanded any more.', { instances: leaving.join(', ').slice(0, 500) });
+    by.log('info', 'Instances that are leaving are not commanded any more.', {
+      instances: leaving.join(', ').slice(0, 500),
+    });
     return { leaving };
   }
 }
@@ -98,18 +138,25 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
   try {
     switch (effect.kind) {
       case 'attach-volume':
-        await by.ec2.send(new AttachVolumeCommand({ InstanceId: instanceId, VolumeId: effect.volumeId, Device: effect.device }));
+        await by.ec2.send(
+          new AttachVolumeCommand({ InstanceId: instanceId, VolumeId: effect.volumeId, Device: effect.device }),
+        );
         break;
       case 'admit':
         await completeHook(by.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'CONTINUE');
-        if (effect.stackId && effect.logicalId) await signal(by.cloudFormation, effect.stackId, effect.logicalId, instanceId);
+        if (effect.stackId && effect.logicalId)
+          await signal(by.cloudFormation, effect.stackId, effect.logicalId, instanceId);
         break;
       case 'abandon':
         await completeHook(by.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'ABANDON');
         break;
       case 'extend-hook':
         await by.autoScaling.send(
-          new RecordLifecycleActionHeartbeatCommand({ AutoScalingGroupName: effect.group, InstanceId: instanceId, LifecycleHookName: effect.hook }),
+          new RecordLifecycleActionHeartbeatCommand({
+            AutoScalingGroupName: effect.group,
+            InstanceId: instanceId,
+            LifecycleHookName: effect.hook,
+          }),
         );
         break;
       case 'let-go':
@@ -118,41 +165,86 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
         break;
       case 'replace':
         // Its grace period is for instances that are still to become Ready; this one was.
-        await by.autoScaling.send(new SetInstanceHealthCommand({ InstanceId: instanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false }));
+        await by.autoScaling.send(
+          new SetInstanceHealthCommand({
+            InstanceId: instanceId,
+            HealthStatus: 'Unhealthy',
+            ShouldRespectGracePeriod: false,
+          }),
+        );
         break;
       case 'terminate':
-        await by.autoScaling.send(new TerminateInstanceInAutoScalingGroupCommand({ InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }));
+        await by.autoScaling.send(
+          new TerminateInstanceInAutoScalingGroupCommand({
+            InstanceId: instanceId,
+            ShouldDecrementDesiredCapacity: false,
+          }),
+        );
         break;
       case 'suspend-launch':
-        await by.autoScaling.send(new SuspendProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }));
+        await by.autoScaling.send(
+          new SuspendProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }),
+        );
         break;
       case 'resume-launch':
-        await by.autoScaling.send(new ResumeProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }));
+        await by.autoScaling.send(
+          new ResumeProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }),
+        );
         break;
     }
     by.log('info', `Done: ${effect.kind}.`, { instanceId, reason });
     return true;
   } catch (error) {
-    by.log('warn', `Failed: ${effect.kind}. It is tried again at the next look.`, { instanceId, reason, error: describeError(error) });
+    by.log('warn', `Failed: ${effect.kind}. It is tried again at the next look.`, {
+      instanceId,
+      reason,
+      error: describeError(error),
+    });
     return false;
   }
 }
 
 /** Completes a hook. An action that is no longer there was completed before. */
-export async function completeHook(client: AutoScalingClient, instanceId: string, group: string, hook: string, result: 'CONTINUE' | 'ABANDON'): Promise<void> {
+export async function completeHook(
+  client: AutoScalingClient,
+  instanceId: string,
+  group: string,
+  hook: string,
+  result: 'CONTINUE' | 'ABANDON',
+): Promise<void> {
   try {
     await client.send(
-      new CompleteLifecycleActionCommand({ AutoScalingGroupName: group, InstanceId: instanceId, LifecycleHookName: hook, LifecycleActionResult: result }),
+      new CompleteLifecycleActionCommand({
+        AutoScalingGroupName: group,
+        InstanceId: instanceId,
+        LifecycleHookName: hook,
+        LifecycleActionResult: result,
+      }),
     );
   } catch (error) {
     if (!isValidationError(error, /No active Lifecycle Action/i)) throw error;
   }
 }
 
-/** Tells CloudFormation that this instance is up. A stack or resource that waits for no signal has got what it needed, or never asked. */
-async function signal(client: CloudFormationClient, stackId: string, logicalId: string, instanceId: string): Promise<void> {
+/**
+ * Tells CloudFormation that this instance is up. A stack or resource that waits for no signal has got what it needed,
+ * or never asked.
+ */
+async function signal(
+  client: CloudFormationClient,
+  stackId: string,
+  logicalId: string,
+  instanceId: string,
+): Promise<void> {
   try {
-    await client.send(new SignalResourceCommand({ StackName: stackId, LogicalResourceId: logicalId, UniqueId: instanceId, Status: 'SUCCESS' }));
+    await client.send(
+      new SignalResourceCommand({
+        StackName: stackId,
+        LogicalResourceId: logicalId,
+        UniqueId: instanceId,
+        Status: 'SUCCESS',
+      }),
+    );
   } catch (error) {
     if (!isValidationError(error, /cannot be signaled|already been signaled/i)) throw error;
   }

@@ -1,10 +1,21 @@
-/** How the cluster was seen, in numbers: one line of the log for each time a function was woken. Metric filters (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
+/**
+ * How the cluster was seen, in numbers: one line of the log for each time a function was woken. Metric filters
+ * (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them.
+ */
 import { CENSUS_METRIC, type Census } from '../../protocol/census';
 import { isWorkingManager } from '../../protocol/swarm';
 import { isLeaving } from './facts';
 import type { Observation } from './observation';
 
-export function census({ now, leader, nodes, seats, instances, membership, tasksPending }: Observation): Census & { metric: string } {
+export function census({
+  now,
+  leader,
+  nodes,
+  seats,
+  instances,
+  membership,
+  tasksPending,
+}: Observation): Census & { metric: string } {
   const workers = nodes.filter(({ role, manager }) => role === 'worker' && !manager);
   const managersWorking = nodes.filter(isWorkingManager).length;
   return {

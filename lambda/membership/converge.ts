@@ -1,6 +1,7 @@
 /**
- * The loop of a membership function: under the lease, look, decide, act, and look again until there is nothing left to do and nobody asked for another look.
- * Killed between any two effects, the next look finds the rest: everything is decided from what is there.
+ * The loop of a membership function: under the lease, look, decide, act, and look again until there is nothing left to
+ * do and nobody asked for another look. Killed between any two effects, the next look finds the rest: everything is
+ * decided from what is there.
  */
 import type { Membership } from '../../protocol/cluster';
 import { ALARM_METRIC } from '../../protocol/census';
@@ -54,7 +55,13 @@ export async function converge(by: Converger): Promise<void> {
 }
 
 /** What a plan changed: nothing, something that is worth another look, or that the lease is no longer ours. */
-async function carryOutPlan(by: Converger, lease: Lease, observed: Observation, plan: Plan, leaving: Set<string>): Promise<'none' | 'some' | 'lost'> {
+async function carryOutPlan(
+  by: Converger,
+  lease: Lease,
+  observed: Observation,
+  plan: Plan,
+  leaving: Set<string>,
+): Promise<'none' | 'some' | 'lost'> {
   let changed = false;
   if (plan.membership !== observed.membership || plan.commands.length > 0 || plan.orders.length > 0) {
     const written = await write(by, lease, plan);

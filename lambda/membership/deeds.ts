@@ -1,4 +1,7 @@
-/** What a look has done, in numbers: one line of the log, where there was anything to do. Metric filters (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them. */
+/**
+ * What a look has done, in numbers: one line of the log, where there was anything to do. Metric filters
+ * (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them.
+ */
 import { DEEDS_METRIC, type Deeds } from '../../protocol/census';
 import { announcementOf } from './announcements';
 import type { Effect, Plan } from './draft';
@@ -8,7 +11,11 @@ import type { Observation } from './observation';
  * @param done what was carried out of the plan's effects
  * @returns undefined when there is nothing to count
  */
-export function deeds(observed: Observation, { membership, commands }: Plan, done: readonly Effect[]): (Deeds & { metric: string }) | undefined {
+export function deeds(
+  observed: Observation,
+  { membership, commands }: Plan,
+  done: readonly Effect[],
+): (Deeds & { metric: string }) | undefined {
   const told = done.map((effect) => announcementOf(effect)?.event);
   const count = <T>(of: readonly T[], is: (one: T) => boolean) => of.filter(is).length;
   const asked = membership.rotation?.asked?.id;
@@ -17,7 +24,10 @@ export function deeds(observed: Observation, { membership, commands }: Plan, don
     nodesLeft: count(told, (event) => event === 'nodeLeft'),
     nodesLost: count(told, (event) => event === 'nodeLost'),
     nodesReplaced: count(told, (event) => event === 'nodeReplaced'),
-    hookDeadlines: count(done, (effect) => effect.kind === 'abandon' || (effect.kind === 'let-go' && effect.late === true)),
+    hookDeadlines: count(
+      done,
+      (effect) => effect.kind === 'abandon' || (effect.kind === 'let-go' && effect.late === true),
+    ),
     managersRemoved: count(commands, ({ command }) => command?.kind === 'remove' || command?.kind === 'retire'),
     rotations: asked !== undefined && asked !== observed.membership.rotation?.asked?.id ? 1 : 0,
   };

@@ -16,7 +16,10 @@ export type Effect = { instanceId: string; reason: string } & (
   | { kind: 'admit'; group: string; stackId?: string; logicalId?: string }
   | { kind: 'abandon'; group: string }
   | { kind: 'extend-hook'; group: string; hook: typeof LAUNCH_HOOK | typeof TERMINATE_HOOK }
-  /** Complete the terminate hook, with a tombstone before it. `tells`: nothing of one that goes with its whole stack, or before there was a swarm. `late`: past its deadline. */
+  /**
+   * Complete the terminate hook, with a tombstone before it. `tells`: nothing of one that goes with its whole stack, or
+   * before there was a swarm. `late`: past its deadline.
+   */
   | { kind: 'let-go'; group: string; role: NodeRole; tells?: 'nodeLeft' | 'nodeLost'; late?: true }
   /** Call it unhealthy: its group terminates it and launches another. */
   | { kind: 'replace' }
@@ -76,7 +79,14 @@ export class Draft {
   changeManagers(seat: number, command: CommandOfManagers): void {
     const { kind, id: commandId, instanceId, expiresAt } = command;
     this.endManagerChange('Another command takes its place.');
-    this.membership.managerChange = { kind, seat, instanceId, commandId, expiresAt, ...('nodeId' in command && { nodeId: command.nodeId }) };
+    this.membership.managerChange = {
+      kind,
+      seat,
+      instanceId,
+      commandId,
+      expiresAt,
+      ...('nodeId' in command && { nodeId: command.nodeId }),
+    };
     this.tell(instanceId, 'manager', command, command.reason);
   }
 
@@ -101,15 +111,28 @@ export class Draft {
     const leader = this.observed.leader?.instanceId;
     const orders = [...this.ordered].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
     const rotation = this.membership.rotation?.asked?.id;
-    this.membership.orders = leader !== undefined && (orders.length > 0 || rotation !== undefined) ? { instanceId: leader, orders, ...(rotation !== undefined && { rotation }) } : null;
+    this.membership.orders =
+      leader !== undefined && (orders.length > 0 || rotation !== undefined)
+        ? { instanceId: leader, orders, ...(rotation !== undefined && { rotation }) }
+        : null;
     const after = this.membership.orders;
     if (JSON.stringify(before) === JSON.stringify(after)) return [];
-    return [...(before && before.instanceId !== after?.instanceId ? [{ instanceId: before.instanceId, orders: [] }] : []), ...(after ? [after] : [])];
+    return [
+      ...(before && before.instanceId !== after?.instanceId ? [{ instanceId: before.instanceId, orders: [] }] : []),
+      ...(after ? [after] : []),
+    ];
   }
 
   plan(): Plan {
     const orders = this.settleOrders();
     const changed = JSON.stringify(this.membership) !== JSON.stringify(this.observed.membership);
-    return { membership: changed ? this.membership : this.observed.membership, commands: [...this.commands.values()], orders, effects: this.effects, alarms: this.alarms, announcements: this.announcements };
+    return {
+      membership: changed ? this.membership : this.observed.membership,
+      commands: [...this.commands.values()],
+      orders,
+      effects: this.effects,
+      alarms: this.alarms,
+      announcements: this.announcements,
+    };
   }
 }

@@ -1,4 +1,7 @@
-/** What a membership decision is made from. Gathered afresh for every round by `observe.ts`; the rules read nothing else. */
+/**
+ * What a membership decision is made from. Gathered afresh for every round by `observe.ts`; the rules read nothing
+ * else.
+ */
 import type { LeaderRecord, Membership } from '../../protocol/cluster';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import type { Report } from '../../protocol/report';
@@ -21,9 +24,15 @@ export interface Observation {
   instances: Instance[];
   /** Of the seats. Asked for while a seat's instance leaves, or a seat launches nobody. */
   interfaces: { networkInterfaceId: string; status: string }[];
-  /** Stacks that are being deleted, or whose creation is rolled back. Asked for while instances wait at their terminate hook. */
+  /**
+   * Stacks that are being deleted, or whose creation is rolled back. Asked for while instances wait at their terminate
+   * hook.
+   */
   stacksLeaving: ReadonlySet<string>;
-  /** Instances that leave, or whose nodes are down, or, while instances wait, the one that last led, of which EC2 says that they have ended, or does not know them any more. */
+  /**
+   * Instances that leave, or whose nodes are down, or, while instances wait, the one that last led, of which EC2 says
+   * that they have ended, or does not know them any more.
+   */
   gone: ReadonlySet<string>;
   /** Spot instances that EC2 is about to take back. Asked for while a group has spot instances in service. */
   interrupted: ReadonlySet<string>;
@@ -38,7 +47,10 @@ export interface Instance extends GroupMember {
   ec2?: { state: string; address?: string; launchedAt: number };
   /** Its tombstone lies in the place of its report: nobody hears it any more. */
   buried?: true;
-  /** The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and for managers that are admitted or leave. */
+  /**
+   * The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and for managers
+   * that are admitted or leave.
+   */
   report?: Report;
 }
 

@@ -1,10 +1,17 @@
 /**
- * Gathers an observation: one query of the token table, one paged describe of the groups, the reports of the managers, and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
+ * Gathers an observation: one query of the token table, one paged describe of the groups, the reports of the managers,
+ * and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DescribeInstancesCommand, DescribeNetworkInterfacesCommand, DescribeSpotInstanceRequestsCommand, DescribeVolumesCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstancesCommand,
+  DescribeNetworkInterfacesCommand,
+  DescribeSpotInstanceRequestsCommand,
+  DescribeVolumesCommand,
+  type EC2Client,
+} from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import * as v from 'valibot';
 import type { Clock } from '../../protocol/clock';
@@ -12,7 +19,17 @@ import { instanceIdSchema } from '../../protocol/body';
 import { emptyMembership, LEADER_STALE_MS, leaderCodec, membershipCodec } from '../../protocol/cluster';
 import { TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
-import { CLUSTER_PARTITION, LEADER_KEY, mailbox, MEMBERSHIP_KEY, NODES_KEY_PREFIX, PARTITION_KEY, REPORT_KEY, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
+import {
+  CLUSTER_PARTITION,
+  LEADER_KEY,
+  mailbox,
+  MEMBERSHIP_KEY,
+  NODES_KEY_PREFIX,
+  PARTITION_KEY,
+  REPORT_KEY,
+  SORT_KEY,
+  TRAFFIC_KEY,
+} from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
 import { reportCodec, type Report } from '../../protocol/report';
 import { decodeSwarmReport, isWorkingManager, type SwarmNode } from '../../protocol/swarm';
@@ -24,7 +41,10 @@ import { decodeOwn, queryPartition } from '../shared/tables';
 import { formerManagers, isLeaving, lostWorkers, seesLeader } from './facts';
 import type { Instance, Observation, Volume } from './observation';
 
-/** Instances that EC2 is asked about in one look. A filter takes 200 values: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
+/**
+ * Instances that EC2 is asked about in one look. A filter takes 200 values:
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+ */
 const MOST_ASKED = 200;
 /** And one by one: only those of which EC2 did not speak. */
 const MOST_ASKED_ALONE = 10;
@@ -50,25 +70,49 @@ export interface Observer {
 }
 
 export async function observe(by: Observer): Promise<Observation> {
-  const [records, { groups, instances: members }] = await Promise.all([clusterRecords(by), describeGroups(by.autoScaling, by.cluster)]);
+  const [records, { groups, instances: members }] = await Promise.all([
+    clusterRecords(by),
+    describeGroups(by.autoScaling, by.cluster),
+  ]);
   const instances: Instance[] = members;
   const waiting = instances.filter(({ lifecycleState }) => lifecycleState === 'Pending:Wait');
   const leaving = instances.filter(isLeaving);
   const silent = records.leader !== undefined && by.clock.now() - records.leader.updatedAt >= LEADER_STALE_MS;
-  const mayWork = instances.filter((instance) => MAY_WORK.test(instance.lifecycleState) && (instance.group.role === 'manager' || isPromoted(records.nodes, instance)));
-  // A manager is admitted by what all managers say, not by its own word alone; nor does the leader's list tell of each that works whether it does.
+  const mayWork = instances.filter(
+    (instance) =>
+      MAY_WORK.test(instance.lifecycleState) &&
+      (instance.group.role === 'manager' || isPromoted(records.nodes, instance)),
+  );
+  // A manager is admitted by what all managers say, not by its own word alone; nor does the leader's list tell of each
+  // that works whether it does.
   const heard = [...new Set([...waiting, ...mayWork])];
   // While all of them work, and say so, nothing more is asked of them.
-  const managersLookedAt = silent || records.membership.managerChange !== null || mayWork.some((instance) => !worksAs(records.nodes, instance));
+  const managersLookedAt =
+    silent ||
+    records.membership.managerChange !== null ||
+    mayWork.some((instance) => !worksAs(records.nodes, instance));
   const askForVolumes = () => describeVolumes(by, records.membership.recovery?.volumes ?? []);
   const [ec2, reports, volumesOfLost, stacksLeaving, gone, interrupted, interfaces] = await Promise.all([
     waiting.length > 0 ? describeInstances(by) : new Map<string, Instance['ec2']>(),
     readReports(by, heard),
     managersLookedAt ? askForVolumes() : undefined,
     leavingStacks(by, leaving, groups),
-    goneInstances(by, [...(records.leader && waiting.length > 0 ? [records.leader] : []), ...leaving, ...lostWorkers(records.nodes, instances), ...formerManagers(records.nodes, instances, by.seats)].map(({ instanceId }) => instanceId)),
-    instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService') ? interruptedInstances(by) : new Set<string>(),
-    groups.some(({ seat, launchSuspended }) => seat !== undefined && launchSuspended) || instances.some(({ group, lifecycleState }) => group.seat !== undefined && lifecycleState.startsWith('Terminating')) ? describeInterfaces(by) : [],
+    goneInstances(
+      by,
+      [
+        ...(records.leader && waiting.length > 0 ? [records.leader] : []),
+        ...leaving,
+        ...lostWorkers(records.nodes, instances),
+        ...formerManagers(records.nodes, instances, by.seats),
+      ].map(({ instanceId }) => instanceId),
+    ),
+    instances.some(({ group, lifecycleState }) => group.spot && lifecycleState === 'InService')
+      ? interruptedInstances(by)
+      : new Set<string>(),
+    groups.some(({ seat, launchSuspended }) => seat !== undefined && launchSuspended) ||
+    instances.some(({ group, lifecycleState }) => group.seat !== undefined && lifecycleState.startsWith('Terminating'))
+      ? describeInterfaces(by)
+      : [],
   ]);
   for (const instance of heard) {
     instance.ec2 = ec2.get(instance.instanceId);
@@ -76,8 +120,24 @@ export async function observe(by: Observer): Promise<Observation> {
     if (item?.[TOMBSTONE_ATTRIBUTE] !== undefined) instance.buried = true;
     else instance.report = believable(by, instance, item);
   }
-  const volumes = volumesOfLost ?? (mayWork.some((instance) => instance.report?.swarm !== undefined && !seesLeader(instance)) ? await askForVolumes() : []);
-  return { now: by.clock.now(), seats: by.seats, settings: by.settings, ...records, groups, instances, interfaces, volumes, stacksLeaving, gone, interrupted };
+  const volumes =
+    volumesOfLost ??
+    (mayWork.some((instance) => instance.report?.swarm !== undefined && !seesLeader(instance))
+      ? await askForVolumes()
+      : []);
+  return {
+    now: by.clock.now(),
+    seats: by.seats,
+    settings: by.settings,
+    ...records,
+    groups,
+    instances,
+    interfaces,
+    volumes,
+    stacksLeaving,
+    gone,
+    interrupted,
+  };
 }
 
 /** By hand: it is no seat, and raft counts it. */
@@ -87,21 +147,38 @@ function isPromoted(nodes: SwarmNode[], { instanceId, group }: Instance): boolea
 
 /** Whether the leader's list shows a working manager for an instance that is admitted. */
 function worksAs(nodes: SwarmNode[], { instanceId, lifecycleState }: Instance): boolean {
-  return lifecycleState === 'InService' && nodes.some((node) => node.instanceId === instanceId && isWorkingManager(node));
+  return (
+    lifecycleState === 'InService' && nodes.some((node) => node.instanceId === instanceId && isWorkingManager(node))
+  );
 }
 
 /** Everything in the cluster's own partition. */
-async function clusterRecords(by: Observer): Promise<Pick<Observation, 'leader' | 'nodes' | 'tasksPending' | 'membership' | 'traffic'>> {
+async function clusterRecords(
+  by: Observer,
+): Promise<Pick<Observation, 'leader' | 'nodes' | 'tasksPending' | 'membership' | 'traffic'>> {
   const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
   const find = (key: string) => items.find((item) => item[SORT_KEY] === key);
   const membership = decodeOwn(by, membershipCodec, find(MEMBERSHIP_KEY)) ?? emptyMembership;
   const leader = decodeOwn(by, leaderCodec, find(LEADER_KEY));
   const chunks = items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX));
   const report = decodeSwarmReport(chunks);
-  // Written with the leader's record, in one transaction; a query may see a part of one. Whoever is not in a list that cannot be read is not therefore nobody.
-  if (!report.ok && (leader || chunks.length > 0)) throw new Error(`The list of nodes in ${by.tokenTable} cannot be read (${report.refusal}). Nothing is changed until it can; the next look tries again.`);
-  const traffic = by.loadBalanced ? decodeOwn(by, trafficCodec, find(TRAFFIC_KEY)) ?? { arrived: [], left: [] } : undefined;
-  return { leader, membership, ...(traffic && { traffic: { arrived: new Set(traffic.arrived), left: new Set(traffic.left) } }), nodes: report.ok ? report.value.nodes : [], tasksPending: report.ok ? report.value.tasksPending : undefined };
+  // Written with the leader's record, in one transaction; a query may see a part of one. Whoever is not in a list that
+  // cannot be read is not therefore nobody.
+  if (!report.ok && (leader || chunks.length > 0))
+    throw new Error(
+      `The list of nodes in ${by.tokenTable} cannot be read (${report.refusal}). Nothing is changed until ` +
+        'it can; the next look tries again.',
+    );
+  const traffic = by.loadBalanced
+    ? (decodeOwn(by, trafficCodec, find(TRAFFIC_KEY)) ?? { arrived: [], left: [] })
+    : undefined;
+  return {
+    leader,
+    membership,
+    ...(traffic && { traffic: { arrived: new Set(traffic.arrived), left: new Set(traffic.left) } }),
+    nodes: report.ok ? report.value.nodes : [],
+    tasksPending: report.ok ? report.value.tasksPending : undefined,
+  };
 }
 
 async function describeInstances(by: Observer): Promise<Map<string, Instance['ec2']>> {
@@ -118,7 +195,9 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
         NextToken: next,
       }),
     );
-    for (const { InstanceId, State, PrivateIpAddress, LaunchTime } of (page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? [])) {
+    for (const { InstanceId, State, PrivateIpAddress, LaunchTime } of (page.Reservations ?? []).flatMap(
+      ({ Instances }) => Instances ?? [],
+    )) {
       found.set(InstanceId!, { state: State!.Name!, address: PrivateIpAddress, launchedAt: LaunchTime!.getTime() });
     }
     next = page.NextToken;
@@ -126,7 +205,10 @@ async function describeInstances(by: Observer): Promise<Map<string, Instance['ec
   return found;
 }
 
-/** Stacks that go as a whole, of those of these instances; also where the stack stays, and the cluster is taken out of it. */
+/**
+ * Stacks that go as a whole, of those of these instances; also where the stack stays, and the cluster is taken out of
+ * it.
+ */
 async function leavingStacks(by: Observer, instances: Instance[], groups: Group[]): Promise<Set<string>> {
   const stackIds = new Set(instances.flatMap(({ group }) => group.stack?.stackId ?? []));
   const seats = groups.filter((group) => by.seats.some(({ seat }) => seat === group.seat));
@@ -135,21 +217,25 @@ async function leavingStacks(by: Observer, instances: Instance[], groups: Group[
   const leaving = new Set<string>();
   for (const stackId of stackIds) {
     const { Stacks = [] } = await by.cloudFormation.send(new DescribeStacksCommand({ StackName: stackId }));
-    // A creation that is rolled back goes as a whole; an update's is `UPDATE_ROLLBACK_...`. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources-status-codes
+    // A creation that is rolled back goes as a whole; an update's is `UPDATE_ROLLBACK_...`.
+    // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources-status-codes
     if (Stacks.some(({ StackStatus }) => /^(DELETE|ROLLBACK)_/.test(StackStatus ?? ''))) leaving.add(stackId);
   }
   return leaving;
 }
 
 /**
- * Those of which EC2 says that they have ended, or that it does not know them. An answer that merely lacks one, or an error of another kind, says nothing: each is asked for by its own id then. What could not be asked
- * now is asked by a later look.
+ * Those of which EC2 says that they have ended, or that it does not know them. An answer that merely lacks one, or an
+ * error of another kind, says nothing: each is asked for by its own id then. What could not be asked now is asked by a
+ * later look.
  */
 async function goneInstances(by: Observer, instanceIds: string[]): Promise<Set<string>> {
   const gone = new Set<string>();
   const unknown = new Set(instanceIds.filter((id) => v.is(instanceIdSchema, id)).slice(0, MOST_ASKED));
   if (unknown.size === 0) return gone;
-  const { Reservations = [] } = await by.ec2.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: [...unknown] }] }));
+  const { Reservations = [] } = await by.ec2.send(
+    new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: [...unknown] }] }),
+  );
   for (const { InstanceId, State } of Reservations.flatMap(({ Instances }) => Instances ?? [])) {
     unknown.delete(InstanceId!);
     if (State?.Name === 'terminated' || State?.Name === 'shutting-down') gone.add(InstanceId!);
@@ -174,13 +260,20 @@ async function isUnknown(by: Observer, id: string, notFound: string, ask: () => 
 }
 
 /**
- * Of the whole account, where few are at a time. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html (marked-for-termination)
+ * Of the whole account, where few are at a time. Source:
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html (marked-for-termination)
  */
 async function interruptedInstances(by: Observer): Promise<Set<string>> {
   const interrupted = new Set<string>();
   let next: string | undefined;
   do {
-    const page = await by.ec2.send(new DescribeSpotInstanceRequestsCommand({ Filters: [{ Name: 'status-code', Values: ['marked-for-termination'] }], MaxResults: 1000, NextToken: next }));
+    const page = await by.ec2.send(
+      new DescribeSpotInstanceRequestsCommand({
+        Filters: [{ Name: 'status-code', Values: ['marked-for-termination'] }],
+        MaxResults: 1000,
+        NextToken: next,
+      }),
+    );
     for (const { InstanceId } of page.SpotInstanceRequests ?? []) if (InstanceId) interrupted.add(InstanceId);
     next = page.NextToken;
   } while (next);
@@ -191,7 +284,9 @@ async function interruptedInstances(by: Observer): Promise<Set<string>> {
 async function describeVolumes(by: Observer, givenUp: string[]): Promise<Volume[]> {
   const volumeIds = [...by.seats.map(({ volumeId }) => volumeId), ...givenUp];
   // By filter: asked by id, EC2 answers with an error if a single one is gone.
-  const { Volumes = [] } = await by.ec2.send(new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: [...new Set(volumeIds)] }] }));
+  const { Volumes = [] } = await by.ec2.send(
+    new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: [...new Set(volumeIds)] }] }),
+  );
   const found: Volume[] = Volumes.map(({ VolumeId, State, Attachments }) => ({
     volumeId: VolumeId!,
     state: State!,
@@ -207,18 +302,27 @@ async function describeVolumes(by: Observer, givenUp: string[]): Promise<Volume[
 
 async function describeInterfaces(by: Observer): Promise<Observation['interfaces']> {
   const { NetworkInterfaces = [] } = await by.ec2.send(
-    new DescribeNetworkInterfacesCommand({ Filters: [{ Name: 'network-interface-id', Values: by.seats.map(({ networkInterfaceId }) => networkInterfaceId) }] }),
+    new DescribeNetworkInterfacesCommand({
+      Filters: [{ Name: 'network-interface-id', Values: by.seats.map(({ networkInterfaceId }) => networkInterfaceId) }],
+    }),
   );
-  return NetworkInterfaces.map(({ NetworkInterfaceId, Status }) => ({ networkInterfaceId: NetworkInterfaceId!, status: Status! }));
+  return NetworkInterfaces.map(({ NetworkInterfaceId, Status }) => ({
+    networkInterfaceId: NetworkInterfaceId!,
+    status: Status!,
+  }));
 }
 
 /** Batches of 100 keys, which is the most that DynamoDB takes; what it leaves unprocessed is asked again. */
 async function readReports(by: Observer, instances: Instance[]): Promise<Map<string, Record<string, unknown>>> {
   const found = new Map<string, Record<string, unknown>>();
-  let keys = instances.map(({ instanceId, group }) => marshall({ [PARTITION_KEY]: mailbox(by.roleIds[group.role], instanceId), [SORT_KEY]: REPORT_KEY }));
+  let keys = instances.map(({ instanceId, group }) =>
+    marshall({ [PARTITION_KEY]: mailbox(by.roleIds[group.role], instanceId), [SORT_KEY]: REPORT_KEY }),
+  );
   while (keys.length > 0) {
     const { Responses, UnprocessedKeys } = await by.dynamodb.send(
-      new BatchGetItemCommand({ RequestItems: { [by.reportTable]: { Keys: keys.slice(0, 100), ConsistentRead: true } } }),
+      new BatchGetItemCommand({
+        RequestItems: { [by.reportTable]: { Keys: keys.slice(0, 100), ConsistentRead: true } },
+      }),
     );
     for (const item of Responses?.[by.reportTable] ?? []) {
       const plain = plainAttributes(item);
@@ -231,15 +335,32 @@ async function readReports(by: Observer, instances: Instance[]): Promise<Map<str
   return found;
 }
 
-/** A report counts when it is well-formed and agrees with what AWS says of its instance. Otherwise it is logged, without its contents, and ignored. */
-function believable(by: Observer, { instanceId, group, ec2 }: Instance, item: Record<string, unknown> | undefined): Report | undefined {
+/**
+ * A report counts when it is well-formed and agrees with what AWS says of its instance. Otherwise it is logged, without
+ * its contents, and ignored.
+ */
+function believable(
+  by: Observer,
+  { instanceId, group, ec2 }: Instance,
+  item: Record<string, unknown> | undefined,
+): Report | undefined {
   const decoded = reportCodec.decode(item);
   if (!decoded.ok) {
-    if (decoded.refusal !== 'missing') by.log('warn', 'A report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: decoded.refusal });
+    if (decoded.refusal !== 'missing')
+      by.log('warn', 'A report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: decoded.refusal });
     return undefined;
   }
   const report = decoded.value;
-  const told = report.instanceId === instanceId && report.role === group.role && report.seat === group.seat && (!ec2?.address || report.address === ec2.address);
-  if (!told) by.log('warn', 'A report was ignored.', { metric: 'ReportsIgnored', instanceId, refusal: 'it contradicts what AWS says of its instance' });
+  const told =
+    report.instanceId === instanceId &&
+    report.role === group.role &&
+    report.seat === group.seat &&
+    (!ec2?.address || report.address === ec2.address);
+  if (!told)
+    by.log('warn', 'A report was ignored.', {
+      metric: 'ReportsIgnored',
+      instanceId,
+      refusal: 'it contradicts what AWS says of its instance',
+    });
   return told ? report : undefined;
 }

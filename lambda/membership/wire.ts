@@ -1,4 +1,7 @@
-/** The loop over all rules, made of what a function is given: node-join and node-leave are woken by different things, and do the same then. Whichever of them holds the lease does it. */
+/**
+ * The loop over all rules, made of what a function is given: node-join and node-leave are woken by different things,
+ * and do the same then. Whichever of them holds the lease does it.
+ */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';

@@ -1,10 +1,12 @@
 /**
  * node-join: brings every instance that waits at its launch hook into the swarm.
  *
- * Life cycle: woken by its queue (launch hooks, the sweep each minute, leader-token) and by nodes' reports (the report table's stream). An event only means
- * "look again": what it says is not read. Takes the lease, looks, decides by all rules in turn (`admit` is the one about joining), acts, and looks again until nothing is left to do.
+ * Life cycle: woken by its queue (launch hooks, the sweep each minute, leader-token) and by nodes' reports (the report
+ * table's stream). An event only means "look again": what it says is not read. Takes the lease, looks, decides by all
+ * rules in turn (`admit` is the one about joining), acts, and looks again until nothing is left to do.
  *
- * Traps: two may run at once (the lease orders them); an instance may die at any line; an event may come twice, late or never (the sweep).
+ * Traps: two may run at once (the lease orders them); an instance may die at any line; an event may come twice, late or
+ * never (the sweep).
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -25,5 +27,8 @@ export const handler = nodeJoin({
   autoScaling: new AutoScalingClient({ maxAttempts }),
   cloudFormation: new CloudFormationClient({ maxAttempts }),
   // Nobody waits for it.
-  eventBridge: new EventBridgeClient({ maxAttempts: 1, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } }),
+  eventBridge: new EventBridgeClient({
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },
+  }),
 });

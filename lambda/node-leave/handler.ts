@@ -19,7 +19,9 @@ export function nodeLeave(parts: MembershipParts): (event: unknown) => Promise<R
     const leaving = instances.filter((instance) => isLeaving(instance) && instance.group.role === 'worker');
     for (const { instanceId, group } of leaving) {
       // One that fails keeps no other waiting: it is buried again before its hook is completed.
-      await bury(membership, group.role, instanceId).catch((error: unknown) => log('warn', 'A tombstone could not be set.', { instanceId, error: describeError(error) }));
+      await bury(membership, group.role, instanceId).catch((error: unknown) =>
+        log('warn', 'A tombstone could not be set.', { instanceId, error: describeError(error) }),
+      );
     }
     await converge(membership);
     return undefined;

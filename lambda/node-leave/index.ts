@@ -1,11 +1,12 @@
 /**
  * node-leave: takes instances that Auto Scaling terminates out of the swarm.
  *
- * Life cycle: woken by its queue (terminate hooks, spot and rebalance notices, the sweep each minute). Every worker whose terminate hook waits gets a tombstone at once, whoever holds the lease, so that it
- * never joins any more. The rest is the same as in node-join: under the lease, all rules in turn; `release` and `reap` are those about leaving.
+ * Life cycle: woken by its queue (terminate hooks, spot and rebalance notices, the sweep each minute). Every worker
+ * whose terminate hook waits gets a tombstone at once, whoever holds the lease, so that it never joins any more. The
+ * rest is the same as in node-join: under the lease, all rules in turn; `release` and `reap` are those about leaving.
  *
- * Traps: the message of a hook may come twice or never; a hook may be completed already; node-join may be about to command the very instance (the tombstone comes first or
- * its command is refused).
+ * Traps: the message of a hook may come twice or never; a hook may be completed already; node-join may be about to
+ * command the very instance (the tombstone comes first or its command is refused).
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -26,5 +27,8 @@ export const handler = nodeLeave({
   autoScaling: new AutoScalingClient({ maxAttempts }),
   cloudFormation: new CloudFormationClient({ maxAttempts }),
   // Nobody waits for it.
-  eventBridge: new EventBridgeClient({ maxAttempts: 1, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } }),
+  eventBridge: new EventBridgeClient({
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },
+  }),
 });

@@ -17,18 +17,30 @@ export function isRequest(event: unknown): boolean {
 
 export async function recover(by: Converger, event: unknown): Promise<RecoveryAnswer> {
   const request = v.safeParse(recoveryRequestSchema, event);
-  if (!request.success) return { refused: ['It must be {"recover":{"seat":<the number of the seat that goes on>}}, then what that answers under "toConfirm".'] };
+  if (!request.success)
+    return {
+      refused: [
+        'It must be {"recover":{"seat":<the number of the seat that goes on>}}, then what that answers ' +
+          'under "toConfirm".',
+      ],
+    };
   const lease = await acquire(by);
   if (!lease) return { refused: ['Another function is at work. Try again in a minute.'] };
   try {
     const { answer, membership } = askForRecovery(await by.observe(), request.output.recover);
-    if (membership && (await write(by, lease, { membership, commands: [], orders: [] })) !== 'written') return { refused: ['Another function came first. Try again in a minute.'] };
-    by.log('warn', 'A person asks to go on with one manager.', { ...request.output.recover, answer: Object.keys(answer)[0] });
+    if (membership && (await write(by, lease, { membership, commands: [], orders: [] })) !== 'written')
+      return { refused: ['Another function came first. Try again in a minute.'] };
+    by.log('warn', 'A person asks to go on with one manager.', {
+      ...request.output.recover,
+      answer: Object.keys(answer)[0],
+    });
     return answer;
   } finally {
     await by.lease.giveUp(lease);
     // The next look does it otherwise: what was answered holds.
-    await converge(by).catch((error: unknown) => by.log('warn', 'A look failed after a recovery was asked for.', { error: describeError(error) }));
+    await converge(by).catch((error: unknown) =>
+      by.log('warn', 'A look failed after a recovery was asked for.', { error: describeError(error) }),
+    );
   }
 }
 

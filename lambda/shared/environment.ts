@@ -1,7 +1,13 @@
 /** The one place where functions read their environment. */
 import * as v from 'valibot';
 import { loadBalancersSchema, type LoadBalancerSettings } from '../../protocol/following';
-import { environmentVariables, seatsSchema, swarmSettingsSchema, type Seats, type SwarmSettings } from '../../protocol/environment';
+import {
+  environmentVariables,
+  seatsSchema,
+  swarmSettingsSchema,
+  type Seats,
+  type SwarmSettings,
+} from '../../protocol/environment';
 
 /** Environment variables by name, as `process.env` has them. */
 export type Variables = Record<string, string | undefined>;
@@ -16,7 +22,8 @@ export class Environment {
   joinQueueUrl = () => this.required('joinQueueUrl');
   targetsQueueUrl = (): string | undefined => this.variables[environmentVariables.targetsQueueUrl];
   loadBalanced = (): boolean => this.variables[environmentVariables.loadBalanced] === 'true';
-  loadBalancers = (): LoadBalancerSettings[] => v.parse(loadBalancersSchema, JSON.parse(this.required('loadBalancers')));
+  loadBalancers = (): LoadBalancerSettings[] =>
+    v.parse(loadBalancersSchema, JSON.parse(this.required('loadBalancers')));
   seats = (): Seats => v.parse(seatsSchema, JSON.parse(this.required('seats')));
   swarmSettings = (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(this.required('swarmSettings')));
 
@@ -24,7 +31,10 @@ export class Environment {
   private required(name: keyof typeof environmentVariables): string {
     const variable = environmentVariables[name];
     const value = this.variables[variable];
-    if (!value) throw new Error(`The environment variable ${variable} is not set. It is set by the constructs; deploy the stack again.`);
+    if (!value)
+      throw new Error(
+        `The environment variable ${variable} is not set. It is set by the constructs; deploy the stack again.`,
+      );
     return value;
   }
 }

@@ -1,5 +1,9 @@
 /** The cluster's Auto Scaling groups and their members, as functions see them. */
-import { DescribeAutoScalingGroupsCommand, type AutoScalingClient, type AutoScalingGroup } from '@aws-sdk/client-auto-scaling';
+import {
+  DescribeAutoScalingGroupsCommand,
+  type AutoScalingClient,
+  type AutoScalingGroup,
+} from '@aws-sdk/client-auto-scaling';
 import type { NodeRole } from '../../protocol/body';
 import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '../../protocol/tags';
 
@@ -26,13 +30,20 @@ export interface GroupMember {
 }
 
 /** All groups that carry the cluster's tag, and their members. */
-export async function describeGroups(client: AutoScalingClient, cluster: string): Promise<{ groups: Group[]; instances: GroupMember[] }> {
+export async function describeGroups(
+  client: AutoScalingClient,
+  cluster: string,
+): Promise<{ groups: Group[]; instances: GroupMember[] }> {
   const groups: Group[] = [];
   const instances: GroupMember[] = [];
   let next: string | undefined;
   do {
     const page = await client.send(
-      new DescribeAutoScalingGroupsCommand({ Filters: [{ Name: `tag:${CLUSTER_TAG}`, Values: [cluster] }], MaxRecords: 100, NextToken: next }),
+      new DescribeAutoScalingGroupsCommand({
+        Filters: [{ Name: `tag:${CLUSTER_TAG}`, Values: [cluster] }],
+        MaxRecords: 100,
+        NextToken: next,
+      }),
     );
     for (const described of page.AutoScalingGroups ?? []) {
       const group = toGroup(described);
@@ -46,7 +57,14 @@ export async function describeGroups(client: AutoScalingClient, cluster: string)
   return { groups, instances };
 }
 
-function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedProcesses, Status, MaxSize }: AutoScalingGroup): Group {
+function toGroup({
+  AutoScalingGroupName,
+  Tags,
+  MixedInstancesPolicy,
+  SuspendedProcesses,
+  Status,
+  MaxSize,
+}: AutoScalingGroup): Group {
   const tag = (key: string) => Tags?.find(({ Key }) => Key === key)?.Value;
   const stackId = tag(STACK_ID_TAG);
   const logicalId = tag(LOGICAL_ID_TAG);
@@ -55,7 +73,9 @@ function toGroup({ AutoScalingGroupName, Tags, MixedInstancesPolicy, SuspendedPr
     name: AutoScalingGroupName!,
     role: manager ? 'manager' : 'worker',
     ...(manager && { seat: Number(tag(SEAT_TAG)) }),
-    ...((MixedInstancesPolicy?.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity ?? 100) < 100 && { spot: true as const }),
+    ...((MixedInstancesPolicy?.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity ?? 100) < 100 && {
+      spot: true as const,
+    }),
     ...((Status === 'Delete in progress' || MaxSize === 0) && { closed: true as const }),
     ...(SuspendedProcesses?.some(({ ProcessName }) => ProcessName === 'Launch') && { launchSuspended: true as const }),
     ...(stackId && logicalId && { stack: { stackId, logicalId } }),

@@ -1,8 +1,10 @@
 /**
- * One membership change at a time: the lease is a row of the token table that names who may write, until when, and an epoch that grows with every holder.
+ * One membership change at a time: the lease is a row of the token table that names who may write, until when, and an
+ * epoch that grows with every holder.
  *
- * Level-triggered work needs no queue of waiters: who finds the lease held asks its holder, in the row, to look again, and goes. The holder cannot let go
- * before it has looked once more. A holder that dies is waited out ({@link LEASE_MS}).
+ * Level-triggered work needs no queue of waiters: who finds the lease held asks its holder, in the row, to look again,
+ * and goes. The holder cannot let go before it has looked once more. A holder that dies is waited out ({@link
+ * LEASE_MS}).
  */
 import { ConditionalCheckFailedException, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
@@ -68,7 +70,10 @@ export class LeaseRow {
     return item !== undefined;
   }
 
-  /** Lets go. False when somebody asked to look again since the round began (the lease is still ours), or when it was lost. */
+  /**
+   * Lets go. False when somebody asked to look again since the round began (the lease is still ours), or when it was
+   * lost.
+   */
   async release(lease: Lease): Promise<boolean> {
     const item = await this.update({
       UpdateExpression: 'REMOVE #owner, #expiresAt',

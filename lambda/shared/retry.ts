@@ -1,4 +1,7 @@
-/** Writes that meet another transaction on the same item are refused at once, and the SDK does not try them again. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling */
+/**
+ * Writes that meet another transaction on the same item are refused at once, and the SDK does not try them again.
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
+ */
 import { TransactionCanceledException, TransactionConflictException } from '@aws-sdk/client-dynamodb';
 import type { Clock } from '../../protocol/clock';
 
@@ -19,5 +22,8 @@ export async function retryConflicts<T>(clock: Clock, write: () => Promise<T>): 
 
 function isConflict(error: unknown): boolean {
   if (error instanceof TransactionConflictException) return true;
-  return error instanceof TransactionCanceledException && (error.CancellationReasons ?? []).some(({ Code }) => Code === 'TransactionConflict');
+  return (
+    error instanceof TransactionCanceledException &&
+    (error.CancellationReasons ?? []).some(({ Code }) => Code === 'TransactionConflict')
+  );
 }

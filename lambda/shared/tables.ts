@@ -9,7 +9,12 @@ import { PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
  * A partition's items, in the order of their sort keys, `name#10` behind `name#9`.
  * @param most no more than these, in the table's own order: for a partition that a node fills
  */
-export async function queryPartition(client: DynamoDBClient, table: string, partition: string, most = Number.POSITIVE_INFINITY): Promise<Record<string, unknown>[]> {
+export async function queryPartition(
+  client: DynamoDBClient,
+  table: string,
+  partition: string,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Record<string, unknown>[]> {
   const items: Record<string, unknown>[] = [];
   let start: QueryCommandOutput['LastEvaluatedKey'];
   do {
@@ -35,9 +40,16 @@ export async function queryPartition(client: DynamoDBClient, table: string, part
  * A record that functions alone write, or undefined when there is none.
  * @throws Error when it is there but cannot be read: deciding as if it were absent could make a second swarm.
  */
-export function decodeOwn<T>({ tokenTable }: { tokenTable: string }, codec: Codec<T>, item: Record<string, unknown> | undefined): T | undefined {
+export function decodeOwn<T>(
+  { tokenTable }: { tokenTable: string },
+  codec: Codec<T>,
+  item: Record<string, unknown> | undefined,
+): T | undefined {
   const decoded = codec.decode(item);
   if (decoded.ok) return decoded.value;
   if (decoded.refusal === 'missing') return undefined;
-  throw new Error(`The record ${String(item?.[SORT_KEY])} of ${tokenTable} cannot be read (${decoded.refusal}). Nothing is changed until it can; was the library downgraded?`);
+  throw new Error(
+    `The record ${String(item?.[SORT_KEY])} of ${tokenTable} cannot be read (${decoded.refusal}). Nothing ` +
+      'is changed until it can; was the library downgraded?',
+  );
 }

@@ -1,6 +1,15 @@
-/** Carries out what is to change in target groups, and tells who lets instances in and out. Registering and deregistering may be repeated: what is so already is no error. */
+/**
+ * Carries out what is to change in target groups, and tells who lets instances in and out. Registering and
+ * deregistering may be repeated: what is so already is no error.
+ */
 import { UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeregisterTargetsCommand, InvalidTargetException, RegisterTargetsCommand, TooManyTargetsException, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import {
+  DeregisterTargetsCommand,
+  InvalidTargetException,
+  RegisterTargetsCommand,
+  TooManyTargetsException,
+  type ElasticLoadBalancingV2Client,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Clock } from '../../protocol/clock';
@@ -28,7 +37,10 @@ export interface Actor {
 type Some = readonly { instanceId: string; port: number; reason?: string }[];
 type Send = (Targets: { Id: string; Port: number }[]) => Promise<unknown>;
 
-/** What became of a change: whether anything was changed, and why no more targets are taken. What fails is tried again by the next look. */
+/**
+ * What became of a change: whether anything was changed, and why no more targets are taken. What fails is tried again
+ * by the next look.
+ */
 export interface Outcome {
   arn: string;
   changed: boolean;
@@ -41,17 +53,29 @@ export async function carryOut(by: Actor, change: Change): Promise<Outcome> {
   tell(by, change);
   // Nobody is taken away before others have come.
   const outcome: Outcome = { arn, changed: false };
-  const registered = await inBatches(by, outcome, 'register', register, (Targets) => elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  const registered = await inBatches(by, outcome, 'register', register, (Targets) =>
+    elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })),
+  );
   // What goes makes room: that nobody more is taken does not matter there.
-  const deregistered = await inBatches(by, { arn, changed: false }, 'deregister', deregister, (Targets) => elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })));
+  const deregistered = await inBatches(by, { arn, changed: false }, 'deregister', deregister, (Targets) =>
+    elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })),
+  );
   return { ...outcome, changed: registered || deregistered };
 }
 
-/** They look again then. One that dies in between is followed by another look, which tells it once more, or by the sweep. */
+/**
+ * They look again then. One that dies in between is followed by another look, which tells it once more, or by the
+ * sweep.
+ */
 export async function tellTraffic(by: Actor, traffic: Traffic): Promise<void> {
   await write(by, TRAFFIC_KEY, trafficCodec.encode(traffic));
   by.log('info', 'Told who is sent connections.', { arrived: list(traffic.arrived), left: list(traffic.left) });
-  await by.sqs.send(new SendMessageCommand({ QueueUrl: by.joinQueueUrl, MessageBody: JSON.stringify({ reason: 'target-update saw other traffic' }) }));
+  await by.sqs.send(
+    new SendMessageCommand({
+      QueueUrl: by.joinQueueUrl,
+      MessageBody: JSON.stringify({ reason: 'target-update saw other traffic' }),
+    }),
+  );
 }
 
 /** For itself: what is told once, and what is closed for good. */
@@ -72,18 +96,35 @@ async function write(by: Actor, key: string, { v, body }: { v: number; body: str
 }
 
 function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {
-  if (strange.length > 0) log('warn', 'A target group has targets that are none of the cluster, or at another port. They are taken away.', { targetGroup: arn, instances: list(strange) });
-  if (kept.length > 0) log('warn', 'Healthy targets are kept, for no other is healthy.', { targetGroup: arn, instances: list(ids(kept)), reason: kept[0]!.reason });
-  if (waiting.length > 0) log('info', 'Targets that leave are healthy still, or keep their connections for some time.', { targetGroup: arn, instances: list(waiting) });
+  if (strange.length > 0)
+    log('warn', 'A target group has targets that are none of the cluster, or at another port. They are taken away.', {
+      targetGroup: arn,
+      instances: list(strange),
+    });
+  if (kept.length > 0)
+    log('warn', 'Healthy targets are kept, for no other is healthy.', {
+      targetGroup: arn,
+      instances: list(ids(kept)),
+      reason: kept[0]!.reason,
+    });
+  if (waiting.length > 0)
+    log('info', 'Targets that leave are healthy still, or keep their connections for some time.', {
+      targetGroup: arn,
+      instances: list(waiting),
+    });
 }
 
 async function inBatches(by: Actor, outcome: Outcome, what: string, targets: Some, send: Send): Promise<boolean> {
   let changed = false;
-  for (let n = 0; n < targets.length; n += MOST_TARGETS) changed = (await attempt(by, outcome, what, targets.slice(n, n + MOST_TARGETS), send)) || changed;
+  for (let n = 0; n < targets.length; n += MOST_TARGETS)
+    changed = (await attempt(by, outcome, what, targets.slice(n, n + MOST_TARGETS), send)) || changed;
   return changed;
 }
 
-/** A single target that is refused, an instance that has just ended or one too many, makes the whole request fail: the others are tried without it, until there is no room for a single one. */
+/**
+ * A single target that is refused, an instance that has just ended or one too many, makes the whole request fail: the
+ * others are tried without it, until there is no room for a single one.
+ */
 async function attempt(by: Actor, outcome: Outcome, what: string, some: Some, send: Send): Promise<boolean> {
   if (outcome.full !== undefined) return false;
   const fields = { targetGroup: outcome.arn, instances: list(ids(some)), reason: some[0]!.reason };
@@ -94,7 +135,10 @@ async function attempt(by: Actor, outcome: Outcome, what: string, some: Some, se
   } catch (error) {
     const ofOne = error instanceof InvalidTargetException || error instanceof TooManyTargetsException;
     if (!ofOne || some.length === 1) {
-      by.log('warn', `Failed: ${what}. It is tried again at the next look.`, { ...fields, error: describeError(error) });
+      by.log('warn', `Failed: ${what}. It is tried again at the next look.`, {
+        ...fields,
+        error: describeError(error),
+      });
       if (error instanceof TooManyTargetsException) outcome.full = describeError(error);
       return false;
     }

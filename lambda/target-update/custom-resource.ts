@@ -1,6 +1,7 @@
 /**
- * Every load balancer is also a custom resource of its stack, which says whether it follows published ports: so what was made for it while it ran is taken away before it is deleted, or when it follows no more, and what is declared for a port finds
- * that port free.
+ * Every load balancer is also a custom resource of its stack, which says whether it follows published ports: so what
+ * was made for it while it ran is taken away before it is deleted, or when it follows no more, and what is declared for
+ * a port finds that port free.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
  */
 import * as v from 'valibot';
@@ -33,9 +34,16 @@ export function parseRequest(event: unknown): FollowRequest | undefined {
   return parsed.success ? parsed.output : undefined;
 }
 
-/** The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed. */
-export async function answer(by: Updater & { loadBalancers: readonly LoadBalancerSettings[] }, respond: Respond, request: FollowRequest): Promise<void> {
-  const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties, OldResourceProperties } = request;
+/**
+ * The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed.
+ */
+export async function answer(
+  by: Updater & { loadBalancers: readonly LoadBalancerSettings[] },
+  respond: Respond,
+  request: FollowRequest,
+): Promise<void> {
+  const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties, OldResourceProperties } =
+    request;
   const { LoadBalancerArn: arn, SecurityGroupId: securityGroupId } = ResourceProperties;
   const { clock } = by;
   const deadline = clock.now() + DEADLINE_MS;
@@ -48,18 +56,32 @@ export async function answer(by: Updater & { loadBalancers: readonly LoadBalance
   };
   const failure = await tried(by, deadline, work, { loadBalancer: arn, request: RequestType });
   const outcome = failure === undefined ? { Status: 'SUCCESS' } : { Status: 'FAILED', Reason: failure };
-  await respond(ResponseURL, JSON.stringify({ ...outcome, PhysicalResourceId: arn, StackId, RequestId, LogicalResourceId }));
+  await respond(
+    ResponseURL,
+    JSON.stringify({ ...outcome, PhysicalResourceId: arn, StackId, RequestId, LogicalResourceId }),
+  );
 }
 
-/** A stack that is deployed must not fail for something that passes, such as permissions that are seconds old. @returns why it failed for good */
-async function tried({ clock, log }: Updater, deadline: number, work: () => Promise<void>, fields: Record<string, string>): Promise<string | undefined> {
+/**
+ * A stack that is deployed must not fail for something that passes, such as permissions that are seconds old.
+ * @returns why it failed for good
+ */
+async function tried(
+  { clock, log }: Updater,
+  deadline: number,
+  work: () => Promise<void>,
+  fields: Record<string, string>,
+): Promise<string | undefined> {
   for (;;) {
     try {
       await work();
       return undefined;
     } catch (error) {
       const over = clock.now() >= deadline;
-      log(over ? 'error' : 'warn', 'What follows published ports could not be made ready, or taken away.', { ...fields, error: describeError(error) });
+      log(over ? 'error' : 'warn', 'What follows published ports could not be made ready, or taken away.', {
+        ...fields,
+        error: describeError(error),
+      });
       if (over) return describeError(error);
       await clock.sleep(PAUSE_MS);
     }
@@ -68,6 +90,11 @@ async function tried({ clock, log }: Updater, deadline: number, work: () => Prom
 
 /** With no content type: the address is signed without one. */
 export const respondByHttp: Respond = async (url, body) => {
-  const { ok, status } = await fetch(url, { method: 'PUT', body: Buffer.from(body), headers: { 'content-type': '' }, signal: AbortSignal.timeout(10_000) });
+  const { ok, status } = await fetch(url, {
+    method: 'PUT',
+    body: Buffer.from(body),
+    headers: { 'content-type': '' },
+    signal: AbortSignal.timeout(10_000),
+  });
   if (!ok) throw new Error(`CloudFormation did not take the answer: ${status}`);
 };

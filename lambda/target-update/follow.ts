@@ -1,5 +1,6 @@
 /**
- * Which listeners, target groups and security group rules a load balancer should have for the ports that services publish, and what differs from those that there are. Pure.
+ * Which listeners, target groups and security group rules a load balancer should have for the ports that services
+ * publish, and what differs from those that there are. Pure.
  *
  * - A listener that is declared in code always wins: what was made for its port goes at once.
  * - Others go only when those that are new are served: a service whose port has changed is reached at one of the two.
@@ -11,7 +12,13 @@ import { HEALTH_PORT } from '../../protocol/environment';
 import { FOLLOWED_PREFIX, type Following, type Follows, type Peer } from '../../protocol/following';
 import { CERTIFICATE_LABEL } from '../../protocol/labels';
 import type { PublishedPort } from '../../protocol/swarm';
-import { CERTIFICATE_ARN, DEREGISTRATION_DELAY, MOST_LISTENERS, SWARM_PORTS, unhealthyDraining } from '../../protocol/targets';
+import {
+  CERTIFICATE_ARN,
+  DEREGISTRATION_DELAY,
+  MOST_LISTENERS,
+  SWARM_PORTS,
+  unhealthyDraining,
+} from '../../protocol/targets';
 
 const RULE_DESCRIPTION = 'Followed port ';
 
@@ -98,44 +105,81 @@ const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
  * @param ports undefined while nobody knows
  * @param isFresh whether a target group, by its ARN, has no healthy target yet, and is about to
  */
-export function follow(there: Followed, ports: readonly PublishedPort[] | undefined, isFresh: (groupArn: string) => boolean): FollowPlan {
+export function follow(
+  there: Followed,
+  ports: readonly PublishedPort[] | undefined,
+  isFresh: (groupArn: string) => boolean,
+): FollowPlan {
   const { follows } = there;
   const own = there.listeners.filter((listener) => isOwn(there, listener));
-  if (!follows) return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, holds: false, refused: [] };
+  if (!follows)
+    return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, holds: false, refused: [] };
   const isDeclared = (port: number) => follows.declared.includes(port);
   const atOnce = removal(there, own, isDeclared, undefined);
   if (!ports) return { steps: [], atOnce, later: NOTHING, holds: false, refused: [] };
   const { wanted, kept, refused } = wantedOf(there, follows, own, ports);
   const all = wanted.map((one) => stepOf(there, one));
   // One that has no listener yet, perhaps never will, keeps nothing from going.
-  const served = all.every(({ group, listener }) => group === undefined || listener?.targetGroupArn !== group.arn || !isFresh(group.arn));
+  const served = all.every(
+    ({ group, listener }) => group === undefined || listener?.targetGroupArn !== group.arn || !isFresh(group.arn),
+  );
   const isUnwanted = (port: number) => !kept.has(port) && !wanted.some((one) => one.port === port);
   const goes = removal(there, own, isUnwanted, wanted);
-  return { steps: all.filter((step) => !isDone(step)), atOnce, later: served ? goes : NOTHING, holds: !served && !isEmpty(goes), refused };
+  return {
+    steps: all.filter((step) => !isDone(step)),
+    atOnce,
+    later: served ? goes : NOTHING,
+    holds: !served && !isEmpty(goes),
+    refused,
+  };
 }
 
 /** @param wanted target groups of these stay; undefined for all */
-function removal({ listeners, groups, rules }: Followed, own: readonly Listener[], goes: (port: number) => boolean, wanted: readonly Wanted[] | undefined): Removal {
+function removal(
+  { listeners, groups, rules }: Followed,
+  own: readonly Listener[],
+  goes: (port: number) => boolean,
+  wanted: readonly Wanted[] | undefined,
+): Removal {
   const gone = own.filter(({ port }) => goes(port));
   const descriptions = new Set(wanted?.flatMap((one) => one.rules.map(({ description }) => description)));
-  const used = new Set(listeners.filter((listener) => !gone.includes(listener)).map(({ targetGroupArn }) => targetGroupArn));
+  const used = new Set(
+    listeners.filter((listener) => !gone.includes(listener)).map(({ targetGroupArn }) => targetGroupArn),
+  );
   return {
     listeners: gone.map(({ arn }) => arn),
     // Clients may have changed, too.
-    rules: rules.filter(({ description }) => (goes(portOfRule(description)) || (wanted?.some(({ port }) => port === portOfRule(description)) ?? false)) && !descriptions.has(description)).map(({ ruleId }) => ruleId),
-    groups: wanted ? groups.filter(({ arn, name }) => !used.has(arn) && !wanted.some(({ group }) => group.name === name)).map(({ arn }) => arn) : [],
+    rules: rules
+      .filter(
+        ({ description }) =>
+          (goes(portOfRule(description)) || (wanted?.some(({ port }) => port === portOfRule(description)) ?? false)) &&
+          !descriptions.has(description),
+      )
+      .map(({ ruleId }) => ruleId),
+    groups: wanted
+      ? groups
+          .filter(({ arn, name }) => !used.has(arn) && !wanted.some(({ group }) => group.name === name))
+          .map(({ arn }) => arn)
+      : [],
   };
 }
 
 type Refusal = { port: number; reason: string; /** What there is for the port stays. */ keeps: boolean };
 
-function wantedOf({ arn, listeners, elsewhere }: Followed, follows: Follows, own: readonly Listener[], ports: readonly PublishedPort[]): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
+function wantedOf(
+  { arn, listeners, elsewhere }: Followed,
+  follows: Follows,
+  own: readonly Listener[],
+  ports: readonly PublishedPort[],
+): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
   const byPort = new Map<number, PublishedPort[]>();
   for (const one of ports) if (!isOthers(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
   /** Declared listeners send there, or another load balancer does what this one may not. */
   function isOthers(port: number): boolean {
     const isFollowable = port >= follows.from && port <= follows.to && !follows.declared.includes(port);
-    return follows.served.includes(port) || (!isFollowable && elsewhere.some(({ from, to }) => port >= from && port <= to));
+    return (
+      follows.served.includes(port) || (!isFollowable && elsewhere.some(({ from, to }) => port >= from && port <= to))
+    );
   }
   const present = new Set(own.map(({ port }) => port));
   // Those that there are come first: another service takes nobody's listener away.
@@ -145,37 +189,82 @@ function wantedOf({ arn, listeners, elsewhere }: Followed, follows: Follows, own
   const wanted: Wanted[] = [];
   const refusals: Refusal[] = [];
   for (const [port, published] of order) {
-    const refusal = refusalOf(follows, port, published) ?? (others.includes(port) ? { reason: `Port ${port} has a listener already, which was not made for a published port.`, keeps: false } : undefined);
+    const refusal =
+      refusalOf(follows, port, published) ??
+      (others.includes(port)
+        ? { reason: `Port ${port} has a listener already, which was not made for a published port.`, keeps: false }
+        : undefined);
     if (refusal) refusals.push({ port, ...refusal });
-    else if (wanted.length >= room) refusals.push({ port, reason: `Port ${port} of ${named(published)} is one too many: the load balancer has ${MOST_LISTENERS} listeners already.`, keeps: false });
+    else if (wanted.length >= room)
+      refusals.push({
+        port,
+        reason:
+          `Port ${port} of ${named(published)} is one too many: the load balancer has ${MOST_LISTENERS} ` +
+          'listeners already.',
+        keeps: false,
+      });
     else wanted.push(wantedFor(arn, follows, port, published));
   }
   return {
     wanted,
     kept: new Set(refusals.filter(({ keeps }) => keeps).map(({ port }) => port)),
-    refused: refusals.sort((a, b) => a.port - b.port).map(({ port, reason }) => ({ loadBalancer: arn, port, reason: reason.slice(0, 500) })),
+    refused: refusals
+      .sort((a, b) => a.port - b.port)
+      .map(({ port, reason }) => ({ loadBalancer: arn, port, reason: reason.slice(0, 500) })),
   };
 }
 
-function refusalOf({ from, to, declared, served }: Follows, port: number, published: readonly PublishedPort[]): Omit<Refusal, 'port'> | undefined {
+function refusalOf(
+  { from, to, declared, served }: Follows,
+  port: number,
+  published: readonly PublishedPort[],
+): Omit<Refusal, 'port'> | undefined {
   const refuse = (reason: string, keeps = false) => ({ reason, keeps });
-  const certificates = new Set(published.flatMap(({ protocol, certificate }) => (protocol === 'tcp' && certificate !== undefined ? [certificate] : [])));
+  const certificates = new Set(
+    published.flatMap(({ protocol, certificate }) =>
+      protocol === 'tcp' && certificate !== undefined ? [certificate] : [],
+    ),
+  );
   const [certificate] = certificates;
   if (SWARM_PORTS.includes(port)) return refuse(`Port ${port} of ${named(published)} is the swarm's own.`);
-  if (declared.includes(port)) return refuse(`Port ${port} of ${named(published)} has a listener that is declared in code, and sends to port ${served[declared.indexOf(port)]} of the nodes: publish that one, or another.`);
-  if (port < from || port > to) return refuse(`Port ${port} of ${named(published)} is outside of ${from} to ${to}, the ports that this load balancer may follow.`);
-  if (published.some(({ protocol }) => protocol === 'sctp')) return refuse(`Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not know.`);
+  if (declared.includes(port))
+    return refuse(
+      `Port ${port} of ${named(published)} has a listener that is declared in code, and sends to port ` +
+        `${served[declared.indexOf(port)]} of the nodes: publish that one, or another.`,
+    );
+  if (port < from || port > to)
+    return refuse(
+      `Port ${port} of ${named(published)} is outside of ${from} to ${to}, the ports that this load ` +
+        'balancer may follow.',
+    );
+  if (published.some(({ protocol }) => protocol === 'sctp'))
+    return refuse(
+      `Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not know.`,
+    );
   if (certificate === undefined) return undefined;
-  if (!CERTIFICATE_ARN.test(certificate)) return refuse(`The label ${CERTIFICATE_LABEL} of ${named(published)} is ${JSON.stringify(certificate.slice(0, 100))}, which is no ARN of a certificate.`, true);
-  if (certificates.size > 1) return refuse(`Port ${port} is published by ${named(published)} with different certificates.`, true);
-  if (published.some(({ protocol }) => protocol === 'udp')) return refuse(`Port ${port} of ${named(published)} is published for UDP, too: a listener with a certificate takes TLS alone.`, true);
+  if (!CERTIFICATE_ARN.test(certificate))
+    return refuse(
+      `The label ${CERTIFICATE_LABEL} of ${named(published)} is ` +
+        `${JSON.stringify(certificate.slice(0, 100))}, which is no ARN of a certificate.`,
+      true,
+    );
+  if (certificates.size > 1)
+    return refuse(`Port ${port} is published by ${named(published)} with different certificates.`, true);
+  if (published.some(({ protocol }) => protocol === 'udp'))
+    return refuse(
+      `Port ${port} of ${named(published)} is published for UDP, too: a listener with a certificate takes TLS alone.`,
+      true,
+    );
   return undefined;
 }
 
-const named = (published: readonly PublishedPort[]) => `the service ${[...new Set(published.map(({ service }) => service))].join(' and ')}`;
+const named = (published: readonly PublishedPort[]) =>
+  `the service ${[...new Set(published.map(({ service }) => service))].join(' and ')}`;
 
 function wantedFor(arn: string, follows: Follows, port: number, published: readonly PublishedPort[]): Wanted {
-  const transports = (['tcp', 'udp'] as const).filter((transport) => published.some(({ protocol }) => protocol === transport));
+  const transports = (['tcp', 'udp'] as const).filter((transport) =>
+    published.some(({ protocol }) => protocol === transport),
+  );
   const protocol = transports.length === 2 ? 'TCP_UDP' : transports[0] === 'udp' ? 'UDP' : 'TCP';
   const certificate = published.find((one) => one.protocol === 'tcp' && one.certificate !== undefined)?.certificate;
   // Only nodes that have a task answer at a port in host mode. By UDP alone nobody can ask.
@@ -185,13 +274,38 @@ function wantedFor(arn: string, follows: Follows, port: number, published: reado
     port,
     protocol: certificate === undefined ? protocol : 'TLS',
     ...(certificate !== undefined && { certificate, sslPolicy: follows.sslPolicy }),
-    group: { name: `${prefixOf(arn)}${port}-${protocol === 'TCP_UDP' ? 'both' : protocol.toLowerCase()}`, protocol, digest: digest(JSON.stringify(settings), 16), settings },
-    rules: transports.flatMap((transport) => follows.clients.map((peer) => ({ description: `${RULE_DESCRIPTION}${port} ${transport} from ${Object.values(peer)[0]}`, transport, port, peer }))),
+    group: {
+      name: `${prefixOf(arn)}${port}-${protocol === 'TCP_UDP' ? 'both' : protocol.toLowerCase()}`,
+      protocol,
+      digest: digest(JSON.stringify(settings), 16),
+      settings,
+    },
+    rules: transports.flatMap((transport) =>
+      follows.clients.map((peer) => ({
+        description: `${RULE_DESCRIPTION}${port} ${transport} from ${Object.values(peer)[0]}`,
+        transport,
+        port,
+        peer,
+      })),
+    ),
   };
 }
 
-function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhealthy }, deregistrationDelay, preserveClientAddress, proxyProtocol }: Follows, port: number, protocol: string, asksPort: boolean): GroupSettings {
-  const asked: Record<string, string> = asksPort ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) } : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
+function settingsOf(
+  {
+    servedBy,
+    healthCheck: { interval, timeout, healthy, unhealthy },
+    deregistrationDelay,
+    preserveClientAddress,
+    proxyProtocol,
+  }: Follows,
+  port: number,
+  protocol: string,
+  asksPort: boolean,
+): GroupSettings {
+  const asked: Record<string, string> = asksPort
+    ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) }
+    : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
   // A node that leaves fails the agent's check first, and none of the port itself.
   const delay = deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'otherwise' : 'afterFailedCheck'];
   const attributes = {
@@ -203,7 +317,13 @@ function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhea
   };
   return {
     servedBy,
-    healthCheck: { ...asked, HealthCheckIntervalSeconds: interval, HealthCheckTimeoutSeconds: timeout, HealthyThresholdCount: healthy, UnhealthyThresholdCount: unhealthy },
+    healthCheck: {
+      ...asked,
+      HealthCheckIntervalSeconds: interval,
+      HealthCheckTimeoutSeconds: timeout,
+      HealthyThresholdCount: healthy,
+      UnhealthyThresholdCount: unhealthy,
+    },
     attributes: Object.entries(attributes).map(([Key, value]) => ({ Key, Value: String(value) })),
   };
 }
@@ -211,25 +331,47 @@ function settingsOf({ servedBy, healthCheck: { interval, timeout, healthy, unhea
 function stepOf(there: Followed, wanted: Wanted): Step {
   const group = there.groups.find(({ name }) => name === wanted.group.name);
   const listener = there.listeners.find(({ port }) => port === wanted.port);
-  return { wanted, ...(group && { group }), ...(listener && { listener }), missingRules: wanted.rules.filter(({ description }) => !there.rules.some((rule) => rule.description === description)) };
+  return {
+    wanted,
+    ...(group && { group }),
+    ...(listener && { listener }),
+    missingRules: wanted.rules.filter(
+      ({ description }) => !there.rules.some((rule) => rule.description === description),
+    ),
+  };
 }
 
 function isDone({ wanted, group, listener, missingRules }: Step): boolean {
-  return group?.digest === wanted.group.digest && missingRules.length === 0 && listener !== undefined && isRight(listener, wanted, group.arn);
+  return (
+    group?.digest === wanted.group.digest &&
+    missingRules.length === 0 &&
+    listener !== undefined &&
+    isRight(listener, wanted, group.arn)
+  );
 }
 
 export function isRight(listener: Listener, { protocol, certificate, sslPolicy }: Wanted, groupArn: string): boolean {
-  return listener.protocol === protocol && listener.certificate === certificate && listener.sslPolicy === sslPolicy && listener.targetGroupArn === groupArn;
+  return (
+    listener.protocol === protocol &&
+    listener.certificate === certificate &&
+    listener.sslPolicy === sslPolicy &&
+    listener.targetGroupArn === groupArn
+  );
 }
 
-/** Names of target groups are unique in a region: each load balancer has its own. At most 32 characters with port and protocol. */
+/**
+ * Names of target groups are unique in a region: each load balancer has its own. At most 32 characters with port and
+ * protocol.
+ */
 export function prefixOf(loadBalancerArn: string): string {
   return `${FOLLOWED_PREFIX}${digest(loadBalancerArn, 12)}-`;
 }
 
 /** The name of a target group is a part of its ARN: a list of target groups may be older than one of listeners. */
-export const isOwn = ({ arn }: { arn: string }, { targetGroupArn }: Listener): boolean => targetGroupArn?.includes(`:targetgroup/${prefixOf(arn)}`) ?? false;
+export const isOwn = ({ arn }: { arn: string }, { targetGroupArn }: Listener): boolean =>
+  targetGroupArn?.includes(`:targetgroup/${prefixOf(arn)}`) ?? false;
 
-export const isOwnRule = (description: string | undefined): description is string => description?.startsWith(RULE_DESCRIPTION) ?? false;
+export const isOwnRule = (description: string | undefined): description is string =>
+  description?.startsWith(RULE_DESCRIPTION) ?? false;
 const portOfRule = (description: string) => Number.parseInt(description.slice(RULE_DESCRIPTION.length), 10);
 const digest = (value: string, length: number) => createHash('sha256').update(value).digest('hex').slice(0, length);

@@ -32,7 +32,13 @@ export interface TargetUpdateParts {
 /** @throws Error naming an environment variable that is missing */
 export function targetUpdate({ variables, respond, ...parts }: TargetUpdateParts): (event: unknown) => Promise<void> {
   const environment = new Environment(variables);
-  const observer = { ...parts, cluster: environment.cluster(), tokenTable: environment.tokenTable(), joinQueueUrl: environment.joinQueueUrl(), loadBalancers: environment.loadBalancers() };
+  const observer = {
+    ...parts,
+    cluster: environment.cluster(),
+    tokenTable: environment.tokenTable(),
+    joinQueueUrl: environment.joinQueueUrl(),
+    loadBalancers: environment.loadBalancers(),
+  };
   const lease = new LeaseRow(parts.dynamodb, observer.tokenTable, parts.clock, TARGETS_LEASE_KEY);
   const updater = { ...observer, lease, observe: (closing?: LoadBalancerSettings) => observe(observer, closing) };
   return (event) => {

@@ -1,5 +1,13 @@
-/** Makes, changes and takes away what a load balancer has for followed ports. Everything may be repeated: what is so already is no error. What fails is tried again by the next look. */
-import { AuthorizeSecurityGroupIngressCommand, RevokeSecurityGroupIngressCommand, type EC2Client, type IpPermission } from '@aws-sdk/client-ec2';
+/**
+ * Makes, changes and takes away what a load balancer has for followed ports. Everything may be repeated: what is so
+ * already is no error. What fails is tried again by the next look.
+ */
+import {
+  AuthorizeSecurityGroupIngressCommand,
+  RevokeSecurityGroupIngressCommand,
+  type EC2Client,
+  type IpPermission,
+} from '@aws-sdk/client-ec2';
 import {
   AddTagsCommand,
   CreateListenerCommand,
@@ -22,9 +30,11 @@ import { isRight, type Followed, type FollowPlan, type Removal, type Rule, type 
 const AT_ONCE = 5;
 /** What is so already. */
 const THERE_ALREADY = 'InvalidPermission.Duplicate';
-const GONE_ALREADY = /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
+const GONE_ALREADY =
+  /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
 /** What no further try changes before a person does something. */
-const REFUSALS = /^(CertificateNotFound|UnsupportedCertificate|InvalidCertificate|TooMany\w+|IncompatibleProtocols|InvalidConfigurationRequest|RulesPerSecurityGroupLimitExceeded|SSLPolicyNotFound|ValidationError|InvalidGroup(Id)?\.\w+|InvalidPrefixListI[dD]\.\w+|InvalidParameterValue)(Exception)?$/;
+const REFUSALS =
+  /^(CertificateNotFound|UnsupportedCertificate|InvalidCertificate|TooMany\w+|IncompatibleProtocols|InvalidConfigurationRequest|RulesPerSecurityGroupLimitExceeded|SSLPolicyNotFound|ValidationError|InvalidGroup(Id)?\.\w+|InvalidPrefixListI[dD]\.\w+|InvalidParameterValue)(Exception)?$/;
 
 export interface Maker {
   log: Log;
@@ -39,32 +49,56 @@ export interface Made {
   refused: Following['refused'];
 }
 
-/** @param goesOn whether the lease is still ours, asked now and then: when it is not, the rest is left to whoever has it */
-export async function carryOutFollowing(by: Maker, there: Followed, { steps, atOnce, later }: FollowPlan, goesOn: () => Promise<boolean>): Promise<Made> {
+/**
+ * @param goesOn whether the lease is still ours, asked now and then: when it is not, the rest is left to whoever has it
+ */
+export async function carryOutFollowing(
+  by: Maker,
+  there: Followed,
+  { steps, atOnce, later }: FollowPlan,
+  goesOn: () => Promise<boolean>,
+): Promise<Made> {
   const made: Made = { changed: await remove(by, there, atOnce, goesOn), refused: [] };
   await inTurn(steps, goesOn, async (step) => {
     const about = { loadBalancer: there.arn, port: step.wanted.port };
-    const onRefused = (reason: string) => void made.refused.push({ ...about, reason: `Port ${about.port} was refused: ${reason}`.slice(0, 500) });
-    if (await attempt(by, 'Made what a published port needs.', about, () => make(by, there, step), onRefused)) made.changed = true;
+    const onRefused = (reason: string) =>
+      void made.refused.push({ ...about, reason: `Port ${about.port} was refused: ${reason}`.slice(0, 500) });
+    if (await attempt(by, 'Made what a published port needs.', about, () => make(by, there, step), onRefused))
+      made.changed = true;
   });
   // What is new comes first, and is served before anything else goes.
   return made.changed ? made : { ...made, changed: await remove(by, there, later, goesOn) };
 }
 
-async function remove(by: Maker, { securityGroupId: GroupId }: Followed, { listeners, rules, groups }: Removal, goesOn: () => Promise<boolean>): Promise<boolean> {
+async function remove(
+  by: Maker,
+  { securityGroupId: GroupId }: Followed,
+  { listeners, rules, groups }: Removal,
+  goesOn: () => Promise<boolean>,
+): Promise<boolean> {
   const { elasticLoadBalancing, ec2 } = by;
   let changed = false;
   const each = (ids: readonly string[], done: string, work: (id: string) => Promise<unknown>) =>
     inTurn(ids, goesOn, async (id) => {
       if (await attempt(by, done, { id }, () => work(id))) changed = true;
     });
-  await each(listeners, 'Removed the listener of a published port.', (ListenerArn) => elasticLoadBalancing.send(new DeleteListenerCommand({ ListenerArn })));
-  await each(rules, 'Closed a published port.', (id) => ec2.send(new RevokeSecurityGroupIngressCommand({ GroupId, SecurityGroupRuleIds: [id] })));
-  await each(groups, 'Removed the target group of a published port.', (TargetGroupArn) => elasticLoadBalancing.send(new DeleteTargetGroupCommand({ TargetGroupArn })));
+  await each(listeners, 'Removed the listener of a published port.', (ListenerArn) =>
+    elasticLoadBalancing.send(new DeleteListenerCommand({ ListenerArn })),
+  );
+  await each(rules, 'Closed a published port.', (id) =>
+    ec2.send(new RevokeSecurityGroupIngressCommand({ GroupId, SecurityGroupRuleIds: [id] })),
+  );
+  await each(groups, 'Removed the target group of a published port.', (TargetGroupArn) =>
+    elasticLoadBalancing.send(new DeleteTargetGroupCommand({ TargetGroupArn })),
+  );
   return changed;
 }
 
-async function inTurn<T>(all: readonly T[], goesOn: () => Promise<boolean>, work: (one: T) => Promise<void>): Promise<void> {
+async function inTurn<T>(
+  all: readonly T[],
+  goesOn: () => Promise<boolean>,
+  work: (one: T) => Promise<void>,
+): Promise<void> {
   for (let n = 0; n < all.length; n += AT_ONCE) {
     if (n > 0 && !(await goesOn())) return;
     await Promise.all(all.slice(n, n + AT_ONCE).map(work));
@@ -72,7 +106,13 @@ async function inTurn<T>(all: readonly T[], goesOn: () => Promise<boolean>, work
 }
 
 /** @param work resolves with false where nothing was changed by it */
-async function attempt(by: Maker, done: string, fields: Record<string, string | number>, work: () => Promise<unknown>, onRefused?: (reason: string) => void): Promise<boolean> {
+async function attempt(
+  by: Maker,
+  done: string,
+  fields: Record<string, string | number>,
+  work: () => Promise<unknown>,
+  onRefused?: (reason: string) => void,
+): Promise<boolean> {
   try {
     if ((await work()) === false) return false;
     by.log('info', done, fields);
@@ -81,7 +121,10 @@ async function attempt(by: Maker, done: string, fields: Record<string, string | 
     const name = error instanceof Error ? error.name : '';
     // What is asked for anew may need something that is gone, such as the security group of a client.
     if (!onRefused && GONE_ALREADY.test(name)) return false;
-    by.log('warn', 'A request about a published port failed. It is tried again at the next look.', { ...fields, error: describeError(error) });
+    by.log('warn', 'A request about a published port failed. It is tried again at the next look.', {
+      ...fields,
+      error: describeError(error),
+    });
     if (REFUSALS.test(name)) onRefused?.(describeError(error));
     return false;
   }
@@ -95,27 +138,55 @@ async function make(by: Maker, there: Followed, step: Step): Promise<boolean> {
   return opened || put || step.group?.digest !== step.wanted.group.digest;
 }
 
-async function finishedGroup({ elasticLoadBalancing, cluster }: Maker, { follows }: Followed, { wanted: { port, group: wanted }, group }: Step): Promise<string> {
+async function finishedGroup(
+  { elasticLoadBalancing, cluster }: Maker,
+  { follows }: Followed,
+  { wanted: { port, group: wanted }, group }: Step,
+): Promise<string> {
   if (group?.digest === wanted.digest) return group.arn;
   const { healthCheck, attributes, servedBy } = wanted.settings;
   const groupArn = group?.arn ?? (await createGroup());
-  if (group) await elasticLoadBalancing.send(new ModifyTargetGroupCommand({ TargetGroupArn: groupArn, ...healthCheck }));
-  await elasticLoadBalancing.send(new ModifyTargetGroupAttributesCommand({ TargetGroupArn: groupArn, Attributes: attributes }));
+  if (group)
+    await elasticLoadBalancing.send(new ModifyTargetGroupCommand({ TargetGroupArn: groupArn, ...healthCheck }));
+  await elasticLoadBalancing.send(
+    new ModifyTargetGroupAttributesCommand({ TargetGroupArn: groupArn, Attributes: attributes }),
+  );
   // By the digest it is known to be finished.
-  await elasticLoadBalancing.send(new AddTagsCommand({ ResourceArns: [groupArn], Tags: tagList({ [SERVED_BY_TAG]: servedBy, [FOLLOWED_TAG]: wanted.digest }) }));
+  await elasticLoadBalancing.send(
+    new AddTagsCommand({
+      ResourceArns: [groupArn],
+      Tags: tagList({ [SERVED_BY_TAG]: servedBy, [FOLLOWED_TAG]: wanted.digest }),
+    }),
+  );
   return groupArn;
 
   async function createGroup(): Promise<string> {
     const { TargetGroups } = await elasticLoadBalancing.send(
-      new CreateTargetGroupCommand({ Name: wanted.name, Protocol: wanted.protocol, Port: port, VpcId: follows!.vpcId, TargetType: 'instance', ...healthCheck, Tags: tagList({ [CLUSTER_TAG]: cluster, [SERVED_BY_TAG]: servedBy, [FOLLOWED_TAG]: MADE }) }),
+      new CreateTargetGroupCommand({
+        Name: wanted.name,
+        Protocol: wanted.protocol,
+        Port: port,
+        VpcId: follows!.vpcId,
+        TargetType: 'instance',
+        ...healthCheck,
+        Tags: tagList({ [CLUSTER_TAG]: cluster, [SERVED_BY_TAG]: servedBy, [FOLLOWED_TAG]: MADE }),
+      }),
     );
     return TargetGroups![0]!.TargetGroupArn!;
   }
 }
 
-/** All in one request; one that somebody else has made already refuses it whole, and then they are asked for one by one. @returns whether any was made */
+/**
+ * All in one request; one that somebody else has made already refuses it whole, and then they are asked for one by one.
+ * @returns whether any was made
+ */
 async function open({ ec2 }: Maker, { securityGroupId: GroupId }: Followed, rules: readonly Rule[]): Promise<boolean> {
-  const permission = ({ transport, port, peer, description }: Rule): IpPermission => ({ IpProtocol: transport, FromPort: port, ToPort: port, ...peersOf(peer, description) });
+  const permission = ({ transport, port, peer, description }: Rule): IpPermission => ({
+    IpProtocol: transport,
+    FromPort: port,
+    ToPort: port,
+    ...peersOf(peer, description),
+  });
   const authorize = async (some: readonly Rule[]) => {
     try {
       await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: some.map(permission) }));
@@ -137,15 +208,40 @@ function peersOf(peer: Peer, Description: string): Partial<IpPermission> {
   if ('cidrIp' in peer) return { IpRanges: [{ CidrIp: peer.cidrIp, Description }] };
   if ('cidrIpv6' in peer) return { Ipv6Ranges: [{ CidrIpv6: peer.cidrIpv6, Description }] };
   if ('sourcePrefixListId' in peer) return { PrefixListIds: [{ PrefixListId: peer.sourcePrefixListId, Description }] };
-  return { UserIdGroupPairs: [{ GroupId: peer.sourceSecurityGroupId, ...(peer.sourceSecurityGroupOwnerId !== undefined && { UserId: peer.sourceSecurityGroupOwnerId }), Description }] };
+  return {
+    UserIdGroupPairs: [
+      {
+        GroupId: peer.sourceSecurityGroupId,
+        ...(peer.sourceSecurityGroupOwnerId !== undefined && { UserId: peer.sourceSecurityGroupOwnerId }),
+        Description,
+      },
+    ],
+  };
 }
 
 /** @returns whether it was made or changed */
-async function putListener({ elasticLoadBalancing, cluster }: Maker, { arn }: Followed, { wanted, listener }: Step, TargetGroupArn: string): Promise<boolean> {
+async function putListener(
+  { elasticLoadBalancing, cluster }: Maker,
+  { arn }: Followed,
+  { wanted, listener }: Step,
+  TargetGroupArn: string,
+): Promise<boolean> {
   const { protocol: Protocol, port: Port, certificate, sslPolicy: SslPolicy } = wanted;
-  const settings = { Protocol, DefaultActions: [{ Type: 'forward' as const, TargetGroupArn }], ...(certificate !== undefined && { Certificates: [{ CertificateArn: certificate }], SslPolicy }) };
+  const settings = {
+    Protocol,
+    DefaultActions: [{ Type: 'forward' as const, TargetGroupArn }],
+    ...(certificate !== undefined && { Certificates: [{ CertificateArn: certificate }], SslPolicy }),
+  };
   if (listener && isRight(listener, wanted, TargetGroupArn)) return false;
-  if (!listener) await elasticLoadBalancing.send(new CreateListenerCommand({ LoadBalancerArn: arn, Port, ...settings, Tags: tagList({ [CLUSTER_TAG]: cluster, [FOLLOWED_TAG]: MADE }) }));
+  if (!listener)
+    await elasticLoadBalancing.send(
+      new CreateListenerCommand({
+        LoadBalancerArn: arn,
+        Port,
+        ...settings,
+        Tags: tagList({ [CLUSTER_TAG]: cluster, [FOLLOWED_TAG]: MADE }),
+      }),
+    );
   else await elasticLoadBalancing.send(new ModifyListenerCommand({ ListenerArn: listener.arn, ...settings }));
   return true;
 }

@@ -1,5 +1,6 @@
 /**
- * Gathers what target-update decides from: one query of the token table, one paged describe of the groups, one of the region's target groups, their tags and targets, and, of a load balancer that follows, its listeners and rules.
+ * Gathers what target-update decides from: one query of the token table, one paged describe of the groups, one of the
+ * region's target groups, their tags and targets, and, of a load balancer that follows, its listeners and rules.
  * Nothing is asked for each node.
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
@@ -19,7 +20,14 @@ import type { Codec } from '../../protocol/body';
 import type { Clock } from '../../protocol/clock';
 import { LEADER_STALE_MS, leaderCodec } from '../../protocol/cluster';
 import { FOLLOWED_TAG, followingCodec, type Following, type LoadBalancerSettings } from '../../protocol/following';
-import { CLUSTER_PARTITION, FOLLOWING_KEY, LEADER_KEY, NODES_KEY_PREFIX, SORT_KEY, TRAFFIC_KEY } from '../../protocol/keys';
+import {
+  CLUSTER_PARTITION,
+  FOLLOWING_KEY,
+  LEADER_KEY,
+  NODES_KEY_PREFIX,
+  SORT_KEY,
+  TRAFFIC_KEY,
+} from '../../protocol/keys';
 import { decodeSwarmReport, type PublishedPort } from '../../protocol/swarm';
 import { CLUSTER_TAG } from '../../protocol/tags';
 import { decodeServedBy, SERVED_BY_TAG, trafficCodec, type Traffic } from '../../protocol/targets';
@@ -60,19 +68,38 @@ export async function observe(by: Observer, closing?: LoadBalancerSettings): Pro
   const isClosed = ({ arn }: LoadBalancerSettings) => swarm.following.closed.includes(arn);
   // Of one that was closed something may have been left, as long as it is there itself.
   const followers = [
-    ...by.loadBalancers.filter(({ arn }) => arn !== closing?.arn).flatMap((one) => (isClosed(one) ? [{ arn: one.arn, securityGroupId: one.securityGroupId }] : one.follows ? [one] : [])),
+    ...by.loadBalancers
+      .filter(({ arn }) => arn !== closing?.arn)
+      .flatMap((one) =>
+        isClosed(one) ? [{ arn: one.arn, securityGroupId: one.securityGroupId }] : one.follows ? [one] : [],
+      ),
     ...(closing ? [closing] : []),
   ];
   const targetGroups = await describeTargetGroups(by, [...by.loadBalancers, ...(closing ? [closing] : [])]);
   const declared = targetGroups.filter((group) => !group.followed).map(({ port }) => ({ from: port, to: port }));
-  const elsewhere = (arn: string) => [...declared, ...followers.flatMap((one) => (one.arn !== arn && one.follows ? [one.follows] : []))];
-  const followed = await Promise.all(followers.map(async (one) => ({ ...(await describeFollowed(by, one, targetGroups)), elsewhere: elsewhere(one.arn) })));
+  const elsewhere = (arn: string) => [
+    ...declared,
+    ...followers.flatMap((one) => (one.arn !== arn && one.follows ? [one.follows] : [])),
+  ];
+  const followed = await Promise.all(
+    followers.map(async (one) => ({
+      ...(await describeFollowed(by, one, targetGroups)),
+      elsewhere: elsewhere(one.arn),
+    })),
+  );
   return { ...swarm, instances, targetGroups, followed };
 }
 
-async function readSwarm(by: Observer): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'told' | 'following' | 'ports'>> {
+async function readSwarm(
+  by: Observer,
+): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'told' | 'following' | 'ports'>> {
   const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
-  const own = <T>(codec: Codec<T>, key: string) => decodeOwn(by, codec, items.find((item) => item[SORT_KEY] === key));
+  const own = <T>(codec: Codec<T>, key: string) =>
+    decodeOwn(
+      by,
+      codec,
+      items.find((item) => item[SORT_KEY] === key),
+    );
   const leader = own(leaderCodec, LEADER_KEY);
   const report = decodeSwarmReport(items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX)));
   // A list that cannot be read says as little as one that is old.
@@ -87,26 +114,50 @@ async function readSwarm(by: Observer): Promise<Pick<Observation, 'quorumVisible
 }
 
 /** Those that carry the cluster's tag: nobody else's is touched, whatever load balancer uses it. */
-async function describeTargetGroups(by: Observer, loadBalancers: readonly LoadBalancerSettings[]): Promise<TargetGroup[]> {
+async function describeTargetGroups(
+  by: Observer,
+  loadBalancers: readonly LoadBalancerSettings[],
+): Promise<TargetGroup[]> {
   const arns = new Set(loadBalancers.map(({ arn }) => arn));
   const prefixes = loadBalancers.map(({ arn }) => prefixOf(arn));
   // Of the whole region: what was made for a followed port is found though no listener uses it yet, or any more.
-  const all = await everyPage((Marker) => by.elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ Marker })), ({ TargetGroups }) => TargetGroups);
-  const byArn = new Map(all.flatMap((group) => (group.LoadBalancerArns?.some((arn) => arns.has(arn)) || prefixes.some((prefix) => group.TargetGroupName!.startsWith(prefix)) ? [[group.TargetGroupArn!, group] as const] : [])));
-  const pages = Array.from({ length: Math.ceil(byArn.size / MOST_TAGGED) }, (_, n) => [...byArn.keys()].slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED));
+  const all = await everyPage(
+    (Marker) => by.elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ Marker })),
+    ({ TargetGroups }) => TargetGroups,
+  );
+  const byArn = new Map(
+    all.flatMap((group) =>
+      group.LoadBalancerArns?.some((arn) => arns.has(arn)) ||
+      prefixes.some((prefix) => group.TargetGroupName!.startsWith(prefix))
+        ? [[group.TargetGroupArn!, group] as const]
+        : [],
+    ),
+  );
+  const pages = Array.from({ length: Math.ceil(byArn.size / MOST_TAGGED) }, (_, n) =>
+    [...byArn.keys()].slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED),
+  );
   const tagged = await Promise.all(pages.map((page) => describeTags(by, page)));
-  const own = tagged
-    .flat()
-    .flatMap(({ ResourceArn, Tags = [] }) => {
-      const tag = (key: string) => Tags.find(({ Key }) => Key === key)?.Value;
-      const servedBy = decodeServedBy(tag(SERVED_BY_TAG));
-      return tag(CLUSTER_TAG) === by.cluster && servedBy ? [{ arn: ResourceArn!, servedBy, digest: tag(FOLLOWED_TAG) }] : [];
-    });
+  const own = tagged.flat().flatMap(({ ResourceArn, Tags = [] }) => {
+    const tag = (key: string) => Tags.find(({ Key }) => Key === key)?.Value;
+    const servedBy = decodeServedBy(tag(SERVED_BY_TAG));
+    return tag(CLUSTER_TAG) === by.cluster && servedBy
+      ? [{ arn: ResourceArn!, servedBy, digest: tag(FOLLOWED_TAG) }]
+      : [];
+  });
   const found = await Promise.all(
     own.map(async ({ arn, servedBy, digest }) => {
       const { Port, HealthCheckPort, TargetGroupName } = byArn.get(arn)!;
       const targets = await ifThere(() => describeTargets(by, arn));
-      return targets && { arn, servedBy, port: Port!, healthCheckPort: HealthCheckPort!, ...(digest !== undefined && { followed: { name: TargetGroupName!, digest } }), targets };
+      return (
+        targets && {
+          arn,
+          servedBy,
+          port: Port!,
+          healthCheckPort: HealthCheckPort!,
+          ...(digest !== undefined && { followed: { name: TargetGroupName!, digest } }),
+          targets,
+        }
+      );
     }),
   );
   return found.filter((group) => group !== undefined);
@@ -114,7 +165,8 @@ async function describeTargetGroups(by: Observer, loadBalancers: readonly LoadBa
 
 /** A list of target groups may show one that was deleted since; it then refuses all that it is asked for. */
 async function describeTags({ elasticLoadBalancing }: Observer, ResourceArns: string[]): Promise<TagDescription[]> {
-  const ask = async (arns: string[]) => (await elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: arns }))).TagDescriptions ?? [];
+  const ask = async (arns: string[]) =>
+    (await elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: arns }))).TagDescriptions ?? [];
   const all = await ifThere(() => ask(ResourceArns));
   return all ?? (await Promise.all(ResourceArns.map((arn) => ifThere(() => ask([arn]))))).flatMap((one) => one ?? []);
 }
@@ -128,17 +180,32 @@ async function ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** What there is of a load balancer that follows, or is to follow nothing any more. Of one that is gone only its target groups may be left. */
-async function describeFollowed(by: Observer, { arn, securityGroupId, follows }: LoadBalancerSettings, targetGroups: readonly TargetGroup[]): Promise<Omit<Followed, 'elsewhere'>> {
+/**
+ * What there is of a load balancer that follows, or is to follow nothing any more. Of one that is gone only its target
+ * groups may be left.
+ */
+async function describeFollowed(
+  by: Observer,
+  { arn, securityGroupId, follows }: LoadBalancerSettings,
+  targetGroups: readonly TargetGroup[],
+): Promise<Omit<Followed, 'elsewhere'>> {
   const [listeners, rules] = await Promise.all([describeListeners(by, arn), describeRules(by, securityGroupId)]);
   const prefix = prefixOf(arn);
-  const groups = targetGroups.flatMap(({ arn: groupArn, followed }) => (followed?.name.startsWith(prefix) ? [{ arn: groupArn, ...followed }] : []));
+  const groups = targetGroups.flatMap(({ arn: groupArn, followed }) =>
+    followed?.name.startsWith(prefix) ? [{ arn: groupArn, ...followed }] : [],
+  );
   return { arn, securityGroupId, ...(follows && { follows }), listeners, groups, rules };
 }
 
-async function describeListeners({ elasticLoadBalancing, log }: Observer, LoadBalancerArn: string): Promise<Listener[]> {
+async function describeListeners(
+  { elasticLoadBalancing, log }: Observer,
+  LoadBalancerArn: string,
+): Promise<Listener[]> {
   try {
-    const all = await everyPage((Marker) => elasticLoadBalancing.send(new DescribeListenersCommand({ LoadBalancerArn, Marker })), ({ Listeners }) => Listeners);
+    const all = await everyPage(
+      (Marker) => elasticLoadBalancing.send(new DescribeListenersCommand({ LoadBalancerArn, Marker })),
+      ({ Listeners }) => Listeners,
+    );
     return all.map(({ ListenerArn, Port, Protocol, Certificates, SslPolicy, DefaultActions }) => ({
       arn: ListenerArn!,
       port: Port!,
@@ -159,14 +226,20 @@ async function describeRules({ ec2 }: Observer, groupId: string): Promise<Follow
   const found: { ruleId: string; description: string }[] = [];
   let next: string | undefined;
   do {
-    const page = await ec2.send(new DescribeSecurityGroupRulesCommand({ Filters: [{ Name: 'group-id', Values: [groupId] }], NextToken: next }));
-    for (const { SecurityGroupRuleId, Description, IsEgress } of page.SecurityGroupRules ?? []) if (!IsEgress && isOwnRule(Description)) found.push({ ruleId: SecurityGroupRuleId!, description: Description });
+    const page = await ec2.send(
+      new DescribeSecurityGroupRulesCommand({ Filters: [{ Name: 'group-id', Values: [groupId] }], NextToken: next }),
+    );
+    for (const { SecurityGroupRuleId, Description, IsEgress } of page.SecurityGroupRules ?? [])
+      if (!IsEgress && isOwnRule(Description)) found.push({ ruleId: SecurityGroupRuleId!, description: Description });
     next = page.NextToken;
   } while (next);
   return found;
 }
 
-async function everyPage<P extends { NextMarker?: string | undefined }, T>(ask: (marker: string | undefined) => Promise<P>, items: (page: P) => T[] | undefined): Promise<T[]> {
+async function everyPage<P extends { NextMarker?: string | undefined }, T>(
+  ask: (marker: string | undefined) => Promise<P>,
+  items: (page: P) => T[] | undefined,
+): Promise<T[]> {
   const found: T[] = [];
   let marker: string | undefined;
   do {
@@ -179,6 +252,12 @@ async function everyPage<P extends { NextMarker?: string | undefined }, T>(ask: 
 
 /** All of them in one answer: the API has no pages. */
 async function describeTargets({ elasticLoadBalancing }: Observer, arn: string): Promise<TargetGroup['targets']> {
-  const { TargetHealthDescriptions = [] } = await elasticLoadBalancing.send(new DescribeTargetHealthCommand({ TargetGroupArn: arn }));
-  return TargetHealthDescriptions.map(({ Target, TargetHealth }) => ({ instanceId: Target!.Id!, port: Target!.Port!, state: TargetHealth!.State! }));
+  const { TargetHealthDescriptions = [] } = await elasticLoadBalancing.send(
+    new DescribeTargetHealthCommand({ TargetGroupArn: arn }),
+  );
+  return TargetHealthDescriptions.map(({ Target, TargetHealth }) => ({
+    instanceId: Target!.Id!,
+    port: Target!.Port!,
+    state: TargetHealth!.State!,
+  }));
 }

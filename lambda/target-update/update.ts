@@ -1,4 +1,7 @@
-/** The loop of target-update: under a lease of its own, look, decide, act, and look again while anything changes or somebody asks for another look. Killed at any line, the next look finds the rest. */
+/**
+ * The loop of target-update: under a lease of its own, look, decide, act, and look again while anything changes or
+ * somebody asks for another look. Killed at any line, the next look finds the rest.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { PORTS_METRIC, UNANSWERED_METRIC } from '../../protocol/census';
 import type { Following, LoadBalancerSettings } from '../../protocol/following';
@@ -13,7 +16,10 @@ import { isFresh, plan, type Change } from './plan';
 
 /** Rounds of one invocation. What is left then is taken up by the next event or sweep. */
 const MAX_ROUNDS = 20;
-/** Nobody tells when a health check fails or passes: while instances wait for that it is looked again so soon, and for so long. */
+/**
+ * Nobody tells when a health check fails or passes: while instances wait for that it is looked again so soon, and for
+ * so long.
+ */
 const PAUSE_MS = 5_000;
 const PATIENCE_MS = 40_000;
 
@@ -26,7 +32,8 @@ export interface Updater extends Actor, Maker, Announcer {
 
 export async function update(by: Updater): Promise<void> {
   // In between the lease is free: a deployment may wait for it.
-  for (const end = by.clock.now() + PATIENCE_MS; (await look(by)) && by.clock.now() < end; ) await by.clock.sleep(PAUSE_MS);
+  for (const end = by.clock.now() + PATIENCE_MS; (await look(by)) && by.clock.now() < end;)
+    await by.clock.sleep(PAUSE_MS);
 }
 
 /** Until nothing changes any more. @returns whether it is worth looking again soon */
@@ -52,13 +59,25 @@ async function look(by: Updater): Promise<boolean> {
   return waits;
 }
 
-/** A load balancer begins to follow, or does so by other settings: what is declared now has nothing in its way when this ends. @throws Error when it has at the deadline */
+/**
+ * A load balancer begins to follow, or does so by other settings: what is declared now has nothing in its way when this
+ * ends.
+ * @throws Error when it has at the deadline
+ */
 export async function reopen(by: Updater, { arn, follows }: LoadBalancerSettings, deadline: number): Promise<void> {
-  await settle(by, deadline, undefined, (closed) => closed.filter((one) => one !== arn), ({ followed }) => {
-    const one = followed.find((each) => each.arn === arn);
-    const { listeners, rules } = one ? follow({ ...one, follows }, undefined, () => false).atOnce : { listeners: [], rules: [] };
-    return [...listeners, ...rules];
-  });
+  await settle(
+    by,
+    deadline,
+    undefined,
+    (closed) => closed.filter((one) => one !== arn),
+    ({ followed }) => {
+      const one = followed.find((each) => each.arn === arn);
+      const { listeners, rules } = one
+        ? follow({ ...one, follows }, undefined, () => false).atOnce
+        : { listeners: [], rules: [] };
+      return [...listeners, ...rules];
+    },
+  );
 }
 
 /**
@@ -66,17 +85,34 @@ export async function reopen(by: Updater, { arn, follows }: LoadBalancerSettings
  * @param stays whether it is there still, with its security group: of one that goes the rules go with that
  * @throws Error when something is left at the deadline
  */
-export async function close(by: Updater, closing: LoadBalancerSettings, stays: boolean, deadline: number): Promise<void> {
+export async function close(
+  by: Updater,
+  closing: LoadBalancerSettings,
+  stays: boolean,
+  deadline: number,
+): Promise<void> {
   const { arn, securityGroupId } = closing;
-  await settle(by, deadline, { arn, securityGroupId }, (closed) => [...closed.filter((one) => one !== arn), arn].slice(-MOST_CLOSED), ({ followed }) => {
-    const one = followed.find((each) => each.arn === arn);
-    const { listeners, rules } = one ? follow(one, undefined, () => false).atOnce : { listeners: [], rules: [] };
-    return [...listeners, ...(one?.groups ?? []).map((group) => group.arn), ...(stays ? rules : [])];
-  });
+  await settle(
+    by,
+    deadline,
+    { arn, securityGroupId },
+    (closed) => [...closed.filter((one) => one !== arn), arn].slice(-MOST_CLOSED),
+    ({ followed }) => {
+      const one = followed.find((each) => each.arn === arn);
+      const { listeners, rules } = one ? follow(one, undefined, () => false).atOnce : { listeners: [], rules: [] };
+      return [...listeners, ...(one?.groups ?? []).map((group) => group.arn), ...(stays ? rules : [])];
+    },
+  );
 }
 
 /** Looks until nothing is left of what should be gone. */
-async function settle(by: Updater, deadline: number, closing: LoadBalancerSettings | undefined, closedAfter: (closed: string[]) => string[], left: (observed: Observation) => string[]): Promise<void> {
+async function settle(
+  by: Updater,
+  deadline: number,
+  closing: LoadBalancerSettings | undefined,
+  closedAfter: (closed: string[]) => string[],
+  left: (observed: Observation) => string[],
+): Promise<void> {
   const lease = await leaseInTime(by, deadline);
   await underLease(by, lease, async () => {
     for (;;) {
@@ -112,55 +148,117 @@ async function underLease(by: Updater, lease: Lease, work: () => Promise<boolean
   }
 }
 
-/** Two that decide from different answers of AWS could each take away what the other leaves: so the lease is renewed right before. */
-async function updateOnce(by: Updater, lease: Lease, closing?: LoadBalancerSettings): Promise<{ progress: 'none' | 'some' | 'lost'; someWait: boolean }> {
+/**
+ * Two that decide from different answers of AWS could each take away what the other leaves: so the lease is renewed
+ * right before.
+ */
+async function updateOnce(
+  by: Updater,
+  lease: Lease,
+  closing?: LoadBalancerSettings,
+): Promise<{ progress: 'none' | 'some' | 'lost'; someWait: boolean }> {
   const observed = await by.observe(closing);
   const { changes, traffic, someWait, unanswered } = plan(observed);
-  // Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named in an alarm.
-  if (unanswered.length > 0) by.log('warn', 'No healthy node answers at ports that are followed.', { metric: UNANSWERED_METRIC, ports: unanswered.length, which: unanswered.join(', ') });
+  // Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named
+  // in an alarm.
+  if (unanswered.length > 0)
+    by.log('warn', 'No healthy node answers at ports that are followed.', {
+      metric: UNANSWERED_METRIC,
+      ports: unanswered.length,
+      which: unanswered.join(', '),
+    });
   const isNews = JSON.stringify(traffic) !== JSON.stringify(observed.told ?? NOBODY);
   const before = followAll(observed, changes, []);
   const waits = someWait || before.some(({ plan: { holds } }) => holds);
   if (changes.length === 0 && !isNews && before.every(isNothing)) {
-    await tellRefused(by, observed, before.flatMap(({ plan: { refused } }) => refused));
+    await tellRefused(
+      by,
+      observed,
+      before.flatMap(({ plan: { refused } }) => refused),
+    );
     return { progress: 'none', someWait: waits };
   }
   if (!(await by.lease.renew(lease))) return { progress: 'lost', someWait: waits };
   const outcomes = await Promise.all(changes.map((change) => carryOut(by, change)));
   const follows = followAll(observed, changes, outcomes);
-  const made = await Promise.all(follows.filter((one) => !isNothing(one)).map(({ there, plan }) => carryOutFollowing(by, there, plan, () => by.lease.renew(lease))));
+  const made = await Promise.all(
+    follows
+      .filter((one) => !isNothing(one))
+      .map(({ there, plan }) => carryOutFollowing(by, there, plan, () => by.lease.renew(lease))),
+  );
   if (isNews) await tellTraffic(by, traffic);
   const moves = isNews || outcomes.some(({ changed }) => changed) || made.some(({ changed }) => changed);
   // What was in the way may just have gone.
-  if (!moves) await tellRefused(by, observed, [...follows.flatMap(({ plan: { refused } }) => refused), ...made.flatMap(({ refused }) => refused), ...follows.flatMap(({ there }) => fullGroups(there, observed, outcomes))]);
+  if (!moves)
+    await tellRefused(by, observed, [
+      ...follows.flatMap(({ plan: { refused } }) => refused),
+      ...made.flatMap(({ refused }) => refused),
+      ...follows.flatMap(({ there }) => fullGroups(there, observed, outcomes)),
+    ]);
   return { progress: moves ? 'some' : 'none', someWait: waits };
 }
 
-/** A target group that takes no more targets will not be served the sooner for waiting: what is published no more may make room. */
-function followAll(observed: Observation, changes: readonly Change[], outcomes: readonly Outcome[]): { there: Followed; plan: FollowPlan }[] {
+/**
+ * A target group that takes no more targets will not be served the sooner for waiting: what is published no more may
+ * make room.
+ */
+function followAll(
+  observed: Observation,
+  changes: readonly Change[],
+  outcomes: readonly Outcome[],
+): { there: Followed; plan: FollowPlan }[] {
   const isFull = (arn: string) => outcomes.some((one) => one.arn === arn && one.full !== undefined);
-  const fresh = new Set(observed.targetGroups.filter((group) => !isFull(group.arn) && isFresh(group, changes.find(({ arn }) => arn === group.arn))).map(({ arn }) => arn));
+  const fresh = new Set(
+    observed.targetGroups
+      .filter(
+        (group) =>
+          !isFull(group.arn) &&
+          isFresh(
+            group,
+            changes.find(({ arn }) => arn === group.arn),
+          ),
+      )
+      .map(({ arn }) => arn),
+  );
   return observed.followed.map((there) => ({ there, plan: follow(there, observed.ports, (arn) => fresh.has(arn)) }));
 }
 
-const isNothing = ({ plan: { steps, atOnce, later } }: { plan: FollowPlan }) => steps.length === 0 && isEmpty(atOnce) && isEmpty(later);
+const isNothing = ({ plan: { steps, atOnce, later } }: { plan: FollowPlan }) =>
+  steps.length === 0 && isEmpty(atOnce) && isEmpty(later);
 
-function fullGroups({ arn: loadBalancer, groups }: Followed, { targetGroups }: Observation, outcomes: readonly Outcome[]): Following['refused'] {
+function fullGroups(
+  { arn: loadBalancer, groups }: Followed,
+  { targetGroups }: Observation,
+  outcomes: readonly Outcome[],
+): Following['refused'] {
   return groups.flatMap(({ arn }) => {
     const full = outcomes.find((one) => one.arn === arn)?.full;
     const port = targetGroups.find((group) => group.arn === arn)?.port;
-    return full === undefined || port === undefined ? [] : [{ loadBalancer, port, reason: `Not all nodes are behind port ${port}: ${full}`.slice(0, 500) }];
+    return full === undefined || port === undefined
+      ? []
+      : [{ loadBalancer, port, reason: `Not all nodes are behind port ${port}: ${full}`.slice(0, 500) }];
   });
 }
 
-/** Once for each reason, and in the log for as long as it is so. While nobody knows what is published, nothing is known of that either. */
+/**
+ * Once for each reason, and in the log for as long as it is so. While nobody knows what is published, nothing is known
+ * of that either.
+ */
 async function tellRefused(by: Updater, { following, ports }: Observation, found: Following['refused']): Promise<void> {
   if (ports === undefined) return;
   const refused = found.slice(0, MOST_REFUSED);
-  if (refused.length > 0) by.log('warn', 'Published ports are not followed.', { metric: PORTS_METRIC, ports: found.length, reason: refused[0]!.reason });
+  if (refused.length > 0)
+    by.log('warn', 'Published ports are not followed.', {
+      metric: PORTS_METRIC,
+      ports: found.length,
+      reason: refused[0]!.reason,
+    });
   if (isDeepStrictEqual(refused, following.refused)) return;
   const news = refused.filter((one) => !following.refused.some((before) => isDeepStrictEqual(before, one)));
-  await announce(by, news.map((one) => ({ event: 'portNotFollowed', ...one })));
+  await announce(
+    by,
+    news.map((one) => ({ event: 'portNotFollowed', ...one })),
+  );
   await tellFollowing(by, { ...following, refused });
 }
 

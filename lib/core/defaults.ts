@@ -1,9 +1,18 @@
-/** The values that are used when a user gives none, and the constants of every deployment. Both flavours of the constructs read them here. */
+/**
+ * The values that are used when a user gives none, and the constants of every deployment. Both flavours of the
+ * constructs read them here.
+ */
 
-/** An odd number of managers that survives the loss of one. Source: https://docs.docker.com/engine/swarm/admin_guide/#add-manager-nodes-for-fault-tolerance */
+/**
+ * An odd number of managers that survives the loss of one. Source:
+ * https://docs.docker.com/engine/swarm/admin_guide/#add-manager-nodes-for-fault-tolerance
+ */
 export const MANAGER_COUNT = 3;
 export const ALLOWED_MANAGER_COUNTS = [1, 3, 5, 7];
-/** Managers are spread over as many zones as they are, up to this many: with three, the loss of one zone leaves a quorum. */
+/**
+ * Managers are spread over as many zones as they are, up to this many: with three, the loss of one zone leaves a
+ * quorum.
+ */
 export const MANAGER_ZONES = 3;
 
 export const MANAGER_INSTANCE_TYPE = 't4g.small';
@@ -12,7 +21,10 @@ export const WORKER_MIN_CAPACITY = 1;
 
 /** GiB. The state of a manager: raft, images and containers' layers. */
 export const MANAGER_VOLUME_SIZE = 20;
-/** What EBS allows for gp3, in GiB. Source: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html#gp3-ebs-volume-type */
+/**
+ * What EBS allows for gp3, in GiB. Source:
+ * https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html#gp3-ebs-volume-type
+ */
 export const VOLUME_SIZE_BOUNDS = { min: 1, max: 65_536 };
 /** GiB. The system, without `/var/lib/docker`. */
 export const MANAGER_ROOT_VOLUME_SIZE = 10;
@@ -24,21 +36,34 @@ export const ROOT_DEVICE = '/dev/xvda';
 export const DAEMON_KEY_LIMIT = 128;
 
 export const VPC_CIDR = '10.0.0.0/16';
-/** A VPC has at most a /16, and each of its six subnets (eighths of it) at least a /28. Source: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html */
+/**
+ * A VPC has at most a /16, and each of its six subnets (eighths of it) at least a /28. Source:
+ * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
+ */
 export const VPC_PREFIX_BOUNDS = { min: 16, max: 25 };
 export const ZONES = 3;
 export const NAT_GATEWAYS = 1;
 
-/** The shared address space: neither VPCs nor Docker's bridges use it by default. Source: https://www.rfc-editor.org/rfc/rfc6598 */
+/**
+ * The shared address space: neither VPCs nor Docker's bridges use it by default. Source:
+ * https://www.rfc-editor.org/rfc/rfc6598
+ */
 export const ADDRESS_POOLS = ['100.64.0.0/10'];
 export const ADDRESS_POOL_PREFIX_LENGTH = 24;
 
 export type Architecture = 'arm64' | 'x86_64';
 
-/** Public parameter that names the newest Amazon Linux 2023. Source: https://docs.aws.amazon.com/linux/al2023/ug/ec2.html#launch-via-aws-cli */
-export const imageParameter = (architecture: Architecture) => `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${architecture}`;
+/**
+ * Public parameter that names the newest Amazon Linux 2023. Source:
+ * https://docs.aws.amazon.com/linux/al2023/ug/ec2.html#launch-via-aws-cli
+ */
+export const imageParameter = (architecture: Architecture) =>
+  `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${architecture}`;
 
-/** Heartbeats of the lifecycle hooks (seconds). At launch longer than node-join's own deadline; a broken function lets a manager's termination wait, it never speeds it. */
+/**
+ * Heartbeats of the lifecycle hooks (seconds). At launch longer than node-join's own deadline; a broken function lets a
+ * manager's termination wait, it never speeds it.
+ */
 export const LAUNCH_HEARTBEAT = 900;
 export const TERMINATE_HEARTBEAT = { manager: 7200, worker: 900 };
 
@@ -54,11 +79,15 @@ export type FunctionName = keyof typeof FUNCTIONS;
 /** Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig */
 export const VISIBILITY_TIMEOUT_FACTOR = 6;
 
-/** ISO 8601. How long CloudFormation waits for a node's success: within a creation, and within a rolling update (which may terminate one first). */
+/**
+ * ISO 8601. How long CloudFormation waits for a node's success: within a creation, and within a rolling update (which
+ * may terminate one first).
+ */
 export const CREATION_TIMEOUT = 'PT15M';
 export const WORKER_UPDATE_PAUSE = 'PT30M';
 /**
- * Of all seats at once: each is terminated at the same time, and node-leave lets one after the other go, so that the last one waits for all before it. A signal is waited for an hour at most.
+ * Of all seats at once: each is terminated at the same time, and node-leave lets one after the other go, so that the
+ * last one waits for all before it. A signal is waited for an hour at most.
  * Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html (PauseTime)
  */
 export const MANAGER_UPDATE_PAUSE = 'PT1H';
@@ -66,7 +95,16 @@ export const MANAGER_UPDATE_PAUSE = 'PT1H';
  * Suspended while CloudFormation rolls a group. Never `Launch`: then nothing would replace what was rolled.
  * Source: https://repost.aws/knowledge-center/auto-scaling-group-rolling-updates
  */
-export const SUSPENDED_IN_UPDATES = ['HealthCheck', 'ReplaceUnhealthy', 'AZRebalance', 'AlarmNotification', 'ScheduledActions'];
+export const SUSPENDED_IN_UPDATES = [
+  'HealthCheck',
+  'ReplaceUnhealthy',
+  'AZRebalance',
+  'AlarmNotification',
+  'ScheduledActions',
+];
 
-/** User data may have this many bytes before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html */
+/**
+ * User data may have this many bytes before it is encoded. Source:
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
+ */
 export const USER_DATA_LIMIT = 16_384;

@@ -24,12 +24,22 @@ export function writeLogs(logGroupArn: string): Statement {
   return { sid: 'WriteLogs', actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroupArn] };
 }
 
-/** What an event source mapping of a queue needs. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions */
+/**
+ * What an event source mapping of a queue needs. Source:
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
+ */
 export function receiveMessages(queueArn: string): Statement {
-  return { sid: 'ReceiveMessages', actions: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'], resources: [queueArn] };
+  return {
+    sid: 'ReceiveMessages',
+    actions: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'],
+    resources: [queueArn],
+  };
 }
 
-/** What an event source mapping of a table's stream needs. Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping */
+/**
+ * What an event source mapping of a table's stream needs. Source:
+ * https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping
+ */
 export function readStream(streamArn: string): Statement {
   return {
     sid: 'ReadStream',
@@ -42,7 +52,11 @@ export function sendMessages(queueArns: string[]): Statement {
   return { sid: 'SendMessages', actions: ['sqs:SendMessage'], resources: queueArns };
 }
 
-export function leaderTokenStatements(arns: { tokenTable: string; reportTable: string; joinQueue: string }): Statement[] {
+export function leaderTokenStatements(arns: {
+  tokenTable: string;
+  reportTable: string;
+  joinQueue: string;
+}): Statement[] {
   return [
     { sid: 'ReadReports', actions: ['dynamodb:GetItem', 'dynamodb:Query'], resources: [arns.reportTable] },
     {
@@ -55,17 +69,42 @@ export function leaderTokenStatements(arns: { tokenTable: string; reportTable: s
 }
 
 /** What node-join and node-leave may do: they run the same rules. */
-export function membershipStatements(arns: { tokenTable: string; reportTable: string }, cluster: string, place: Place): Statement[] {
+export function membershipStatements(
+  arns: { tokenTable: string; reportTable: string },
+  cluster: string,
+  place: Place,
+): Statement[] {
   return [
-    { sid: 'ReadReports', actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'], resources: [arns.reportTable] },
+    {
+      sid: 'ReadReports',
+      actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'],
+      resources: [arns.reportTable],
+    },
     { sid: 'CloseReports', actions: ['dynamodb:PutItem'], resources: [arns.reportTable] },
     {
       sid: 'WriteCommands',
-      actions: ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem'],
+      actions: [
+        'dynamodb:GetItem',
+        'dynamodb:Query',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:ConditionCheckItem',
+      ],
       resources: [arns.tokenTable],
     },
-    // These actions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-    { sid: 'SeeInstances', actions: ['ec2:DescribeInstances', 'ec2:DescribeNetworkInterfaces', 'ec2:DescribeSpotInstanceRequests', 'ec2:DescribeVolumes'], resources: ['*'] },
+    // These actions know no resources:
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    {
+      sid: 'SeeInstances',
+      actions: [
+        'ec2:DescribeInstances',
+        'ec2:DescribeNetworkInterfaces',
+        'ec2:DescribeSpotInstanceRequests',
+        'ec2:DescribeVolumes',
+      ],
+      resources: ['*'],
+    },
     {
       sid: 'AttachToInstances',
       actions: ['ec2:AttachVolume'],
@@ -73,23 +112,50 @@ export function membershipStatements(arns: { tokenTable: string; reportTable: st
       conditions: ofCluster(cluster),
     },
     ...completeHooks(cluster, place),
-    { sid: 'HoldLaunches', actions: ['autoscaling:SuspendProcesses', 'autoscaling:ResumeProcesses'], resources: [groups(place)], conditions: ofCluster(cluster) },
-    { sid: 'ReplaceInstances', actions: ['autoscaling:SetInstanceHealth', 'autoscaling:TerminateInstanceInAutoScalingGroup'], resources: [groups(place)], conditions: ofCluster(cluster) },
+    {
+      sid: 'HoldLaunches',
+      actions: ['autoscaling:SuspendProcesses', 'autoscaling:ResumeProcesses'],
+      resources: [groups(place)],
+      conditions: ofCluster(cluster),
+    },
+    {
+      sid: 'ReplaceInstances',
+      actions: ['autoscaling:SetInstanceHealth', 'autoscaling:TerminateInstanceInAutoScalingGroup'],
+      resources: [groups(place)],
+      conditions: ofCluster(cluster),
+    },
     { sid: 'SignalSuccess', actions: ['cloudformation:SignalResource'], resources: [place.stackId] },
     tellEvents('TellOfNodes', place),
     { sid: 'SeeStack', actions: ['cloudformation:DescribeStacks'], resources: [place.stackId] },
   ];
 }
 
-/** What target-update may do: of the swarm it reads what leader-token has published, and writes its own lease and what it has seen. */
+/**
+ * What target-update may do: of the swarm it reads what leader-token has published, and writes its own lease and what
+ * it has seen.
+ */
 export function targetUpdateStatements(tokenTable: string, cluster: string, place: Place): Statement[] {
   const clusterPartition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [CLUSTER_PARTITION] } };
   return [
     { sid: 'ReadSwarm', actions: ['dynamodb:Query'], resources: [tokenTable], conditions: clusterPartition },
-    { sid: 'HoldLeaseAndTell', actions: ['dynamodb:UpdateItem'], resources: [tokenTable], conditions: clusterPartition },
+    {
+      sid: 'HoldLeaseAndTell',
+      actions: ['dynamodb:UpdateItem'],
+      resources: [tokenTable],
+      conditions: clusterPartition,
+    },
     { sid: 'SeeGroups', actions: ['autoscaling:DescribeAutoScalingGroups'], resources: ['*'] },
-    // Descriptions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
-    { sid: 'SeeTargets', actions: ['elasticloadbalancing:DescribeTags', 'elasticloadbalancing:DescribeTargetGroups', 'elasticloadbalancing:DescribeTargetHealth'], resources: ['*'] },
+    // Descriptions know no resources:
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+    {
+      sid: 'SeeTargets',
+      actions: [
+        'elasticloadbalancing:DescribeTags',
+        'elasticloadbalancing:DescribeTargetGroups',
+        'elasticloadbalancing:DescribeTargetHealth',
+      ],
+      resources: ['*'],
+    },
     {
       sid: 'ChangeTargets',
       actions: ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:RegisterTargets'],
@@ -102,69 +168,126 @@ export function targetUpdateStatements(tokenTable: string, cluster: string, plac
 /** What target-update may do to take away what it made for published ports. */
 export function unfollowStatements(cluster: string, place: Place, securityGroups: string[]): Statement[] {
   return [
-    // Descriptions know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-    { sid: 'SeeListeners', actions: ['elasticloadbalancing:DescribeListeners', 'ec2:DescribeSecurityGroupRules'], resources: ['*'] },
-    { sid: 'RemoveListeners', actions: ['elasticloadbalancing:DeleteListener'], resources: [listeners(place)], conditions: ofFollowed(cluster) },
-    { sid: 'RemoveTargetGroups', actions: ['elasticloadbalancing:DeleteTargetGroup'], resources: [followedGroups(place)], conditions: ofFollowed(cluster) },
+    // Descriptions know no resources:
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    {
+      sid: 'SeeListeners',
+      actions: ['elasticloadbalancing:DescribeListeners', 'ec2:DescribeSecurityGroupRules'],
+      resources: ['*'],
+    },
+    {
+      sid: 'RemoveListeners',
+      actions: ['elasticloadbalancing:DeleteListener'],
+      resources: [listeners(place)],
+      conditions: ofFollowed(cluster),
+    },
+    {
+      sid: 'RemoveTargetGroups',
+      actions: ['elasticloadbalancing:DeleteTargetGroup'],
+      resources: [followedGroups(place)],
+      conditions: ofFollowed(cluster),
+    },
     { sid: 'ClosePorts', actions: ['ec2:RevokeSecurityGroupIngress'], resources: securityGroups },
   ];
 }
 
 /**
- * What target-update may do where a load balancer follows published ports: make listeners and target groups that carry the cluster's tag, and change those that it made.
- * Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html, https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/tagging-resources-during-creation.html
+ * What target-update may do where a load balancer follows published ports: make listeners and target groups that carry
+ * the cluster's tag, and change those that it made.
+ * Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html,
+ * https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/tagging-resources-during-creation.html
  */
-export function followStatements(cluster: string, place: Place, { loadBalancers, securityGroups }: { loadBalancers: string[]; securityGroups: string[] }): Statement[] {
+export function followStatements(
+  cluster: string,
+  place: Place,
+  { loadBalancers, securityGroups }: { loadBalancers: string[]; securityGroups: string[] },
+): Statement[] {
   const tagged = { [`aws:RequestTag/${CLUSTER_TAG}`]: cluster };
   return [
-    { sid: 'MakeTargetGroups', actions: ['elasticloadbalancing:CreateTargetGroup'], resources: [followedGroups(place)], conditions: { StringEquals: tagged } },
-    { sid: 'MakeListeners', actions: ['elasticloadbalancing:CreateListener'], resources: loadBalancers, conditions: { StringEquals: tagged } },
+    {
+      sid: 'MakeTargetGroups',
+      actions: ['elasticloadbalancing:CreateTargetGroup'],
+      resources: [followedGroups(place)],
+      conditions: { StringEquals: tagged },
+    },
+    {
+      sid: 'MakeListeners',
+      actions: ['elasticloadbalancing:CreateListener'],
+      resources: loadBalancers,
+      conditions: { StringEquals: tagged },
+    },
     {
       sid: 'TagWhatIsMade',
       actions: ['elasticloadbalancing:AddTags'],
       resources: [followedGroups(place), listeners(place)],
-      conditions: { StringEquals: { ...tagged, 'elasticloadbalancing:CreateAction': ['CreateTargetGroup', 'CreateListener'] } },
+      conditions: {
+        StringEquals: { ...tagged, 'elasticloadbalancing:CreateAction': ['CreateTargetGroup', 'CreateListener'] },
+      },
     },
     {
       sid: 'ChangeTargetGroups',
-      actions: ['elasticloadbalancing:AddTags', 'elasticloadbalancing:ModifyTargetGroup', 'elasticloadbalancing:ModifyTargetGroupAttributes'],
+      actions: [
+        'elasticloadbalancing:AddTags',
+        'elasticloadbalancing:ModifyTargetGroup',
+        'elasticloadbalancing:ModifyTargetGroupAttributes',
+      ],
       resources: [followedGroups(place)],
       conditions: ofFollowed(cluster),
     },
-    { sid: 'ChangeListeners', actions: ['elasticloadbalancing:ModifyListener'], resources: [listeners(place)], conditions: ofFollowed(cluster) },
+    {
+      sid: 'ChangeListeners',
+      actions: ['elasticloadbalancing:ModifyListener'],
+      resources: [listeners(place)],
+      conditions: ofFollowed(cluster),
+    },
     { sid: 'OpenPorts', actions: ['ec2:AuthorizeSecurityGroupIngress'], resources: securityGroups },
     tellEvents('TellOfPorts', place),
   ];
 }
 
-const loadBalancing = ({ partition, region, account }: Place, resource: string) => `arn:${partition}:elasticloadbalancing:${region}:${account}:${resource}`;
+const loadBalancing = ({ partition, region, account }: Place, resource: string) =>
+  `arn:${partition}:elasticloadbalancing:${region}:${account}:${resource}`;
 const followedGroups = (place: Place) => loadBalancing(place, `targetgroup/${FOLLOWED_PREFIX}*/*`);
 /** They have no names. */
 const listeners = (place: Place) => loadBalancing(place, 'listener/net/*/*/*');
 
-const ofFollowed = (cluster: string) => ({ ...ofCluster(cluster), StringLike: { [`aws:ResourceTag/${FOLLOWED_TAG}`]: '*' } });
+const ofFollowed = (cluster: string) => ({
+  ...ofCluster(cluster),
+  StringLike: { [`aws:ResourceTag/${FOLLOWED_TAG}`]: '*' },
+});
 
 function tellEvents(sid: string, place: Place): Statement {
   return {
     sid,
     actions: ['events:PutEvents'],
     resources: [`arn:${place.partition}:events:${place.region}:${place.account}:event-bus/default`],
-    // One for each entry; the key is a list: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+    // One for each entry; the key is a list:
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
     conditions: { 'ForAnyValue:StringEquals': { 'events:source': EVENT_SOURCE } },
   };
 }
 
 /** The other half of attaching a volume: the volume itself. */
 export function attachVolume(seat: number, volumeId: string, place: Place): Statement {
-  return { sid: `AttachVolumeOfSeat${seat}`, actions: ['ec2:AttachVolume'], resources: [`arn:${place.partition}:ec2:${place.region}:${place.account}:volume/${volumeId}`] };
+  return {
+    sid: `AttachVolumeOfSeat${seat}`,
+    actions: ['ec2:AttachVolume'],
+    resources: [`arn:${place.partition}:ec2:${place.region}:${place.account}:volume/${volumeId}`],
+  };
 }
 
 /**
  * A node: its own mailbox (`dynamodb:LeadingKeys`), the agent's bundle, its logs.
- * @param arns `agentObjects`: every bundle of an agent, not only the newest. A deployment changes this policy first and rolls the groups after it: until its turn comes,
- * a group still launches instances whose user data fetches the bundle of the deployment before.
+ * @param arns `agentObjects`: every bundle of an agent, not only the newest. A deployment changes this policy first and
+ * rolls the groups after it: until its turn comes, a group still launches instances whose user data fetches the bundle
+ * of the deployment before.
  */
-export function nodeStatements(arns: { tokenTable: string; reportTable: string; agentObjects: string; logGroup: string }): Statement[] {
+export function nodeStatements(arns: {
+  tokenTable: string;
+  reportTable: string;
+  agentObjects: string;
+  logGroup: string;
+}): Statement[] {
   // Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
   const ownMailbox = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['${aws:userid}'] } };
   return [
@@ -176,7 +299,8 @@ export function nodeStatements(arns: { tokenTable: string; reportTable: string; 
 }
 
 /**
- * What Session Manager needs of a node. The managed policy AmazonSSMManagedInstanceCore would let nodes read all of Parameter Store as well. These actions know no resources.
+ * What Session Manager needs of a node. The managed policy AmazonSSMManagedInstanceCore would let nodes read all of
+ * Parameter Store as well. These actions know no resources.
  * Source: https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
  */
 export const openSessions: Statement = {
@@ -191,17 +315,30 @@ export const openSessions: Statement = {
   resources: ['*'],
 };
 
-/** A caller of DynamoDB needs the table's key as well. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html */
+/**
+ * A caller of DynamoDB needs the table's key as well. Source:
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+ */
 export function useKeyOfTables(keyArn: string, place: Place): Statement {
   return {
     sid: 'UseKeyOfTables',
-    actions: ['kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*', 'kms:CreateGrant'],
+    actions: [
+      'kms:Decrypt',
+      'kms:DescribeKey',
+      'kms:Encrypt',
+      'kms:GenerateDataKey*',
+      'kms:ReEncrypt*',
+      'kms:CreateGrant',
+    ],
     resources: [keyArn],
     conditions: { StringEquals: { 'kms:ViaService': `dynamodb.${place.region}.amazonaws.com` } },
   };
 }
 
-/** Attaching a volume under a customer's key. Source: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions */
+/**
+ * Attaching a volume under a customer's key. Source:
+ * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions
+ */
 export function useKeyOfVolumes(keyArn: string, place: Place): Statement[] {
   const viaService = { StringEquals: { 'kms:ViaService': `ec2.${place.region}.amazonaws.com` } };
   return [
@@ -211,14 +348,31 @@ export function useKeyOfVolumes(keyArn: string, place: Place): Statement[] {
       resources: [keyArn],
       conditions: viaService,
     },
-    { sid: 'GrantKeyToInstances', actions: ['kms:CreateGrant'], resources: [keyArn], conditions: { ...viaService, Bool: { 'kms:GrantIsForAWSResource': 'true' } } },
+    {
+      sid: 'GrantKeyToInstances',
+      actions: ['kms:CreateGrant'],
+      resources: [keyArn],
+      conditions: { ...viaService, Bool: { 'kms:GrantIsForAWSResource': 'true' } },
+    },
   ];
 }
 
-/** For the key's own policy. Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html */
+/**
+ * For the key's own policy. Source:
+ * https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
+ */
 export const autoScalingUsesKey: Statement[] = [
-  { sid: 'AutoScalingUsesKey', actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:DescribeKey'], resources: ['*'] },
-  { sid: 'AutoScalingGrantsKey', actions: ['kms:CreateGrant'], resources: ['*'], conditions: { Bool: { 'kms:GrantIsForAWSResource': 'true' } } },
+  {
+    sid: 'AutoScalingUsesKey',
+    actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:DescribeKey'],
+    resources: ['*'],
+  },
+  {
+    sid: 'AutoScalingGrantsKey',
+    actions: ['kms:CreateGrant'],
+    resources: ['*'],
+    conditions: { Bool: { 'kms:GrantIsForAWSResource': 'true' } },
+  },
 ];
 
 /** Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/autoscaling-service-linked-role.html */
@@ -237,6 +391,7 @@ function completeHooks(cluster: string, place: Place): Statement[] {
   ];
 }
 
-const groups = (place: Place) => `arn:${place.partition}:autoscaling:${place.region}:${place.account}:autoScalingGroup:*:autoScalingGroupName/*`;
+const groups = (place: Place) =>
+  `arn:${place.partition}:autoscaling:${place.region}:${place.account}:autoScalingGroup:*:autoScalingGroupName/*`;
 
 const ofCluster = (cluster: string) => ({ StringEquals: { [`aws:ResourceTag/${CLUSTER_TAG}`]: cluster } });

@@ -1,6 +1,7 @@
 /**
- * The script that an instance runs at its first boot: it installs what is missing and starts the agent, which does the rest. It holds no secret.
- * For Amazon Linux 2023, on x86-64 and arm64; or any image with bash, curl, systemd, dnf or (Docker and Node.js 22), and the AWS CLI.
+ * The script that an instance runs at its first boot: it installs what is missing and starts the agent, which does the
+ * rest. It holds no secret. For Amazon Linux 2023, on x86-64 and arm64; or any image with bash, curl, systemd, dnf or
+ * (Docker and Node.js 22), and the AWS CLI.
  */
 import { AGENT_BUNDLE_PATH, AGENT_CONFIG_PATH, AGENT_SERVICE, BOOT_LOG_PATH } from '../../protocol/environment';
 import type { NodeRole } from '../../protocol/body';
@@ -19,7 +20,10 @@ export interface UserDataInput {
   extraLines: string[];
 }
 
-/** Keeps idle connections alive through virtual addresses, which forget them after 900 s. https://github.com/moby/moby/issues/31208 */
+/**
+ * Keeps idle connections alive through virtual addresses, which forget them after 900 s.
+ * https://github.com/moby/moby/issues/31208
+ */
 const KEEPALIVE = 'net.ipv4.tcp_keepalive_time=600';
 const EXTRA_LINES_PATH = `${folderOf(AGENT_BUNDLE_PATH)}/extra-user-data.sh`;
 export const AGENT_LOG_PATH = `/var/log/${AGENT_SERVICE}.log`;
@@ -34,7 +38,8 @@ export function renderUserData(input: UserDataInput): string {
     write('/etc/sysctl.d/90-cdk-docker-swarm.conf', KEEPALIVE),
     `sysctl -q -w ${KEEPALIVE}`,
     `mkdir -p ${folderOf(AGENT_BUNDLE_PATH)}`,
-    `again aws s3 cp s3://${input.agentBucket}/${input.agentKey} ${AGENT_BUNDLE_PATH} --region ${input.region} --only-show-errors`,
+    `again aws s3 cp s3://${input.agentBucket}/${input.agentKey} ${AGENT_BUNDLE_PATH} --region ` +
+      `${input.region} --only-show-errors`,
     write(AGENT_CONFIG_PATH, input.agentConfig),
     ...(input.role === 'manager' ? [dockerWaitsForVolume] : []),
     unit,
@@ -44,7 +49,10 @@ export function renderUserData(input: UserDataInput): string {
   ].join('\n')}\n`;
 }
 
-/** The instance is abandoned and gone soon after: what it said goes to CloudWatch first. Only plain characters are kept, so that the text needs no more quoting. */
+/**
+ * The instance is abandoned and gone soon after: what it said goes to CloudWatch first. Only plain characters are kept,
+ * so that the text needs no more quoting.
+ */
 const sendBootLogOnFailure = ({ region, logGroup }: UserDataInput) => `\
 send_boot_log() {
   local status=$?
@@ -61,7 +69,10 @@ send_boot_log() {
 }
 trap send_boot_log EXIT`;
 
-/** What needs the network is tried for three minutes and more: an instance that gave up at once would be replaced only at the end of the ten that each is given. */
+/**
+ * What needs the network is tried for three minutes and more: an instance that gave up at once would be replaced only
+ * at the end of the ten that each is given.
+ */
 const tryAgain = `\
 again() {
   local attempt
@@ -86,8 +97,9 @@ ConditionPathIsMountPoint=/var/lib/docker`,
 );
 
 /**
- * KillMode: stopping the agent leaves what it started and mounted. StartLimitIntervalSec: systemd would never start a unit again that ended five times within ten seconds, which an IMDS that is slow while
- * the node boots is enough for. https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#StartLimitIntervalSec=interval
+ * KillMode: stopping the agent leaves what it started and mounted. StartLimitIntervalSec: systemd would never start a
+ * unit again that ended five times within ten seconds, which an IMDS that is slow while the node boots is enough for.
+ * https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#StartLimitIntervalSec=interval
  */
 const unit = `\
 cat > /etc/systemd/system/${AGENT_SERVICE}.service <<END_OF_FILE
@@ -109,7 +121,10 @@ StandardError=append:${AGENT_LOG_PATH}
 WantedBy=multi-user.target
 END_OF_FILE`;
 
-/** In a bash of their own: an `exit` or an open here-document in them ends with them, where it would otherwise swallow the start of the agent without a word. */
+/**
+ * In a bash of their own: an `exit` or an open here-document in them ends with them, where it would otherwise swallow
+ * the start of the agent without a word.
+ */
 function runExtraLines(lines: string[]): string {
   const content = lines.join('\n');
   let marker = 'END_OF_EXTRA_USER_DATA';

@@ -1,4 +1,6 @@
-/** Between the framework's tokens, which are known only at deployment, and the pure checks of `lib/core/validation.ts`. */
+/**
+ * Between the framework's tokens, which are known only at deployment, and the pure checks of `lib/core/validation.ts`.
+ */
 import { Token, type Stack } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
@@ -21,7 +23,8 @@ export function knownBytes(stack: Stack, text: string): number {
   const literals = (value: unknown): string => {
     if (typeof value === 'string') return value;
     if (Array.isArray(value)) return value.map(literals).join('');
-    if (value !== null && typeof value === 'object' && 'Fn::Join' in value) return literals((value['Fn::Join'] as unknown[])[1]);
+    if (value !== null && typeof value === 'object' && 'Fn::Join' in value)
+      return literals((value['Fn::Join'] as unknown[])[1]);
     return '';
   };
   return Buffer.byteLength(literals(stack.resolve(text)));

@@ -4,13 +4,25 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Place, Statement } from '../core/statements';
 
-export function toPolicyStatement({ sid, actions, resources, conditions }: Statement, principals?: iam.IPrincipal[]): iam.PolicyStatement {
-  return new iam.PolicyStatement({ sid, actions, resources, ...(conditions && { conditions }), ...(principals && { principals }) });
+export function toPolicyStatement(
+  { sid, actions, resources, conditions }: Statement,
+  principals?: iam.IPrincipal[],
+): iam.PolicyStatement {
+  return new iam.PolicyStatement({
+    sid,
+    actions,
+    resources,
+    ...(conditions && { conditions }),
+    ...(principals && { principals }),
+  });
 }
 
 export function toPolicyDocument(statements: Statement[]): iam.PolicyDocument {
   // Not merged: a reader of the template sees the same statements, whatever feature flags the app has.
-  return new iam.PolicyDocument({ statements: statements.map((statement) => toPolicyStatement(statement)), minimize: false });
+  return new iam.PolicyDocument({
+    statements: statements.map((statement) => toPolicyStatement(statement)),
+    minimize: false,
+  });
 }
 
 /** Where the stack of a construct is deployed. */

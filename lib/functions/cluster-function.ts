@@ -17,7 +17,10 @@ export interface ClusterFunctionProps {
   readonly statements: Statement[];
 }
 
-/** Without reserved concurrency: a new account has ten, and AWS refuses to reserve of them. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+/**
+ * Without reserved concurrency: a new account has ten, and AWS refuses to reserve of them.
+ * https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
 export class ClusterFunction extends Construct {
   readonly function: lambda.Function;
   readonly logGroup: logs.LogGroup;
@@ -28,10 +31,16 @@ export class ClusterFunction extends Construct {
     super(scope, id);
     const { timeout, memory } = FUNCTIONS[props.name];
     // Said here, so that no feature flag of an app makes another one, and so that it goes with the stack.
-    this.logGroup = new logs.LogGroup(this, 'Logs', { retention: logs.RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
+    this.logGroup = new logs.LogGroup(this, 'Logs', {
+      retention: logs.RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     this.policy = toPolicyDocument([writeLogs(this.logGroup.logGroupArn), ...props.statements]);
     // Inline, so that it is there before the function and until after it.
-    const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'), inlinePolicies: { Function: this.policy } });
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      inlinePolicies: { Function: this.policy },
+    });
     this.function = new lambda.Function(this, 'Function', {
       description: props.description,
       runtime: lambda.Runtime.NODEJS_22_X,
@@ -44,7 +53,8 @@ export class ClusterFunction extends Construct {
       role,
       logGroup: this.logGroup,
     });
-    // The framework makes the function depend on its role a second time, which cfn-lint reports (W3005); its reference to the role says the same.
+    // The framework makes the function depend on its role a second time, which cfn-lint reports (W3005); its reference
+    // to the role says the same.
     (this.function.node.defaultChild as lambda.CfnFunction).addDeletionOverride('DependsOn');
   }
 

@@ -11,11 +11,24 @@ export function createWorkQueue(scope: Construct, name: string, consumer: Functi
   return new sqs.Queue(scope, `${name}Queue`, {
     ...common,
     visibilityTimeout: Duration.seconds(VISIBILITY_TIMEOUT_FACTOR * FUNCTIONS[consumer].timeout),
-    deadLetterQueue: { queue: new sqs.Queue(scope, `${name}DeadLetters`, { ...common, retentionPeriod: Duration.days(14) }), maxReceiveCount: 3 },
+    deadLetterQueue: {
+      queue: new sqs.Queue(scope, `${name}DeadLetters`, { ...common, retentionPeriod: Duration.days(14) }),
+      maxReceiveCount: 3,
+    },
   });
 }
 
 /** Two at a time is the least that Lambda allows; the lease sees to it that one works. */
-export function mapMessages(scope: Construct, name: string, target: lambda.IFunction, queue: sqs.Queue): lambda.EventSourceMapping {
-  return new lambda.EventSourceMapping(scope, `${name}Messages`, { target, eventSourceArn: queue.queueArn, batchSize: 10, maxConcurrency: 2 });
+export function mapMessages(
+  scope: Construct,
+  name: string,
+  target: lambda.IFunction,
+  queue: sqs.Queue,
+): lambda.EventSourceMapping {
+  return new lambda.EventSourceMapping(scope, `${name}Messages`, {
+    target,
+    eventSourceArn: queue.queueArn,
+    batchSize: 10,
+    maxConcurrency: 2,
+  });
 }

@@ -8,26 +8,28 @@ import { checkAtSynth, ifGiven, known } from '../framework/known';
 
 export interface SwarmNetworkProps {
   /**
-   * The VPC to use. `natGateways` and `cidr` are of no use then, and no endpoints are added: give it gateway endpoints for DynamoDB and S3 (they are free), or what
-   * the nodes say and fetch passes the NAT gateways.
+   * The VPC to use. `natGateways` and `cidr` are of no use then, and no endpoints are added: give it gateway endpoints
+   * for DynamoDB and S3 (they are free), or what the nodes say and fetch passes the NAT gateways.
    * @default - a new VPC with public and private subnets in three zones
    */
   readonly vpc?: ec2.IVpc;
   /**
-   * The subnets of the nodes. They need a way to DynamoDB, S3 and CloudWatch Logs, and, unless the image has Docker and Node.js 22, to the package repository.
-   * Three managers or more need three zones.
+   * The subnets of the nodes. They need a way to DynamoDB, S3 and CloudWatch Logs, and, unless the image has Docker and
+   * Node.js 22, to the package repository. Three managers or more need three zones.
    * @default - the private subnets with egress of the VPC
    */
   readonly vpcSubnets?: ec2.SubnetSelection;
   /**
-   * The security group of all nodes. The rules that nodes need among themselves are added to it; what leaves it is not touched.
+   * The security group of all nodes. The rules that nodes need among themselves are added to it; what leaves it is not
+   * touched.
    * @default - a new one that lets everything out
    */
   readonly nodeSecurityGroup?: ec2.ISecurityGroup;
   /**
-   * NAT gateways of the new VPC. Each costs about 33 USD a month (0.045 USD an hour, us-east-1) and 0.045 USD per GB. With one, the loss of its zone takes the way out
-   * from the nodes of all zones: the swarm goes on, images are not pulled. With 0 the nodes' subnets are isolated: the image must have Docker and Node.js 22, and
-   * registries, CloudWatch Logs and Session Manager need endpoints of their own.
+   * NAT gateways of the new VPC. Each costs about 33 USD a month (0.045 USD an hour, us-east-1) and 0.045 USD per GB.
+   * With one, the loss of its zone takes the way out from the nodes of all zones: the swarm goes on, images are not
+   * pulled. With 0 the nodes' subnets are isolated: the image must have Docker and Node.js 22, and registries,
+   * CloudWatch Logs and Session Manager need endpoints of their own.
    * @default 1
    */
   readonly natGateways?: number;
@@ -39,11 +41,12 @@ export interface SwarmNetworkProps {
 }
 
 /**
- * The network of a swarm: the nodes are in private subnets; 2377 (management) is open from nodes to managers only, 7946 (gossip) and 4789 (overlays), and ESP for
- * encrypted overlays, among nodes only; nothing is open to anybody else. Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
+ * The network of a swarm: the nodes are in private subnets; 2377 (management) is open from nodes to managers only, 7946
+ * (gossip) and 4789 (overlays), and ESP for encrypted overlays, among nodes only; nothing is open to anybody else.
+ * Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
  *
- * In a stack without an environment the three zones are the first three that the region gives the account at deployment. Give the stack an environment when you keep
- * state: the zones then stay what they were.
+ * In a stack without an environment the three zones are the first three that the region gives the account at
+ * deployment. Give the stack an environment when you keep state: the zones then stay what they were.
  */
 export class SwarmNetwork extends Construct {
   readonly vpc: ec2.IVpc;
@@ -80,7 +83,12 @@ export class SwarmNetwork extends Construct {
 
     this.nodeSecurityGroup =
       props.nodeSecurityGroup ??
-      new ec2.SecurityGroup(this, 'NodeSecurityGroup', { vpc: this.vpc, description: 'Nodes of a Docker swarm', disableInlineRules: true, allowAllOutbound: true });
+      new ec2.SecurityGroup(this, 'NodeSecurityGroup', {
+        vpc: this.vpc,
+        description: 'Nodes of a Docker swarm',
+        disableInlineRules: true,
+        allowAllOutbound: true,
+      });
     this.managerSecurityGroup = new ec2.SecurityGroup(this, 'ManagerSecurityGroup', {
       vpc: this.vpc,
       description: 'Managers of a Docker swarm',
@@ -88,9 +96,22 @@ export class SwarmNetwork extends Construct {
       allowAllOutbound: true,
     });
     const nodes = this.nodeSecurityGroup.securityGroupId;
-    const fromNodes = (ruleId: string, groupId: string, ipProtocol: string, port: number | undefined, description: string) =>
+    const fromNodes = (
+      ruleId: string,
+      groupId: string,
+      ipProtocol: string,
+      port: number | undefined,
+      description: string,
+    ) =>
       ready.add(
-        new ec2.CfnSecurityGroupIngress(this, ruleId, { groupId, sourceSecurityGroupId: nodes, ipProtocol, fromPort: port, toPort: port, description }),
+        new ec2.CfnSecurityGroupIngress(this, ruleId, {
+          groupId,
+          sourceSecurityGroupId: nodes,
+          ipProtocol,
+          fromPort: port,
+          toPort: port,
+          description,
+        }),
       );
     fromNodes('GossipTcp', nodes, 'tcp', 7946, 'Gossip among nodes');
     fromNodes('GossipUdp', nodes, 'udp', 7946, 'Gossip among nodes');
@@ -99,7 +120,11 @@ export class SwarmNetwork extends Construct {
     fromNodes('EncryptedOverlays', nodes, '50', undefined, 'Encrypted overlay networks among nodes');
     fromNodes('Management', this.managerSecurityGroup.securityGroupId, 'tcp', 2377, 'Nodes join and follow managers');
 
-    if (props.vpc === undefined) checkAtSynth(this, () => [...checkNatGateways(known(props.natGateways ?? NAT_GATEWAYS), ZONES), ...checkVpcCidr(known(props.cidr ?? VPC_CIDR))]);
+    if (props.vpc === undefined)
+      checkAtSynth(this, () => [
+        ...checkNatGateways(known(props.natGateways ?? NAT_GATEWAYS), ZONES),
+        ...checkVpcCidr(known(props.cidr ?? VPC_CIDR)),
+      ]);
     if (this.nodeSubnets.length === 0) checkAtSynth(this, () => [this.noSubnets(props)]);
   }
 
@@ -117,14 +142,20 @@ export class SwarmNetwork extends Construct {
 
   /** The names of the zones; undefined while a look-up has not been made. */
   get zoneNames(): string[] | undefined {
-    const names = this.zones.map(({ subnet }) => (Token.isUnresolved(subnet.availabilityZone) ? subnet.node.path : subnet.availabilityZone));
+    const names = this.zones.map(({ subnet }) =>
+      Token.isUnresolved(subnet.availabilityZone) ? subnet.node.path : subnet.availabilityZone,
+    );
     return names.some(isDummy) ? undefined : names;
   }
 
   /** The networks of the VPC, as far as they are known at synth. */
   get knownCidrs(): string[] {
     if (this.nodeSubnets.some((subnet) => isDummy(subnet.availabilityZone))) return [];
-    const cidr = this.cidr ?? (this.vpc.node.defaultChild instanceof ec2.CfnVPC ? this.vpc.node.defaultChild.cidrBlock : ifGiven(() => this.vpc.vpcCidrBlock));
+    const cidr =
+      this.cidr ??
+      (this.vpc.node.defaultChild instanceof ec2.CfnVPC
+        ? this.vpc.node.defaultChild.cidrBlock
+        : ifGiven(() => this.vpc.vpcCidrBlock));
     return cidr === undefined || Token.isUnresolved(cidr) ? [] : [cidr];
   }
 
@@ -136,7 +167,9 @@ export class SwarmNetwork extends Construct {
     const vpc = new ec2.Vpc(this, 'Vpc', {
       ipAddresses: ec2.IpAddresses.cidr(cidr),
       // A stack without an environment cannot ask for its zones at synth.
-      ...(pinned ? { maxAzs: ZONES } : { availabilityZones: Array.from({ length: ZONES }, (_, n) => Fn.select(n, Fn.getAzs())) }),
+      ...(pinned
+        ? { maxAzs: ZONES }
+        : { availabilityZones: Array.from({ length: ZONES }, (_, n) => Fn.select(n, Fn.getAzs())) }),
       natGateways: usable,
       subnetConfiguration: [
         { name: 'Public', subnetType: ec2.SubnetType.PUBLIC, mapPublicIpOnLaunch: false },
@@ -155,7 +188,9 @@ export class SwarmNetwork extends Construct {
 
   private selectSubnets(props: SwarmNetworkProps): ec2.ISubnet[] {
     const isolated = props.vpc === undefined && props.natGateways === 0;
-    const selection = props.vpcSubnets ?? { subnetType: isolated ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS };
+    const selection = props.vpcSubnets ?? {
+      subnetType: isolated ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS,
+    };
     // A VPC without such subnets throws; said together with all other mistakes instead.
     const selected = ifGiven(() => this.vpc.selectSubnets(selection).subnets) ?? [];
     return selected.filter((subnet) => ifGiven(() => subnet.availabilityZone) !== undefined && !isOfTokenList(subnet));
@@ -165,13 +200,17 @@ export class SwarmNetwork extends Construct {
     const { publicSubnets, privateSubnets, isolatedSubnets } = this.vpc;
     if ([...publicSubnets, ...privateSubnets, ...isolatedSubnets].some(isOfTokenList)) {
       return (
-        `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} was given its subnets or zones as a list that is known only at deployment, so the nodes cannot be spread over them. ` +
-        'Give the subnets one by one, each with its availability zone: ids may be tokens, such as Fn.select(0, list), but their number must be known at synth.'
+        `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} was given its subnets or zones as a list ` +
+        'that is known only at deployment, so the nodes cannot be spread over them. ' +
+        'Give the subnets one by one, each with its availability zone: ids may be tokens, such as ' +
+        'Fn.select(0, list), but their number must be known at synth.'
       );
     }
     return (
-      `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} has no subnets for nodes ${vpcSubnets === undefined ? '(private, with egress)' : 'that `vpcSubnets` selects'}: ` +
-      `it has ${publicSubnets.length} public, ${privateSubnets.length} private and ${isolatedSubnets.length} isolated ones. ` +
+      `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} has no subnets for nodes ` +
+      `${vpcSubnets === undefined ? '(private, with egress)' : 'that `vpcSubnets` selects'}: ` +
+      `it has ${publicSubnets.length} public, ${privateSubnets.length} private and ` +
+      `${isolatedSubnets.length} isolated ones. ` +
       'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.'
     );
   }
@@ -187,7 +226,12 @@ function isDummy(zone: string): boolean {
   return !Token.isUnresolved(zone) && zone.startsWith('dummy');
 }
 
-/** Whether the subnet stands for a whole list of them, of which nothing is known: such a text can be used in a list only. */
+/**
+ * Whether the subnet stands for a whole list of them, of which nothing is known: such a text can be used in a list
+ * only.
+ */
 function isOfTokenList(subnet: ec2.ISubnet): boolean {
-  return [subnet.subnetId, ifGiven(() => subnet.availabilityZone)].some((text) => text !== undefined && Tokenization.reverseList([text]) !== undefined);
+  return [subnet.subnetId, ifGiven(() => subnet.availabilityZone)].some(
+    (text) => text !== undefined && Tokenization.reverseList([text]) !== undefined,
+  );
 }

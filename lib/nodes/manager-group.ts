@@ -12,14 +12,21 @@ import {
   MANAGER_VOLUME_SIZE,
   SUSPENDED_IN_UPDATES,
 } from '../core/defaults';
-import { checkManagerCount, checkVolumeGenerations, checkVolumeSize, checkZones, seatsToBuild } from '../core/validation';
+import {
+  checkManagerCount,
+  checkVolumeGenerations,
+  checkVolumeSize,
+  checkZones,
+  seatsToBuild,
+} from '../core/validation';
 import { checkAtSynth, known } from '../framework/known';
 import { NodeLaunchTemplates, nodeTags, tagList, type NodeProps } from './node-launch-template';
-import type { NodeLifecycle } from '../cluster/node-lifecycle';
+import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 export interface ManagerProps extends NodeProps {
   /**
-   * How many managers: 1, 3, 5 or 7. Three survive the loss of one, five of two; one survives nothing, but comes back with its state.
+   * How many managers: 1, 3, 5 or 7. Three survive the loss of one, five of two; one survives nothing, but comes back
+   * with its state.
    * @default 3
    */
   readonly count?: number;
@@ -29,13 +36,16 @@ export interface ManagerProps extends NodeProps {
    */
   readonly instanceType?: ec2.InstanceType;
   /**
-   * The volume of each manager for `/var/lib/docker`: whole GiB, gp3, encrypted, 0.08 USD a GiB and month (us-east-1). It outlives the instance and goes with the stack.
+   * The volume of each manager for `/var/lib/docker`: whole GiB, gp3, encrypted, 0.08 USD a GiB and month (us-east-1).
+   * It outlives the instance and goes with the stack.
    * @default Size.gibibytes(20)
    */
   readonly volumeSize?: Size;
   /**
-   * For a volume that is lost: with a greater number its seat gets another, empty one, and its manager joins the swarm anew, once the others are a quorum without it. The old volume, where it is still there, is deleted, and
-   * with it whatever containers kept on it. By number of the seat, from 0. What a deployment may lose by this is one manager's state at a time; of a single manager, the swarm.
+   * For a volume that is lost: with a greater number its seat gets another, empty one, and its manager joins the swarm
+   * anew, once the others are a quorum without it. The old volume, where it is still there, is deleted, and with it
+   * whatever containers kept on it. By number of the seat, from 0. What a deployment may lose by this is one manager's
+   * state at a time; of a single manager, the swarm.
    * @default - 1 for each seat
    */
   readonly volumeGenerations?: Readonly<Record<string, number>>;
@@ -60,12 +70,14 @@ export interface Seat {
 /**
  * The managers of a swarm, in seats spread over three zones.
  *
- * A seat is a network interface with a fixed private address, a volume for `/var/lib/docker`, and an Auto Scaling group of exactly one. When the instance dies, its
- * successor gets the same address and the same volume and is the same raft member again: nobody has to join or leave. A changed group is
- * replaced by CloudFormation together with all others, but node-leave lets one manager after the other go, and none while the last one is not back in the swarm: where one does not come back, the others
- * stay as they are, and CloudFormation takes the change back.
+ * A seat is a network interface with a fixed private address, a volume for `/var/lib/docker`, and an Auto Scaling group
+ * of exactly one. When the instance dies, its successor gets the same address and the same volume and is the same raft
+ * member again: nobody has to join or leave. A changed group is replaced by CloudFormation together with all others,
+ * but node-leave lets one manager after the other go, and none while the last one is not back in the swarm: where one
+ * does not come back, the others stay as they are, and CloudFormation takes the change back.
  *
- * Interface and volume are deleted with the stack, but kept when CloudFormation replaces them: their construct ids are part of the contract with deployed stacks.
+ * Interface and volume are deleted with the stack, but kept when CloudFormation replaces them: their construct ids are
+ * part of the contract with deployed stacks.
  */
 export class ManagerGroup extends Construct {
   readonly lifecycle: NodeLifecycle;
@@ -86,28 +98,41 @@ export class ManagerGroup extends Construct {
       defaultRootVolumeSize: MANAGER_ROOT_VOLUME_SIZE,
       nodes: props,
     });
-    // Without subnets, or in another stack than node-join, which lists the seats, there is nothing to build: a check says so when the app is synthesised.
+    // Without subnets, or in another stack than node-join, which lists the seats, there is nothing to build: a check
+    // says so when the app is synthesised.
     const buildable = zones.length > 0 && Stack.of(this) === Stack.of(this.lifecycle);
     for (let number = 0; buildable && number < seatsToBuild(count); number++) {
       const { subnet, zone } = zones[number % zones.length]!;
-      this.seats.push(this.createSeat(number, subnet, zone, { size: volumeSize, generation: generations[number] ?? 1 }, templates));
+      this.seats.push(
+        this.createSeat(number, subnet, zone, { size: volumeSize, generation: generations[number] ?? 1 }, templates),
+      );
     }
 
     if (count === 1) {
       Annotations.of(this).addWarningV2(
         'cdk-docker-swarm:singleManager',
-        'One manager: while its instance is replaced, nothing can be scheduled or changed, and if its volume is lost, so is the swarm. Give 3 managers where this matters.',
+        'One manager: while its instance is replaced, nothing can be scheduled or changed, and if its ' +
+          'volume is lost, so is the swarm. Give 3 managers where this matters.',
       );
     }
     checkAtSynth(this, () => [
       ...checkManagerCount(count),
       ...(count === undefined || checkManagerCount(count).length > 0 ? [] : checkZones(count, network.zoneNames)),
       ...checkVolumeSize('volumeSize', known(volumeSize)),
-      ...checkVolumeGenerations(props.volumeGenerations, known(count) !== undefined && checkManagerCount(known(count)!).length > 0 ? undefined : seatsToBuild(count)),
+      ...checkVolumeGenerations(
+        props.volumeGenerations,
+        known(count) !== undefined && checkManagerCount(known(count)!).length > 0 ? undefined : seatsToBuild(count),
+      ),
     ]);
   }
 
-  private createSeat(number: number, subnet: ec2.ISubnet, zone: string, state: { size: number; generation: number }, templates: NodeLaunchTemplates): Seat {
+  private createSeat(
+    number: number,
+    subnet: ec2.ISubnet,
+    zone: string,
+    state: { size: number; generation: number },
+    templates: NodeLaunchTemplates,
+  ): Seat {
     const { lifecycle } = this;
     const { network } = lifecycle;
     const scope = new Construct(this, `Seat${number}`);
@@ -130,12 +155,17 @@ export class ManagerGroup extends Construct {
       kept.cfnOptions.deletionPolicy = CfnDeletionPolicy.DELETE;
       kept.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
     }
-    const launchTemplate = templates.create(scope, { number, volumeId: volume.ref, networkInterfaceId: networkInterface.ref });
+    const launchTemplate = templates.create(scope, {
+      number,
+      volumeId: volume.ref,
+      networkInterfaceId: networkInterface.ref,
+    });
     const autoScalingGroup = new autoscaling.CfnAutoScalingGroup(scope, 'Group', {
       minSize: '1',
       maxSize: '1',
       desiredCapacity: '1',
-      // Instead of subnets: the interface has one. https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html
+      // Instead of subnets: the interface has one.
+      // https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html
       availabilityZones: [zone],
       launchTemplate: { launchTemplateId: launchTemplate.ref, version: launchTemplate.attrLatestVersionNumber },
       healthCheckType: 'EC2',

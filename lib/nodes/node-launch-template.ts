@@ -20,13 +20,15 @@ import {
   checkVolumeSize,
 } from '../core/validation';
 import { checkAtSynth, known, knownBytes } from '../framework/known';
-import type { NodeLifecycle } from '../cluster/node-lifecycle';
+import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 export interface NodeProps {
   /**
-   * The image: Amazon Linux 2023, or one with bash, curl, systemd, the AWS CLI, Docker and Node.js 22. Its root device must be /dev/xvda.
-   * An image that is named by a parameter or look-up of the template replaces all nodes when it changes.
-   * @default - the newest Amazon Linux 2023 for the instance type's architecture, looked up anew at each launch. Give one when no instance type is known at synth
+   * The image: Amazon Linux 2023, or one with bash, curl, systemd, the AWS CLI, Docker and Node.js 22. Its root device
+   * must be /dev/xvda. An image that is named by a parameter or look-up of the template replaces all nodes when it
+   * changes.
+   * @default - the newest Amazon Linux 2023 for the instance type's architecture, looked up anew at each launch. Give
+   * one when no instance type is known at synth
    */
   readonly machineImage?: ec2.IMachineImage;
   /**
@@ -35,22 +37,24 @@ export interface NodeProps {
    */
   readonly rootVolumeSize?: Size;
   /**
-   * Engine labels, for placement constraints such as `engine.labels.tier == web`. Keys must not begin with `aws.`, `cdk-docker-swarm.`, `com.docker.`, `io.docker.` or
-   * `org.dockerproject.`. Every node also has `aws.instance-id`, `aws.availability-zone`, `aws.instance-type` and `aws.lifecycle`.
+   * Engine labels, for placement constraints such as `engine.labels.tier == web`. Keys must not begin with `aws.`,
+   * `cdk-docker-swarm.`, `com.docker.`, `io.docker.` or `org.dockerproject.`. Every node also has `aws.instance-id`,
+   * `aws.availability-zone`, `aws.instance-type` and `aws.lifecycle`.
    * @default - none
    */
   readonly labels?: Record<string, string>;
   /**
-   * Keys for `/etc/docker/daemon.json`, over the defaults (logs rotated). Not `labels`, `hosts`, `data-root` or `live-restore`. Networks in `default-address-pools` and
-   * `bip` must be outside of the VPC's and of the swarm's address pools.
+   * Keys for `/etc/docker/daemon.json`, over the defaults (logs rotated). Not `labels`, `hosts`, `data-root` or
+   * `live-restore`. Networks in `default-address-pools` and `bip` must be outside of the VPC's and of the swarm's
+   * address pools.
    * Source: https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
    * @default - none
    */
   readonly daemon?: Record<string, unknown>;
   /**
-   * Lines of bash for the first boot, after Docker is installed and before it starts. They run in a bash of their own (`bash -euo pipefail`), so variables and `exit` end
-   * with them. They stop at the first command that fails, and the instance is replaced.
-   * All user data together may have 16 KB.
+   * Lines of bash for the first boot, after Docker is installed and before it starts. They run in a bash of their own
+   * (`bash -euo pipefail`), so variables and `exit` end with them. They stop at the first command that fails, and the
+   * instance is replaced. All user data together may have 16 KB.
    * @default - none
    */
   readonly extraUserData?: string[];
@@ -74,7 +78,10 @@ export interface SeatDesign {
   readonly networkInterfaceId: string;
 }
 
-/** Makes the launch templates of one group, and checks what was given for its nodes: once for the group, also when nothing can be laid out. */
+/**
+ * Makes the launch templates of one group, and checks what was given for its nodes: once for the group, also when
+ * nothing can be laid out.
+ */
 export class NodeLaunchTemplates {
   readonly architecture: Architecture;
 
@@ -88,9 +95,15 @@ export class NodeLaunchTemplates {
   ) {
     const { machineImage, rootVolumeSize } = design.nodes;
     const types = design.instanceTypes.map((type) => known(type.toString()));
-    this.architecture = types.map((type) => (type === undefined ? undefined : architectureOf(type))).find((architecture) => architecture !== undefined) ?? 'arm64';
-    this.image = (machineImage ?? ec2.MachineImage.resolveSsmParameterAtLaunch(imageParameter(this.architecture))).getImage(group);
-    this.rootSize = rootVolumeSize?.toGibibytes({ rounding: SizeRoundingBehavior.NONE }) ?? design.defaultRootVolumeSize;
+    this.architecture =
+      types
+        .map((type) => (type === undefined ? undefined : architectureOf(type)))
+        .find((architecture) => architecture !== undefined) ?? 'arm64';
+    this.image = (
+      machineImage ?? ec2.MachineImage.resolveSsmParameterAtLaunch(imageParameter(this.architecture))
+    ).getImage(group);
+    this.rootSize =
+      rootVolumeSize?.toGibibytes({ rounding: SizeRoundingBehavior.NONE }) ?? design.defaultRootVolumeSize;
     checkAtSynth(group, () => this.problems(types));
   }
 
@@ -132,7 +145,13 @@ export class NodeLaunchTemplates {
         blockDeviceMappings: [
           {
             deviceName: ROOT_DEVICE,
-            ebs: { volumeType: 'gp3', volumeSize: this.rootSize, encrypted: true, deleteOnTermination: true, kmsKeyId: tables.encryptionKey?.keyArn },
+            ebs: {
+              volumeType: 'gp3',
+              volumeSize: this.rootSize,
+              encrypted: true,
+              deleteOnTermination: true,
+              kmsKeyId: tables.encryptionKey?.keyArn,
+            },
           },
         ],
         // The security groups of a seat are its interface's.
@@ -159,9 +178,17 @@ export class NodeLaunchTemplates {
       ...checkImageCanBeChosen(types, machineImage !== undefined),
       // The default image is made for the first type.
       ...checkInstanceTypes(types, machineImage && architectureOfImage(imageName(stack, this.image.imageId))),
-      ...(this.image.osType === ec2.OperatingSystemType.WINDOWS ? ['The machine image is made for Windows. Give one of Linux.'] : []),
+      ...(this.image.osType === ec2.OperatingSystemType.WINDOWS
+        ? ['The machine image is made for Windows. Give one of Linux.']
+        : []),
       ...checkVolumeSize('rootVolumeSize', known(this.rootSize)),
-      ...checkLabels(Object.fromEntries(Object.entries(labels).filter(([key]) => known(key) !== undefined).map(([key, value]) => [key, known(value)]))),
+      ...checkLabels(
+        Object.fromEntries(
+          Object.entries(labels)
+            .filter(([key]) => known(key) !== undefined)
+            .map(([key, value]) => [key, known(value)]),
+        ),
+      ),
       ...checkDaemon(daemon),
       ...checkBridgeNetworks(daemon, lifecycle.network.knownCidrs, pools),
       ...checkUserDataSize(knownBytes(stack, this.userData)),
@@ -183,6 +210,8 @@ function imageName(stack: Stack, imageId: string): string {
   const resolved: unknown = stack.resolve(imageId);
   if (typeof resolved === 'string') return resolved;
   const parameters = stack.node.findAll().filter((construct) => construct instanceof CfnParameter);
-  const named = parameters.find((parameter) => JSON.stringify(stack.resolve(parameter.value)) === JSON.stringify(resolved));
+  const named = parameters.find(
+    (parameter) => JSON.stringify(stack.resolve(parameter.value)) === JSON.stringify(resolved),
+  );
   return JSON.stringify(named?.default ?? resolved);
 }

@@ -15,12 +15,15 @@ import { checkCapacity, checkSpot } from '../core/validation';
 import { checkAtSynth, known } from '../framework/known';
 import type { ManagerGroup } from './manager-group';
 import { NodeLaunchTemplates, nodeTags, type NodeProps } from './node-launch-template';
-import type { NodeLifecycle } from '../cluster/node-lifecycle';
+import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 /**
- * How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or none. One that is at an elevated risk of it is replaced as soon as EC2 says so, its successor first
- * (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html): the group may be a tenth above its maximum meanwhile.
- * A deployment that replaces the group's instances in that very moment may count such a successor for one of its own, wait half an hour for one that is not launched, and be rolled back. Nothing is lost: deploy again. Seen in simulation.
+ * How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or
+ * none. One that is at an elevated risk of it is replaced as soon as EC2 says so, its successor first
+ * (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html): the group may be
+ * a tenth above its maximum meanwhile. A deployment that replaces the group's instances in that very moment may count
+ * such a successor for one of its own, wait half an hour for one that is not launched, and be rolled back. Nothing is
+ * lost: deploy again. Seen in simulation.
  */
 export interface SpotOptions {
   /**
@@ -47,7 +50,8 @@ export interface WorkerProps extends NodeProps {
    */
   readonly maxCapacity?: number;
   /**
-   * Instance types, all of one architecture, the preferred first. With spot, give several: the more pools, the fewer interruptions.
+   * Instance types, all of one architecture, the preferred first. With spot, give several: the more pools, the fewer
+   * interruptions.
    * @default - t4g.small (2 vCPU, 2 GiB, arm64), about 12 USD a month each (us-east-1)
    */
   readonly instanceTypes?: ec2.InstanceType[];
@@ -59,13 +63,15 @@ export interface WorkerProps extends NodeProps {
 }
 
 export interface WorkerGroupProps extends WorkerProps {
-  /** The managers of the swarm to join, of the same stack. Workers are launched when the first of them is in service. */
+  /**
+   * The managers of the swarm to join, of the same stack. Workers are launched when the first of them is in service.
+   */
   readonly managers: ManagerGroup;
 }
 
 /**
- * A group of workers. An instance is `InService` when it is Ready in the swarm. CloudFormation rolls a changed group a tenth at a time, and never below `minCapacity`
- * when `maxCapacity` is greater.
+ * A group of workers. An instance is `InService` when it is Ready in the swarm. CloudFormation rolls a changed group a
+ * tenth at a time, and never below `minCapacity` when `maxCapacity` is greater.
  */
 export class WorkerGroup extends Construct {
   /** For scaling policies, metrics and schedules. */
@@ -85,29 +91,49 @@ export class WorkerGroup extends Construct {
     const types = props.instanceTypes ?? WORKER_INSTANCE_TYPES.map((type) => new ec2.InstanceType(type));
     const min = props.minCapacity ?? WORKER_MIN_CAPACITY;
     const max = props.maxCapacity ?? (min === 0 ? 1 : min);
-    const templates = new NodeLaunchTemplates(this, { lifecycle, role: 'worker', instanceTypes: types, defaultRootVolumeSize: WORKER_ROOT_VOLUME_SIZE, nodes: props });
+    const templates = new NodeLaunchTemplates(this, {
+      lifecycle,
+      role: 'worker',
+      instanceTypes: types,
+      defaultRootVolumeSize: WORKER_ROOT_VOLUME_SIZE,
+      nodes: props,
+    });
     this.architecture = templates.architecture;
     this.launchTemplate = templates.create(this);
-    const template = { launchTemplateId: this.launchTemplate.ref, version: this.launchTemplate.attrLatestVersionNumber };
+    const template = {
+      launchTemplateId: this.launchTemplate.ref,
+      version: this.launchTemplate.attrLatestVersionNumber,
+    };
     const group = new autoscaling.CfnAutoScalingGroup(this, 'Group', {
       minSize: String(min),
       maxSize: String(max),
       vpcZoneIdentifier: lifecycle.network.nodeSubnets.map((subnet) => subnet.subnetId),
       ...(props.spot || types.length > 1
-        ? { mixedInstancesPolicy: { launchTemplate: { launchTemplateSpecification: template, overrides: overrides(types) }, instancesDistribution: distribution(props.spot) } }
+        ? {
+            mixedInstancesPolicy: {
+              launchTemplate: { launchTemplateSpecification: template, overrides: overrides(types) },
+              instancesDistribution: distribution(props.spot),
+            },
+          }
         : { launchTemplate: template }),
       ...(props.spot && { capacityRebalance: true }),
       healthCheckType: 'EC2',
       lifecycleHookSpecificationList: lifecycle.hooks('worker'),
-      tags: Object.entries(nodeTags(lifecycle.cluster, 'worker')).map(([key, value]) => ({ key, value, propagateAtLaunch: true })),
+      tags: Object.entries(nodeTags(lifecycle.cluster, 'worker')).map(([key, value]) => ({
+        key,
+        value,
+        propagateAtLaunch: true,
+      })),
     });
     if (min !== 0) group.cfnOptions.creationPolicy = { resourceSignal: { count: min, timeout: CREATION_TIMEOUT } };
     const [knownMin, knownMax] = [known(min), known(max)];
     group.cfnOptions.updatePolicy = {
       autoScalingRollingUpdate: {
         maxBatchSize: knownMax === undefined ? 1 : Math.max(1, Math.ceil(knownMax / 10)),
-        // Must be less than the group's maximum: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
-        minInstancesInService: knownMin === undefined || knownMax === undefined ? 0 : Math.max(0, Math.min(knownMin, knownMax - 1)),
+        // Must be less than the group's maximum:
+        // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
+        minInstancesInService:
+          knownMin === undefined || knownMax === undefined ? 0 : Math.max(0, Math.min(knownMin, knownMax - 1)),
         waitOnResourceSignals: true,
         pauseTime: WORKER_UPDATE_PAUSE,
         suspendProcesses: SUSPENDED_IN_UPDATES,
@@ -120,7 +146,10 @@ export class WorkerGroup extends Construct {
     this.lifecycle = lifecycle;
     this.autoScalingGroup = autoscaling.AutoScalingGroup.fromAutoScalingGroupName(this, 'AutoScalingGroup', group.ref);
 
-    checkAtSynth(this, () => [...checkCapacity(knownMin, known(props.maxCapacity)), ...checkSpot(known(props.spot?.onDemandBase), known(props.spot?.onDemandPercentage))]);
+    checkAtSynth(this, () => [
+      ...checkCapacity(knownMin, known(props.maxCapacity)),
+      ...checkSpot(known(props.spot?.onDemandBase), known(props.spot?.onDemandPercentage)),
+    ]);
   }
 }
 
@@ -129,7 +158,8 @@ const overrides = (types: ec2.InstanceType[]) => types.map((type) => ({ instance
 /** Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/allocation-strategies.html */
 function distribution(spot: SpotOptions | undefined): autoscaling.CfnAutoScalingGroup.InstancesDistributionProperty {
   // Several types without spot: the preferred first, the others when it is not to be had.
-  if (spot === undefined) return { onDemandAllocationStrategy: 'prioritized', onDemandPercentageAboveBaseCapacity: 100 };
+  if (spot === undefined)
+    return { onDemandAllocationStrategy: 'prioritized', onDemandPercentageAboveBaseCapacity: 100 };
   return {
     onDemandAllocationStrategy: 'prioritized',
     onDemandBaseCapacity: spot.onDemandBase ?? 0,

@@ -1,4 +1,7 @@
-/** A Network Load Balancer in front of the nodes: its listeners, target groups and security group. Who its targets are, target-update sees to. */
+/**
+ * A Network Load Balancer in front of the nodes: its listeners, target groups and security group. Who its targets are,
+ * target-update sees to.
+ */
 import { Annotations, CfnOutput, CustomResource, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
@@ -9,8 +12,28 @@ import { Construct } from 'constructs';
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { Follows, Peer } from '../../protocol/following';
 import { CLUSTER_TAG } from '../../protocol/tags';
-import { DEREGISTRATION_DELAY, encodeServedBy, SERVED_BY_TAG, unhealthyDraining, type ServedBy } from '../../protocol/targets';
-import { checkClients, checkDeregistrationDelay, checkFollowed, checkHealth, checkListeners, checkLoadBalancerZones, checkServedBy, FOLLOWED_CHECK_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_CHECK_THRESHOLD, healthCheckTimeout, warnOfRules, type GivenListener } from '../core/listeners';
+import {
+  DEREGISTRATION_DELAY,
+  encodeServedBy,
+  SERVED_BY_TAG,
+  unhealthyDraining,
+  type ServedBy,
+} from '../../protocol/targets';
+import {
+  checkClients,
+  checkDeregistrationDelay,
+  checkFollowed,
+  checkHealth,
+  checkListeners,
+  checkLoadBalancerZones,
+  checkServedBy,
+  FOLLOWED_CHECK_INTERVAL,
+  HEALTH_CHECK_INTERVAL,
+  HEALTH_CHECK_THRESHOLD,
+  healthCheckTimeout,
+  warnOfRules,
+  type GivenListener,
+} from '../core/listeners';
 import { checkKinds } from '../core/load-balancer-schema';
 import { checkAtSynth, ifGiven, known } from '../framework/known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from '../observability/load-balancer-alarms';
@@ -23,9 +46,11 @@ export type SwarmTargets = 'all' | 'managers' | 'workers' | WorkerGroup[];
 /** How a load balancer finds out whether a node may be sent anything. */
 export interface SwarmHealthCheck {
   /**
-   * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. A node that leaves is deregistered while it is healthy, which takes a
-   * load balancer up to two minutes: its tasks go on for so long.
-   * @default - the agent of the node answers: it says no as soon as the node is to leave, or while its engine does not answer
+   * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. A
+   * node that leaves is deregistered while it is healthy, which takes a load balancer up to two minutes: its tasks go
+   * on for so long.
+   * @default - the agent of the node answers: it says no as soon as the node is to leave, or while its engine does not
+   * answer
    */
   readonly port?: number;
   /**
@@ -58,7 +83,8 @@ export interface SwarmListener {
    */
   readonly protocol?: elbv2.Protocol.TCP | elbv2.Protocol.UDP | elbv2.Protocol.TCP_UDP | elbv2.Protocol.TLS;
   /**
-   * Of a TLS listener: a `Certificate` of `aws-cdk-lib/aws-certificatemanager`, or `ListenerCertificate.fromArn` with one that ACM has issued in the same region. TLS ends at the load balancer, which is to be reached by a name of the
+   * Of a TLS listener: a `Certificate` of `aws-cdk-lib/aws-certificatemanager`, or `ListenerCertificate.fromArn` with
+   * one that ACM has issued in the same region. TLS ends at the load balancer, which is to be reached by a name of the
    * certificate (`alias`). The first one is for clients that name no server.
    * @default - none
    */
@@ -69,7 +95,8 @@ export interface SwarmListener {
    */
   readonly sslPolicy?: elbv2.SslPolicy;
   /**
-   * The port of the nodes to send to: one that a service publishes. Another one makes another target group, whose targets take some minutes to be sent anything: add a listener instead, and take the old one away afterwards.
+   * The port of the nodes to send to: one that a service publishes. Another one makes another target group, whose
+   * targets take some minutes to be sent anything: add a listener instead, and take the old one away afterwards.
    * @default - the same as `port`
    */
   readonly targetPort?: number;
@@ -115,25 +142,32 @@ export interface LoadBalancerOptions {
    */
   readonly listeners?: SwarmListener[];
   /**
-   * Every port that a service publishes (`docker service create --publish 8081:80`) is reached at this load balancer soon after, without a deployment: listener, target group and the rule that lets clients in are made, changed and
-   * removed with the service. **Whatever is published is open to `clients`**: give a range of ports, or keep what is not for them unpublished.
+   * Every port that a service publishes (`docker service create --publish 8081:80`) is reached at this load balancer
+   * soon after, without a deployment: listener, target group and the rule that lets clients in are made, changed and
+   * removed with the service. **Whatever is published is open to `clients`**: give a range of ports, or keep what is
+   * not for them unpublished.
    *
-   * - A port of `listeners`, and one that they send to, is never followed. Neither is one outside of the range. A service that publishes such a port is told of as below, unless a load balancer of the cluster sends there.
+   * - A port of `listeners`, and one that they send to, is never followed. Neither is one outside of the range. A
+   *   service that publishes such a port is told of as below, unless a load balancer of the cluster sends there.
    * - TLS for the TCP ports of a service: its label `swarm.loadbalancer.certificate` is the ARN of a certificate.
-   * - A load balancer has 50 listeners, and a security group 60 rules: a port takes one rule for each client, two where it is published for TCP and UDP. What cannot be followed is told by the event `portNotFollowed`, an alarm, and
+   * - A load balancer has 50 listeners, and a security group 60 rules: a port takes one rule for each client, two where
+   *   it is published for TCP and UDP. What cannot be followed is told by the event `portNotFollowed`, an alarm, and
    *   the log of target-update.
-   * - Nodes are asked every 5 seconds whether they are healthy: by their agent, or for ports in host mode by a connection to the port. Of `healthCheck` the interval and the thresholds are used, port and path are not.
+   * - Nodes are asked every 5 seconds whether they are healthy: by their agent, or for ports in host mode by a
+   *   connection to the port. Of `healthCheck` the interval and the thresholds are used, port and path are not.
    * - In AWS it takes some minutes until the targets of a new port are sent connections.
    * @default false
    */
   readonly followPublishedPorts?: boolean | FollowedPorts;
   /**
-   * The nodes that are sent what arrives. By Docker's routing mesh any node passes it on to one that has a task. With ports in host mode give the groups whose nodes have tasks, and a health check of the port.
+   * The nodes that are sent what arrives. By Docker's routing mesh any node passes it on to one that has a task. With
+   * ports in host mode give the groups whose nodes have tasks, and a health check of the port.
    * @default 'all'
    */
   readonly nodes?: SwarmTargets;
   /**
-   * Reached from within the VPC, and networks connected to it, only. Clients in those other networks have to be named by `clients`.
+   * Reached from within the VPC, and networks connected to it, only. Clients in those other networks have to be named
+   * by `clients`.
    * @default false
    */
   readonly internal?: boolean;
@@ -152,25 +186,30 @@ export interface LoadBalancerOptions {
    */
   readonly healthCheck?: SwarmHealthCheck;
   /**
-   * How long connections to a node that leaves may go on after it is sent no new ones, and its tasks with them, 0 to 3600 seconds. The tasks of a node wait three minutes at most after its termination began, one minute
-   * on a spot instance: what is longer is of use for tasks on other nodes, which the routing mesh reaches by this one, until it is gone.
-   * Where the agent is asked, connections of TCP and TLS to a node that dies are ended after that time, too.
+   * How long connections to a node that leaves may go on after it is sent no new ones, and its tasks with them, 0 to
+   * 3600 seconds. The tasks of a node wait three minutes at most after its termination began, one minute on a spot
+   * instance: what is longer is of use for tasks on other nodes, which the routing mesh reaches by this one, until it
+   * is gone. Where the agent is asked, connections of TCP and TLS to a node that dies are ended after that time, too.
    * @default - 30 seconds; 120 with a health check of your own
    */
   readonly deregistrationDelay?: Duration;
   /**
-   * Send to the nodes of all zones, whatever zone a client has reached. Traffic between zones costs 0.01 USD per GB in each direction (us-east-1). A load balancer has at most 500 targets then, 500 in each zone otherwise; a node counts once for each
-   * listener (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html): in a large cluster let one group of nodes stand behind it.
+   * Send to the nodes of all zones, whatever zone a client has reached. Traffic between zones costs 0.01 USD per GB in
+   * each direction (us-east-1). A load balancer has at most 500 targets then, 500 in each zone otherwise; a node counts
+   * once for each listener (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html):
+   * in a large cluster let one group of nodes stand behind it.
    * @default true
    */
   readonly crossZone?: boolean;
   /**
-   * Let nodes see the client's address as that of the packets. The routing mesh puts a node's address in its place in any case: tasks see it only at ports in host mode. A node cannot reach itself by the load balancer then.
+   * Let nodes see the client's address as that of the packets. The routing mesh puts a node's address in its place in
+   * any case: tasks see it only at ports in host mode. A node cannot reach itself by the load balancer then.
    * @default true
    */
   readonly preserveClientAddress?: boolean;
   /**
-   * Send the client's address ahead of each connection (PROXY protocol, version 2): for services that understand it, such as HAProxy or Traefik. It passes the routing mesh.
+   * Send the client's address ahead of each connection (PROXY protocol, version 2): for services that understand it,
+   * such as HAProxy or Traefik. It passes the routing mesh.
    * @default false
    */
   readonly proxyProtocol?: boolean;
@@ -180,7 +219,8 @@ export interface LoadBalancerOptions {
    */
   readonly accessLogs?: { readonly bucket: s3.IBucket; readonly prefix?: string };
   /**
-   * A name in a hosted zone that stands for the load balancer: `recordName` within the zone, or the name of the zone itself where it is left out.
+   * A name in a hosted zone that stands for the load balancer: `recordName` within the zone, or the name of the zone
+   * itself where it is left out.
    * @default - none: it has a name of AWS (output `<id>DnsName`)
    */
   readonly alias?: { readonly zone: route53.IHostedZone; readonly recordName?: string };
@@ -192,10 +232,12 @@ export interface SwarmLoadBalancerProps extends LoadBalancerOptions {
 }
 
 /**
- * A Network Load Balancer whose targets are the nodes that may be sent work: Ready, neither drained nor leaving. Nodes that are added, replaced or lost need nothing done.
+ * A Network Load Balancer whose targets are the nodes that may be sent work: Ready, neither drained nor leaving. Nodes
+ * that are added, replaced or lost need nothing done.
  *
- * About 16 USD a month (us-east-1), 4 USD for each public address (one a zone), and 0.006 USD for each unit of traffic an hour (https://aws.amazon.com/elasticloadbalancing/pricing/).
- * A target that is registered gets its first connections after some minutes; one that fails its health check gets none after about half a minute.
+ * About 16 USD a month (us-east-1), 4 USD for each public address (one a zone), and 0.006 USD for each unit of traffic
+ * an hour (https://aws.amazon.com/elasticloadbalancing/pricing/). A target that is registered gets its first
+ * connections after some minutes; one that fails its health check gets none after about half a minute.
  */
 export class SwarmLoadBalancer extends Construct {
   readonly loadBalancer: elbv2.NetworkLoadBalancer;
@@ -214,7 +256,8 @@ export class SwarmLoadBalancer extends Construct {
   readonly followsPorts: boolean;
 
   /**
-   * In the names of what cannot be used by two load balancers at a time: with another scheme CloudFormation makes a new one before the old one goes.
+   * In the names of what cannot be used by two load balancers at a time: with another scheme CloudFormation makes a new
+   * one before the old one goes.
    * https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html#cfn-elasticloadbalancingv2-loadbalancer-scheme
    */
   private readonly scheme: string;
@@ -224,24 +267,38 @@ export class SwarmLoadBalancer extends Construct {
   /** What follows published ports, or does so no more, as a part of the stack. */
   private readonly following: CustomResource;
 
-  constructor(scope: Construct, id: string, private readonly props: SwarmLoadBalancerProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: SwarmLoadBalancerProps,
+  ) {
     super(scope, id);
     const wrong = checkKinds(props);
     if (wrong.length > 0) throw new Error(`${this.node.path}: ${wrong.join(' ')}`);
     const { updater, listeners = [] } = props;
-    if (Stack.of(this) !== Stack.of(updater)) throw new Error(`${this.node.path} is in another stack than its cluster, ${Stack.of(updater).stackName}: each would need what the other has made. Make it there, as addLoadBalancer does.`);
+    if (Stack.of(this) !== Stack.of(updater))
+      throw new Error(
+        `${this.node.path} is in another stack than its cluster, ${Stack.of(updater).stackName}: each ` +
+          'would need what the other has made. Make it there, as addLoadBalancer does.',
+      );
     const { network } = updater.lifecycle;
     this.declared = listeners;
     this.updater = updater;
     this.crossZone = props.crossZone ?? true;
     const internal = props.internal ?? false;
     const ofNodes = network.zones.map(({ subnet }) => subnet);
-    const selection = props.vpcSubnets ?? (internal ? { subnets: ofNodes } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
+    const selection =
+      props.vpcSubnets ?? (internal ? { subnets: ofNodes } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
     // A VPC without such subnets throws; said together with all other mistakes instead.
     const subnets = ifGiven(() => network.vpc.selectSubnets(selection).subnets) ?? [];
     this.zones = network.zones.map(({ zone }) => zone);
     this.scheme = internal ? 'Internal' : '';
-    this.securityGroup = new ec2.SecurityGroup(this, `${this.scheme}SecurityGroup`, { vpc: network.vpc, description: 'Load balancer of a Docker swarm', disableInlineRules: true, allowAllOutbound: true });
+    this.securityGroup = new ec2.SecurityGroup(this, `${this.scheme}SecurityGroup`, {
+      vpc: network.vpc,
+      description: 'Load balancer of a Docker swarm',
+      disableInlineRules: true,
+      allowAllOutbound: true,
+    });
     this.loadBalancer = new elbv2.NetworkLoadBalancer(this, 'LoadBalancer', {
       vpc: network.vpc,
       vpcSubnets: { subnets: subnets.length > 0 ? subnets : ofNodes },
@@ -264,7 +321,12 @@ export class SwarmLoadBalancer extends Construct {
       serviceToken: updater.function.functionArn,
       serviceTimeout: FOLLOWED_PORTS_TIMEOUT,
       // When another port is declared it is made free first. Also where nothing is followed: it may have been before.
-      properties: { Follows: follows !== undefined, LoadBalancerArn: arn, SecurityGroupId: this.securityGroup.securityGroupId, DeclaredPorts: listeners.map(({ port }) => port) },
+      properties: {
+        Follows: follows !== undefined,
+        LoadBalancerArn: arn,
+        SecurityGroupId: this.securityGroup.securityGroupId,
+        DeclaredPorts: listeners.map(({ port }) => port),
+      },
     });
     const made = new Map<number, elbv2.NetworkListener>();
     const groups = new Map<number, elbv2.NetworkTargetGroup>();
@@ -279,19 +341,32 @@ export class SwarmLoadBalancer extends Construct {
     this.needs(this.following);
     this.listeners = made;
     this.targetGroups = groups;
-    if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region)) this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
-    if (props.alias) new route53.ARecord(this, 'Alias', { ...props.alias, target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)) });
-    new CfnOutput(this, 'DnsName', { description: 'Where the load balancer is reached.', value: this.loadBalancer.loadBalancerDnsName });
-    const tooManyRules = warnOfRules(this.clients().length * listeners.flatMap((listener) => transportsOf(protocolOf(listener))).length);
+    if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region))
+      this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
+    if (props.alias)
+      new route53.ARecord(this, 'Alias', {
+        ...props.alias,
+        target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)),
+      });
+    new CfnOutput(this, 'DnsName', {
+      description: 'Where the load balancer is reached.',
+      value: this.loadBalancer.loadBalancerDnsName,
+    });
+    const tooManyRules = warnOfRules(
+      this.clients().length * listeners.flatMap((listener) => transportsOf(protocolOf(listener))).length,
+    );
     if (tooManyRules) Annotations.of(this).addWarningV2('cdk-docker-swarm:load-balancer-rules', tooManyRules);
     checkAtSynth(this, () => this.problems(subnets.map(({ availabilityZone }) => known(availabilityZone))));
   }
 
   /**
-   * Adds alarms about this load balancer: nobody healthy behind a declared listener, nodes that fail their health checks, connections that are reset, ports that cannot be followed. Without `actions` they are seen in CloudWatch only.
+   * Adds alarms about this load balancer: nobody healthy behind a declared listener, nodes that fail their health
+   * checks, connections that are reset, ports that cannot be followed. Without `actions` they are seen in CloudWatch
+   * only.
    */
   addAlarms(options: LoadBalancerAlarmOptions = {}): LoadBalancerAlarms {
-    if (this.node.tryFindChild('Alarms')) throw new Error('addAlarms was called before. Call it once, with all actions.');
+    if (this.node.tryFindChild('Alarms'))
+      throw new Error('addAlarms was called before. Call it once, with all actions.');
     return new LoadBalancerAlarms(this, 'Alarms', { ...options, loadBalancer: this });
   }
 
@@ -300,7 +375,8 @@ export class SwarmLoadBalancer extends Construct {
     const { vpc } = props.updater.lifecycle.network;
     const protocol = protocolOf(listener);
     const asksAgent = this.healthCheck(listener).port === undefined;
-    const given = checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? props.deregistrationDelay : undefined;
+    const given =
+      checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? props.deregistrationDelay : undefined;
     const delay = given ?? Duration.seconds(DEREGISTRATION_DELAY[asksAgent ? 'afterFailedCheck' : 'otherwise']);
     const targetProtocol = protocol === elbv2.Protocol.TLS ? (listener.targetProtocol ?? elbv2.Protocol.TCP) : protocol;
     const targetGroup = new elbv2.NetworkTargetGroup(this, `${this.scheme}Targets${listener.port}`, {
@@ -313,7 +389,9 @@ export class SwarmLoadBalancer extends Construct {
       ...(props.proxyProtocol !== undefined && { proxyProtocolV2: props.proxyProtocol }),
       healthCheck: healthCheckOf(this.healthCheck(listener)),
     });
-    if (!delay.isUnresolved()) for (const [key, value] of Object.entries(unhealthyDraining(targetProtocol, asksAgent ? delay.toSeconds() : 0))) targetGroup.setAttribute(key, value);
+    if (!delay.isUnresolved())
+      for (const [key, value] of Object.entries(unhealthyDraining(targetProtocol, asksAgent ? delay.toSeconds() : 0)))
+        targetGroup.setAttribute(key, value);
     Tags.of(targetGroup).add(CLUSTER_TAG, props.updater.lifecycle.cluster);
     Tags.of(targetGroup).add(SERVED_BY_TAG, encodeServedBy(this.servedBy(listener)));
     return targetGroup;
@@ -324,7 +402,10 @@ export class SwarmLoadBalancer extends Construct {
     return this.loadBalancer.addListener(`Listener${listener.port}`, {
       port: listener.port,
       protocol,
-      ...(protocol === elbv2.Protocol.TLS && { certificates: listener.certificates, sslPolicy: listener.sslPolicy ?? elbv2.SslPolicy.RECOMMENDED_TLS }),
+      ...(protocol === elbv2.Protocol.TLS && {
+        certificates: listener.certificates,
+        sslPolicy: listener.sslPolicy ?? elbv2.SslPolicy.RECOMMENDED_TLS,
+      }),
       defaultTargetGroups: [targetGroup],
     });
   }
@@ -332,17 +413,26 @@ export class SwarmLoadBalancer extends Construct {
   /** What is declared finds its port free: whatever was made for a published port there has gone before. */
   private needs(following: CustomResource): void {
     for (const child of [...this.loadBalancer.node.findAll(), ...this.securityGroup.node.findAll()]) {
-      if (child instanceof elbv2.CfnListener || child instanceof ec2.CfnSecurityGroupIngress) child.node.addDependency(following);
+      if (child instanceof elbv2.CfnListener || child instanceof ec2.CfnSecurityGroupIngress)
+        child.node.addDependency(following);
     }
   }
 
-  /** The settings of target-update for ports that it follows. What is wrong with them is told when the app is synthesised. */
+  /**
+   * The settings of target-update for ports that it follows. What is wrong with them is told when the app is
+   * synthesised.
+   */
   private follows(): Follows | undefined {
-    const { followPublishedPorts, healthCheck, deregistrationDelay, preserveClientAddress, proxyProtocol, updater } = this.props;
+    const { followPublishedPorts, healthCheck, deregistrationDelay, preserveClientAddress, proxyProtocol, updater } =
+      this.props;
     if (!followPublishedPorts) return undefined;
     const { from, to, sslPolicy } = rangeOf(followPublishedPorts);
     const usable = this.checkFollowed(followPublishedPorts).length === 0;
-    const { interval, healthyThreshold = HEALTH_CHECK_THRESHOLD, unhealthyThreshold = HEALTH_CHECK_THRESHOLD } = healthCheck ?? {};
+    const {
+      interval,
+      healthyThreshold = HEALTH_CHECK_THRESHOLD,
+      unhealthyThreshold = HEALTH_CHECK_THRESHOLD,
+    } = healthCheck ?? {};
     const askedEvery = seconds(interval) ?? FOLLOWED_CHECK_INTERVAL;
     return {
       ...(usable ? { from, to } : { from: 1, to: 65_535 }),
@@ -351,7 +441,12 @@ export class SwarmLoadBalancer extends Construct {
       vpcId: updater.lifecycle.network.vpc.vpcId,
       clients: this.clients().map((client) => client.toIngressRuleConfig() as Peer),
       servedBy: encodeServedBy(this.servedBy(undefined)),
-      healthCheck: { interval: askedEvery, timeout: healthCheckTimeout(askedEvery), healthy: healthyThreshold, unhealthy: unhealthyThreshold },
+      healthCheck: {
+        interval: askedEvery,
+        timeout: healthCheckTimeout(askedEvery),
+        healthy: healthyThreshold,
+        unhealthy: unhealthyThreshold,
+      },
       ...(deregistrationDelay && { deregistrationDelay: seconds(deregistrationDelay) }),
       ...(preserveClientAddress !== undefined && { preserveClientAddress }),
       ...(proxyProtocol !== undefined && { proxyProtocol }),
@@ -361,7 +456,12 @@ export class SwarmLoadBalancer extends Construct {
 
   private checkFollowed(given: true | FollowedPorts): string[] {
     const { from, to } = rangeOf(given);
-    return checkFollowed(known(from), known(to), this.declared.flatMap((listener) => [listener.port, targetPortOf(listener)]), this.declared.length);
+    return checkFollowed(
+      known(from),
+      known(to),
+      this.declared.flatMap((listener) => [listener.port, targetPortOf(listener)]),
+      this.declared.length,
+    );
   }
 
   private clients(): ec2.IPeer[] {
@@ -374,10 +474,15 @@ export class SwarmLoadBalancer extends Construct {
   private open(listener: SwarmListener): void {
     const { nodeSecurityGroup } = this.props.updater.lifecycle.network;
     for (const transport of transportsOf(protocolOf(listener))) {
-      for (const client of this.clients()) this.securityGroup.addIngressRule(client, portOf(transport, listener.port), `Clients of port ${listener.port}`);
+      for (const client of this.clients())
+        this.securityGroup.addIngressRule(client, portOf(transport, listener.port), `Clients of port ${listener.port}`);
       this.letThrough(nodeSecurityGroup, portOf(transport, targetPortOf(listener)), 'Load balancer');
     }
-    this.letThrough(nodeSecurityGroup, ec2.Port.tcp(this.healthCheck(listener).port ?? HEALTH_PORT), 'Health checks of the load balancer');
+    this.letThrough(
+      nodeSecurityGroup,
+      ec2.Port.tcp(this.healthCheck(listener).port ?? HEALTH_PORT),
+      'Health checks of the load balancer',
+    );
   }
 
   private letThrough(nodes: ec2.ISecurityGroup, port: ec2.Port, description: string): void {
@@ -392,7 +497,9 @@ export class SwarmLoadBalancer extends Construct {
 
   private servedBy(listener: SwarmListener | undefined): ServedBy {
     const nodes = listener?.nodes ?? this.props.nodes ?? 'all';
-    return typeof nodes === 'string' ? nodes : { groups: nodes.map(({ resource }) => Stack.of(resource).getLogicalId(resource)) };
+    return typeof nodes === 'string'
+      ? nodes
+      : { groups: nodes.map(({ resource }) => Stack.of(resource).getLogicalId(resource)) };
   }
 
   private given(listener: SwarmListener): GivenListener {
@@ -414,13 +521,30 @@ export class SwarmLoadBalancer extends Construct {
     const own = [undefined, ...listeners.filter(({ healthCheck, nodes }) => healthCheck ?? nodes)];
     return [
       ...checkListeners(listeners.map((listener) => this.given(listener))),
-      ...(followPublishedPorts ? this.checkFollowed(followPublishedPorts) : listeners.length === 0 ? ['It has no listener. Give `listeners`, or followPublishedPorts.'] : []),
-      ...checkLoadBalancerZones(zones, network.zones.map(({ zone }) => known(zone))),
+      ...(followPublishedPorts
+        ? this.checkFollowed(followPublishedPorts)
+        : listeners.length === 0
+          ? ['It has no listener. Give `listeners`, or followPublishedPorts.']
+          : []),
+      ...checkLoadBalancerZones(
+        zones,
+        network.zones.map(({ zone }) => known(zone)),
+      ),
       ...checkDeregistrationDelay(seconds(deregistrationDelay)),
       ...checkClients(clients?.length),
-      ...own.flatMap((listener) => [...checkHealth(givenCheck(this.healthCheck(listener))), ...this.problemsOfNodes(listener)]),
-      ...(internal && !clients && ifGiven(() => network.vpc.vpcCidrBlock) === undefined ? ['The network of the VPC was not given, so nobody would be let in. Give `clients`.'] : []),
-      ...(accessLogs && Token.isUnresolved(Stack.of(this).region) ? ['accessLogs need to know the region at synth, since the bucket must let the load balancers of the region write. Give the stack an `env` with its region.'] : []),
+      ...own.flatMap((listener) => [
+        ...checkHealth(givenCheck(this.healthCheck(listener))),
+        ...this.problemsOfNodes(listener),
+      ]),
+      ...(internal && !clients && ifGiven(() => network.vpc.vpcCidrBlock) === undefined
+        ? ['The network of the VPC was not given, so nobody would be let in. Give `clients`.']
+        : []),
+      ...(accessLogs && Token.isUnresolved(Stack.of(this).region)
+        ? [
+            'accessLogs need to know the region at synth, since the bucket must let the load balancers of ' +
+              'the region write. Give the stack an `env` with its region.',
+          ]
+        : []),
     ];
   }
 
@@ -430,7 +554,10 @@ export class SwarmLoadBalancer extends Construct {
     const strangers = Array.isArray(nodes) ? nodes.filter((group) => group.lifecycle !== lifecycle) : [];
     return [
       ...checkServedBy(encodeServedBy(this.servedBy(listener)), Array.isArray(nodes) ? nodes.length : undefined),
-      ...strangers.map((group) => `nodes names ${group.node.path}, which is a group of another cluster. Give groups of ${lifecycle.cluster}.`),
+      ...strangers.map(
+        (group) =>
+          `nodes names ${group.node.path}, which is a group of another cluster. Give groups of ${lifecycle.cluster}.`,
+      ),
     ];
   }
 }
@@ -442,12 +569,20 @@ const rangeOf = (given: true | FollowedPorts): Required<FollowedPorts> => {
   const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = given === true ? {} : given;
   return { from, to, sslPolicy };
 };
-const protocolOf = ({ protocol, certificates }: SwarmListener) => protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
+const protocolOf = ({ protocol, certificates }: SwarmListener) =>
+  protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
 const targetPortOf = ({ port, targetPort }: SwarmListener) => targetPort ?? port;
-const seconds = (duration: Duration | undefined) => (duration === undefined || duration.isUnresolved() ? undefined : duration.toSeconds({ integral: false }));
+const seconds = (duration: Duration | undefined) =>
+  duration === undefined || duration.isUnresolved() ? undefined : duration.toSeconds({ integral: false });
 
-const transportsOf = (protocol: elbv2.Protocol) => (protocol === elbv2.Protocol.TCP_UDP ? (['tcp', 'udp'] as const) : protocol === elbv2.Protocol.UDP ? (['udp'] as const) : (['tcp'] as const));
-const portOf = (transport: 'tcp' | 'udp', port: number) => (transport === 'tcp' ? ec2.Port.tcp(port) : ec2.Port.udp(port));
+const transportsOf = (protocol: elbv2.Protocol) =>
+  protocol === elbv2.Protocol.TCP_UDP
+    ? (['tcp', 'udp'] as const)
+    : protocol === elbv2.Protocol.UDP
+      ? (['udp'] as const)
+      : (['tcp'] as const);
+const portOf = (transport: 'tcp' | 'udp', port: number) =>
+  transport === 'tcp' ? ec2.Port.tcp(port) : ec2.Port.udp(port);
 
 const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
   interval: seconds(interval),
@@ -465,7 +600,9 @@ function healthCheckOf(given: SwarmHealthCheck): elbv2.HealthCheck {
   const askedOften = interval < HEALTH_CHECK_INTERVAL;
   const asked = path === undefined ? { protocol: elbv2.Protocol.TCP } : { protocol: elbv2.Protocol.HTTP, path };
   return {
-    ...(port === undefined ? { protocol: elbv2.Protocol.HTTP, port: String(HEALTH_PORT), path: '/health' } : { port: String(port), ...asked }),
+    ...(port === undefined
+      ? { protocol: elbv2.Protocol.HTTP, port: String(HEALTH_PORT), path: '/health' }
+      : { port: String(port), ...asked }),
     interval: check.interval ?? Duration.seconds(HEALTH_CHECK_INTERVAL),
     ...(askedOften && { timeout: Duration.seconds(healthCheckTimeout(interval)) }),
     healthyThresholdCount: check.healthyThreshold ?? HEALTH_CHECK_THRESHOLD,

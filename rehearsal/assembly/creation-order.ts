@@ -26,7 +26,8 @@ export function dependencies(resource: Resource, template: Template): Set<string
     for (const [name, argument] of Object.entries(value)) {
       if (name === 'Ref' && typeof argument === 'string') found.add(argument);
       else if (name === 'Fn::GetAtt') found.add(String([argument].flat()[0]).split('.')[0]!);
-      else if (name === 'Fn::Sub') for (const [, inner] of String([argument].flat()[0]).matchAll(/\$\{([^!}.]+)[^}]*\}/g)) found.add(inner!);
+      else if (name === 'Fn::Sub')
+        for (const [, inner] of String([argument].flat()[0]).matchAll(/\$\{([^!}.]+)[^}]*\}/g)) found.add(inner!);
       visit(argument);
     }
   };
@@ -41,7 +42,10 @@ export function creationOrder(template: Template): OrderedGroup[] {
   const visit = (id: string): Set<string> => {
     const known = before.get(id);
     if (known !== undefined) return known;
-    if (path.includes(id)) throw new Error(`These resources wait for each other in a circle: ${[...path.slice(path.indexOf(id)), id].join(' -> ')}`);
+    if (path.includes(id))
+      throw new Error(
+        `These resources wait for each other in a circle: ${[...path.slice(path.indexOf(id)), id].join(' -> ')}`,
+      );
     path.push(id);
     const all = new Set<string>();
     for (const dependency of dependencies(template.Resources[id]!, template)) {
@@ -59,7 +63,9 @@ export function creationOrder(template: Template): OrderedGroup[] {
     .map((logicalId) => {
       const resource = template.Resources[logicalId]!;
       const properties = resource.Properties ?? {};
-      const tags = Object.fromEntries(((properties.Tags ?? []) as { Key: string; Value: unknown }[]).map(({ Key, Value }) => [Key, Value]));
+      const tags = Object.fromEntries(
+        ((properties.Tags ?? []) as { Key: string; Value: unknown }[]).map(({ Key, Value }) => [Key, Value]),
+      );
       const earlier = [...visit(logicalId)];
       const earlierGroups = earlier.filter(isGroup);
       const signal = resource.CreationPolicy?.ResourceSignal;
@@ -68,10 +74,15 @@ export function creationOrder(template: Template): OrderedGroup[] {
         role: typeof tags[ROLE_TAG] === 'string' ? tags[ROLE_TAG] : 'no member of the swarm',
         ...(typeof tags[SEAT_TAG] === 'string' ? { seat: tags[SEAT_TAG] } : {}),
         instances: Number(properties.DesiredCapacity ?? properties.MinSize ?? 0),
-        after: earlierGroups.filter((group) => !earlierGroups.some((other) => other !== group && visit(other).has(group))),
+        after: earlierGroups.filter(
+          (group) => !earlierGroups.some((other) => other !== group && visit(other).has(group)),
+        ),
         resourcesBefore: earlier.length - earlierGroups.length,
         hooks: ((properties.LifecycleHookSpecificationList ?? []) as Record<string, unknown>[]).map(describeHook),
-        signals: signal === undefined ? 'waits for no signal' : `waits for ${signal.Count ?? 1} success signal(s), at most ${signal.Timeout ?? 'PT5M'}`,
+        signals:
+          signal === undefined
+            ? 'waits for no signal'
+            : `waits for ${signal.Count ?? 1} success signal(s), at most ${signal.Timeout ?? 'PT5M'}`,
       };
     })
     .sort((a, b) => groupsBefore(a.logicalId) - groupsBefore(b.logicalId) || (a.logicalId < b.logicalId ? -1 : 1));
@@ -84,7 +95,9 @@ function describeHook(hook: Record<string, unknown>): string {
 
 export function renderCreationOrder(template: Template): string[] {
   const order = creationOrder(template);
-  const names = new Map(order.map((group) => [group.logicalId, group.seat === undefined ? group.logicalId : `seat ${group.seat}`]));
+  const names = new Map(
+    order.map((group) => [group.logicalId, group.seat === undefined ? group.logicalId : `seat ${group.seat}`]),
+  );
   return order.flatMap((group, index) => [
     `${index + 1}. ${names.get(group.logicalId)} (${group.role}, ${group.instances} instance${group.instances === 1 ? '' : 's'}): after ${[
       `${group.resourcesBefore} other resources`,

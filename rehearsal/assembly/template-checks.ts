@@ -1,4 +1,7 @@
-/** What can be known of a stack without forming it: whether AWS would take its template, its user data and its functions. */
+/**
+ * What can be known of a stack without forming it: whether AWS would take its template, its user data and its
+ * functions.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../nodes/shell';
@@ -20,11 +23,15 @@ export interface Checked {
   failed: string[];
 }
 
-/** The text of a value with intrinsic functions in it; what only a deployment knows stands as `${...}`, as long as an identifier of AWS. */
+/**
+ * The text of a value with intrinsic functions in it; what only a deployment knows stands as `${...}`, as long as an
+ * identifier of AWS.
+ */
 export function flatten(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${JSON.stringify(value)} is no text.`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error(`${JSON.stringify(value)} is no text.`);
   const [[name, argument]] = Object.entries(value) as [[string, any]];
   switch (name) {
     case 'Ref':
@@ -34,7 +41,10 @@ export function flatten(value: unknown): string {
     case 'Fn::Join':
       return (argument[1] as unknown[]).map(flatten).join(argument[0] as string);
     case 'Fn::Sub':
-      return (typeof argument === 'string' ? argument : (argument[0] as string)).replaceAll(/\$\{([^!}]+)\}/g, (_, inner: string) => placeholder(inner));
+      return (typeof argument === 'string' ? argument : (argument[0] as string)).replaceAll(
+        /\$\{([^!}]+)\}/g,
+        (_, inner: string) => placeholder(inner),
+      );
     case 'Fn::Base64':
       return flatten(argument);
     case 'Fn::Select':
@@ -77,7 +87,9 @@ export async function checkStack(stack: Stack): Promise<Checked> {
         await run('bash', ['-n'], script);
         passed.push(`User data of ${id}: bash reads it without a complaint`);
       } catch (error) {
-        failed.push(`User data of ${id} is no correct script: ${error instanceof Error ? error.message : String(error)}`);
+        failed.push(
+          `User data of ${id} is no correct script: ${error instanceof Error ? error.message : String(error)}`,
+        );
       }
     }
     if (Type === 'AWS::Lambda::Function') {
@@ -86,7 +98,10 @@ export async function checkStack(stack: Stack): Promise<Checked> {
       const folder = hash === undefined ? undefined : stack.assets[hash];
       const file = folder === undefined ? undefined : join(folder, `${Handler?.split('.')[0]}.js`);
       if (file !== undefined && existsSync(file)) passed.push(`Function ${id}: its bundle is there`);
-      else failed.push(`Function ${id}: its bundle ${file ?? '(no asset of this app)'} is not there. Build it with: npm run build`);
+      else
+        failed.push(
+          `Function ${id}: its bundle ${file ?? '(no asset of this app)'} is not there. Build it with: npm run build`,
+        );
     }
   }
   return { passed, failed };

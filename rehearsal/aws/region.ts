@@ -1,6 +1,7 @@
 /**
- * One emulated AWS region with one account: the services over one clock, the stacks in it, and the ground truth for tests and invariants. It has no network of its own:
- * whoever serves the wire protocols calls {@link EmulatedRegion.call}.
+ * One emulated AWS region with one account: the services over one clock, the stacks in it, and the ground truth for
+ * tests and invariants. It has no network of its own: whoever serves the wire protocols calls {@link
+ * EmulatedRegion.call}.
  */
 import type { Clock } from '../../protocol/clock';
 import { AutoScaling, type GroupView } from './autoscaling/autoscaling';
@@ -84,18 +85,48 @@ export class EmulatedRegion {
     announceInstances(ec2, events, context);
 
     this.context = context;
-    this.services = { context, authorization, autoscaling, dynamodb, ec2, elb, events, iam, lambda, logs, s3, sqs, ssm };
+    this.services = {
+      context,
+      authorization,
+      autoscaling,
+      dynamodb,
+      ec2,
+      elb,
+      events,
+      iam,
+      lambda,
+      logs,
+      s3,
+      sqs,
+      ssm,
+    };
     this.customResources = new CustomResources(this.services);
-    this.cloudformation = new CloudFormation(context, { ...resourceTypes(this.services), [CUSTOM_TYPE]: this.customResources.type }, ssm);
-    this.endpoints = { autoscaling, cloudformation: this.cloudformation, dynamodb, ec2, elasticloadbalancing: elb, events, logs, s3, sqs, sts: iam };
+    this.cloudformation = new CloudFormation(
+      context,
+      { ...resourceTypes(this.services), [CUSTOM_TYPE]: this.customResources.type },
+      ssm,
+    );
+    this.endpoints = {
+      autoscaling,
+      cloudformation: this.cloudformation,
+      dynamodb,
+      ec2,
+      elasticloadbalancing: elb,
+      events,
+      logs,
+      s3,
+      sqs,
+      sts: iam,
+    };
     this.inventory = inventoryOf(this.services, this.cloudformation);
     this.operator = iam.operator;
     this.logs = logs;
   }
 
   /**
-   * Where the emulation is reached, e.g. `http://127.0.0.1:4566`. Queue URLs begin with it, because clients of the SDK send to the origin of the queue's URL. To be set
-   * before a stack is created. Functions answer for custom resources there, too.
+   * Where the emulation is reached, e.g. `http://127.0.0.1:4566`. Queue URLs begin with it, because clients of the SDK
+   * send to the origin of the queue's URL. To be set before a stack is created. Functions answer for custom resources
+   * there, too.
    * @default the addresses that AWS has
    */
   set endpoint(origin: string) {
@@ -114,7 +145,8 @@ export class EmulatedRegion {
   }
 
   /**
-   * Deploys a stack that is there already: changes what differs, a group's instances by its update policy, then deletes what the new template has no more.
+   * Deploys a stack that is there already: changes what differs, a group's instances by its update policy, then deletes
+   * what the new template has no more.
    * @throws Error naming every resource that failed and why, after everything was changed back
    */
   async updateStack(assemblyFolder: string, stackName: string): Promise<Record<string, string>> {
@@ -127,17 +159,40 @@ export class EmulatedRegion {
     return assembly.template;
   }
 
-  /** Deletes every resource in reverse order of creation; those with a Retain policy stay. @throws Error naming every resource that could not be deleted and why */
+  /**
+   * Deletes every resource in reverse order of creation; those with a Retain policy stay.
+   * @throws Error naming every resource that could not be deleted and why
+   */
   async deleteStack(stackName: string): Promise<void> {
     return this.context.orFault(this.cloudformation.deleteStack(stackName));
   }
 
-  /** One request, as its service would answer it, if the caller's policies allow it. @throws AwsError as the service would */
-  async call(request: { service: string; action: string; input: Record<string, any>; accessKeyId: string; transport?: Transport }): Promise<Record<string, any>> {
+  /**
+   * One request, as its service would answer it, if the caller's policies allow it.
+   * @throws AwsError as the service would
+   */
+  async call(request: {
+    service: string;
+    action: string;
+    input: Record<string, any>;
+    accessKeyId: string;
+    transport?: Transport;
+  }): Promise<Record<string, any>> {
     const service = this.endpoints[request.service];
-    if (!service) throw new Error(`The emulation does not know the service '${request.service}'. It knows ${Object.keys(this.endpoints).join(', ')}.`);
+    if (!service)
+      throw new Error(
+        `The emulation does not know the service '${request.service}'. It knows ` +
+          `${Object.keys(this.endpoints).join(', ')}.`,
+      );
     const principal = this.services.iam.resolve(request.accessKeyId);
-    this.services.authorization.require(principal, request.service, request.action, request.input, this.inventory, request.transport ?? 'tls');
+    this.services.authorization.require(
+      principal,
+      request.service,
+      request.action,
+      request.input,
+      this.inventory,
+      request.transport ?? 'tls',
+    );
     return service.call(request.action, request.input, principal);
   }
 
@@ -195,7 +250,10 @@ export class EmulatedRegion {
     return this.services.iam.allRoles();
   }
 
-  /** Every statement of the policies that are, or were, in the stacks, and whether it ever allowed something (or, as a Deny, denied it). */
+  /**
+   * Every statement of the policies that are, or were, in the stacks, and whether it ever allowed something (or, as a
+   * Deny, denied it).
+   */
   statements(): StatementView[] {
     return this.services.authorization.statements();
   }
@@ -218,7 +276,9 @@ export class EmulatedRegion {
     return dynamodb.tableNames().flatMap((table) => dynamodb.items(table).map((item) => ({ table, item })));
   }
 
-  /** Names of what exists beyond terminated instances: empty once every stack is deleted and nothing was to be retained. */
+  /**
+   * Names of what exists beyond terminated instances: empty once every stack is deleted and nothing was to be retained.
+   */
   remains(): string[] {
     const { autoscaling, ec2, elb, events, iam, lambda, logs, sqs } = this.services;
     return [
@@ -236,7 +296,14 @@ export class EmulatedRegion {
   /** Runs a function of the template once, as an operator would. @throws what the function threw */
   async invoke(logicalId: string, event: unknown): Promise<unknown> {
     const fn = this.functions().find((candidate) => candidate.logicalId === logicalId);
-    if (!fn) throw new Error(`No function has the logical id '${logicalId}'. There are ${this.functions().map((candidate) => candidate.logicalId).join(', ') || 'none'}.`);
+    if (!fn)
+      throw new Error(
+        `No function has the logical id '${logicalId}'. There are ${
+          this.functions()
+            .map((candidate) => candidate.logicalId)
+            .join(', ') || 'none'
+        }.`,
+      );
     return this.services.lambda.invoke(fn.arn, event);
   }
 
@@ -273,14 +340,20 @@ export class EmulatedRegion {
     return this.context.delayed();
   }
 
-  /** Ends schedules, retries and waits, and lets running functions end. @throws Error when something in the emulation itself had failed */
+  /**
+   * Ends schedules, retries and waits, and lets running functions end.
+   * @throws Error when something in the emulation itself had failed
+   */
   async stop(): Promise<void> {
     await this.context.stop();
   }
 }
 
 /** What permissions are checked on. */
-function inventoryOf({ context, dynamodb, ec2, elb, autoscaling }: Services, cloudformation: CloudFormation): Inventory {
+function inventoryOf(
+  { context, dynamodb, ec2, elb, autoscaling }: Services,
+  cloudformation: CloudFormation,
+): Inventory {
   return {
     arn: (service, resource) => context.arn(service, resource),
     region: context.region,
@@ -314,7 +387,10 @@ function resourceTypes(services: Services): ResourceTypes {
   };
 }
 
-/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html, and spot-instance-termination-notices.html and rebalance-recommendations.html there */
+/**
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html, and
+ * spot-instance-termination-notices.html and rebalance-recommendations.html there
+ */
 function announceInstances(ec2: Ec2, events: Events, context: Context): void {
   const resources = (instance: InstanceView) => [context.arn('ec2', `instance/${instance.instanceId}`)];
   ec2.onState((instance) =>

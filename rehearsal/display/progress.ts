@@ -21,7 +21,10 @@ export class Progress {
 
   milestone(node: NodeTimeline, milestone: Milestone | 'launched', rows: NodeTimeline[], atMs: number): void {
     if (!this.screen.isTTY) {
-      const name = milestone === 'launched' ? `launched (${node.instanceId}, ${node.address}, ${node.availabilityZone})` : MILESTONE_NAMES[milestone];
+      const name =
+        milestone === 'launched'
+          ? `launched (${node.instanceId}, ${node.address}, ${node.availabilityZone})`
+          : MILESTONE_NAMES[milestone];
       this.screen.write(`${seconds(atMs).padStart(6)} s  ${node.name}: ${name}\n`);
       return;
     }

@@ -1,6 +1,9 @@
 /** When each node reached what on its way into the swarm. Only keeps and prints: who observes is formation.ts. */
 
-/** In the order of the columns. `launched` counts from the start of the deployment, all others from the instance's launch. */
+/**
+ * In the order of the columns. `launched` counts from the start of the deployment, all others from the instance's
+ * launch.
+ */
 export const MILESTONES = ['userData', 'volume', 'engine', 'command', 'joined', 'ready', 'hook'] as const;
 export type Milestone = (typeof MILESTONES)[number];
 export const MILESTONE_NAMES: Record<Milestone, string> = {
@@ -67,12 +70,19 @@ export function seconds(ms: number): string {
 }
 
 /**
- * One line for the head and one for each node. A milestone that was not reached is `-`; one that the role does not have is empty.
+ * One line for the head and one for each node. A milestone that was not reached is `-`; one that the role does not have
+ * is empty.
  *
- * @param ids whether instance ids and addresses have columns, and columns their full names: without, the table fits a terminal of 80 columns
+ * @param ids whether instance ids and addresses have columns, and columns their full names: without, the table fits a
+ * terminal of 80 columns
  */
 export function renderTimeline(rows: NodeTimeline[], ids = true): string[] {
-  const head = ['node', ...(ids ? ['instance', 'address'] : []), 'launched', ...MILESTONES.map((milestone) => (ids ? MILESTONE_NAMES[milestone] : MILESTONE_NAMES[milestone].split(' ')[0]!))];
+  const head = [
+    'node',
+    ...(ids ? ['instance', 'address'] : []),
+    'launched',
+    ...MILESTONES.map((milestone) => (ids ? MILESTONE_NAMES[milestone] : MILESTONE_NAMES[milestone].split(' ')[0]!)),
+  ];
   const body = rows.map((row) => [
     row.name,
     ...(ids ? [row.instanceId, row.address] : []),

@@ -1,6 +1,7 @@
 /**
- * Functions as processes: the built bundles with the template's environment, credentials that stand for the template's roles, and the SDK pointed at the emulated AWS. A process handles one event at
- * a time and stays warm; concurrent events get further processes.
+ * Functions as processes: the built bundles with the template's environment, credentials that stand for the template's
+ * roles, and the SDK pointed at the emulated AWS. A process handles one event at a time and stays warm; concurrent
+ * events get further processes.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Clock } from '../../protocol/clock';
@@ -46,7 +47,9 @@ export class FunctionProcesses implements FunctionRunner {
     const id = this.props.clock.uuid();
     const outcome = await new Promise<Outcome | Error>((resolve) => {
       const seconds = (fn.timeoutMs / 1000).toFixed(2);
-      const cancel = this.props.clock.after(fn.timeoutMs, () => sandbox.pending?.settle(new Error(`${fn.logicalId}: Task timed out after ${seconds} seconds`)));
+      const cancel = this.props.clock.after(fn.timeoutMs, () =>
+        sandbox.pending?.settle(new Error(`${fn.logicalId}: Task timed out after ${seconds} seconds`)),
+      );
       sandbox.pending = {
         id,
         settle: (result) => {
@@ -106,7 +109,10 @@ export class FunctionProcesses implements FunctionRunner {
     return [...this.all].find(({ fn }) => fn.credentials.accessKeyId === accessKeyId)?.fn.logicalId;
   }
 
-  /** A fault: whatever handles an event of the function is gone, without a word, as with the machine below it. @returns how many processes that were */
+  /**
+   * A fault: whatever handles an event of the function is gone, without a word, as with the machine below it.
+   * @returns how many processes that were
+   */
   kill(logicalId: string): number {
     const busy = [...this.all].filter(({ fn, pending }) => fn.logicalId === logicalId && pending !== undefined);
     return busy.filter((sandbox) => sandbox.process.kill('SIGKILL')).length;
@@ -167,7 +173,9 @@ export class FunctionProcesses implements FunctionRunner {
       this.all.delete(sandbox);
       const idle = this.idleOf(editionOf(fn));
       if (idle.includes(sandbox)) idle.splice(idle.indexOf(sandbox), 1);
-      sandbox.pending?.settle(new Error(`${fn.logicalId}: the function's process ended (${why}). ${this.log(fn.name).slice(-5).join(' | ')}`));
+      sandbox.pending?.settle(
+        new Error(`${fn.logicalId}: the function's process ended (${why}). ${this.log(fn.name).slice(-5).join(' | ')}`),
+      );
     };
     // After its last line has been read.
     child.once('close', (code, signal) => ended(signal ?? `exit code ${code}`));

@@ -1,6 +1,7 @@
 /**
- * The process in which a function of the template runs: loads the bundle once, then handles one event at a time, as Lambda's own runtime does. Events come and results go over the IPC channel
- * of function-processes.ts; log lines go to standard output. Time limits are the parent's matter.
+ * The process in which a function of the template runs: loads the bundle once, then handles one event at a time, as
+ * Lambda's own runtime does. Events come and results go over the IPC channel of function-processes.ts; log lines go to
+ * standard output. Time limits are the parent's matter.
  * Source: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html, nodejs-context.html there
  */
 import { createRequire } from 'node:module';
@@ -12,7 +13,8 @@ export interface Invocation {
   event: unknown;
   timeoutMs: number;
 }
-export type Outcome = { id: string; result: unknown } | { id: string; error: { name: string; message: string; stack?: string } };
+export type Outcome =
+  { id: string; result: unknown } | { id: string; error: { name: string; message: string; stack?: string } };
 
 type Handler = (event: unknown, context: Record<string, unknown>) => unknown;
 
@@ -21,8 +23,12 @@ function loadHandler(codePath: string, handler: string): Handler {
   // Resolved at run time: the bundle is not part of this program.
   const loaded = createRequire(__filename)(join(codePath, file!)) as Record<string, unknown>;
   const found = loaded[name!];
-  if (typeof found !== 'function') throw new Error(`${join(codePath, file!)}.js exports no function "${name}", which the template's handler "${handler}" names.`);
-  if (found.length > 2) throw new Error(`The handler "${handler}" takes a callback; only handlers that return a promise are known here.`);
+  if (typeof found !== 'function')
+    throw new Error(
+      `${join(codePath, file!)}.js exports no function "${name}", which the template's handler "${handler}" names.`,
+    );
+  if (found.length > 2)
+    throw new Error(`The handler "${handler}" takes a callback; only handlers that return a promise are known here.`);
   return found as Handler;
 }
 

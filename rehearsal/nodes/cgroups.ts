@@ -1,7 +1,9 @@
 /**
- * Control groups of a run: one folder for the run below the caller's own group in every mounted hierarchy, and below it one for the region and one for each node. Everything
- * a run starts, containers included, lies below the run's folders, so that its end can be seen (empty) and nothing of it stays. Works with version 1, version 2 and both mounted.
- * Source: https://docs.kernel.org/admin-guide/cgroup-v1/cgroups.html, https://docs.kernel.org/admin-guide/cgroup-v2.html
+ * Control groups of a run: one folder for the run below the caller's own group in every mounted hierarchy, and below it
+ * one for the region and one for each node. Everything a run starts, containers included, lies below the run's folders,
+ * so that its end can be seen (empty) and nothing of it stays. Works with version 1, version 2 and both mounted.
+ * Source: https://docs.kernel.org/admin-guide/cgroup-v1/cgroups.html,
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
@@ -22,18 +24,33 @@ export function parseHierarchies(mountInfo: string, ownGroups: string): Hierarch
     const [left, right] = line.split(' - ');
     const [type, , options] = right?.split(' ') ?? [];
     const [, , , root, mountPoint] = left?.split(' ') ?? [];
-    if ((type !== 'cgroup' && type !== 'cgroup2') || root === undefined || mountPoint === undefined || options === undefined) return [];
+    if (
+      (type !== 'cgroup' && type !== 'cgroup2') ||
+      root === undefined ||
+      mountPoint === undefined ||
+      options === undefined
+    )
+      return [];
     return [{ type, root, mountPoint, options: options.split(',') } as const];
   });
   return ownGroups.split('\n').flatMap((line) => {
     const match = /^\d+:([^:]*):(.*)$/.exec(line);
     if (!match) return [];
     const controllers = match[1]!;
-    const mount = mounts.find(({ type, options }) => (controllers === '' ? type === 'cgroup2' : type === 'cgroup' && options.includes(controllers.split(',')[0]!)));
+    const mount = mounts.find(({ type, options }) =>
+      controllers === '' ? type === 'cgroup2' : type === 'cgroup' && options.includes(controllers.split(',')[0]!),
+    );
     if (mount === undefined) return [];
     const folder = join(mount.mountPoint, relative(mount.root, match[2]!));
     // A named hierarchy has no controllers: https://man7.org/linux/man-pages/man7/cgroups.7.html
-    return [{ type: mount.type, options: controllers.startsWith('name=') ? `none,${controllers}` : controllers, mountPoint: mount.mountPoint, folder }];
+    return [
+      {
+        type: mount.type,
+        options: controllers.startsWith('name=') ? `none,${controllers}` : controllers,
+        mountPoint: mount.mountPoint,
+        folder,
+      },
+    ];
   });
 }
 
@@ -48,7 +65,8 @@ export function makeGroups(parents: string[], name: string): string[] {
     mkdirSync(folder, { recursive: true });
     // Version 1: a group of `cpuset` takes no process before it has processors and memory.
     for (const file of ['cpuset.cpus', 'cpuset.mems']) {
-      if (existsSync(join(folder, file)) && !existsSync(join(folder, 'cgroup.controllers'))) writeFileSync(join(folder, file), readFileSync(join(parent, file)));
+      if (existsSync(join(folder, file)) && !existsSync(join(folder, 'cgroup.controllers')))
+        writeFileSync(join(folder, file), readFileSync(join(parent, file)));
     }
     return folder;
   });
@@ -62,7 +80,8 @@ export function removeGroups(folders: string[]): boolean {
 function removeGroup(folder: string): boolean {
   if (!existsSync(folder)) return true;
   try {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) removeGroup(join(folder, entry.name));
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (entry.isDirectory()) removeGroup(join(folder, entry.name));
     rmdirSync(folder);
     return true;
   } catch {
@@ -72,10 +91,21 @@ function removeGroup(folder: string): boolean {
 
 /** A command that enters the groups and then becomes `argv`. */
 export function inGroups(folders: string[], argv: string[]): string[] {
-  return ['/bin/sh', '-c', 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"', 'sh', ...folders, '--', ...argv];
+  return [
+    '/bin/sh',
+    '-c',
+    'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"',
+    'sh',
+    ...folders,
+    '--',
+    ...argv,
+  ];
 }
 
-/** Shell lines by which a node, in a cgroup namespace of its own and standing in its new root, mounts the hierarchies that the host has. */
+/**
+ * Shell lines by which a node, in a cgroup namespace of its own and standing in its new root, mounts the hierarchies
+ * that the host has.
+ */
 export function mountScript(all: Hierarchy[]): string {
   const lines = all.map(({ type, options, mountPoint }) => {
     const target = mountPoint === '/sys/fs/cgroup' ? 'sys/fs/cgroup' : `sys/fs/cgroup/${basename(mountPoint)}`;
@@ -86,7 +116,8 @@ export function mountScript(all: Hierarchy[]): string {
     return [
       ...lines,
       'mkdir -p sys/fs/cgroup/init; echo 1 > sys/fs/cgroup/init/cgroup.procs',
-      'for controller in $(cat sys/fs/cgroup/cgroup.controllers); do echo "+$controller" > sys/fs/cgroup/cgroup.subtree_control || true; done 2> /dev/null',
+      'for controller in $(cat sys/fs/cgroup/cgroup.controllers); do echo "+$controller" > ' +
+        'sys/fs/cgroup/cgroup.subtree_control || true; done 2> /dev/null',
     ].join('\n');
   }
   return ['mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup', ...lines].join('\n');

@@ -1,15 +1,26 @@
-/** The two shell scripts that make a process in fresh namespaces into an instance: the first builds its root, the second is its process 1. */
+/**
+ * The two shell scripts that make a process in fresh namespaces into an instance: the first builds its root, the second
+ * is its process 1.
+ */
 import { STAND_INS } from '../stand-ins/install';
 import { mountScript, type Hierarchy } from './cgroups';
 
-/** What every program of an instance finds in its environment. The stand-ins lie in /usr/bin and must win. No region: on an instance none is set either. */
+/**
+ * What every program of an instance finds in its environment. The stand-ins lie in /usr/bin and must win. No region: on
+ * an instance none is set either.
+ */
 export function environmentOf(endpoint: string): string[] {
-  return ['PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin', 'LANG=C.UTF-8', `AWS_ENDPOINT_URL=${endpoint}`];
+  return [
+    'PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin',
+    'LANG=C.UTF-8',
+    `AWS_ENDPOINT_URL=${endpoint}`,
+  ];
 }
 
 /**
- * Runs on the host's root, in the node's namespaces. Arguments: the node's folder, host name, address, prefix length, router, Node.js binary, dockerd, then the environment.
- * Tells its process id, then waits for a line: by then `eth0` is there.
+ * Runs on the host's root, in the node's namespaces. Arguments: the node's folder, host name, address, prefix length,
+ * router, Node.js binary, dockerd, then the environment. Tells its process id, then waits for a line: by then `eth0` is
+ * there.
  */
 export function buildScript(hierarchies: Hierarchy[]): string {
   return `set -eu
@@ -51,8 +62,8 @@ exec env -i "$@" /bin/bash /${STAND_INS}/init
 }
 
 /**
- * Process 1 of an instance: runs user data once as cloud-init does and tells how it ended, collects orphans (a shell does), and on the line \`poweroff\` stops services and ends. When whoever holds its standard input goes,
- * it goes too.
+ * Process 1 of an instance: runs user data once as cloud-init does and tells how it ended, collects orphans (a shell
+ * does), and on the line \`poweroff\` stops services and ends. When whoever holds its standard input goes, it goes too.
  */
 export const INIT = `cd /
 echo running

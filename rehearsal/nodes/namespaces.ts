@@ -1,15 +1,16 @@
 /**
- * The namespaces of a run ("the region"): network, mounts and processes of their own, below one process. When that process dies, however it dies, the kernel ends everything
- * in them: nodes, engines, functions, mounts, bridge. What a kernel does not end with a process (control groups, the run's temporary folder, a loop device caught half-made) is removed by
- * a janitor that runs outside, waits for the end of whoever started the run, and then ends itself.
+ * The namespaces of a run ("the region"): network, mounts and processes of their own, below one process. When that
+ * process dies, however it dies, the kernel ends everything in them: nodes, engines, functions, mounts, bridge. What a
+ * kernel does not end with a process (control groups, the run's temporary folder, a loop device caught half-made) is
+ * removed by a janitor that runs outside, waits for the end of whoever started the run, and then ends itself.
  */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { hierarchies, inGroups, makeGroups } from './cgroups';
 
 /**
- * Arguments: the run's id, its temporary folder, its control groups. Begins when its standard input ends, and gives the kernel ten seconds.
- * A loop device is the run's own when its backing file has the run's id in its name.
+ * Arguments: the run's id, its temporary folder, its control groups. Begins when its standard input ends, and gives the
+ * kernel ten seconds. A loop device is the run's own when its backing file has the run's id in its name.
  */
 const JANITOR = `
 run=$1; temporary=$2; shift 2
@@ -50,14 +51,20 @@ export class Janitor {
    */
   constructor(run: string, temporaryFolder: string, groups: string[]) {
     // In a session of its own: what ends the command's process group must not end the one that cleans up after it.
-    this.process = spawn('/bin/sh', ['-c', JANITOR, 'janitor', run, temporaryFolder, ...groups], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
+    this.process = spawn('/bin/sh', ['-c', JANITOR, 'janitor', run, temporaryFolder, ...groups], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+      detached: true,
+    });
     this.ended = new Promise((resolve) => this.process.once('exit', resolve));
   }
 
-  /** Kills whatever still runs, and resolves when nothing of the run is left on the machine; rejects when something is. */
+  /**
+   * Kills whatever still runs, and resolves when nothing of the run is left on the machine; rejects when something is.
+   */
   async clean(): Promise<void> {
     this.process.stdin?.end();
-    if ((await this.ended) !== 0) throw new Error('The rehearsal left something on this machine; its names stand above.');
+    if ((await this.ended) !== 0)
+      throw new Error('The rehearsal left something on this machine; its names stand above.');
   }
 }
 
@@ -70,21 +77,35 @@ export function makeRunGroups(run: string): string[] {
 }
 
 /**
- * Runs a program as the first process of new namespaces. Dies with the calling process, however that one dies, and takes everything below it along.
+ * Runs a program as the first process of new namespaces. Dies with the calling process, however that one dies, and
+ * takes everything below it along.
  *
  * @param groups the run's control groups; the program finds them as JSON in `REHEARSAL_CGROUPS`
  * @returns the process whose end is the end of the region, with an IPC channel to the program when `stdio` asks for one
  */
-export function startRegion(groups: string[], argv: string[], stdio: StdioOptions, environment: NodeJS.ProcessEnv): ChildProcess {
+export function startRegion(
+  groups: string[],
+  argv: string[],
+  stdio: StdioOptions,
+  environment: NodeJS.ProcessEnv,
+): ChildProcess {
   const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
-  // `--kill-child` ends the region with unshare, and the death signal ends unshare with this process: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
-  const [program, ...args] = inGroups(makeGroups(groups, 'region'), ['setpriv', '--pdeathsig', 'KILL', ...namespaces, ...argv]);
+  // `--kill-child` ends the region with unshare, and the death signal ends unshare with this process:
+  // https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+  const [program, ...args] = inGroups(makeGroups(groups, 'region'), [
+    'setpriv',
+    '--pdeathsig',
+    'KILL',
+    ...namespaces,
+    ...argv,
+  ]);
   return spawn(program!, args, { stdio, env: { ...environment, REHEARSAL_CGROUPS: JSON.stringify(groups) } });
 }
 
 /**
- * Ends a region by force and resolves when it has ended. Its first process is killed rather than `unshare`, so that each dead process still has the parent that collects it: on a machine whose
- * process 1 collects none (many containers), the others would stay as zombies.
+ * Ends a region by force and resolves when it has ended. Its first process is killed rather than `unshare`, so that
+ * each dead process still has the parent that collects it: on a machine whose process 1 collects none (many
+ * containers), the others would stay as zombies.
  */
 export async function endRegion(region: ChildProcess): Promise<void> {
   if (region.pid === undefined || region.exitCode !== null || region.signalCode !== null) return;

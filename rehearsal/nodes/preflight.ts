@@ -1,4 +1,7 @@
-/** What real nodes need of this machine, said in sentences for whoever can provide it. Changes nothing: the one thing it tries lives and dies in namespaces of its own. */
+/**
+ * What real nodes need of this machine, said in sentences for whoever can provide it. Changes nothing: the one thing it
+ * tries lives and dies in namespaces of its own.
+ */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './shell';
@@ -72,25 +75,53 @@ export const thisMachine = (): Machine => ({
   platform: process.platform,
   userId: process.getuid?.(),
   path: searchPath(process.env),
-  try: async (script) => void (await run('unshare', ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--', '/bin/sh', '-c', script])),
+  try: async (script) =>
+    void (await run('unshare', [
+      '--net',
+      '--mount',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      '--',
+      '/bin/sh',
+      '-c',
+      script,
+    ])),
 });
 
 /** One sentence for each thing that is missing, with how to get it; none when real nodes can be made. */
 export async function missing(machine: Machine): Promise<string[]> {
-  if (machine.platform !== 'linux') return [`Real nodes are made of Linux namespaces, and this machine runs ${machine.platform}: use a Linux machine or virtual machine.`];
+  if (machine.platform !== 'linux')
+    return [
+      `Real nodes are made of Linux namespaces, and this machine runs ${machine.platform}: use a Linux ` +
+        'machine or virtual machine.',
+    ];
   const sentences: string[] = [];
   const absent = Object.keys(PROGRAMS).filter((name) => findProgram(name, machine.path) === undefined);
   if (absent.length > 0) {
     const packages = [...new Set(absent.map((name) => PROGRAMS[name]!))];
-    sentences.push(`This machine has no ${absent.join(', ')}. On Debian or Ubuntu: apt-get install --yes ${packages.join(' ')}`);
+    sentences.push(
+      `This machine has no ${absent.join(', ')}. On Debian or Ubuntu: apt-get install --yes ${packages.join(' ')}`,
+    );
   }
-  if (machine.userId !== 0) sentences.push(`Namespaces, mounts and loop devices need root, and this is user ${machine.userId}. Run the same command as root: sudo env "PATH=$PATH" npm start`);
+  if (machine.userId !== 0)
+    sentences.push(
+      `Namespaces, mounts and loop devices need root, and this is user ${machine.userId}. Run the same ` +
+        'command as root: sudo env "PATH=$PATH" npm start',
+    );
   if (sentences.length > 0) return sentences;
   try {
     await machine.try(TRIAL);
     return [];
   } catch (error) {
-    const said = error instanceof Error ? error.message.slice(error.message.lastIndexOf('failed:') + 'failed:'.length).trim() : String(error);
-    return [`This machine does not let root make a node: ${said}. Inside a container, start that container with --privileged; on a kernel without overlay, loop or veth, load those modules.`];
+    const said =
+      error instanceof Error
+        ? error.message.slice(error.message.lastIndexOf('failed:') + 'failed:'.length).trim()
+        : String(error);
+    return [
+      `This machine does not let root make a node: ${said}. Inside a container, start that container with ` +
+        '--privileged; on a kernel without overlay, loop or veth, load those modules.',
+    ];
   }
 }

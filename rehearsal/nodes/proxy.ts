@@ -1,6 +1,8 @@
 /**
- * The emulated load balancers as a real one: HAProxy, which takes connections on addresses of the region's loopback and passes each on to a target that is routed to now. It checks nobody's health and tries nothing twice, as a
- * Network Load Balancer does not: what it knows are the emulated targets. Source of its settings: https://docs.haproxy.org/2.6/configuration.html
+ * The emulated load balancers as a real one: HAProxy, which takes connections on addresses of the region's loopback and
+ * passes each on to a target that is routed to now. It checks nobody's health and tries nothing twice, as a Network
+ * Load Balancer does not: what it knows are the emulated targets. Source of its settings:
+ * https://docs.haproxy.org/2.6/configuration.html
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -12,10 +14,16 @@ import type { LoadBalancerView } from '../aws/elb/model';
 import type { EmulatedRegion } from '../aws/region';
 
 const POLL_MS = 20;
-/** Longer than a connection takes within one machine: also one whose first packet is dropped, since the server's queue is full, is asked for again after 1 s and after 3 s. */
+/**
+ * Longer than a connection takes within one machine: also one whose first packet is dropped, since the server's queue
+ * is full, is asked for again after 1 s and after 3 s.
+ */
 const CONNECT_SECONDS = 4;
 
-/** A connection that was not served: when it was accepted (milliseconds since 1970), and, in HAProxy's two letters, how it ended, with the server that it went to. */
+/**
+ * A connection that was not served: when it was accepted (milliseconds since 1970), and, in HAProxy's two letters, how
+ * it ended, with the server that it went to.
+ */
 export interface Failure {
   at: number;
   how: string;
@@ -59,7 +67,7 @@ export class RealProxy {
   private async refresh(): Promise<void> {
     if (this.reloading) return;
     this.reloading = true;
-    for (let wanted: string; (wanted = this.configuration()) !== this.served; ) {
+    for (let wanted: string; (wanted = this.configuration()) !== this.served;) {
       this.served = wanted;
       writeFileSync(this.file, wanted);
       if (this.process) this.process.kill('SIGUSR2');
@@ -73,7 +81,9 @@ export class RealProxy {
     this.reloading = false;
   }
 
-  /** Asked by way of the master: while that starts or reloads it answers nobody, and a signal would end it, or be lost. */
+  /**
+   * Asked by way of the master: while that starts or reloads it answers nobody, and a signal would end it, or be lost.
+   */
   private async presentWorker(): Promise<string | undefined> {
     const said = await text(connect(this.masterSocket).end('@1 show info\n')).catch(() => '');
     return /^Pid: (\d+)/m.exec(said)?.[1] ?? this.worker;
@@ -81,12 +91,22 @@ export class RealProxy {
 
   /** Its master goes on over all reloads; who serves a connection at that moment serves it to its end. */
   private start(): void {
-    const child = spawn(this.program, ['-W', '-db', '-S', this.masterSocket, '-f', this.file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.program, ['-W', '-db', '-S', this.masterSocket, '-f', this.file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.process = child;
     child.once('error', ({ message }) => (this.ended = `HAProxy was not started: ${message}`));
     child.once('exit', (code, signal) => (this.ended = `HAProxy has ended: ${signal ?? `exit status ${code}`}.`));
     // What it says of each reload is of no interest.
-    child.stderr!.setEncoding('utf8').on('data', (part: string) => process.stderr.write(part.split('\n').filter((line) => line.startsWith('[ALERT]')).map((line) => `${line}\n`).join('')));
+    child.stderr!.setEncoding('utf8').on('data', (part: string) =>
+      process.stderr.write(
+        part
+          .split('\n')
+          .filter((line) => line.startsWith('[ALERT]'))
+          .map((line) => `${line}\n`)
+          .join(''),
+      ),
+    );
     let rest = '';
     child.stdout!.setEncoding('utf8').on('data', (part: string) => {
       const lines = (rest + part).split('\n');
@@ -108,15 +128,24 @@ export class RealProxy {
   }
 
   private configuration(): string {
-    const addresses = new Map(this.region.instances().map(({ instanceId, privateIpAddress }) => [instanceId, privateIpAddress]));
+    const addresses = new Map(
+      this.region.instances().map(({ instanceId, privateIpAddress }) => [instanceId, privateIpAddress]),
+    );
     return configuration(this.region.loadBalancers(), addresses, `${this.file}.sock`);
   }
 }
 
 const addressOf = (loadBalancer: number) => `127.0.1.${loadBalancer + 1}`;
 
-/** @param addresses of instances, by id; `socket`: by it a reload takes over what is listened on, so that nobody is turned away */
-export function configuration(loadBalancers: readonly LoadBalancerView[], addresses: ReadonlyMap<string, string>, socket: string): string {
+/**
+ * @param addresses of instances, by id; `socket`: by it a reload takes over what is listened on, so that nobody is
+ * turned away
+ */
+export function configuration(
+  loadBalancers: readonly LoadBalancerView[],
+  addresses: ReadonlyMap<string, string>,
+  socket: string,
+): string {
   const sections = loadBalancers.flatMap(({ listeners }, n) =>
     listeners
       // It passes neither packets nor certificates.
@@ -125,7 +154,9 @@ export function configuration(loadBalancers: readonly LoadBalancerView[], addres
         `listen port-${n}-${port}`,
         `  bind ${addressOf(n)}:${port}`,
         '  balance random',
-        ...targets.filter(({ routed }) => routed).map(({ instanceId, port: at }) => `  server ${instanceId} ${addresses.get(instanceId)}:${at}`),
+        ...targets
+          .filter(({ routed }) => routed)
+          .map(({ instanceId, port: at }) => `  server ${instanceId} ${addresses.get(instanceId)}:${at}`),
       ]),
   );
   return [

@@ -1,8 +1,20 @@
 /**
- * Instances as real nodes: namespaces with a root of their own (the machine's, overlaid), in which the template's own user data runs. Must run inside a region (namespaces.ts), as root.
+ * Instances as real nodes: namespaces with a root of their own (the machine's, overlaid), in which the template's own
+ * user data runs. Must run inside a region (namespaces.ts), as root.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Clock } from '../../protocol/clock';
@@ -15,7 +27,10 @@ import { makeNetwork, plug, routerOf, unplug } from './network';
 import { run } from './shell';
 import { LoopVolumes } from './volumes';
 
-/** How long services may take to stop before the instance is switched off. EC2 gives them minutes. An engine takes about 2 s, and a manager that has lost its quorum (the last one always has) 20 s for nothing. */
+/**
+ * How long services may take to stop before the instance is switched off. EC2 gives them minutes. An engine takes about
+ * 2 s, and a manager that has lost its quorum (the last one always has) 20 s for nothing.
+ */
 const POWEROFF_MS = 5_000;
 const CUT_OFF = [
   ['INPUT', '-i', 'eth0', '-j', 'DROP'],
@@ -150,7 +165,18 @@ export class RealMachines implements Machines {
       );
     }
     // The certificate of a target is not looked at.
-    const asking = ['curl', '--silent', '--insecure', '--max-time', seconds, '--output', '/dev/null', '--write-out', '%{http_code}', `${protocol.toLowerCase()}://127.0.0.1:${port}${path}`];
+    const asking = [
+      'curl',
+      '--silent',
+      '--insecure',
+      '--max-time',
+      seconds,
+      '--output',
+      '/dev/null',
+      '--write-out',
+      '%{http_code}',
+      `${protocol.toLowerCase()}://127.0.0.1:${port}${path}`,
+    ];
     const status = Number(await this.exec(instanceId, asking).catch(() => '0'));
     return status >= 200 && status < 400;
   }
@@ -168,8 +194,25 @@ export class RealMachines implements Machines {
   /** Runs a program in an instance and gives its standard output. */
   async exec(instanceId: string, argv: string[]): Promise<string> {
     const { processId, groups } = await this.get(instanceId);
-    const enter = ['nsenter', '--target', String(processId), '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--'];
-    const [program, ...args] = inGroups(groups, [...enter, 'env', '-i', ...environmentOf(this.props.endpoint), ...argv]);
+    const enter = [
+      'nsenter',
+      '--target',
+      String(processId),
+      '--mount',
+      '--uts',
+      '--ipc',
+      '--net',
+      '--pid',
+      '--cgroup',
+      '--',
+    ];
+    const [program, ...args] = inGroups(groups, [
+      ...enter,
+      'env',
+      '-i',
+      ...environmentOf(this.props.endpoint),
+      ...argv,
+    ]);
     return run(program!, args);
   }
 
@@ -179,7 +222,10 @@ export class RealMachines implements Machines {
     return id ? { id, ready: existsSync(join(await this.root(instanceId), SYSTEMD_STATE, unit, 'ready')) } : undefined;
   }
 
-  /** A fault: one process of an instance ends without a word. What it has started goes on, or ends with it, as on any machine. False when it had ended before. */
+  /**
+   * A fault: one process of an instance ends without a word. What it has started goes on, or ends with it, as on any
+   * machine. False when it had ended before.
+   */
   async killProcess(instanceId: string, processId: string): Promise<boolean> {
     return this.exec(instanceId, ['kill', '-KILL', processId]).then(
       () => true,
@@ -218,9 +264,13 @@ export class RealMachines implements Machines {
     }
   }
 
-  /** What lies in `/var/log` of every instance that was ever launched here: of one that is gone, as it was when it went. By instance id and file name. */
+  /**
+   * What lies in `/var/log` of every instance that was ever launched here: of one that is gone, as it was when it went.
+   * By instance id and file name.
+   */
   async logs(): Promise<Record<string, Record<string, string>>> {
-    for (const node of await Promise.all([...this.nodes.values()].map((boot) => boot.catch(() => undefined)))) if (node !== undefined) this.keepLogs(node);
+    for (const node of await Promise.all([...this.nodes.values()].map((boot) => boot.catch(() => undefined))))
+      if (node !== undefined) this.keepLogs(node);
     return Object.fromEntries(this.lastLogs);
   }
 
@@ -229,7 +279,10 @@ export class RealMachines implements Machines {
     // An instance that has just died has no root any more: what was kept before stays.
     if (!existsSync(folder)) return;
     const files = readdirSync(folder).filter((name) => name.endsWith('.log'));
-    this.lastLogs.set(spec.instanceId, Object.fromEntries(files.map((name) => [name, readEnd(join(folder, name), KEPT_LOG)])));
+    this.lastLogs.set(
+      spec.instanceId,
+      Object.fromEntries(files.map((name) => [name, readEnd(join(folder, name), KEPT_LOG)])),
+    );
   }
 
   /** Asks the instance's Docker engine, on its own socket: `GET /nodes`, ... */
@@ -241,9 +294,17 @@ export class RealMachines implements Machines {
         answer.setEncoding('utf8');
         answer.on('data', (part: string) => (body += part));
         answer.on('error', reject);
-        answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(body)) : reject(new Error(`GET ${path} of the engine of ${instanceId}: ${answer.statusCode} ${body.trim()}`))));
+        answer.on('end', () =>
+          answer.statusCode === 200
+            ? resolve(JSON.parse(body))
+            : reject(new Error(`GET ${path} of the engine of ${instanceId}: ${answer.statusCode} ${body.trim()}`)),
+        );
       });
-      asking.on('timeout', () => asking.destroy(new Error(`GET ${path} of the engine of ${instanceId}: no answer within ${timeoutMs / 1_000} s.`)));
+      asking.on('timeout', () =>
+        asking.destroy(
+          new Error(`GET ${path} of the engine of ${instanceId}: no answer within ${timeoutMs / 1_000} s.`),
+        ),
+      );
       asking.on('error', reject);
       asking.end();
     });
@@ -266,15 +327,43 @@ export class RealMachines implements Machines {
     const name = hostName(spec.privateIpAddress);
     installStandIns(join(folder, 'upper'), this.props.awsStandIn);
     configureHost(join(folder, 'upper'), name, spec.privateIpAddress);
-    if (!spec.userData.startsWith('#!')) throw new Error(`The user data of ${spec.instanceId} is no script: it begins with ${JSON.stringify(spec.userData.slice(0, 20))}.`);
+    if (!spec.userData.startsWith('#!'))
+      throw new Error(
+        `The user data of ${spec.instanceId} is no script: it begins with ` +
+          `${JSON.stringify(spec.userData.slice(0, 20))}.`,
+      );
     writeFileSync(join(folder, 'upper', STAND_INS, 'user-data'), spec.userData, { mode: 0o755 });
     writeFileSync(join(folder, 'upper', STAND_INS, 'init'), INIT);
 
     const groups = makeGroups(this.groups, spec.instanceId);
     const router = routerOf(spec.subnetCidr);
-    const unshare = ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--cgroup', '--fork', '--kill-child', '--'];
+    const unshare = [
+      'unshare',
+      '--net',
+      '--mount',
+      '--uts',
+      '--ipc',
+      '--pid',
+      '--cgroup',
+      '--fork',
+      '--kill-child',
+      '--',
+    ];
     const { node, dockerd, endpoint } = this.props;
-    const build = ['/bin/sh', '-c', buildScript(this.hierarchies), 'build', folder, name, spec.privateIpAddress, String(router.prefixLength), router.address, node, dockerd, ...environmentOf(endpoint)];
+    const build = [
+      '/bin/sh',
+      '-c',
+      buildScript(this.hierarchies),
+      'build',
+      folder,
+      name,
+      spec.privateIpAddress,
+      String(router.prefixLength),
+      router.address,
+      node,
+      dockerd,
+      ...environmentOf(endpoint),
+    ];
     const [program, ...args] = inGroups(groups, [...unshare, ...build]);
     const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     child.stdin.on('error', () => undefined);
@@ -283,7 +372,10 @@ export class RealMachines implements Machines {
     child.stderr.setEncoding('utf8').on('data', (part: string) => (errors = (errors + part).slice(-4_000)));
     const lines = lineReader(child);
 
-    const failed = () => new Error(`Instance ${spec.instanceId} did not start: ${errors.trim() || 'its first process ended without a word'}`);
+    const failed = () =>
+      new Error(
+        `Instance ${spec.instanceId} did not start: ${errors.trim() || 'its first process ended without a word'}`,
+      );
     const processId = Number(/^pid (\d+)$/.exec((await lines.next()) ?? '')?.[1]);
     if (!processId) throw failed();
     const port = `node${this.ports++}`;
@@ -323,7 +415,9 @@ function lineReader(child: ChildProcess): { next(): Promise<string | undefined> 
     ended = true;
     for (const resolve of waiting.splice(0)) resolve(undefined);
   });
-  return { next: () => new Promise((resolve) => (lines.length > 0 || ended ? resolve(lines.shift()) : waiting.push(resolve))) };
+  return {
+    next: () => new Promise((resolve) => (lines.length > 0 || ended ? resolve(lines.shift()) : waiting.push(resolve))),
+  };
 }
 
 /** The last bytes of a file, which may be larger than any text that a program can hold. */

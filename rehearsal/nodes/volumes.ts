@@ -1,6 +1,7 @@
 /**
- * EBS volumes as sparse files behind loop devices. A volume outlives the instances it is attached to. The device is held open by this process and cleared by the kernel when its last
- * holder (this process, or a mount in a node) goes: nothing stays when everything dies at once.
+ * EBS volumes as sparse files behind loop devices. A volume outlives the instances it is attached to. The device is
+ * held open by this process and cleared by the kernel when its last holder (this process, or a mount in a node) goes:
+ * nothing stays when everything dies at once.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -46,17 +47,23 @@ export class LoopVolumes {
   async attach(volumeId: string, instanceId: string, root: string): Promise<void> {
     const volume = this.get(volumeId);
     if (volume.attached?.instanceId === instanceId) return;
-    if (volume.attached) throw new Error(`Volume ${volumeId} is attached to ${volume.attached.instanceId} and cannot be attached to ${instanceId}.`);
+    if (volume.attached)
+      throw new Error(
+        `Volume ${volumeId} is attached to ${volume.attached.instanceId} and cannot be attached to ${instanceId}.`,
+      );
     const loop = (await run('losetup', ['--find', '--show', volume.file])).trim();
     const descriptor = openSync(loop, 'r');
-    // While somebody has it open, "detach" means "when the last one closes it": https://man7.org/linux/man-pages/man8/losetup.8.html
+    // While somebody has it open, "detach" means "when the last one closes it":
+    // https://man7.org/linux/man-pages/man8/losetup.8.html
     await run('losetup', ['--detach', loop]);
     const number = [...Array(26).keys()].find((n) => !existsSync(join(root, `dev/nvme${n + 1}n1`)));
     const device = `nvme${number! + 1}n1`;
     // Source of the link's name: https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html
     const link = join(root, 'dev/disk/by-id', `nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`);
     volume.attached = { instanceId, loop, descriptor, paths: [link, join(root, 'dev', device)] };
-    const [major, minor] = readFileSync(`/sys/block/${basename(loop)}/dev`, 'utf8').trim().split(':');
+    const [major, minor] = readFileSync(`/sys/block/${basename(loop)}/dev`, 'utf8')
+      .trim()
+      .split(':');
     await run('mknod', [join(root, 'dev', device), 'b', major!, minor!]);
     await run('ln', ['-s', `../../${device}`, link]);
   }
@@ -70,7 +77,8 @@ export class LoopVolumes {
     closeSync(descriptor);
     const deadline = this.clock.now() + RELEASE_MS;
     while (this.backs(loop, volume.file)) {
-      if (this.clock.now() > deadline) throw new Error(`Volume ${volumeId} is still in use on ${instanceId}: unmount it there before it is detached.`);
+      if (this.clock.now() > deadline)
+        throw new Error(`Volume ${volumeId} is still in use on ${instanceId}: unmount it there before it is detached.`);
       await this.clock.sleep(POLL_MS);
     }
     delete volume.attached;
@@ -81,13 +89,16 @@ export class LoopVolumes {
   }
 
   attachedTo(instanceId: string): string[] {
-    return [...this.volumes].filter(([, { attached }]) => attached?.instanceId === instanceId).map(([volumeId]) => volumeId);
+    return [...this.volumes]
+      .filter(([, { attached }]) => attached?.instanceId === instanceId)
+      .map(([volumeId]) => volumeId);
   }
 
   delete(volumeId: string): void {
     const volume = this.volumes.get(volumeId);
     if (volume === undefined) return;
-    if (volume.attached) throw new Error(`Volume ${volumeId} is attached to ${volume.attached.instanceId} and cannot be deleted.`);
+    if (volume.attached)
+      throw new Error(`Volume ${volumeId} is attached to ${volume.attached.instanceId} and cannot be deleted.`);
     rmSync(volume.file);
     this.volumes.delete(volumeId);
   }
@@ -100,7 +111,9 @@ export class LoopVolumes {
 
   private backs(loop: string, file: string): boolean {
     try {
-      return readFileSync(`/sys/block/${basename(loop)}/loop/backing_file`, 'utf8').trim().endsWith(basename(file));
+      return readFileSync(`/sys/block/${basename(loop)}/loop/backing_file`, 'utf8')
+        .trim()
+        .endsWith(basename(file));
     } catch {
       return false;
     }

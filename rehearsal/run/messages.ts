@@ -1,4 +1,7 @@
-/** What the part of the command that runs inside the region tells the part that owns the terminal. JSON over the IPC channel. */
+/**
+ * What the part of the command that runs inside the region tells the part that owns the terminal. JSON over the IPC
+ * channel.
+ */
 import type { Deleted, Formed, Logs, Moment } from '../display/results';
 import type { Kill, KillDone } from '../scenarios/kills';
 import type { Milestone, NodeTimeline } from '../display/timeline';
@@ -27,7 +30,10 @@ export interface RehearsalOrder {
 
 /** What must hold however the formation went. */
 export interface Evidence {
-  /** Every id of a swarm that the functions' record of the leader ever gave. A swarm that was never published may have been left again, and made anew: nobody knew it. */
+  /**
+   * Every id of a swarm that the functions' record of the leader ever gave. A swarm that was never published may have
+   * been left again, and made anew: nobody knew it.
+   */
   published: string[];
   /** The ids of the swarms that the managers' engines are in, in the end. */
   joined: string[];

@@ -1,6 +1,7 @@
 /**
- * Deploys a stack in the emulated region with real nodes and functions, waits until its swarm is whole, and deletes it again. Runs inside the region's namespaces (nodes/namespaces.ts), as their
- * first process: when it ends, everything it started ends. What it observes are the region's events and tables, and in the end the engines themselves.
+ * Deploys a stack in the emulated region with real nodes and functions, waits until its swarm is whole, and deletes it
+ * again. Runs inside the region's namespaces (nodes/namespaces.ts), as their first process: when it ends, everything it
+ * started ends. What it observes are the region's events and tables, and in the end the engines themselves.
  */
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -9,7 +10,16 @@ import { systemClock as clock } from '../../protocol/clock';
 import { leaderCodec } from '../../protocol/cluster';
 import { commandsCodec } from '../../protocol/commands';
 import { environmentVariables } from '../../protocol/environment';
-import { CLUSTER_PARTITION, COMMANDS_KEY, LEADER_KEY, mailbox, PARTITION_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
+import {
+  CLUSTER_PARTITION,
+  COMMANDS_KEY,
+  LEADER_KEY,
+  mailbox,
+  PARTITION_KEY,
+  REPORT_KEY,
+  SORT_KEY,
+  SWARM_KEY_PREFIX,
+} from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
 import { reportCodec } from '../../protocol/report';
 import { decodeSwarmReport } from '../../protocol/swarm';
@@ -38,7 +48,10 @@ const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
 const DEADLINE_MS = 10 * 60_000;
 /** How often tables and engines are looked at: the resolution of the timeline. */
 const POLL_MS = 50;
-/** How long the nodes' mailboxes may hold join tokens when all have joined: the sweep bounds what a lost event costs to a minute. */
+/**
+ * How long the nodes' mailboxes may hold join tokens when all have joined: the sweep bounds what a lost event costs to
+ * a minute.
+ */
 const TOKENS_MS = 90_000;
 
 type Item = Record<string, { S?: string; N?: string }>;
@@ -77,13 +90,16 @@ export class Rehearsal {
 
   async run(): Promise<void> {
     const deadlineMs = this.order.deadlineMs ?? DEADLINE_MS;
-    const cancel = clock.after(deadlineMs, () => this.abort(new Error(`The swarm was not formed and deleted again within ${deadlineMs / 1000} s.`)));
+    const cancel = clock.after(deadlineMs, () =>
+      this.abort(new Error(`The swarm was not formed and deleted again within ${deadlineMs / 1000} s.`)),
+    );
     try {
       await this.prepare();
       const formed = await this.form();
       this.tell({ kind: 'formed', formed, evidence: await Promise.race([this.evidence(), this.aborted]) });
       const { scenario } = this.order;
-      if (scenario !== undefined) this.tell({ kind: 'played', ...(await this.watched(playScenario(scenario, this.stage()))) });
+      if (scenario !== undefined)
+        this.tell({ kind: 'played', ...(await this.watched(playScenario(scenario, this.stage()))) });
       this.tell({ kind: 'deleted', deleted: await this.delete(), logs: await this.logs() });
     } catch (error) {
       const said = error instanceof Error ? error : new Error(String(error));
@@ -115,20 +131,47 @@ export class Rehearsal {
         else this.abort(new Error(`The user data of ${instanceId} failed with exit status ${status}.`));
       },
     });
-    this.functions = new FunctionProcesses({ clock, runtime: order.lambdaRuntime, node: order.node, endpoint: ENDPOINT });
-    const delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
+    this.functions = new FunctionProcesses({
+      clock,
+      runtime: order.lambdaRuntime,
+      node: order.node,
+      endpoint: ENDPOINT,
+    });
+    const delays = {
+      launch: 0,
+      terminate: 0,
+      attachVolume: 0,
+      detachVolume: 0,
+      queue: 0,
+      stream: 0,
+      registerTarget: 0,
+      deregisterTarget: 0,
+    };
     this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays });
     this.region.endpoint = ENDPOINT;
-    this.region.onEvent(({ at, source, what, subject, detail }) => this.events.push(JSON.stringify({ atMs: at - this.timeline.started, source, what, subject, ...detail })));
+    this.region.onEvent(({ at, source, what, subject, detail }) =>
+      this.events.push(JSON.stringify({ atMs: at - this.timeline.started, source, what, subject, ...detail })),
+    );
     const { machines, functions } = this;
-    this.kills = new Kills(order.kills ?? [], { clock, machines, functions, elapsed: () => this.elapsed(), failed: (error) => this.abort(error) });
+    this.kills = new Kills(order.kills ?? [], {
+      clock,
+      machines,
+      functions,
+      elapsed: () => this.elapsed(),
+      failed: (error) => this.abort(error),
+    });
     await serveAws(this.kills.around(this.region), { host: '0.0.0.0', port: ENDPOINT_PORT });
     const metadata = createServer(imdsHandler((address) => this.metadata(address)));
     await new Promise<void>((resolve) => metadata.listen(80, METADATA_ADDRESS, resolve));
   }
 
   private async form(): Promise<Formed> {
-    const swarm = await this.watched(this.region.createStack(this.order.assembly, this.order.stackName).then(() => this.wholeSwarm()).then((whole) => this.wholeAfterKills(whole)));
+    const swarm = await this.watched(
+      this.region
+        .createStack(this.order.assembly, this.order.stackName)
+        .then(() => this.wholeSwarm())
+        .then((whole) => this.wholeAfterKills(whole)),
+    );
     return { nodes: this.timeline.rows(), swarm, formationMs: this.elapsed(), delayedMs: this.region.delayed() };
   }
 
@@ -147,21 +190,44 @@ export class Rehearsal {
 
   private stage(): Stage {
     const { region, machines } = this;
-    const instances = (wanted: string) => this.timeline.rows().flatMap(({ role, instanceId }) => (role === wanted && machines.running().includes(instanceId) ? [instanceId] : []));
+    const instances = (wanted: string) =>
+      this.timeline
+        .rows()
+        .flatMap(({ role, instanceId }) =>
+          role === wanted && machines.running().includes(instanceId) ? [instanceId] : [],
+        );
     const deploy = async (change: (template: Template) => Template) => {
       const out = join(this.order.folder, `deployed-${clock.uuid()}`);
       changeAssembly(this.order.assembly, this.order.stackName, out, change);
       await region.updateStack(out, this.order.stackName);
     };
     const deployNext = async () => void (await region.updateStack(this.order.nextAssembly!, this.order.stackName));
-    const milestones = (instanceId: string) => this.timeline.rows().find((row) => row.instanceId === instanceId)?.milestones ?? {};
+    const milestones = (instanceId: string) =>
+      this.timeline.rows().find((row) => row.instanceId === instanceId)?.milestones ?? {};
     const told = (moment: Moment) => this.tell({ kind: 'moment', moment });
-    return { clock, region, machines, instances, milestones, folder: this.order.folder, whole: () => this.wholeAgain(), deploy, deployNext, told };
+    return {
+      clock,
+      region,
+      machines,
+      instances,
+      milestones,
+      folder: this.order.folder,
+      whole: () => this.wholeAgain(),
+      deploy,
+      deployNext,
+      told,
+    };
   }
 
   /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */
   private async wholeAgain(): Promise<SwarmListEntry[]> {
-    const full = () => this.region.groups().every(({ desired, instances }) => instances.length === desired && instances.every(({ state }) => state === 'InService'));
+    const full = () =>
+      this.region
+        .groups()
+        .every(
+          ({ desired, instances }) =>
+            instances.length === desired && instances.every(({ state }) => state === 'InService'),
+        );
     while (!full()) await clock.sleep(POLL_MS);
     return this.wholeSwarm();
   }
@@ -169,13 +235,19 @@ export class Rehearsal {
   private async delete(): Promise<Deleted> {
     const started = clock.now();
     const waitedOut: string[] = [];
-    const unsubscribe = this.region.onEvent(({ what, subject }) => void (what === 'hook-expired' && waitedOut.push(subject)));
+    const unsubscribe = this.region.onEvent(
+      ({ what, subject }) => void (what === 'hook-expired' && waitedOut.push(subject)),
+    );
     await Promise.race([this.region.deleteStack(this.order.stackName), this.aborted]);
     unsubscribe();
     const deletionMs = clock.now() - started;
-    if (waitedOut.length > 0) throw new Error(`The stack is deleted, but the hooks of these instances were waited out: ${waitedOut.join(', ')}`);
+    if (waitedOut.length > 0)
+      throw new Error(
+        `The stack is deleted, but the hooks of these instances were waited out: ${waitedOut.join(', ')}`,
+      );
     const instances = this.machines.running();
-    if (instances.length > 0) throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
+    if (instances.length > 0)
+      throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
     return { deletionMs, kept: [...new Set([...this.region.remains(), ...this.machines.volumeIds()])] };
   }
 
@@ -195,10 +267,24 @@ export class Rehearsal {
     const instance = this.region.instanceByAddress(address);
     const credentials = instance && this.region.credentialsFor(instance.instanceId);
     if (instance?.roleName === undefined || credentials === undefined) return undefined;
-    const { instanceId, privateIpAddress, availabilityZone, instanceType, lifecycle, tags, roleName, noticedAt } = instance;
+    const { instanceId, privateIpAddress, availabilityZone, instanceType, lifecycle, tags, roleName, noticedAt } =
+      instance;
     const userData = this.userData.get(instanceId) ?? '';
     const targetLifecycleState = this.region.targetLifecycleState(instanceId);
-    return { instanceId, privateIpAddress, availabilityZone, region: this.region.region, instanceType, instanceLifeCycle: lifecycle, tags, roleName, credentials, userData, targetLifecycleState, ...(noticedAt !== undefined && { terminatedAt: noticedAt + SPOT_NOTICE_MS }) };
+    return {
+      instanceId,
+      privateIpAddress,
+      availabilityZone,
+      region: this.region.region,
+      instanceType,
+      instanceLifeCycle: lifecycle,
+      tags,
+      roleName,
+      credentials,
+      userData,
+      targetLifecycleState,
+      ...(noticedAt !== undefined && { terminatedAt: noticedAt + SPOT_NOTICE_MS }),
+    };
   }
 
   /** Not every write to a table is an event: they are looked at, as the account's operator would. */
@@ -215,23 +301,48 @@ export class Rehearsal {
 
   /** The tables and roles as the functions know them; undefined while these are not there. */
   private tables(): Tables | undefined {
-    const variables = Object.assign({}, ...this.region.functions().map(({ environment }) => environment)) as Record<string, string | undefined>;
+    const variables = Object.assign({}, ...this.region.functions().map(({ environment }) => environment)) as Record<
+      string,
+      string | undefined
+    >;
     const { [environmentVariables.tokenTable]: token, [environmentVariables.reportTable]: report } = variables;
     if (token === undefined || report === undefined) return undefined;
-    return { token, report, roleIds: { manager: variables[environmentVariables.managerRoleId], worker: variables[environmentVariables.workerRoleId] } };
+    return {
+      token,
+      report,
+      roleIds: {
+        manager: variables[environmentVariables.managerRoleId],
+        worker: variables[environmentVariables.workerRoleId],
+      },
+    };
   }
 
-  private async watchNode({ token, report, roleIds }: Tables, { instanceId, role, milestones }: NodeTimeline): Promise<void> {
+  private async watchNode(
+    { token, report, roleIds }: Tables,
+    { instanceId, role, milestones }: NodeTimeline,
+  ): Promise<void> {
     const roleId = roleIds[role];
     if (roleId === undefined) return;
     if (milestones.command === undefined) this.readCommands(await this.items(token, mailbox(roleId, instanceId)));
     // A manager may lead the swarm, and tell of others, long after it is complete itself.
-    if (role === 'manager' || milestones.joined === undefined) this.readReports(instanceId, await this.items(report, mailbox(roleId, instanceId)));
+    if (role === 'manager' || milestones.joined === undefined)
+      this.readReports(instanceId, await this.items(report, mailbox(roleId, instanceId)));
   }
 
   private async items(table: string, partition: string): Promise<Item[]> {
-    const input = { TableName: table, KeyConditionExpression: '#pk = :pk', ExpressionAttributeNames: { '#pk': PARTITION_KEY }, ExpressionAttributeValues: { ':pk': { S: partition } }, ConsistentRead: true };
-    const { Items } = await this.region.call({ service: 'dynamodb', action: 'Query', input, accessKeyId: this.region.operator.accessKeyId });
+    const input = {
+      TableName: table,
+      KeyConditionExpression: '#pk = :pk',
+      ExpressionAttributeNames: { '#pk': PARTITION_KEY },
+      ExpressionAttributeValues: { ':pk': { S: partition } },
+      ConsistentRead: true,
+    };
+    const { Items } = await this.region.call({
+      service: 'dynamodb',
+      action: 'Query',
+      input,
+      accessKeyId: this.region.operator.accessKeyId,
+    });
     return Items as Item[];
   }
 
@@ -239,7 +350,8 @@ export class Rehearsal {
     for (const item of items) {
       if (item[SORT_KEY]?.S !== COMMANDS_KEY) continue;
       const commands = commandsCodec.decode(plainAttributes(item));
-      if (commands.ok && commands.value.command !== null) this.timeline.reach(commands.value.command.instanceId, 'command');
+      if (commands.ok && commands.value.command !== null)
+        this.timeline.reach(commands.value.command.instanceId, 'command');
     }
   }
 
@@ -262,31 +374,47 @@ export class Rehearsal {
     }
     const swarm = decodeSwarmReport(chunks.filter((chunk) => chunk !== undefined));
     if (!swarm.ok) return;
-    for (const node of swarm.value.nodes) if (node.state === 'ready' && node.instanceId !== undefined) this.timeline.reach(node.instanceId, 'ready');
+    for (const node of swarm.value.nodes)
+      if (node.state === 'ready' && node.instanceId !== undefined) this.timeline.reach(node.instanceId, 'ready');
   }
 
   /** The swarm's own node list, once every instance is a Ready node of it and the leader has said so. */
   private async wholeSwarm(): Promise<SwarmListEntry[]> {
     for (;;) {
       const rows = this.timeline.rows().filter(({ instanceId }) => this.machines.running().includes(instanceId));
-      const list = await this.nodeList(rows.filter(({ role }) => role === 'manager').map(({ instanceId }) => instanceId));
-      const complete = rows.every(({ milestones }) => milestones.joined !== undefined && milestones.ready !== undefined && milestones.hook !== undefined);
-      if (complete && list.length === rows.length && list.every(({ state, manager }) => state === 'ready' && manager !== 'unreachable')) return list;
+      const list = await this.nodeList(
+        rows.filter(({ role }) => role === 'manager').map(({ instanceId }) => instanceId),
+      );
+      const complete = rows.every(
+        ({ milestones }) =>
+          milestones.joined !== undefined && milestones.ready !== undefined && milestones.hook !== undefined,
+      );
+      if (
+        complete &&
+        list.length === rows.length &&
+        list.every(({ state, manager }) => state === 'ready' && manager !== 'unreachable')
+      )
+        return list;
       await clock.sleep(POLL_MS);
     }
   }
 
-  /** Whole again after the kills: the last of them may have come when everything was whole already, and a list of nodes shows a dead engine as ready for a while. */
+  /**
+   * Whole again after the kills: the last of them may have come when everything was whole already, and a list of nodes
+   * shows a dead engine as ready for a while.
+   */
   private async wholeAfterKills(swarm: SwarmListEntry[]): Promise<SwarmListEntry[]> {
     await this.kills.settled();
     if (this.kills.done.length === 0) return swarm;
-    for (const instanceId of this.machines.running()) while ((await this.engineState(instanceId)) !== 'active') await clock.sleep(POLL_MS);
+    for (const instanceId of this.machines.running())
+      while ((await this.engineState(instanceId)) !== 'active') await clock.sleep(POLL_MS);
     return this.wholeSwarm();
   }
 
   /** What an engine says of its own part in the swarm. */
   private async engineState(instanceId: string): Promise<string | undefined> {
-    const info = (await this.machines.engine(instanceId, '/info').catch(() => undefined)) as { Swarm?: { LocalNodeState?: string } } | undefined;
+    const info = (await this.machines.engine(instanceId, '/info').catch(() => undefined)) as
+      { Swarm?: { LocalNodeState?: string } } | undefined;
     return info?.Swarm?.LocalNodeState;
   }
 
@@ -294,7 +422,8 @@ export class Rehearsal {
     await this.tokensErased();
     const joined = new Set<string>();
     for (const { role, instanceId } of this.timeline.rows()) {
-      if (role === 'manager' && this.machines.running().includes(instanceId)) joined.add(await this.swarmId(instanceId));
+      if (role === 'manager' && this.machines.running().includes(instanceId))
+        joined.add(await this.swarmId(instanceId));
     }
     return { published: [...this.published], joined: [...joined], kills: this.kills.done };
   }
@@ -302,7 +431,8 @@ export class Rehearsal {
   /** As a manager's engine says it: a manager that has just become one needs a moment until it does. */
   private async swarmId(instanceId: string): Promise<string> {
     for (;;) {
-      const swarm = (await this.machines.engine(instanceId, '/swarm').catch(() => undefined)) as { ID: string } | undefined;
+      const swarm = (await this.machines.engine(instanceId, '/swarm').catch(() => undefined)) as
+        { ID: string } | undefined;
       if (swarm !== undefined) return swarm.ID;
       await clock.sleep(POLL_MS);
     }
@@ -314,7 +444,8 @@ export class Rehearsal {
     for (;;) {
       const holders = await this.tokenHolders();
       if (holders.length === 0) return;
-      if (clock.now() > deadline) throw new Error(`All nodes have joined, but join tokens still lie in: ${holders.join(', ')}`);
+      if (clock.now() > deadline)
+        throw new Error(`All nodes have joined, but join tokens still lie in: ${holders.join(', ')}`);
       await clock.sleep(POLL_MS);
     }
   }
@@ -325,7 +456,8 @@ export class Rehearsal {
     for (const { instanceId, name, role } of this.timeline.rows()) {
       for (const table of [token, report]) {
         const items = await this.items(table, mailbox(roleIds[role]!, instanceId));
-        for (const item of items) if (JSON.stringify(item).includes('SWMTKN')) holders.push(`${item[SORT_KEY]?.S} of ${name}`);
+        for (const item of items)
+          if (JSON.stringify(item).includes('SWMTKN')) holders.push(`${item[SORT_KEY]?.S} of ${name}`);
       }
     }
     return holders;
@@ -356,15 +488,17 @@ export class Rehearsal {
 
   private async logs(): Promise<Logs> {
     const logs: Logs = { 'emulated-aws': this.events.join('\n') };
-    for (const [instanceId, files] of Object.entries((await this.machines?.logs()) ?? {})) for (const [name, text] of Object.entries(files)) logs[`${instanceId}/${name}`] = text;
+    for (const [instanceId, files] of Object.entries((await this.machines?.logs()) ?? {}))
+      for (const [name, text] of Object.entries(files)) logs[`${instanceId}/${name}`] = text;
     for (const name of this.functions?.names() ?? []) logs[name] = this.functions.log(name).join('\n');
     return logs;
   }
 }
 
 /**
- * A node that was never seen: its engine died after the swarm had made its certificate and before it was on the engine's disk, and came back as another node. Nobody is behind it, ever, and nobody removes it from
- * the swarm's list yet. (A node on its way looks the same for a moment; who waits for the whole swarm waits for its instance.)
+ * A node that was never seen: its engine died after the swarm had made its certificate and before it was on the
+ * engine's disk, and came back as another node. Nobody is behind it, ever, and nobody removes it from the swarm's list
+ * yet. (A node on its way looks the same for a moment; who waits for the whole swarm waits for its instance.)
  */
 function isNobody({ Description, Status, ManagerStatus }: Record<string, any>): boolean {
   return Status.State !== 'ready' && !Description?.Hostname && !ManagerStatus;
@@ -375,7 +509,9 @@ export async function runRehearsal(order: RehearsalOrder): Promise<void> {
   // The terminal's Ctrl-C reaches this process too; who started it decides what happens.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   const sent: Promise<void>[] = [];
-  await new Rehearsal(order, (message) => sent.push(new Promise((resolve) => process.send!(message, () => resolve())))).run();
+  await new Rehearsal(order, (message) =>
+    sent.push(new Promise((resolve) => process.send!(message, () => resolve()))),
+  ).run();
   // The namespaces, and the channel, end with this process.
   await Promise.all(sent);
   process.exit(0);

@@ -1,5 +1,6 @@
 /**
- * `cdk-docker-swarm rehearse`: what can happen to a cluster happens to one that has formed on real engines, one scenario after the other, each in a run of `start` of its own. What came when may be written down as a page.
+ * `cdk-docker-swarm rehearse`: what can happen to a cluster happens to one that has formed on real engines, one
+ * scenario after the other, each in a run of `start` of its own. What came when may be written down as a page.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -39,14 +40,21 @@ interface Outcome {
 }
 
 /** @returns the exit code: that of the first run that failed */
-export async function rehearse({ scenarios, times, atOnce, write }: RehearseOptions, { self, stdout }: RehearseEnvironment): Promise<number> {
+export async function rehearse(
+  { scenarios, times, atOnce, write }: RehearseOptions,
+  { self, stdout }: RehearseEnvironment,
+): Promise<number> {
   const runs = new Map<string, Moment[][]>();
   const remarks = new Map<string, string[]>();
   let engine = '';
   const possible = scenarios.filter((name) => {
     const { needs = {} } = SCENARIOS[name]!;
     const absent = lackingPrograms(needs);
-    if (absent.length > 0) stdout.write(`\nSKIPPED: ${name} needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}\n`);
+    if (absent.length > 0)
+      stdout.write(
+        `\nSKIPPED: ${name} needs ${absent.join(' and ')}. On Debian: apt-get install ` +
+          `${absent.map((program) => needs[program]).join(' ')}\n`,
+      );
     return absent.length === 0;
   });
   const all = Array.from({ length: times }, () => possible).flat();
@@ -108,15 +116,55 @@ interface Figure {
 }
 
 const FIGURES: readonly Figure[] = [
-  { what: 'Worker killed: its tasks run elsewhere', scenario: 'worker-killed', to: 'its tasks run elsewhere', goal: 20 },
+  {
+    what: 'Worker killed: its tasks run elsewhere',
+    scenario: 'worker-killed',
+    to: 'its tasks run elsewhere',
+    goal: 20,
+  },
   { what: 'Leader killed: a leader again', scenario: 'leader-killed', to: 'the swarm has a leader again', goal: 22 },
-  { what: 'Worker with 10 s of stop grace: drained and removed', scenario: 'worker-terminated', to: 'its node is removed', goal: 15 },
-  { what: 'Manager killed: Ready and reachable again, and in service', scenario: 'manager-killed', to: 'the cluster is whole again' },
-  { what: '... of that Auto Scaling, until another instance is launched', scenario: 'manager-killed', to: 'its seat has another instance' },
-  { what: '... user data', scenario: 'manager-killed', from: 'its seat has another instance', to: 'its user data has run' },
-  { what: '... our agent and functions, until its volume is attached', scenario: 'manager-killed', from: 'its user data has run', to: 'its volume is attached', goal: 5 },
-  { what: '... its engine, from the volume until it answers', scenario: 'manager-killed', from: 'its volume is attached', to: 'its engine answers' },
-  { what: '... from there until all of it is over', scenario: 'manager-killed', from: 'its engine answers', to: 'the cluster is whole again', goal: 5 },
+  {
+    what: 'Worker with 10 s of stop grace: drained and removed',
+    scenario: 'worker-terminated',
+    to: 'its node is removed',
+    goal: 15,
+  },
+  {
+    what: 'Manager killed: Ready and reachable again, and in service',
+    scenario: 'manager-killed',
+    to: 'the cluster is whole again',
+  },
+  {
+    what: '... of that Auto Scaling, until another instance is launched',
+    scenario: 'manager-killed',
+    to: 'its seat has another instance',
+  },
+  {
+    what: '... user data',
+    scenario: 'manager-killed',
+    from: 'its seat has another instance',
+    to: 'its user data has run',
+  },
+  {
+    what: '... our agent and functions, until its volume is attached',
+    scenario: 'manager-killed',
+    from: 'its user data has run',
+    to: 'its volume is attached',
+    goal: 5,
+  },
+  {
+    what: '... its engine, from the volume until it answers',
+    scenario: 'manager-killed',
+    from: 'its volume is attached',
+    to: 'its engine answers',
+  },
+  {
+    what: '... from there until all of it is over',
+    scenario: 'manager-killed',
+    from: 'its engine answers',
+    to: 'the cluster is whole again',
+    goal: 5,
+  },
 ];
 
 /** Of all runs, the slowest. */
@@ -124,31 +172,71 @@ function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
   const rows = FIGURES.flatMap(({ what, scenario, from, to, goal }) => {
     const played = runs.get(scenario);
     if (!played) return [];
-    const at = (moments: Moment[], name: string | undefined) => (name === undefined ? 0 : moments.find((moment) => moment.what === name)!.ms);
+    const at = (moments: Moment[], name: string | undefined) =>
+      name === undefined ? 0 : moments.find((moment) => moment.what === name)!.ms;
     const slowest = Math.max(...played.map((moments) => at(moments, to) - at(moments, from)));
     return [`| ${what} | ${seconds(slowest)} | ${goal === undefined ? '' : `${goal}`} |`];
   });
   if (rows.length === 0) return [];
-  return ['', '| the slowest run, in seconds | | goal |', '|---|---:|---:|', ...rows, ...(runs.has('worker-killed') ? ['', OF_SWARM] : [])];
+  return [
+    '',
+    '| the slowest run, in seconds | | goal |',
+    '|---|---:|---:|',
+    ...rows,
+    ...(runs.has('worker-killed') ? ['', OF_SWARM] : []),
+  ];
 }
 
-/** Source of the first: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go , of the second: https://docs.docker.com/reference/cli/docker/service/create/ (--restart-delay) */
-const OF_SWARM = 'Of a killed worker Swarm itself hears 13.5 to 16.5 s after its last heartbeat, one of which comes every 5 s, and then waits for the restart delay of the service: 5 s, unless it says otherwise (`--restart-delay`).';
+/**
+ * Source of the first: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go , of the second:
+ * https://docs.docker.com/reference/cli/docker/service/create/ (--restart-delay)
+ */
+const OF_SWARM =
+  'Of a killed worker Swarm itself hears 13.5 to 16.5 s after its last heartbeat, one of which comes every ' +
+  '5 s, and then waits for the restart delay of the service: 5 s, unless it says otherwise ' +
+  '(`--restart-delay`).';
 
 /** What came when, of all runs. */
-export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, atOnce = 1, commit = presentCommit(), remarks: ReadonlyMap<string, string[]> = new Map()): string {
+export function page(
+  runs: ReadonlyMap<string, Moment[][]>,
+  engine: string,
+  atOnce = 1,
+  commit = presentCommit(),
+  remarks: ReadonlyMap<string, string[]> = new Map(),
+): string {
   const times = Math.max(...[...runs.values()].map(({ length }) => length));
   const sections = [...runs].flatMap(([name, played]) => {
     const { title, managers, workers } = SCENARIOS[name]!;
-    const rows = played[0]!.map(({ what }) => `| ${what} | ${played.map((moments) => moments.find((moment) => moment.what === what)).map((moment) => (moment ? seconds(moment.ms) : '')).join(' | ')} |`);
+    const rows = played[0]!.map(
+      ({ what }) =>
+        `| ${what} | ${played
+          .map((moments) => moments.find((moment) => moment.what === what))
+          .map((moment) => (moment ? seconds(moment.ms) : ''))
+          .join(' | ')} |`,
+    );
     const told = (remarks.get(name) ?? []).flatMap((remark) => ['', remark]);
-    return ['', `## ${name}`, '', `${title} ${managers} manager${managers === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}.`, '', `| seconds until |${' run |'.repeat(played.length)}`, `|---|${'---:|'.repeat(played.length)}`, ...rows, ...told];
+    return [
+      '',
+      `## ${name}`,
+      '',
+      `${title} ${managers} manager${managers === 1 ? '' : 's'}, ${workers} worker${workers === 1 ? '' : 's'}.`,
+      '',
+      `| seconds until |${' run |'.repeat(played.length)}`,
+      `|---|${'---:|'.repeat(played.length)}`,
+      ...rows,
+      ...told,
+    ];
   });
   return [
     '# Rehearsals',
     '',
-    `What happened to clusters that had formed on real Docker engines, ${times === 1 ? 'once each' : `${times} times in a row each`}, written by \`npm run rehearse -- --all --times ${times}${atOnce > 1 ? ` --at-once ${atOnce}` : ''} --write docs/rehearsal.md\`${commit ? ` at commit \`${commit}\`` : ''}.`,
-    `${availableParallelism()} processors, Docker ${engine}. The emulated AWS has no delays of its own: on AWS, an instance takes a minute or two longer to end and to launch. Times count from the end of the instance, or from the order to end it.`,
+    'What happened to clusters that had formed on real Docker engines, ' +
+      `${times === 1 ? 'once each' : `${times} times in a row each`}, written by \`npm run rehearse -- --all ` +
+      `--times ${times}${atOnce > 1 ? ` --at-once ${atOnce}` : ''} --write ` +
+      `docs/rehearsal.md\`${commit ? ` at commit \`${commit}\`` : ''}.`,
+    `${availableParallelism()} processors, Docker ${engine}. The emulated AWS has no delays of its own: on ` +
+      'AWS, an instance takes a minute or two longer to end and to launch. Times count from the end of the ' +
+      'instance, or from the order to end it.',
     ...figures(runs),
     ...sections,
     '',
@@ -158,7 +246,10 @@ export function page(runs: ReadonlyMap<string, Moment[][]>, engine: string, atOn
 /** Undefined outside a repository. */
 function presentCommit(): string | undefined {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 /**
- * `cdk-docker-swarm start`: synthesises the app of the current folder and forms its swarm on this machine, with real engines where that is possible. This part owns the terminal and the clean-up; the
- * swarm itself lives in namespaces below a process of its own (formation.ts).
+ * `cdk-docker-swarm start`: synthesises the app of the current folder and forms its swarm on this machine, with real
+ * engines where that is possible. This part owns the terminal and the clean-up; the swarm itself lives in namespaces
+ * below a process of its own (formation.ts).
  */
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -28,7 +29,10 @@ export interface StartOptions {
   json: boolean;
   /** A folder for the logs of nodes and functions. */
   keepLogs?: string;
-  /** What happens to the cluster once it has formed: a name of `scenarios.ts`, which also says how large it is. Needs real engines. */
+  /**
+   * What happens to the cluster once it has formed: a name of `scenarios.ts`, which also says how large it is. Needs
+   * real engines.
+   */
   scenario?: string;
 }
 
@@ -52,13 +56,22 @@ export async function start(options: StartOptions, environment: StartEnvironment
 }
 
 /** @throws Error when the app has not the size that was asked for */
-function checkSize({ Resources }: Stack['template'], { managers, workers }: Pick<StartOptions, 'managers' | 'workers'>): void {
+function checkSize(
+  { Resources }: Stack['template'],
+  { managers, workers }: Pick<StartOptions, 'managers' | 'workers'>,
+): void {
   const groups = Object.values(Resources).filter(({ Type }) => Type === 'AWS::AutoScaling::AutoScalingGroup');
-  const isSeat = (group: (typeof groups)[number]) => (group.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG);
+  const isSeat = (group: (typeof groups)[number]) =>
+    (group.Properties?.Tags as { Key: string }[] | undefined)?.some(({ Key }) => Key === SEAT_TAG);
   const seats = groups.filter(isSeat).length;
-  const others = groups.filter((group) => !isSeat(group)).reduce((sum, group) => sum + Number(group.Properties?.MinSize), 0);
+  const others = groups
+    .filter((group) => !isSeat(group))
+    .reduce((sum, group) => sum + Number(group.Properties?.MinSize), 0);
   const refused = (what: string, asked: number, made: number) =>
-    new Error(`--${what} ${asked} was asked for, but the app has ${made}: it does not read the context value "${what}". Read it as bin/app.ts of cdk-docker-swarm does, or leave the option out.`);
+    new Error(
+      `--${what} ${asked} was asked for, but the app has ${made}: it does not read the context value ` +
+        `"${what}". Read it as bin/app.ts of cdk-docker-swarm does, or leave the option out.`,
+    );
   if (managers !== undefined && seats !== managers) throw refused('managers', managers, seats);
   if (workers !== undefined && others !== workers) throw refused('workers', workers, others);
 }
@@ -83,7 +96,8 @@ class Run {
     this.progress = new Progress(options.json ? { write: (text) => environment.stderr.write(text) } : this.out);
     this.interrupted = new Promise((_, reject) => {
       // More of them change nothing: everything is already being ended, by force.
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => reject(new Interrupted()));
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+        process.on(signal, () => reject(new Interrupted()));
     });
     this.interrupted.catch(() => undefined);
   }
@@ -100,7 +114,9 @@ class Run {
     } catch (error) {
       this.progress.erase();
       const interrupted = error instanceof Interrupted;
-      this.environment.stderr.write(interrupted ? 'Stopped.\n' : `${error instanceof Error ? error.message : String(error)}\n`);
+      this.environment.stderr.write(
+        interrupted ? 'Stopped.\n' : `${error instanceof Error ? error.message : String(error)}\n`,
+      );
       if (!interrupted) this.document({ ok: false, error: error instanceof Error ? error.message : String(error) });
       code = interrupted ? 130 : 1;
     }
@@ -118,18 +134,47 @@ class Run {
 
   private async work(temporary: string, groups: string[], lacks: string[]): Promise<number> {
     const { scenario } = this.options;
-    if (scenario !== undefined && lacks.length > 0) throw new Error(['What happens to a cluster is rehearsed on real engines, which cannot be made here.', ...lacks.map((sentence) => `  - ${sentence}`)].join('\n'));
-    const { managers, workers, spot, listener, follow, needs = {}, next } = scenario === undefined ? { ...this.options, spot: undefined, listener: undefined, follow: undefined, needs: undefined, next: undefined } : SCENARIOS[scenario]!;
+    if (scenario !== undefined && lacks.length > 0)
+      throw new Error(
+        [
+          'What happens to a cluster is rehearsed on real engines, which cannot be made here.',
+          ...lacks.map((sentence) => `  - ${sentence}`),
+        ].join('\n'),
+      );
+    const {
+      managers,
+      workers,
+      spot,
+      listener,
+      follow,
+      needs = {},
+      next,
+    } = scenario === undefined
+      ? { ...this.options, spot: undefined, listener: undefined, follow: undefined, needs: undefined, next: undefined }
+      : SCENARIOS[scenario]!;
     const absent = lackingPrograms(needs);
-    if (absent.length > 0) throw new Error(`This needs ${absent.join(' and ')}. On Debian: apt-get install ${absent.map((program) => needs[program]).join(' ')}`);
+    if (absent.length > 0)
+      throw new Error(
+        `This needs ${absent.join(' and ')}. On Debian: apt-get install ` +
+          `${absent.map((program) => needs[program]).join(' ')}`,
+      );
     this.say('Synthesising the app ...');
     const sized = { ...(managers !== undefined && { managers }), ...(workers !== undefined && { workers }) };
-    const stack = await this.synthesise(join(temporary, 'cdk.out'), { ...sized, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow, nodes: 'workers' }) }, groups);
-    const nextStack = next && (await this.synthesise(join(temporary, 'cdk.out.next'), { ...next, ...(spot && { spot }) }, groups));
+    const stack = await this.synthesise(
+      join(temporary, 'cdk.out'),
+      { ...sized, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow, nodes: 'workers' }) },
+      groups,
+    );
+    const nextStack =
+      next && (await this.synthesise(join(temporary, 'cdk.out.next'), { ...next, ...(spot && { spot }) }, groups));
     return lacks.length === 0 ? this.form(stack, nextStack, temporary, groups) : this.formSimulated(stack, lacks);
   }
 
-  private async synthesise(assembly: string, context: Pick<StartOptions, 'managers' | 'workers'>, groups: string[]): Promise<Stack> {
+  private async synthesise(
+    assembly: string,
+    context: Pick<StartOptions, 'managers' | 'workers'>,
+    groups: string[],
+  ): Promise<Stack> {
     await synthesise(this.environment.folder, assembly, context, groups, (app) => (this.child = app));
     this.child = undefined;
     if (this.over) throw new Interrupted();
@@ -138,7 +183,10 @@ class Run {
     return stack;
   }
 
-  /** Everything that needs neither root nor Docker: the template is checked, and its swarm forms on simulated engines, in virtual time. */
+  /**
+   * Everything that needs neither root nor Docker: the template is checked, and its swarm forms on simulated engines,
+   * in virtual time.
+   */
   private async formSimulated(stack: Stack, lacks: string[]): Promise<number> {
     const { passed, failed } = await checkStack(stack);
     this.say(
@@ -152,16 +200,31 @@ class Run {
       'In this order the nodes form:',
       ...renderCreationOrder(stack.template),
       '',
-      `Forming ${stack.name} on simulated engines, in virtual time: its own functions, agents and policies, emulated AWS, no Docker ...`,
+      `Forming ${stack.name} on simulated engines, in virtual time: its own functions, agents and ` +
+        'policies, emulated AWS, no Docker ...',
     );
-    const { formed, deleted, error, rows, logs } = await formSimulated({ assembly: stack.assembly, name: stack.name }, join(this.environment.dist, 'lambda'));
+    const { formed, deleted, error, rows, logs } = await formSimulated(
+      { assembly: stack.assembly, name: stack.name },
+      join(this.environment.dist, 'lambda'),
+    );
     if (this.options.keepLogs !== undefined) this.keep(logs, resolve(this.options.keepLogs));
     if (formed !== undefined) this.showFormed(formed, 'virtual seconds');
     if (deleted !== undefined) this.showDeleted(deleted, 'virtual seconds');
     if (error !== undefined) this.showFailure(error, rows, logs, '');
     const ok = failed.length === 0 && error === undefined;
-    this.say('', `SKIPPED: forming the swarm on real engines (see above). ${ok ? 'Everything else passed.' : 'Not everything else passed.'}`);
-    const document = { ok, engines: 'simulated', missing: lacks, stack: stack.name, checks: { passed, failed }, creationOrder: creationOrder(stack.template) };
+    this.say(
+      '',
+      'SKIPPED: forming the swarm on real engines (see above). ' +
+        `${ok ? 'Everything else passed.' : 'Not everything else passed.'}`,
+    );
+    const document = {
+      ok,
+      engines: 'simulated',
+      missing: lacks,
+      stack: stack.name,
+      checks: { passed, failed },
+      creationOrder: creationOrder(stack.template),
+    };
     this.document({ ...document, ...(error !== undefined && { error }), ...formed, ...deleted });
     return ok ? 0 : 1;
   }
@@ -169,7 +232,8 @@ class Run {
   private async form(stack: Stack, next: Stack | undefined, temporary: string, groups: string[]): Promise<number> {
     const { dist, self } = this.environment;
     const node = process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath;
-    if (!isAbsolute(node) || !existsSync(node)) throw new Error(`CDK_DOCKER_SWARM_NODE is "${node}", but must be the absolute path of a Node.js binary.`);
+    if (!isAbsolute(node) || !existsSync(node))
+      throw new Error(`CDK_DOCKER_SWARM_NODE is "${node}", but must be the absolute path of a Node.js binary.`);
     const order: RehearsalOrder = {
       run: this.id,
       assembly: stack.assembly,
@@ -184,16 +248,21 @@ class Run {
       deadlineMs: this.options.scenario === undefined ? undefined : SCENARIOS[this.options.scenario]!.deadlineMs,
     };
     this.say(`Forming ${stack.name} on real engines (${Object.keys(stack.template.Resources).length} resources) ...`);
-    const child = startRegion(groups, [...self, 'region', JSON.stringify(order)], ['ignore', 'pipe', 'pipe', 'ipc'], { ...process.env, TMPDIR: temporary });
+    const child = startRegion(groups, [...self, 'region', JSON.stringify(order)], ['ignore', 'pipe', 'pipe', 'ipc'], {
+      ...process.env,
+      TMPDIR: temporary,
+    });
     this.child = child;
     let complaints = '';
-    for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (part: string) => (complaints = (complaints + part).slice(-10_000)));
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.setEncoding('utf8').on('data', (part: string) => (complaints = (complaints + part).slice(-10_000)));
     let formed: Formed | undefined;
     let moments: Moment[] | undefined;
     let remarks: string[] = [];
     let end: Extract<Message, { kind: 'deleted' | 'failed' }> | undefined;
     child.on('message', (message: Message) => {
-      if (message.kind === 'milestone') this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
+      if (message.kind === 'milestone')
+        this.progress.milestone(message.node, message.milestone, message.rows, message.atMs);
       else if (message.kind === 'formed') this.showFormed((formed = message.formed), 's');
       else if (message.kind === 'moment') this.showMoment(message.moment);
       else if (message.kind === 'played') this.showPlayed(({ moments, remarks } = message));
@@ -209,7 +278,14 @@ class Run {
       return 1;
     }
     this.showDeleted(end.deleted, 's');
-    this.document({ ok: true, engines: 'real', stack: stack.name, ...formed, ...(moments && { moments, remarks }), ...end.deleted });
+    this.document({
+      ok: true,
+      engines: 'real',
+      stack: stack.name,
+      ...formed,
+      ...(moments && { moments, remarks }),
+      ...end.deleted,
+    });
     return 0;
   }
 
@@ -218,19 +294,31 @@ class Run {
     const leaderFirst = [...swarm].sort((a, b) => Number(b.manager === 'leader') - Number(a.manager === 'leader'));
     this.say(
       '',
-      "Timeline (seconds: `launched` from the start of the deployment, the others from the instance's launch; `joined` as the node reports it, `Ready` as the leader does)",
+      "Timeline (seconds: `launched` from the start of the deployment, the others from the instance's " +
+        'launch; `joined` as the node reports it, `Ready` as the leader does)',
       ...renderTimeline(nodes),
       '',
       "The swarm's own node list",
       ...renderTable(
         [
           ['ID', 'HOSTNAME', 'ROLE', 'STATUS', 'AVAILABILITY', 'MANAGER STATUS', 'ADDRESS', 'ENGINE'],
-          ...leaderFirst.map((node) => [node.id, node.hostname, node.role, node.state, node.availability, node.manager, node.address, node.engine]),
+          ...leaderFirst.map((node) => [
+            node.id,
+            node.hostname,
+            node.role,
+            node.state,
+            node.availability,
+            node.manager,
+            node.address,
+            node.engine,
+          ]),
         ],
         8,
       ),
       '',
-      `${swarm.length} node${swarm.length === 1 ? '' : 's'} Ready after ${seconds(formationMs)} ${unit}${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)}` : ''}. ${this.options.scenario === undefined ? 'Deleting the stack ...' : SCENARIOS[this.options.scenario]!.title}`,
+      `${swarm.length} node${swarm.length === 1 ? '' : 's'} Ready after ${seconds(formationMs)} ` +
+        `${unit}${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)}` : ''}. ` +
+        `${this.options.scenario === undefined ? 'Deleting the stack ...' : SCENARIOS[this.options.scenario]!.title}`,
     );
   }
 
@@ -245,18 +333,32 @@ class Run {
   }
 
   private showDeleted({ deletionMs, kept }: Deleted, unit: string): void {
-    this.say(`The stack is deleted (${seconds(deletionMs)} ${unit}). ${kept.length > 0 ? `Its template keeps ${kept.join(', ')}, gone here too.` : ''}`.trim());
+    this.say(
+      `The stack is deleted (${seconds(deletionMs)} ${unit}). ${kept.length > 0 ? `Its template keeps ${kept.join(', ')}, gone here too.` : ''}`.trim(),
+    );
   }
 
   private showFailure(error: string, rows: NodeTimeline[], logs: Logs, complaints: string): void {
-    const concerned = rows.filter((row) => row.milestones.hook === undefined || row.milestones.ready === undefined).map(({ instanceId }) => instanceId);
+    const concerned = rows
+      .filter((row) => row.milestones.hook === undefined || row.milestones.ready === undefined)
+      .map(({ instanceId }) => instanceId);
     const show = (name: string) => {
       const [instanceId, file] = name.split('/');
       if (file === undefined) return true;
       return concerned.length === 0 || concerned.includes(instanceId!);
     };
     this.say('', ...renderTimeline(rows));
-    for (const [name, text] of Object.entries(logs)) if (show(name)) this.say('', `Last lines of ${name}:`, ...text.trimEnd().split('\n').slice(-SHOWN_LINES).map((line) => `  ${line}`));
+    for (const [name, text] of Object.entries(logs))
+      if (show(name))
+        this.say(
+          '',
+          `Last lines of ${name}:`,
+          ...text
+            .trimEnd()
+            .split('\n')
+            .slice(-SHOWN_LINES)
+            .map((line) => `  ${line}`),
+        );
     if (complaints.trim() !== '') this.say('', 'The emulated AWS said:', complaints.trim());
     this.environment.stderr.write(`\nFAILED: ${error}\n`);
   }

@@ -1,6 +1,7 @@
 /**
- * Kills parts of the cluster (SIGKILL) at chosen moments of a formation: the agent or the engine of a node when the node reaches a milestone, a function when one of its calls reaches the emulated AWS
- * or was answered by it. Decides when and does it; formation.ts tells it what happens. Every planned kill is done once, or the formation fails.
+ * Kills parts of the cluster (SIGKILL) at chosen moments of a formation: the agent or the engine of a node when the
+ * node reaches a milestone, a function when one of its calls reaches the emulated AWS or was answered by it. Decides
+ * when and does it; formation.ts tells it what happens. Every planned kill is done once, or the formation fails.
  */
 import type { Clock } from '../../protocol/clock';
 import { AGENT_SERVICE } from '../../protocol/environment';
@@ -16,8 +17,9 @@ export type Kill =
       /** As the timeline names it: `seat 0`, `worker 1`. */
       node: string;
       /**
-       * At that very moment; where it does not run, as soon as its process is there. Planned several times, it dies that often: each time as soon as it runs again.
-       * `unheard` (an engine of a later seat): when it is a member of raft, and may not have written down anything of the leader's yet. More often than not it comes back deaf.
+       * At that very moment; where it does not run, as soon as its process is there. Planned several times, it dies
+       * that often: each time as soon as it runs again. `unheard` (an engine of a later seat): when it is a member of
+       * raft, and may not have written down anything of the leader's yet. More often than not it comes back deaf.
        */
       at: Milestone | 'launched' | 'unheard';
       /** That much later: between two milestones. @default 0 */
@@ -40,12 +42,16 @@ export interface KillDone {
   /** Milliseconds from the start of the deployment to its moment, and to the signal. */
   momentMs: number;
   killedMs: number;
-  /** Whether the very process that ran at its moment was killed, and none that was started later. Says more than the times, which tell how busy the machine is. */
+  /**
+   * Whether the very process that ran at its moment was killed, and none that was started later. Says more than the
+   * times, which tell how busy the machine is.
+   */
   prompt: boolean;
 }
 
 /**
- * Run on the node before it is told to join: keeps the others from dialling its raft port until its session with the leader is there, so that its join ends at the very moment when it becomes a member. That usually takes a busy
+ * Run on the node before it is told to join: keeps the others from dialling its raft port until its session with the
+ * leader is there, so that its join ends at the very moment when it becomes a member. That usually takes a busy
  * machine. Returns at that moment.
  */
 const UNTIL_UNHEARD = `
@@ -95,14 +101,22 @@ export class Kills {
   /** A node has reached a milestone. */
   reached({ name, instanceId }: Pick<NodeTimeline, 'name' | 'instanceId'>, milestone: Milestone | 'launched'): void {
     for (const kill of this.planned) {
-      if (kill.what === 'function' || kill.node !== name || (kill.at === 'unheard' ? 'engine' : kill.at) !== milestone || this.started.has(kill)) continue;
+      if (
+        kill.what === 'function' ||
+        kill.node !== name ||
+        (kill.at === 'unheard' ? 'engine' : kill.at) !== milestone ||
+        this.started.has(kill)
+      )
+        continue;
       this.started.add(kill);
       const service = `${kill.what} of ${instanceId}`;
       const before = this.underWay.get(service) ?? Promise.resolve();
       const moment = this.moment(kill, instanceId);
       this.underWay.set(
         service,
-        Promise.all([moment, before]).then(([found]) => this.killService(kill, instanceId, found)).catch((error: Error) => this.props.failed(error)),
+        Promise.all([moment, before])
+          .then(([found]) => this.killService(kill, instanceId, found))
+          .catch((error: Error) => this.props.failed(error)),
       );
     }
   }
@@ -121,11 +135,15 @@ export class Kills {
     };
   }
 
-  /** Resolves when everything that was killed on the nodes runs again. @throws Error naming what was not killed, because its moment never came */
+  /**
+   * Resolves when everything that was killed on the nodes runs again.
+   * @throws Error naming what was not killed, because its moment never came
+   */
   async settled(): Promise<void> {
     await Promise.all(this.underWay.values());
     const missed = this.planned.filter((kill) => !this.done.some((one) => one.kill === kill));
-    if (missed.length > 0) throw new Error(`The swarm has formed without the moments of these kills: ${JSON.stringify(missed)}`);
+    if (missed.length > 0)
+      throw new Error(`The swarm has formed without the moments of these kills: ${JSON.stringify(missed)}`);
   }
 
   /** Waits for the moment of a kill, and sees what runs then. */
@@ -136,7 +154,11 @@ export class Kills {
     return { momentMs, running: (await this.running(kill, instanceId))?.id };
   }
 
-  private async killService(kill: NodeKill, instanceId: string, { momentMs, running: atMoment }: Moment): Promise<void> {
+  private async killService(
+    kill: NodeKill,
+    instanceId: string,
+    { momentMs, running: atMoment }: Moment,
+  ): Promise<void> {
     const killed = await this.until(`The ${kill.what} of ${kill.node} runs`, async () => {
       const running = await this.running(kill, instanceId);
       return running && (await this.props.machines.killProcess(instanceId, running.id)) ? running.id : undefined;
@@ -170,9 +192,17 @@ export class Kills {
     if (caller === undefined) return false;
     let killed = false;
     for (const kill of this.planned) {
-      if (kill.what !== 'function' || kill.at !== at || kill.call !== action || !caller.includes(kill.function) || this.count(kill) !== (kill.nth ?? 1)) continue;
+      if (
+        kill.what !== 'function' ||
+        kill.at !== at ||
+        kill.call !== action ||
+        !caller.includes(kill.function) ||
+        this.count(kill) !== (kill.nth ?? 1)
+      )
+        continue;
       const momentMs = elapsed();
-      if (functions.kill(caller) === 0) throw new Error(`No process of ${caller} is at work, though it calls ${action}.`);
+      if (functions.kill(caller) === 0)
+        throw new Error(`No process of ${caller} is at work, though it calls ${action}.`);
       this.done.push({ kill, momentMs, killedMs: elapsed(), prompt: true });
       killed = true;
     }

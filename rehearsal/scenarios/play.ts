@@ -1,4 +1,7 @@
-/** What scenarios (scenarios.ts) do to a cluster on real engines, and how they see what becomes of it: the part that all of them share. */
+/**
+ * What scenarios (scenarios.ts) do to a cluster on real engines, and how they see what becomes of it: the part that all
+ * of them share.
+ */
 import type { Clock } from '../../protocol/clock';
 import { HEALTH_PORT } from '../../protocol/environment';
 import { SEAT_TAG } from '../../protocol/tags';
@@ -53,9 +56,50 @@ const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | d
 const WEB_IMAGE = 'rehearsal-web';
 const WEB_IMPORT = `tar -C /usr -c bin/busybox | docker import - ${WEB_IMAGE}`;
 const WEB_SCRIPT = 'mkdir -p /www && echo ok > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www';
-/** A task on each worker, at ports of the workers themselves: this machine's kernel may have no routing mesh. What runs already goes on until its grace is over. */
-const webService = (published: number, grace: string) => ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'web', '--mode', 'global', '--constraint', 'node.role==worker', '--publish', `mode=host,target=8080,published=${published}`, '--stop-grace-period', grace, WEB_IMAGE, '/bin/busybox', 'sh', '-c', WEB_SCRIPT];
-const CREATE = ['docker', 'service', 'create', '--detach', '--no-resolve-image', '--name', 'work', '--replicas', String(REPLICAS), '--constraint', 'node.role==worker', '--stop-grace-period', STOP_GRACE, IMAGE, '/bin/sleep', '100000'];
+/**
+ * A task on each worker, at ports of the workers themselves: this machine's kernel may have no routing mesh. What runs
+ * already goes on until its grace is over.
+ */
+const webService = (published: number, grace: string) => [
+  'docker',
+  'service',
+  'create',
+  '--detach',
+  '--no-resolve-image',
+  '--name',
+  'web',
+  '--mode',
+  'global',
+  '--constraint',
+  'node.role==worker',
+  '--publish',
+  `mode=host,target=8080,published=${published}`,
+  '--stop-grace-period',
+  grace,
+  WEB_IMAGE,
+  '/bin/busybox',
+  'sh',
+  '-c',
+  WEB_SCRIPT,
+];
+const CREATE = [
+  'docker',
+  'service',
+  'create',
+  '--detach',
+  '--no-resolve-image',
+  '--name',
+  'work',
+  '--replicas',
+  String(REPLICAS),
+  '--constraint',
+  'node.role==worker',
+  '--stop-grace-period',
+  STOP_GRACE,
+  IMAGE,
+  '/bin/sleep',
+  '100000',
+];
 
 /** Tasks are asked for on a manager. */
 export class Play {
@@ -103,22 +147,43 @@ export class Play {
     await this.stage.machines.exec(this.stage.instances('manager')[0]!, command);
   }
 
-  /** A service publishes a port, then another one, then it is removed; all the while after it was reached first somebody asks for it, at one port or the other. The load balancer has nothing but what it follows. */
+  /**
+   * A service publishes a port, then another one, then it is removed; all the while after it was reached first somebody
+   * asks for it, at one port or the other. The load balancer has nothing but what it follows.
+   */
   async publishAndChange(): Promise<void> {
     const { stage } = this;
     this.importScript = WEB_IMPORT;
     await this.loadImage();
     const proxy = new RealProxy(stage.region, stage.clock, stage.folder);
-    const isFollowed = (port: number) => stage.region.loadBalancers().some(({ listeners }) => listeners.some((listener) => listener.port === port));
+    const isFollowed = (port: number) =>
+      stage.region.loadBalancers().some(({ listeners }) => listeners.some((listener) => listener.port === port));
     const reached = (port: number) => (isFollowed(port) ? answers(proxy.url(port)) : Promise.resolve(false));
     const [first, second] = [8081, 8082];
     this.begin();
     await this.docker(webService(first, LONG_GRACE));
     await this.until(`the service is reached at port ${first} of the load balancer`, () => reached(first));
-    await this.until('all workers are healthy there', async () => stage.region.loadBalancers()[0]!.listeners.every(({ targets }) => targets.every(({ state }) => state === 'healthy')));
+    await this.until('all workers are healthy there', async () =>
+      stage.region
+        .loadBalancers()[0]!
+        .listeners.every(({ targets }) => targets.every(({ state }) => state === 'healthy')),
+    );
     const asking = this.askAllTheTime(async () => (await reached(second)) || (await reached(first)));
     this.begin();
-    await this.docker(['docker', 'service', 'update', '--detach', '--no-resolve-image', '--update-order', 'start-first', '--publish-rm', `mode=host,target=8080,published=${first}`, '--publish-add', `mode=host,target=8080,published=${second}`, 'web']);
+    await this.docker([
+      'docker',
+      'service',
+      'update',
+      '--detach',
+      '--no-resolve-image',
+      '--update-order',
+      'start-first',
+      '--publish-rm',
+      `mode=host,target=8080,published=${first}`,
+      '--publish-add',
+      `mode=host,target=8080,published=${second}`,
+      'web',
+    ]);
     await this.until(`it is reached at port ${second}`, () => reached(second));
     await this.until(`nothing is left of port ${first}`, async () => !isFollowed(first));
     const { asked, unanswered } = await asking.end();
@@ -177,16 +242,27 @@ export class Play {
     await proxy.end();
     this.remarks.push(`${sent} requests in ${seconds.toFixed(0)} s, ${answered} answered, ${failed} failed.`);
     const wrong = proxy.failures.filter(({ at }) => untilMs === undefined || at - this.begun > untilMs + RELOAD_MS);
-    const seen = wrong.slice(0, MOST_SHOWN).map(({ at, how }) => `${how} after ${((at - this.begun) / 1_000).toFixed(1)} s`);
+    const seen = wrong
+      .slice(0, MOST_SHOWN)
+      .map(({ at, how }) => `${how} after ${((at - this.begun) / 1_000).toFixed(1)} s`);
     const last = Math.max(0, ...proxy.failures.map(({ at }) => at - this.begun));
-    if (failed > 0 && untilMs !== undefined) this.remarks.push(`The last connection that failed was taken ${(last / 1_000).toFixed(1)} s after the end of the worker; the load balancer knew of it after ${(untilMs / 1_000).toFixed(1)} s.`);
-    if (untilMs === undefined ? failed > 0 : wrong.length > 0) throw new Error(`Requests failed: ${this.remarks.join(' ')} ${seen.join(', ')}`);
+    if (failed > 0 && untilMs !== undefined)
+      this.remarks.push(
+        `The last connection that failed was taken ${(last / 1_000).toFixed(1)} s after the end of the ` +
+          `worker; the load balancer knew of it after ${(untilMs / 1_000).toFixed(1)} s.`,
+      );
+    if (untilMs === undefined ? failed > 0 : wrong.length > 0)
+      throw new Error(`Requests failed: ${this.remarks.join(' ')} ${seen.join(', ')}`);
     if (sent < LEAST_A_SECOND * seconds) throw new Error(`Only ${sent} requests were sent in ${seconds} s.`);
   }
 
   /** Whether the load balancer sends it new connections. */
   isRouted(instanceId: string): boolean {
-    return this.stage.region.loadBalancers().some(({ listeners }) => listeners.some(({ targets }) => targets.some((target) => target.instanceId === instanceId && target.routed)));
+    return this.stage.region
+      .loadBalancers()
+      .some(({ listeners }) =>
+        listeners.some(({ targets }) => targets.some((target) => target.instanceId === instanceId && target.routed)),
+      );
   }
 
   async startService(): Promise<void> {
@@ -212,11 +288,16 @@ export class Play {
     return this.ask('/nodes');
   }
 
-  /** As the first manager tells it that answers; until one does, nothing is known. One that has lost its leader keeps a question for many seconds, and does not answer it once there is another. */
+  /**
+   * As the first manager tells it that answers; until one does, nothing is known. One that has lost its leader keeps a
+   * question for many seconds, and does not answer it once there is another.
+   */
   private async ask<T>(path: string): Promise<T[]> {
     for (;;) {
       const { machines } = this.stage;
-      const answer = await Promise.any(this.stage.instances('manager').map((instanceId) => machines.engine(instanceId, path, ANSWER_MS))).catch(() => undefined);
+      const answer = await Promise.any(
+        this.stage.instances('manager').map((instanceId) => machines.engine(instanceId, path, ANSWER_MS)),
+      ).catch(() => undefined);
       if (Array.isArray(answer)) return answer as T[];
       await this.stage.clock.sleep(POLL_MS);
     }
@@ -230,18 +311,26 @@ export class Play {
 
   async leader(): Promise<{ instanceId: string; nodeId: string }> {
     const nodeId = (await this.nodes()).find(({ ManagerStatus }) => ManagerStatus?.Leader)!.ID;
-    for (const instanceId of this.stage.instances('manager')) if ((await this.nodeId(instanceId)) === nodeId) return { instanceId, nodeId };
+    for (const instanceId of this.stage.instances('manager'))
+      if ((await this.nodeId(instanceId)) === nodeId) return { instanceId, nodeId };
     throw new Error('The leader is no instance.');
   }
 
   async nextLeader(last: { nodeId: string }): Promise<void> {
-    await this.until('the swarm has a leader again', async () => (await this.nodes()).some(({ ID, ManagerStatus }) => ManagerStatus?.Leader && ID !== last.nodeId));
+    await this.until('the swarm has a leader again', async () =>
+      (await this.nodes()).some(({ ID, ManagerStatus }) => ManagerStatus?.Leader && ID !== last.nodeId),
+    );
   }
 
   /** As an operator does it: through the group, which then launches another. */
   async terminate(instanceId: string): Promise<void> {
     const { region } = this.stage;
-    await region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input: { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false }, accessKeyId: region.operator.accessKeyId });
+    await region.call({
+      service: 'autoscaling',
+      action: 'TerminateInstanceInAutoScalingGroup',
+      input: { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false },
+      accessKeyId: region.operator.accessKeyId,
+    });
   }
 
   /** Whatever happens to the leader, it comes back as it was: nobody is replaced. */
@@ -251,12 +340,17 @@ export class Play {
     this.begin();
     await trouble(leader);
     await this.whole();
-    if (this.stage.instances('manager').join() !== before.join()) throw new Error('An instance was replaced, though it came back.');
+    if (this.stage.instances('manager').join() !== before.join())
+      throw new Error('An instance was replaced, though it came back.');
   }
 
   /** Until the cluster is whole again, with the very managers that it had. */
   async sameManagers(change: () => Promise<void>): Promise<void> {
-    const ids = async () => (await this.nodes()).flatMap(({ ID, Spec }) => (Spec.Role === 'manager' ? [ID] : [])).sort().join();
+    const ids = async () =>
+      (await this.nodes())
+        .flatMap(({ ID, Spec }) => (Spec.Role === 'manager' ? [ID] : []))
+        .sort()
+        .join();
     const before = await ids();
     await change();
     await this.whole();
@@ -286,12 +380,17 @@ export class Play {
 
   /** Notes when an instance has reached what, one after the other. */
   async follow(instanceId: string, steps: [Milestone, string][]): Promise<void> {
-    for (const [milestone, what] of steps) await this.until(what, async () => this.stage.milestones(instanceId)[milestone] !== undefined);
+    for (const [milestone, what] of steps)
+      await this.until(what, async () => this.stage.milestones(instanceId)[milestone] !== undefined);
   }
 
   /** What a load balancer is told. */
   async isHealthy(instanceId: string): Promise<boolean> {
-    return (await this.stage.machines.exec(instanceId, ['curl', '--silent', '--max-time', '5', `http://127.0.0.1:${HEALTH_PORT}/health`]).catch(() => '')) === 'This node may be sent work.\n';
+    return (
+      (await this.stage.machines
+        .exec(instanceId, ['curl', '--silent', '--max-time', '5', `http://127.0.0.1:${HEALTH_PORT}/health`])
+        .catch(() => '')) === 'This node may be sent work.\n'
+    );
   }
 
   async killAgent(instanceId: string): Promise<void> {
@@ -305,7 +404,8 @@ export class Play {
   private async killService(instanceId: string, unit: string): Promise<void> {
     const { machines } = this.stage;
     const running = await machines.serviceProcess(instanceId, unit);
-    if (!running || !(await machines.killProcess(instanceId, running.id))) throw new Error(`${unit} of ${instanceId} does not run.`);
+    if (!running || !(await machines.killProcess(instanceId, running.id)))
+      throw new Error(`${unit} of ${instanceId} does not run.`);
   }
 
   /** Nobody can say anything about the swarm until there is a leader again. */
@@ -334,7 +434,10 @@ export class Play {
     return { instanceId, nodeId: await this.nodeId(instanceId) };
   }
 
-  /** What never happens: the instance goes before its node, or the node before its tasks have ended. They take the whole of their grace to end, so that they are seen where nobody waited for them. */
+  /**
+   * What never happens: the instance goes before its node, or the node before its tasks have ended. They take the whole
+   * of their grace to end, so that they are seen where nobody waited for them.
+   */
   async expectOrder({ instanceId, nodeId }: { instanceId: string; nodeId: string }): Promise<void> {
     const letGo = !this.hasOpenHook(instanceId);
     if (await this.isListed(nodeId)) {
@@ -343,11 +446,14 @@ export class Play {
     }
     // It may be gone by now.
     const containers = (await this.stage.machines.engine(instanceId, '/containers/json').catch(() => [])) as unknown[];
-    if (containers.length > 0) throw new Error(`The node was removed while ${containers.length} of its tasks still ran.`);
+    if (containers.length > 0)
+      throw new Error(`The node was removed while ${containers.length} of its tasks still ran.`);
   }
 
   hasOpenHook(instanceId: string): boolean {
-    return this.stage.region.groups().some(({ instances }) => instances.some((one) => one.instanceId === instanceId && one.openHooks.length > 0));
+    return this.stage.region
+      .groups()
+      .some(({ instances }) => instances.some((one) => one.instanceId === instanceId && one.openHooks.length > 0));
   }
 
   async whole(): Promise<void> {
@@ -378,7 +484,8 @@ export const isLeader = ({ ManagerStatus }: Node) => ManagerStatus?.Leader === t
 export const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'running' && Status.State === 'running';
 
 /** A node that had tasks: whether all of them run elsewhere. */
-export const movedFrom = (nodeId: string, tasks: Task[]) => tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
+export const movedFrom = (nodeId: string, tasks: Task[]) =>
+  tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
 
 const answers = (url: string): Promise<boolean> =>
   fetch(url, { signal: AbortSignal.timeout(REQUEST_MS) }).then(

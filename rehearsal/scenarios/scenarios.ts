@@ -1,5 +1,6 @@
 /**
- * What can happen to a cluster that has formed, on real engines: each scenario does one thing to it, waits until it is whole again, and says what came when, in milliseconds from the instance's end (or from the order to end it).
+ * What can happen to a cluster that has formed, on real engines: each scenario does one thing to it, waits until it is
+ * whole again, and says what came when, in milliseconds from the instance's end (or from the order to end it).
  */
 import type { RecoveryAnswer } from '../../protocol/recovery';
 import { SPOT_NOTICE_MS } from '../aws/ec2/ec2';
@@ -34,7 +35,11 @@ const CUT_OFF_MS = 40_000;
 /** A service's own port on the workers themselves: whoever is sent a connection has to have a task. */
 const WEB_PORT = 8080;
 const PROXY = { haproxy: 'haproxy', busybox: 'busybox-static' };
-const BALANCED = { listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } }, needs: { ...PROXY, hey: 'hey' }, alone: true } satisfies Partial<Scenario>;
+const BALANCED = {
+  listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } },
+  needs: { ...PROXY, hey: 'hey' },
+  alone: true,
+} satisfies Partial<Scenario>;
 /** Docker keeps everything there. */
 const FILL_DISK = 'mount -t tmpfs -o size=64k tmpfs /var/lib/docker && ! head -c 1M /dev/zero > /var/lib/docker/full';
 /** What came when, and what is worth being told besides. */
@@ -58,7 +63,11 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.expectOrder(worker);
         return condition();
       };
-      await play.until('it is drained', () => inOrder(async () => (await play.nodes()).some(({ ID, Spec }) => ID === nodeId && Spec.Availability === 'drain')));
+      await play.until('it is drained', () =>
+        inOrder(async () =>
+          (await play.nodes()).some(({ ID, Spec }) => ID === nodeId && Spec.Availability === 'drain'),
+        ),
+      );
       await play.until('its health check fails', () => inOrder(async () => !(await play.isHealthy(instanceId))));
       await play.until('its tasks run elsewhere', () => inOrder(async () => movedFrom(nodeId, await play.tasks())));
       await play.until('its node is removed', () => inOrder(async () => !(await play.isListed(nodeId))));
@@ -96,7 +105,9 @@ export const SCENARIOS: Record<string, Scenario> = {
     },
   },
   'balanced-worker-killed': {
-    title: 'A worker behind a load balancer dies without notice, under constant requests: they fail until the load balancer knows, and not afterwards.',
+    title:
+      'A worker behind a load balancer dies without notice, under constant requests: they fail until the ' +
+      'load balancer knows, and not afterwards.',
     managers: 1,
     workers: 2,
     ...BALANCED,
@@ -126,7 +137,8 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.stage.deploy((template) => renewed(template, 'standard'));
       await play.until('the deployment is complete', async () => true);
       await play.whole();
-      if (play.stage.instances('worker').some((instanceId) => before.includes(instanceId))) throw new Error('A worker was not replaced.');
+      if (play.stage.instances('worker').some((instanceId) => before.includes(instanceId)))
+        throw new Error('A worker was not replaced.');
       await play.endRequests(served);
     },
   },
@@ -175,7 +187,8 @@ export const SCENARIOS: Record<string, Scenario> = {
     },
   },
   'two-managers-killed': {
-    title: 'Two of three managers, the leader among them, die in the same second: the quorum is lost until they are back.',
+    title:
+      'Two of three managers, the leader among them, die in the same second: the quorum is lost until they are back.',
     managers: 3,
     workers: 1,
     async run(play) {
@@ -243,7 +256,12 @@ export const SCENARIOS: Record<string, Scenario> = {
     workers: 6,
     async run(play) {
       await play.startService();
-      const nodes = await Promise.all(play.stage.instances('worker').slice(1).map(async (instanceId) => ({ instanceId, nodeId: await play.nodeId(instanceId) })));
+      const nodes = await Promise.all(
+        play.stage
+          .instances('worker')
+          .slice(1)
+          .map(async (instanceId) => ({ instanceId, nodeId: await play.nodeId(instanceId) })),
+      );
       play.begin();
       for (const { instanceId } of nodes) await play.terminate(instanceId);
       await play.until('all five nodes are drained and removed', async () => {
@@ -251,8 +269,16 @@ export const SCENARIOS: Record<string, Scenario> = {
         const left = await play.nodes();
         return !nodes.some(({ nodeId }) => left.some(({ ID }) => ID === nodeId));
       });
-      await play.until('all five are let go', async () => !nodes.some(({ instanceId }) => play.hasOpenHook(instanceId)));
-      await play.until('all tasks run on others', async () => (await play.tasks()).filter((task) => isRunning(task) && !nodes.some(({ nodeId }) => nodeId === task.NodeID)).length === REPLICAS);
+      await play.until(
+        'all five are let go',
+        async () => !nodes.some(({ instanceId }) => play.hasOpenHook(instanceId)),
+      );
+      await play.until(
+        'all tasks run on others',
+        async () =>
+          (await play.tasks()).filter((task) => isRunning(task) && !nodes.some(({ nodeId }) => nodeId === task.NodeID))
+            .length === REPLICAS,
+      );
       await play.whole();
     },
   },
@@ -266,12 +292,19 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.stage.machines.hangEngine(leader.instanceId);
         await play.until('its health check fails', async () => !(await play.isHealthy(leader.instanceId)));
         await play.nextLeader(leader);
-        await play.until('its engine answers again', () => play.nodeId(leader.instanceId).then((nodeId) => nodeId === leader.nodeId, () => false));
+        await play.until('its engine answers again', () =>
+          play.nodeId(leader.instanceId).then(
+            (nodeId) => nodeId === leader.nodeId,
+            () => false,
+          ),
+        );
         await play.until('its health check passes again', () => play.isHealthy(leader.instanceId));
       }),
   },
   'leader-killed-twice': {
-    title: 'The leader of three managers dies without notice, and so does the next one as soon as it leads: the quorum is lost until they are back.',
+    title:
+      'The leader of three managers dies without notice, and so does the next one as soon as it leads: the ' +
+      'quorum is lost until they are back.',
     managers: 3,
     workers: 1,
     async run(play) {
@@ -283,33 +316,45 @@ export const SCENARIOS: Record<string, Scenario> = {
         const second = await play.leader();
         await play.stage.region.killInstance(second.instanceId);
         await play.until('the second one is dead, too', async () => true);
-        await play.until('other instances hold their seats', async () => play.holdSeats(3, [first.instanceId, second.instanceId]));
+        await play.until('other instances hold their seats', async () =>
+          play.holdSeats(3, [first.instanceId, second.instanceId]),
+        );
         await play.until('the swarm has a leader once more', async () => (await play.nodes()).some(isLeader));
       });
     },
   },
   'zone-lost': {
-    title: 'Everything in the zone of the leader dies without notice: one of three managers and one of three workers, with running tasks.',
+    title:
+      'Everything in the zone of the leader dies without notice: one of three managers and one of three ' +
+      'workers, with running tasks.',
     managers: 3,
     workers: 3,
     async run(play) {
       const { region } = play.stage;
       await play.startService();
       const leader = await play.leader();
-      const zoneOf = (instanceId: string) => region.instances().find((one) => one.instanceId === instanceId)!.availabilityZone;
-      const lost = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter((instanceId) => zoneOf(instanceId) === zoneOf(leader.instanceId));
+      const zoneOf = (instanceId: string) =>
+        region.instances().find((one) => one.instanceId === instanceId)!.availabilityZone;
+      const lost = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter(
+        (instanceId) => zoneOf(instanceId) === zoneOf(leader.instanceId),
+      );
       if (lost.length < 2) throw new Error('The zone has the leader alone.');
       const ids = new Set(await Promise.all(lost.map((instanceId) => play.nodeId(instanceId))));
       await play.sameManagers(async () => {
         play.begin();
         for (const instanceId of lost) await region.killInstance(instanceId);
         await play.nextLeader(leader);
-        await play.until('its tasks run elsewhere', async () => (await play.tasks()).filter((task) => isRunning(task) && !ids.has(task.NodeID!)).length === REPLICAS);
+        await play.until(
+          'its tasks run elsewhere',
+          async () =>
+            (await play.tasks()).filter((task) => isRunning(task) && !ids.has(task.NodeID!)).length === REPLICAS,
+        );
       });
     },
   },
   'agent-killed-mid-drain': {
-    title: "A worker with running tasks is terminated through its group, and the leader's agent dies while it drains it.",
+    title:
+      "A worker with running tasks is terminated through its group, and the leader's agent dies while it drains it.",
     managers: 1,
     workers: 2,
     async run(play) {
@@ -317,7 +362,9 @@ export const SCENARIOS: Record<string, Scenario> = {
       const leader = await play.leader();
       play.begin();
       await play.terminate(worker.instanceId);
-      await play.until('it is drained', async () => (await play.nodes()).some(({ ID, Spec }) => ID === worker.nodeId && Spec.Availability === 'drain'));
+      await play.until('it is drained', async () =>
+        (await play.nodes()).some(({ ID, Spec }) => ID === worker.nodeId && Spec.Availability === 'drain'),
+      );
       await play.killAgent(leader.instanceId);
       await play.until("the leader's agent is dead", async () => true);
       await play.until('its node is removed', async () => {
@@ -338,18 +385,27 @@ export const SCENARIOS: Record<string, Scenario> = {
       play.begin();
       const deployed = play.stage.deployNext();
       deployed.catch(() => undefined);
-      await play.until('the first is demoted', async () => (await play.nodes()).filter(({ Spec }) => Spec.Role === 'manager').length < 5);
+      await play.until(
+        'the first is demoted',
+        async () => (await play.nodes()).filter(({ Spec }) => Spec.Role === 'manager').length < 5,
+      );
       const leader = await play.leader();
       await play.stage.region.killInstance(leader.instanceId);
       await play.until('the leader is dead', async () => true);
       await play.until('the deployment is complete', () => deployed.then(() => true));
       await play.whole();
       const after = await play.nodes();
-      if (after.filter(({ ManagerStatus }) => ManagerStatus).length !== 3 || after.some(({ ID }) => !before.some((one) => one.ID === ID))) throw new Error('The managers are not three of those that there were.');
+      if (
+        after.filter(({ ManagerStatus }) => ManagerStatus).length !== 3 ||
+        after.some(({ ID }) => !before.some((one) => one.ID === ID))
+      )
+        throw new Error('The managers are not three of those that there were.');
     },
   },
   'rolling-update': {
-    title: 'A deployment replaces all instances. In the first one a manager does not come back, and it is rolled back; the second one works.',
+    title:
+      'A deployment replaces all instances. In the first one a manager does not come back, and it is ' +
+      'rolled back; the second one works.',
     managers: 3,
     workers: 2,
     deadlineMs: 15 * 60_000,
@@ -357,8 +413,14 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.startService();
       await play.sameManagers(async () => {
         play.begin();
-        const failure = await play.stage.deploy((template) => withSilentSeat(renewed(template, 'standard'), 1)).then(() => undefined, (error: Error) => error);
-        if (!failure?.message.includes('Failed to receive 1 resource signal')) throw failure ?? new Error('The deployment succeeded, though a manager did not come back.');
+        const failure = await play.stage
+          .deploy((template) => withSilentSeat(renewed(template, 'standard'), 1))
+          .then(
+            () => undefined,
+            (error: Error) => error,
+          );
+        if (!failure?.message.includes('Failed to receive 1 resource signal'))
+          throw failure ?? new Error('The deployment succeeded, though a manager did not come back.');
         await play.until('the first one is rolled back', async () => true);
         await play.stage.whole();
         await play.until('the cluster is whole', async () => true);
@@ -366,7 +428,9 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.stage.deploy((template) => renewed(template, 'unlimited'));
         await play.until('the second one is complete', async () => true);
         await play.stage.whole();
-        const left = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter((instanceId) => before.includes(instanceId));
+        const left = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter((instanceId) =>
+          before.includes(instanceId),
+        );
         if (left.length > 0) throw new Error(`Not replaced: ${left.join(', ')}.`);
         await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
       });
@@ -391,11 +455,17 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('the deployment is complete', async () => true);
       await play.whole();
       const after = await play.nodes();
-      if (after.some(({ ID }) => ID === nodeId) || after.filter(({ ID }) => before.some((one) => one.ID === ID)).length !== before.length - 1) throw new Error('Not just that one manager is another node.');
+      if (
+        after.some(({ ID }) => ID === nodeId) ||
+        after.filter(({ ID }) => before.some((one) => one.ID === ID)).length !== before.length - 1
+      )
+        throw new Error('Not just that one manager is another node.');
     },
   },
   'quorum-lost': {
-    title: 'Two of three managers die, and their volumes with them: the quorum is lost for good. A person says so, the third manager goes on alone, and a deployment gives the others other volumes.',
+    title:
+      'Two of three managers die, and their volumes with them: the quorum is lost for good. A person says ' +
+      'so, the third manager goes on alone, and a deployment gives the others other volumes.',
     managers: 3,
     workers: 2,
     next: { managers: 3, workers: 2, volumeGenerations: { 0: 2, 2: 2 } },
@@ -413,16 +483,23 @@ export const SCENARIOS: Record<string, Scenario> = {
         await region.killInstance(instanceId);
         await region.loseVolume(volumeId);
       }
-      const ask = async (recover: object) => (await region.invoke(region.functions().find(({ logicalId }) => logicalId.includes('NodeLeave'))!.logicalId, { recover })) as RecoveryAnswer;
+      const ask = async (recover: object) =>
+        (await region.invoke(region.functions().find(({ logicalId }) => logicalId.includes('NodeLeave'))!.logicalId, {
+          recover,
+        })) as RecoveryAnswer;
       const refused = await ask({ seat: 1, swarmId });
       if (!('refused' in refused)) throw new Error('The quorum was given up at once.');
       await play.until('it may be given up', async () => 'wouldDo' in (await ask({ seat: 1 })));
       const begun = await ask({ seat: 1, swarmId });
       if (!('begun' in begun)) throw new Error(`It was not given up: ${JSON.stringify(begun)}`);
-      await play.until('the third manager goes on alone', async () => (await play.nodes()).filter(({ ManagerStatus }) => ManagerStatus).length === 1);
+      await play.until(
+        'the third manager goes on alone',
+        async () => (await play.nodes()).filter(({ ManagerStatus }) => ManagerStatus).length === 1,
+      );
       await play.until('the others are taken out of the swarm', async () => (await play.nodes()).length === 3);
       const { ID } = (await machines.engine(survivor, '/swarm')) as { ID: string };
-      if (ID !== swarmId || (await play.nodeId(survivor)) !== nodeId) throw new Error('It is another swarm, or the manager is another node.');
+      if (ID !== swarmId || (await play.nodeId(survivor)) !== nodeId)
+        throw new Error('It is another swarm, or the manager is another node.');
       await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
       await play.stage.deployNext();
       await play.until('the deployment is complete', async () => true);
@@ -450,7 +527,8 @@ export const SCENARIOS: Record<string, Scenario> = {
 /** Other instances all the same: CloudFormation replaces every one. */
 function renewed(template: Template, CpuCredits: string): Template {
   for (const { Type, Properties } of Object.values(template.Resources)) {
-    if (Type === 'AWS::EC2::LaunchTemplate') Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits } });
+    if (Type === 'AWS::EC2::LaunchTemplate')
+      Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits } });
   }
   return template;
 }
@@ -458,8 +536,12 @@ function renewed(template: Template, CpuCredits: string): Template {
 /** User data that does nothing, as with an image that does not boot; and a deployment that waits for a minute only. */
 function withSilentSeat(template: Template, seat: number): Template {
   for (const [id, { Type, Properties, UpdatePolicy }] of Object.entries(template.Resources)) {
-    if (Type === 'AWS::EC2::LaunchTemplate' && id.includes(`Seat${seat}`)) Object.assign(Properties!.LaunchTemplateData as object, { UserData: Buffer.from('#!/bin/sh\nexec sleep infinity\n').toString('base64') });
-    if (Type === 'AWS::AutoScaling::AutoScalingGroup') (UpdatePolicy as { AutoScalingRollingUpdate: { PauseTime: string } }).AutoScalingRollingUpdate.PauseTime = 'PT1M';
+    if (Type === 'AWS::EC2::LaunchTemplate' && id.includes(`Seat${seat}`))
+      Object.assign(Properties!.LaunchTemplateData as object, {
+        UserData: Buffer.from('#!/bin/sh\nexec sleep infinity\n').toString('base64'),
+      });
+    if (Type === 'AWS::AutoScaling::AutoScalingGroup')
+      (UpdatePolicy as { AutoScalingRollingUpdate: { PauseTime: string } }).AutoScalingRollingUpdate.PauseTime = 'PT1M';
   }
   return template;
 }

@@ -1,7 +1,13 @@
-/** Constant requests from a load generator of its own (hey, https://github.com/rakyll/hey): each on a connection of its own, since that is what a Network Load Balancer passes on. */
+/**
+ * Constant requests from a load generator of its own (hey, https://github.com/rakyll/hey): each on a connection of its
+ * own, since that is what a Network Load Balancer passes on.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 
-/** So many at a time, each so many a second; and so many such generators, begun one after the other within a second, so that they do not all ask at the same moment. */
+/**
+ * So many at a time, each so many a second; and so many such generators, begun one after the other within a second, so
+ * that they do not all ask at the same moment.
+ */
 export interface Load {
   clients: number;
   eachASecond: number;
@@ -9,7 +15,10 @@ export interface Load {
 }
 /** 250 in all. */
 const STEADY: Load = { clients: 10, eachASecond: 25, generators: 1 };
-/** 300 in all: many of them may wait for somebody who does not answer, and enough still ask. Those of a generator ask in the same moment, and are no more than busybox's httpd lets wait for it (9). */
+/**
+ * 300 in all: many of them may wait for somebody who does not answer, and enough still ask. Those of a generator ask in
+ * the same moment, and are no more than busybox's httpd lets wait for it (9).
+ */
 export const MANY_CLIENTS: Load = { clients: 5, eachASecond: 1, generators: 60 };
 /** Whoever waits longer was not served. */
 const TIMEOUT_SECONDS = 5;
@@ -34,7 +43,12 @@ export class Traffic {
   async end(): Promise<Requests> {
     const all = await Promise.all(this.generators.map((generator) => generator.end()));
     const sum = (what: 'sent' | 'answered' | 'failed') => all.reduce((total, one) => total + one[what], 0);
-    return { sent: sum('sent'), answered: sum('answered'), failed: sum('failed'), seconds: Math.max(...all.map(({ seconds }) => seconds)) };
+    return {
+      sent: sum('sent'),
+      answered: sum('answered'),
+      failed: sum('failed'),
+      seconds: Math.max(...all.map(({ seconds }) => seconds)),
+    };
   }
 }
 
@@ -45,8 +59,21 @@ class Generator {
 
   /** @param waits so many seconds before it begins */
   constructor(url: string, { clients, eachASecond }: Load, waits: number) {
-    const limits = ['-z', `${LONGEST_SECONDS}s`, '-c', String(clients), '-q', String(eachASecond), '-t', String(TIMEOUT_SECONDS)];
-    this.process = spawn('sh', ['-c', 'sleep "$1"; shift; exec hey "$@"', 'sh', String(waits), ...limits, '-disable-keepalive', url], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const limits = [
+      '-z',
+      `${LONGEST_SECONDS}s`,
+      '-c',
+      String(clients),
+      '-q',
+      String(eachASecond),
+      '-t',
+      String(TIMEOUT_SECONDS),
+    ];
+    this.process = spawn(
+      'sh',
+      ['-c', 'sleep "$1"; shift; exec hey "$@"', 'sh', String(waits), ...limits, '-disable-keepalive', url],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
     this.process.stdout!.setEncoding('utf8').on('data', (part: string) => (this.said += part));
     this.ended = new Promise((resolve, reject) => {
       this.process.once('close', () => resolve());
@@ -66,8 +93,10 @@ class Generator {
 /** @throws Error when it is none */
 export function readSummary(text: string): Requests {
   const seconds = Number(/^\s*Total:\s+([\d.]+) secs$/m.exec(text)?.[1]);
-  if (!Number.isFinite(seconds)) throw new Error(`The load generator did not say how it went: ${text.trim().slice(0, 500)}`);
-  const counts = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, first, second]) => [Number(first), Number(second)] as const);
+  if (!Number.isFinite(seconds))
+    throw new Error(`The load generator did not say how it went: ${text.trim().slice(0, 500)}`);
+  const counts = (pattern: RegExp) =>
+    [...text.matchAll(pattern)].map(([, first, second]) => [Number(first), Number(second)] as const);
   const statuses = counts(/^\s*\[(\d{3})\]\s+(\d+) responses$/gm);
   const errors = counts(/^\s*\[(\d+)\]\s+(?!\d+ responses$)\S.*$/gm).map(([count]) => count);
   const total = (numbers: number[]) => numbers.reduce((sum, n) => sum + n, 0);

@@ -1,6 +1,6 @@
 /**
- * The way from a program to the emulated AWS: takes time, and may be slow, cut, throttled or out of date. Everything that reaches the services goes through here, so this is also where what was asked
- * and answered can be watched.
+ * The way from a program to the emulated AWS: takes time, and may be slow, cut, throttled or out of date. Everything
+ * that reaches the services goes through here, so this is also where what was asked and answered can be watched.
  */
 import type { Clock } from '../../protocol/clock';
 import { AwsError } from '../aws/core/types';
@@ -34,7 +34,10 @@ const FAST_MS = { least: 5, most: 30 };
 const SLOW_MS = { least: 1_000, most: 25_000 };
 /** The SDK's clients give a request up after a while; what is lost is noticed then. */
 const GIVEN_UP_MS = 5_000;
-/** How old an answer may be. AWS names no bound; EC2 speaks of minutes at most, DynamoDB of a second. https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
+/**
+ * How old an answer may be. AWS names no bound; EC2 speaks of minutes at most, DynamoDB of a second.
+ * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+ */
 const STALE_MS = { dynamodb: 2_000, others: 30_000 };
 /** Reads that AWS calls eventually consistent. */
 const EVENTUAL = /^(Describe|GetItem$|Query$|BatchGetItem$)/;
@@ -50,7 +53,12 @@ export class AwsLink {
   constructor(
     private readonly clock: Clock,
     private readonly faults: Faults,
-    private readonly call: (request: { service: string; action: string; input: Record<string, any>; accessKeyId: string }) => Promise<Record<string, any>>,
+    private readonly call: (request: {
+      service: string;
+      action: string;
+      input: Record<string, any>;
+      accessKeyId: string;
+    }) => Promise<Record<string, any>>,
   ) {}
 
   /** Calls back after each request that a service carried out, at that very moment. */
@@ -68,13 +76,23 @@ export class AwsLink {
   }
 
   /** What a node asks outside of its agent: user data with AWS's command line, for example. @throws NoAnswer */
-  async ask({ accessKeyId, connected }: Pick<Caller, 'accessKeyId' | 'connected'>, service: string, action: string, input: Record<string, any>): Promise<Record<string, any>> {
+  async ask(
+    { accessKeyId, connected }: Pick<Caller, 'accessKeyId' | 'connected'>,
+    service: string,
+    action: string,
+    input: Record<string, any>,
+  ): Promise<Record<string, any>> {
     await this.clock.sleep(between(FAST_MS, this.clock.random()));
     if (!connected()) await this.giveUp();
     return this.perform(accessKeyId, service, action, input);
   }
 
-  private async request(caller: Caller, service: string, action: string, input: Record<string, any>): Promise<Record<string, any>> {
+  private async request(
+    caller: Caller,
+    service: string,
+    action: string,
+    input: Record<string, any>,
+  ): Promise<Record<string, any>> {
     const { clock, faults } = this;
     caller.mayDie();
     if (caller.process.killed) throw new NoAnswer('It was never sent.');
@@ -84,8 +102,10 @@ export class AwsLink {
     await clock.sleep(took / 2);
     if (!caller.connected() || faults.happens('lost-request')) return this.giveUp();
     const { accessKeyId } = caller;
-    if (faults.happens('throttled')) throw this.refused({ service, action, input, accessKeyId, error: throttling(service) });
-    if (service === 'dynamodb' && WRITES.test(action) && faults.happens('conflict')) throw this.refused({ service, action, input, accessKeyId, error: conflict(action, input) });
+    if (faults.happens('throttled'))
+      throw this.refused({ service, action, input, accessKeyId, error: throttling(service) });
+    if (service === 'dynamodb' && WRITES.test(action) && faults.happens('conflict'))
+      throw this.refused({ service, action, input, accessKeyId, error: conflict(action, input) });
     const output = await this.perform(accessKeyId, service, action, input);
     caller.mayDie();
     if (!caller.connected() || faults.happens('lost-answer')) return this.giveUp();
@@ -93,7 +113,12 @@ export class AwsLink {
     return output;
   }
 
-  private async perform(accessKeyId: string, service: string, action: string, input: Record<string, any>): Promise<Record<string, any>> {
+  private async perform(
+    accessKeyId: string,
+    service: string,
+    action: string,
+    input: Record<string, any>,
+  ): Promise<Record<string, any>> {
     this.calls.set(action, (this.calls.get(action) ?? 0) + 1);
     const old = this.outOfDate(service, action, input);
     if (old !== undefined) return old;
@@ -132,11 +157,14 @@ export class AwsLink {
   }
 }
 
-const isEventual = (action: string, input: Record<string, any>) => EVENTUAL.test(action) && input.ConsistentRead !== true;
+const isEventual = (action: string, input: Record<string, any>) =>
+  EVENTUAL.test(action) && input.ConsistentRead !== true;
 
-const keyOf = (service: string, action: string, input: Record<string, any>) => `${service} ${action} ${JSON.stringify(input)}`;
+const keyOf = (service: string, action: string, input: Record<string, any>) =>
+  `${service} ${action} ${JSON.stringify(input)}`;
 
-const between = ({ least, most }: { least: number; most: number }, random: number) => Math.round(least + random * (most - least));
+const between = ({ least, most }: { least: number; most: number }, random: number) =>
+  Math.round(least + random * (most - least));
 
 function throttling(service: string): AwsError {
   switch (service) {
@@ -152,6 +180,14 @@ function throttling(service: string): AwsError {
 function conflict(action: string, input: Record<string, any>): AwsError {
   const message = 'Transaction is ongoing for the item';
   if (action !== 'TransactWriteItems') return new AwsError('TransactionConflictException', message);
-  const CancellationReasons = (input.TransactItems as unknown[]).map((_, n) => (n === 0 ? { Code: 'TransactionConflict', Message: message } : { Code: 'None' }));
-  return new AwsError('TransactionCanceledException', `Transaction cancelled, please refer cancellation reasons for specific reasons [${CancellationReasons.map(({ Code }) => Code).join(', ')}]`, 400, { CancellationReasons });
+  const CancellationReasons = (input.TransactItems as unknown[]).map((_, n) =>
+    n === 0 ? { Code: 'TransactionConflict', Message: message } : { Code: 'None' },
+  );
+  return new AwsError(
+    'TransactionCanceledException',
+    'Transaction cancelled, please refer cancellation reasons for specific reasons ' +
+      `[${CancellationReasons.map(({ Code }) => Code).join(', ')}]`,
+    400,
+    { CancellationReasons },
+  );
 }

@@ -1,12 +1,18 @@
 /**
- * The SDK's clients without a network: the commands are the SDK's own, and so are the exceptions, but `send` is answered in this process. What the real client does between the two (attempts, idempotency
- * tokens) is done here.
+ * The SDK's clients without a network: the commands are the SDK's own, and so are the exceptions, but `send` is
+ * answered in this process. What the real client does between the two (attempts, idempotency tokens) is done here.
  * Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
  */
 import { AutoScalingServiceException } from '@aws-sdk/client-auto-scaling';
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationServiceException, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
-import { ConditionalCheckFailedException, DynamoDBServiceException, TransactionCanceledException, TransactionConflictException, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import {
+  ConditionalCheckFailedException,
+  DynamoDBServiceException,
+  TransactionCanceledException,
+  TransactionConflictException,
+  type DynamoDBClient,
+} from '@aws-sdk/client-dynamodb';
 import { EC2ServiceException, type EC2Client } from '@aws-sdk/client-ec2';
 import * as elb from '@aws-sdk/client-elastic-load-balancing-v2';
 import { EventBridgeServiceException, type EventBridgeClient } from '@aws-sdk/client-eventbridge';
@@ -25,13 +31,26 @@ export class NoAnswer extends Error {
 }
 
 const BACK_OFF_MS = 100;
-/** Source: https://github.com/smithy-lang/smithy-typescript/blob/main/packages/service-error-classification/src/constants.ts */
-const RETRYABLE = /Throttl|TooManyRequests|RequestLimitExceeded|ProvisionedThroughputExceeded|TransactionInProgress|InternalServerError|InternalFailure|ServiceUnavailable|Unavailable/;
+/**
+ * Source:
+ * https://github.com/smithy-lang/smithy-typescript/blob/main/packages/service-error-classification/src/constants.ts
+ */
+const RETRYABLE =
+  /Throttl|TooManyRequests|RequestLimitExceeded|ProvisionedThroughputExceeded|TransactionInProgress|InternalServerError|InternalFailure|ServiceUnavailable|Unavailable/;
 
-type ServiceException = new (options: { name: string; $fault: 'client' | 'server'; message: string; $metadata: object }) => Error;
+type ServiceException = new (options: {
+  name: string;
+  $fault: 'client' | 'server';
+  message: string;
+  $metadata: object;
+}) => Error;
 type ModeledException = new (options: { message: string; $metadata: object }) => Error;
 
-const modeled: Record<string, ModeledException> = { ConditionalCheckFailedException, TransactionCanceledException, TransactionConflictException };
+const modeled: Record<string, ModeledException> = {
+  ConditionalCheckFailedException,
+  TransactionCanceledException,
+  TransactionConflictException,
+};
 const exceptions: Record<string, ServiceException> = {
   autoscaling: AutoScalingServiceException,
   cloudformation: CloudFormationServiceException,
@@ -53,7 +72,9 @@ export interface Clients {
 }
 
 export function inProcessClients(clock: Clock, answer: Answer): Clients {
-  const client = (service: string) => ({ send: (command: { schema: unknown[]; input: Record<string, any> }) => send(clock, answer, service, command) });
+  const client = (service: string) => ({
+    send: (command: { schema: unknown[]; input: Record<string, any> }) => send(clock, answer, service, command),
+  });
   return {
     autoScaling: client('autoscaling') as unknown as AutoScalingClient,
     cloudFormation: client('cloudformation') as unknown as CloudFormationClient,
@@ -68,10 +89,17 @@ export function inProcessClients(clock: Clock, answer: Answer): Clients {
 /** The client of load balancers knows most errors by a class of their own, named after the code. */
 function modeledBy(service: string, code: string): ModeledException | undefined {
   if (service === 'dynamodb') return modeled[code];
-  return service === 'elasticloadbalancing' ? (elb as unknown as Record<string, ModeledException | undefined>)[`${code}Exception`] : undefined;
+  return service === 'elasticloadbalancing'
+    ? (elb as unknown as Record<string, ModeledException | undefined>)[`${code}Exception`]
+    : undefined;
 }
 
-async function send(clock: Clock, answer: Answer, service: string, { schema, input }: { schema: unknown[]; input: Record<string, any> }): Promise<Record<string, any>> {
+async function send(
+  clock: Clock,
+  answer: Answer,
+  service: string,
+  { schema, input }: { schema: unknown[]; input: Record<string, any> },
+): Promise<Record<string, any>> {
   const action = String(schema[2]);
   const asked = asSent(input) as Record<string, any>;
   // The one idempotency token among what we call: the client makes it, the same for all attempts.
@@ -81,7 +109,8 @@ async function send(clock: Clock, answer: Answer, service: string, { schema, inp
       const output = await answer(service, action, asked);
       return service === 'dynamodb' ? output : withMoments(output);
     } catch (error) {
-      const again = error instanceof NoAnswer || (error instanceof AwsError && (RETRYABLE.test(error.code) || error.status >= 500));
+      const again =
+        error instanceof NoAnswer || (error instanceof AwsError && (RETRYABLE.test(error.code) || error.status >= 500));
       if (!again || attempt === AWS_ATTEMPTS) throw error instanceof AwsError ? exception(service, error) : error;
       await clock.sleep(clock.random() * BACK_OFF_MS * 2 ** attempt);
     }
@@ -97,12 +126,16 @@ function asSent(value: unknown): unknown {
   return copy;
 }
 
-/** Makes moments of the type that the client makes of them. In place: a service makes each answer anew, and those of a fleet are large. What DynamoDB answers has none. */
+/**
+ * Makes moments of the type that the client makes of them. In place: a service makes each answer anew, and those of a
+ * fleet are large. What DynamoDB answers has none.
+ */
 function withMoments(output: Record<string, any>): Record<string, any> {
   for (const name in output) {
     const value: unknown = output[name];
     if (typeof value === 'object' && value !== null) withMoments(value);
-    else if (typeof value === 'string' && name.endsWith('Time') && /^\d{4}-\d\d-\d\dT/.test(value)) output[name] = parseRfc3339DateTimeWithOffset(value);
+    else if (typeof value === 'string' && name.endsWith('Time') && /^\d{4}-\d\d-\d\dT/.test(value))
+      output[name] = parseRfc3339DateTimeWithOffset(value);
   }
   return output;
 }
@@ -111,5 +144,8 @@ function exception(service: string, { code, message, status, members }: AwsError
   const $metadata = { httpStatusCode: status, attempts: 1 };
   const Modeled = modeledBy(service, code);
   if (Modeled !== undefined) return new Modeled({ ...members, message, $metadata });
-  return Object.assign(new exceptions[service]!({ name: code, $fault: status < 500 ? 'client' : 'server', message, $metadata }), members);
+  return Object.assign(
+    new exceptions[service]!({ name: code, $fault: status < 500 ? 'client' : 'server', message, $metadata }),
+    members,
+  );
 }

@@ -1,4 +1,7 @@
-/** A whole cluster in one process and in virtual time: the template's own resources in the emulated AWS, the functions and agents themselves, simulated Docker engines. */
+/**
+ * A whole cluster in one process and in virtual time: the template's own resources in the emulated AWS, the functions
+ * and agents themselves, simulated Docker engines.
+ */
 import { EmulatedRegion } from '../aws/region';
 import type { Delays } from '../aws/core/types';
 import { VirtualClock } from './virtual-clock';
@@ -9,7 +12,10 @@ import { SimulatedFunctions } from './functions';
 import { SimulatedMachines } from './machines';
 import type { SimulatedNode } from './node';
 
-/** What Docker gives a task to stop before it kills it. https://docs.docker.com/reference/cli/docker/service/create/#options */
+/**
+ * What Docker gives a task to stop before it kills it.
+ * https://docs.docker.com/reference/cli/docker/service/create/#options
+ */
 const STOP_GRACE_MS = 10_000;
 
 export interface ClusterOptions {
@@ -55,7 +61,9 @@ export class SimulatedCluster {
       for (const node of this.machines.nodes.values()) if (node.daemon === daemon) node.killEngine();
     });
     this.docker.tasksEndMs = STOP_GRACE_MS;
-    this.link = new AwsLink(clock, faults, ({ service, action, input, accessKeyId }) => this.region.call({ service, action, input: tamper ? tamper(service, action, input) : input, accessKeyId }));
+    this.link = new AwsLink(clock, faults, ({ service, action, input, accessKeyId }) =>
+      this.region.call({ service, action, input: tamper ? tamper(service, action, input) : input, accessKeyId }),
+    );
     this.machines = new SimulatedMachines({
       clock,
       faults,
@@ -63,15 +71,34 @@ export class SimulatedCluster {
       docker: this.docker,
       credentials: (instanceId) => this.region.credentialsFor(instanceId),
       skew: (instanceId) => this.skews.get(instanceId) ?? 0,
-      notice: (instanceId) => (this.region.targetLifecycleState(instanceId) === 'Terminated' ? 'termination' : this.region.hasSpotNotice(instanceId) ? 'interruption' : undefined),
+      notice: (instanceId) =>
+        this.region.targetLifecycleState(instanceId) === 'Terminated'
+          ? 'termination'
+          : this.region.hasSpotNotice(instanceId)
+            ? 'interruption'
+            : undefined,
       connected: (instanceId) => !this.isolated.has(instanceId),
       loseInstance: (instanceId) => this.loseInstance(instanceId),
       log: onLog,
       onEffect: options.onEffect,
       withoutRaftFence: options.withoutRaftFence ?? false,
     });
-    this.functions = new SimulatedFunctions({ clock, faults, link: this.link, bundles: options.bundles, respond: (url, body) => this.region.put(url, body), hears: options.hears, onEvent: options.onEvent, onLog });
-    this.region = new EmulatedRegion({ clock, machines: this.machines, functions: this.functions, delays: options.delays });
+    this.functions = new SimulatedFunctions({
+      clock,
+      faults,
+      link: this.link,
+      bundles: options.bundles,
+      respond: (url, body) => this.region.put(url, body),
+      hears: options.hears,
+      onEvent: options.onEvent,
+      onLog,
+    });
+    this.region = new EmulatedRegion({
+      clock,
+      machines: this.machines,
+      functions: this.functions,
+      delays: options.delays,
+    });
   }
 
   /** A fault: the machine is lost at once. */

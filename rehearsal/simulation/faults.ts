@@ -1,6 +1,6 @@
 /**
- * What goes wrong in a simulation, and when. Every kind of fault has a stream of random numbers of its own, so that leaving one kind out changes no decision of the others: that is how a failing
- * seed is made smaller.
+ * What goes wrong in a simulation, and when. Every kind of fault has a stream of random numbers of its own, so that
+ * leaving one kind out changes no decision of the others: that is how a failing seed is made smaller.
  */
 
 export const FAULT_KINDS = [
@@ -34,15 +34,32 @@ export const FAULT_KINDS = [
   'volume-loss',
   'rebalance',
 ] as const;
-/** What a cluster is doing when things begin to go wrong: forming, from nothing; or what it does once it has formed, in peace. */
+/**
+ * What a cluster is doing when things begin to go wrong: forming, from nothing; or what it does once it has formed, in
+ * peace.
+ */
 export type Act = 'forming' | 'healing';
 
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Those that only a swarm that has formed has to outlive. */
-export const OF_HEALING: readonly FaultKind[] = ['hang-engine', 'break-instance', 'spot-notice', 'zone-loss', 'spot-wave', 'operator', 'refresh', 'resize', 'volume-loss', 'rebalance'];
+export const OF_HEALING: readonly FaultKind[] = [
+  'hang-engine',
+  'break-instance',
+  'spot-notice',
+  'zone-loss',
+  'spot-wave',
+  'operator',
+  'refresh',
+  'resize',
+  'volume-loss',
+  'rebalance',
+];
 
-/** Deployments: other instances everywhere, more or fewer managers, another volume in the place of one that is lost. At most one in a run. */
+/**
+ * Deployments: other instances everywhere, more or fewer managers, another volume in the place of one that is lost. At
+ * most one in a run.
+ */
 export const DEPLOYMENTS = ['refresh', 'resize', 'volume-loss'] as const satisfies readonly FaultKind[];
 export type Deployment = (typeof DEPLOYMENTS)[number];
 /** In this share of all runs. They take long. */
@@ -52,7 +69,10 @@ export function isDeployment(kind: FaultKind): kind is Deployment {
   return DEPLOYMENTS.includes(kind as Deployment);
 }
 
-/** How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the minute. */
+/**
+ * How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the
+ * minute.
+ */
 const CHANCE: Partial<Record<FaultKind, number>> = {
   'kill-instance': 0.002,
   'kill-engine': 0.01,
@@ -100,7 +120,8 @@ export class Faults {
   /**
    * @param kinds those that may happen
    * @param limits the most of each kind; without an entry there is no limit
-   * @param chances how likely a kind is where it could happen, for kinds that are to be more or less likely than they are here
+   * @param chances how likely a kind is where it could happen, for kinds that are to be more or less likely than they
+   * are here
    */
   constructor(
     private readonly seed: number,

@@ -1,4 +1,7 @@
-/** Forms a stack on simulated engines, in virtual time, and deletes it again: what `cdk-docker-swarm start` does where real nodes cannot be made. Nothing goes wrong here but what the stack itself does wrong. */
+/**
+ * Forms a stack on simulated engines, in virtual time, and deletes it again: what `cdk-docker-swarm start` does where
+ * real nodes cannot be made. Nothing goes wrong here but what the stack itself does wrong.
+ */
 import { commandsCodec } from '../../protocol/commands';
 import { COMMANDS_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { plainAttributes } from '../../protocol/items';
@@ -17,7 +20,16 @@ import { unfinished } from './whole';
 const LIMIT_MS = 60 * 60_000;
 const STEP_MS = 250;
 /** Of the order of what AWS takes. */
-const DELAYS: Delays = { launch: 8_000, terminate: 20_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 200, registerTarget: 120_000, deregisterTarget: 60_000 };
+const DELAYS: Delays = {
+  launch: 8_000,
+  terminate: 20_000,
+  attachVolume: 2_000,
+  detachVolume: 2_000,
+  queue: 100,
+  stream: 200,
+  registerTarget: 120_000,
+  deregisterTarget: 60_000,
+};
 
 export interface SimulatedFormation {
   formed?: Formed;
@@ -29,7 +41,10 @@ export interface SimulatedFormation {
 }
 
 /** @param bundles the folder with the functions' bundles, `dist/lambda` */
-export async function formSimulated(stack: { assembly: string; name: string }, bundles: string): Promise<SimulatedFormation> {
+export async function formSimulated(
+  stack: { assembly: string; name: string },
+  bundles: string,
+): Promise<SimulatedFormation> {
   return new SimulatedRehearsal(stack, bundles).run();
 }
 
@@ -50,9 +65,13 @@ class SimulatedRehearsal {
       delays: DELAYS,
       faults: new Faults(1, []),
       onLog: (origin, line) => void this.logs.set(origin, [...(this.logs.get(origin) ?? []), line]),
-      onEffect: ({ identity }, effect) => void (effect === 'configureEngine' && this.timeline.reach(identity.instanceId, 'userData')),
+      onEffect: ({ identity }, effect) =>
+        void (effect === 'configureEngine' && this.timeline.reach(identity.instanceId, 'userData')),
     });
-    this.timeline = new Timeline(() => this.cluster.clock.now(), () => undefined);
+    this.timeline = new Timeline(
+      () => this.cluster.clock.now(),
+      () => undefined,
+    );
     this.cluster.region.onEvent((event) => this.observe(event));
     this.cluster.link.onCall((call) => this.read(call));
   }
@@ -66,7 +85,11 @@ class SimulatedRehearsal {
       result.error = error instanceof Error ? error.message : String(error);
     }
     await this.cluster.stop();
-    return { ...result, rows: this.timeline.rows(), logs: Object.fromEntries([...this.logs].map(([origin, lines]) => [origin, lines.join('\n')])) };
+    return {
+      ...result,
+      rows: this.timeline.rows(),
+      logs: Object.fromEntries([...this.logs].map(([origin, lines]) => [origin, lines.join('\n')])),
+    };
   }
 
   private async form(): Promise<Formed> {
@@ -80,11 +103,17 @@ class SimulatedRehearsal {
     const missing = () => unfinished({ stack, ...this.cluster });
     while ((stack as unknown) instanceof Error || missing().length > 0) {
       if ((stack as unknown) instanceof Error) throw stack;
-      if (clock.now() - started > LIMIT_MS) throw new Error(`The swarm is not whole after ${LIMIT_MS / 60_000} virtual minutes: ${missing().join(' ')}`);
+      if (clock.now() - started > LIMIT_MS)
+        throw new Error(`The swarm is not whole after ${LIMIT_MS / 60_000} virtual minutes: ${missing().join(' ')}`);
       await clock.advance(STEP_MS);
     }
     const [swarm] = docker.swarms();
-    return { nodes: this.timeline.rows(), swarm: swarm!.nodes.map(toEntry), formationMs: clock.now() - started, delayedMs: region.delayed() };
+    return {
+      nodes: this.timeline.rows(),
+      swarm: swarm!.nodes.map(toEntry),
+      formationMs: clock.now() - started,
+      delayedMs: region.delayed(),
+    };
   }
 
   private async delete(): Promise<Deleted> {
@@ -93,7 +122,10 @@ class SimulatedRehearsal {
     const deletion = region.deleteStack(this.stack.name);
     deletion.catch(() => undefined);
     await clock.finish(deletion, LIMIT_MS);
-    if (this.waitedOut.length > 0) throw new Error(`The stack is deleted, but the hooks of these instances were waited out: ${this.waitedOut.join(', ')}`);
+    if (this.waitedOut.length > 0)
+      throw new Error(
+        `The stack is deleted, but the hooks of these instances were waited out: ${this.waitedOut.join(', ')}`,
+      );
     return { deletionMs: clock.now() - started, kept: region.remains() };
   }
 
@@ -105,21 +137,38 @@ class SimulatedRehearsal {
   }
 
   private launched(instanceId: string): void {
-    const { privateIpAddress, availabilityZone, tags } = this.cluster.region.instances().find((one) => one.instanceId === instanceId)!;
+    const { privateIpAddress, availabilityZone, tags } = this.cluster.region
+      .instances()
+      .find((one) => one.instanceId === instanceId)!;
     const seat = tags[SEAT_TAG];
     const name = seat === undefined ? `worker ${++this.workers}` : `seat ${seat}`;
-    this.timeline.launch({ instanceId, name, role: tags[ROLE_TAG] ?? 'unknown', address: privateIpAddress, availabilityZone });
+    this.timeline.launch({
+      instanceId,
+      name,
+      role: tags[ROLE_TAG] ?? 'unknown',
+      address: privateIpAddress,
+      availabilityZone,
+    });
   }
 
   /** What functions and agents write to each other. */
   private read({ action, input }: Call): void {
-    if (action === 'TransactWriteItems') for (const { Update } of input.TransactItems) if (Update) this.readItem({ ...Update });
+    if (action === 'TransactWriteItems')
+      for (const { Update } of input.TransactItems) if (Update) this.readItem({ ...Update });
     if (action === 'UpdateItem') this.readItem(input);
   }
 
-  private readItem({ Key, ExpressionAttributeNames: names = {}, ExpressionAttributeValues: values = {} }: Record<string, any>): void {
-    const written = Object.entries(names as Record<string, string>).filter(([name]) => values[`:${name.slice(1)}`] !== undefined);
-    const item = plainAttributes(Object.fromEntries(written.map(([name, attribute]) => [attribute, values[`:${name.slice(1)}`]])));
+  private readItem({
+    Key,
+    ExpressionAttributeNames: names = {},
+    ExpressionAttributeValues: values = {},
+  }: Record<string, any>): void {
+    const written = Object.entries(names as Record<string, string>).filter(
+      ([name]) => values[`:${name.slice(1)}`] !== undefined,
+    );
+    const item = plainAttributes(
+      Object.fromEntries(written.map(([name, attribute]) => [attribute, values[`:${name.slice(1)}`]])),
+    );
     const key = String(Key[SORT_KEY].S);
     if (key === COMMANDS_KEY) this.readCommand(item);
     if (key === REPORT_KEY) this.readReport(item);
@@ -128,7 +177,8 @@ class SimulatedRehearsal {
 
   private readCommand(item: Record<string, unknown>): void {
     const commands = commandsCodec.decode(item);
-    if (commands.ok && commands.value.command !== null) this.timeline.reach(commands.value.command.instanceId, 'command');
+    if (commands.ok && commands.value.command !== null)
+      this.timeline.reach(commands.value.command.instanceId, 'command');
   }
 
   private readReport(item: Record<string, unknown>): void {
@@ -141,10 +191,20 @@ class SimulatedRehearsal {
   private readSwarm(item: Record<string, unknown>): void {
     const swarm = decodeSwarmReport([item]);
     if (!swarm.ok) return;
-    for (const { state, instanceId } of swarm.value.nodes) if (state === 'ready' && instanceId !== undefined) this.timeline.reach(instanceId, 'ready');
+    for (const { state, instanceId } of swarm.value.nodes)
+      if (state === 'ready' && instanceId !== undefined) this.timeline.reach(instanceId, 'ready');
   }
 }
 
 function toEntry({ id, hostname, role, availability, state, manager, address }: SwarmNode): SwarmListEntry {
-  return { id, hostname, role, availability, state, manager: manager?.leader ? 'leader' : (manager?.reachability ?? ''), address: address ?? '', engine: 'simulated' };
+  return {
+    id,
+    hostname,
+    role,
+    availability,
+    state,
+    manager: manager?.leader ? 'leader' : (manager?.reachability ?? ''),
+    address: address ?? '',
+    engine: 'simulated',
+  };
 }

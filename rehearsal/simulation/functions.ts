@@ -1,6 +1,7 @@
 /**
- * The functions of the template in this process: the handlers that the bundles are made of, with the environment, role and time limit of the template. Each invocation is a program of its own and may be
- * killed at any point; events may be lost, come twice at once, or late.
+ * The functions of the template in this process: the handlers that the bundles are made of, with the environment, role
+ * and time limit of the template. Each invocation is a program of its own and may be killed at any point; events may be
+ * lost, come twice at once, or late.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -72,15 +73,21 @@ export class SimulatedFunctions implements FunctionRunner {
   async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
     const { clock, faults } = this.props;
     // CloudFormation waits for an answer: what it asks comes, though perhaps twice.
-    if (!isCustomResource(event) && (this.props.hears?.(this.nameOf(fn), event) === false || faults.happens('lost-event'))) return undefined;
-    if (!isCustomResource(event) && faults.happens('late-event')) await clock.sleep(faults.random('late-event') * LATE_MS);
+    if (
+      !isCustomResource(event) &&
+      (this.props.hears?.(this.nameOf(fn), event) === false || faults.happens('lost-event'))
+    )
+      return undefined;
+    if (!isCustomResource(event) && faults.happens('late-event'))
+      await clock.sleep(faults.random('late-event') * LATE_MS);
     if (faults.happens('doubled-event')) void this.run(fn, event).catch(() => undefined);
     return this.run(fn, event);
   }
 
   /** A fault: every invocation of the function that is under way ends at once. */
   kill(name: string): void {
-    for (const invocation of [...this.running]) if (invocation.name === name) invocation.end(new Error(`${name}: Runtime exited with error: signal: killed`));
+    for (const invocation of [...this.running])
+      if (invocation.name === name) invocation.end(new Error(`${name}: Runtime exited with error: signal: killed`));
   }
 
   private run(fn: FunctionSpec, event: unknown): Promise<unknown> {
@@ -98,16 +105,25 @@ export class SimulatedFunctions implements FunctionRunner {
       const invocation = { name, end };
       this.running.add(invocation);
       process.onKilled(() => this.running.delete(invocation));
-      const cancel = clock.after(fn.timeoutMs, () => end(new Error(`${fn.logicalId}: Task timed out after ${(fn.timeoutMs / 1000).toFixed(2)} seconds`)));
+      const cancel = clock.after(fn.timeoutMs, () =>
+        end(new Error(`${fn.logicalId}: Task timed out after ${(fn.timeoutMs / 1000).toFixed(2)} seconds`)),
+      );
       process.onKilled(cancel);
       const mayDie = () => {
-        if (!process.killed && faults.happens('kill-function')) end(new Error(`${fn.logicalId}: Runtime exited with error: signal: killed`));
+        if (!process.killed && faults.happens('kill-function'))
+          end(new Error(`${fn.logicalId}: Runtime exited with error: signal: killed`));
       };
       const caller = { process, accessKeyId: fn.credentials.accessKeyId, connected: () => true, mayDie };
       const clients = inProcessClients(process.clock, link.answerTo(caller));
       const work = async () => {
         await process.clock.sleep(clock.random() * COLD_START_MS);
-        return HANDLERS[name]!({ ...clients, clock: process.clock, log: jsonLog(process.clock, (line) => onLog(fn.logicalId, line)), variables: fn.environment, respond: (url, body) => process.whileAlive(this.respond(process, url, body)) })(event);
+        return HANDLERS[name]!({
+          ...clients,
+          clock: process.clock,
+          log: jsonLog(process.clock, (line) => onLog(fn.logicalId, line)),
+          variables: fn.environment,
+          respond: (url, body) => process.whileAlive(this.respond(process, url, body)),
+        })(event);
       };
       process.whileAlive(work()).then(
         (result) => {
@@ -135,8 +151,14 @@ export class SimulatedFunctions implements FunctionRunner {
     const known = NAMES.get(codePath);
     if (known !== undefined) return known;
     const code = readFileSync(join(codePath, 'index.js'), 'utf8');
-    const name = readdirSync(this.props.bundles).find((folder) => readFileSync(join(this.props.bundles, folder, 'index.js'), 'utf8') === code);
-    if (name === undefined || HANDLERS[name] === undefined) throw new Error(`The function ${logicalId} is none of this library's: it cannot be simulated. Is the assembly of another version? Synthesise it anew.`);
+    const name = readdirSync(this.props.bundles).find(
+      (folder) => readFileSync(join(this.props.bundles, folder, 'index.js'), 'utf8') === code,
+    );
+    if (name === undefined || HANDLERS[name] === undefined)
+      throw new Error(
+        `The function ${logicalId} is none of this library's: it cannot be simulated. Is the assembly of ` +
+          'another version? Synthesise it anew.',
+      );
     NAMES.set(codePath, name);
     return name;
   }

@@ -1,4 +1,7 @@
-/** Instances and volumes of the emulated EC2 as simulated nodes: they boot, read their user data, and start the real agent. */
+/**
+ * Instances and volumes of the emulated EC2 as simulated nodes: they boot, read their user data, and start the real
+ * agent.
+ */
 import type { Notice } from '../../protocol/report';
 import type { Credentials, HealthCheck, MachineSpec, Machines } from '../aws/core/types';
 import { readUserData, type BootInstructions } from './agent-config';
@@ -50,7 +53,10 @@ export class SimulatedMachines implements Machines {
       onEffect: (effect, argument) => this.around.onEffect(node, effect, argument),
     });
     this.nodes.set(instanceId, node);
-    clock.after(BOOT_MS.least + clock.random() * (BOOT_MS.most - BOOT_MS.least), () => void this.runUserData(node, instructions));
+    clock.after(
+      BOOT_MS.least + clock.random() * (BOOT_MS.most - BOOT_MS.least),
+      () => void this.runUserData(node, instructions),
+    );
   }
 
   async terminate(instanceId: string): Promise<void> {
@@ -89,7 +95,10 @@ export class SimulatedMachines implements Machines {
   }
 
   /** `set -e`: where the agent cannot be fetched, however often it is tried, it is never started. */
-  private async runUserData(node: SimulatedNode, { config, bucket, key, retries, pauseSeconds }: BootInstructions): Promise<void> {
+  private async runUserData(
+    node: SimulatedNode,
+    { config, bucket, key, retries, pauseSeconds }: BootInstructions,
+  ): Promise<void> {
     if (!node.on) return;
     const { clock, link, credentials, connected } = this.around;
     const { instanceId } = node.identity;
@@ -99,18 +108,29 @@ export class SimulatedMachines implements Machines {
         await link.ask(caller, 's3', 'GetObject', { Bucket: bucket, Key: key });
         break;
       } catch (error) {
-        if (attempt === retries) return this.around.log(instanceId, `User data failed: ${error instanceof Error ? error.message : String(error)}`);
+        if (attempt === retries)
+          return this.around.log(
+            instanceId,
+            `User data failed: ${error instanceof Error ? error.message : String(error)}`,
+          );
         await clock.sleep(pauseSeconds * 1_000);
       }
     }
     node.startAgent();
-    // As the agent's log shipper does, which reads files and is not part of the simulation. A node whose log cannot be written works all the same.
+    // As the agent's log shipper does, which reads files and is not part of the simulation. A node whose log cannot be
+    // written works all the same.
     const stream = { logGroupName: config.logGroup, logStreamName: `${instanceId}/boot` };
     try {
       await link.ask(caller, 'logs', 'CreateLogStream', stream);
-      await link.ask(caller, 'logs', 'PutLogEvents', { ...stream, logEvents: [{ message: 'User data has ended.', timestamp: clock.now() }] });
+      await link.ask(caller, 'logs', 'PutLogEvents', {
+        ...stream,
+        logEvents: [{ message: 'User data has ended.', timestamp: clock.now() }],
+      });
     } catch (error) {
-      this.around.log(instanceId, `The boot log was not written: ${error instanceof Error ? error.message : String(error)}`);
+      this.around.log(
+        instanceId,
+        `The boot log was not written: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * `npm run simulate -- --seeds N`: N clusters form while things go wrong, in virtual time, on all processors. `--seed S` runs one, and with `--trace` shows every line of it. A failing seed is made
- * smaller and printed with the command that replays it.
+ * `npm run simulate -- --seeds N`: N clusters form while things go wrong, in virtual time, on all processors. `--seed
+ * S` runs one, and with `--trace` shows every line of it. A failing seed is made smaller and printed with the command
+ * that replays it.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -52,7 +53,11 @@ interface Job {
 }
 
 async function jobOf(run: Run, assemblies: Assemblies): Promise<Job> {
-  return { run, assembly: await assemblies.of(run.setup), next: await assemblies.next(run.seed, run.setup, run.faults) };
+  return {
+    run,
+    assembly: await assemblies.of(run.setup),
+    next: await assemblies.next(run.seed, run.setup, run.faults),
+  };
 }
 
 async function main(): Promise<number> {
@@ -62,14 +67,22 @@ async function main(): Promise<number> {
     return 0;
   }
   const temporary = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-simulation-'));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
   process.once('exit', () => rmSync(temporary, { recursive: true, force: true }));
   // The very templates pass the linter of aws-cdk-lib in the unit tests; here it would take most of the time of each.
   process.env.CDK_VALIDATION ??= 'false';
   const assemblies = new Assemblies(ROOT, temporary);
   const act = values.healing ? 'healing' : 'forming';
   if (values.seed !== undefined) return one(overridden(values), assemblies, values.trace === true);
-  return many(act, values.balanced === true, whole('from', values.from ?? '1'), whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)), whole('jobs', values.jobs ?? String(availableParallelism())), assemblies);
+  return many(
+    act,
+    values.balanced === true,
+    whole('from', values.from ?? '1'),
+    whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)),
+    whole('jobs', values.jobs ?? String(availableParallelism())),
+    assemblies,
+  );
 }
 
 const OF_MANY = ['seeds', 'from', 'jobs'] as const;
@@ -97,7 +110,11 @@ function readArguments() {
       },
     });
     const stray = (values.seed === undefined ? OF_ONE : OF_MANY).filter((name) => values[name] !== undefined);
-    if (stray.length > 0) throw new Error(`--${stray.join(', --')}: ${values.seed === undefined ? 'only together with --seed.' : 'not together with --seed.'}`);
+    if (stray.length > 0)
+      throw new Error(
+        `--${stray.join(', --')}: ` +
+          `${values.seed === undefined ? 'only together with --seed.' : 'not together with --seed.'}`,
+      );
     return values;
   } catch (error) {
     throw new UsageError((error as Error).message);
@@ -118,7 +135,8 @@ function overridden(values: Record<string, string | boolean | undefined>): Run {
     chained: text('managers') === undefined && values.chained === undefined ? own.chained : values.chained === true,
   };
   const run = runOf(seed, act, setup);
-  if (text('faults') !== undefined) run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);
+  if (text('faults') !== undefined)
+    run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);
   for (const limit of text('limits')?.split(',') ?? []) {
     const [kind, most] = limit.split('=');
     run.limits[kindOf(kind!)] = whole('limits', most ?? '');
@@ -143,12 +161,22 @@ function optionsOf({ run: { seed, act, faults, limits, faultsEndMs }, assembly, 
 }
 
 async function one(run: Run, assemblies: Assemblies, trace: boolean): Promise<number> {
-  const result = await simulate({ ...optionsOf(await jobOf(run, assemblies)), ...(trace && { trace: (line: string) => console.log(line) }) });
+  const result = await simulate({
+    ...optionsOf(await jobOf(run, assemblies)),
+    ...(trace && { trace: (line: string) => console.log(line) }),
+  });
   console.log(JSON.stringify({ run, result }, null, 1));
   return failed(result) ? 1 : 0;
 }
 
-async function many(act: Act, balanced: boolean, from: number, count: number, jobs: number, assemblies: Assemblies): Promise<number> {
+async function many(
+  act: Act,
+  balanced: boolean,
+  from: number,
+  count: number,
+  jobs: number,
+  assemblies: Assemblies,
+): Promise<number> {
   const started = systemClock.now();
   const tally = new Tally(act, balanced);
   const failures: { run: Run; result: SimulationResult }[] = [];
@@ -166,14 +194,22 @@ async function many(act: Act, balanced: boolean, from: number, count: number, jo
           if (++done % PROGRESS === 0) console.error(`${done} of ${count} seeds, ${failures.length} failed`);
           if (failed(result)) {
             failures.push({ run, result });
-            console.log(`seed ${seed} FAILED: ${[...result.breaches, ...result.unfinished].slice(0, 3).join(' | ')}\n  ${replayCommand(run)}`);
+            console.log(
+              `seed ${seed} FAILED: ` +
+                `${[...result.breaches, ...result.unfinished].slice(0, 3).join(' | ')}\n  ` +
+                `${replayCommand(run)}`,
+            );
           }
         }
       }),
     );
     for (const { run } of failures.slice(0, SHRUNK)) {
       const smaller = await shrink(run, async (attempt) => ask(workers[0]!, await jobOf(attempt, assemblies)));
-      console.log(`seed ${run.seed}, made smaller: ${[...smaller.result.breaches, ...smaller.result.unfinished].slice(0, 3).join(' | ')}\n  ${replayCommand(smaller.run)}`);
+      console.log(
+        `seed ${run.seed}, made smaller: ` +
+          `${[...smaller.result.breaches, ...smaller.result.unfinished].slice(0, 3).join(' | ')}\n  ` +
+          `${replayCommand(smaller.run)}`,
+      );
     }
   } finally {
     for (const worker of workers) worker.kill();
@@ -182,19 +218,33 @@ async function many(act: Act, balanced: boolean, from: number, count: number, jo
   // A fault that never came, or an action never taken, was not tried.
   const missing = tally.missing();
   const enough = count >= FULL;
-  if (missing.length > 0) console.log(`NEVER HAPPENED${enough ? '' : ` (so few seeds do not have everything; ${FULL} do)`}: ${missing.join(', ')}`);
+  if (missing.length > 0)
+    console.log(
+      `NEVER HAPPENED${enough ? '' : ` (so few seeds do not have everything; ${FULL} do)`}: ${missing.join(', ')}`,
+    );
   return failures.length > 0 || (enough && missing.length > 0) ? 1 : 0;
 }
 
 function ask(worker: ChildProcess, job: Job): Promise<SimulationResult> {
   return new Promise((done, fail) => {
     const cancel = systemClock.after(ENDLESS_MS, () => worker.kill('SIGKILL'));
-    const onExit = () => fail(new Error(`The simulation of seed ${job.run.seed} ended its process, or did not end within ${ENDLESS_MS / 60_000} minutes: ${replayCommand(job.run)}`));
+    const onExit = () =>
+      fail(
+        new Error(
+          `The simulation of seed ${job.run.seed} ended its process, or did not end within ` +
+            `${ENDLESS_MS / 60_000} minutes: ${replayCommand(job.run)}`,
+        ),
+      );
     worker.once('exit', onExit);
     worker.once('message', (answer: SimulationResult | { error: string }) => {
       cancel();
       worker.off('exit', onExit);
-      if ('error' in answer) fail(new Error(`The simulation of seed ${job.run.seed} failed itself: ${answer.error}\n  ${replayCommand(job.run)}`));
+      if ('error' in answer)
+        fail(
+          new Error(
+            `The simulation of seed ${job.run.seed} failed itself: ${answer.error}\n  ${replayCommand(job.run)}`,
+          ),
+        );
       else done(answer);
     });
     worker.send(job);

@@ -1,5 +1,6 @@
 /**
- * One simulated instance: its disks, its Docker engine, and the real agent, both kept up as systemd keeps them. Any of them may be killed between two effects of the agent.
+ * One simulated instance: its disks, its Docker engine, and the real agent, both kept up as systemd keeps them. Any of
+ * them may be killed between two effects of the agent.
  */
 import { setMaxListeners } from 'node:events';
 import { Agent } from '../../agent/agent';
@@ -72,12 +73,20 @@ export class SimulatedNode {
     // A program that was killed takes down nothing that it set up: each agent leaves its listeners behind.
     setMaxListeners(0, this.power.signal);
     // The engine's folder is what is mounted there now.
-    const disk = new Proxy<Disk>({}, {
-      get: (_, name: keyof Disk) => this.disk()[name],
-      set: (_, name: keyof Disk, value) => Reflect.set(this.disk(), name, value),
-      deleteProperty: (_, name: keyof Disk) => delete this.disk()[name],
+    const disk = new Proxy<Disk>(
+      {},
+      {
+        get: (_, name: keyof Disk) => this.disk()[name],
+        set: (_, name: keyof Disk, value) => Reflect.set(this.disk(), name, value),
+        deleteProperty: (_, name: keyof Disk) => delete this.disk()[name],
+      },
+    );
+    this.daemon = docker.daemon({
+      address: identity.address,
+      hostname,
+      disk,
+      labels: () => labelsOf(this.daemonConfig),
     });
-    this.daemon = docker.daemon({ address: identity.address, hostname, disk, labels: () => labelsOf(this.daemonConfig) });
   }
 
   get role() {
@@ -159,7 +168,10 @@ export class SimulatedNode {
     return this.broken;
   }
 
-  /** What a load balancer hears: on the agent's port what the agent itself says, on any other one an answer as long as the machine runs. */
+  /**
+   * What a load balancer hears: on the agent's port what the agent itself says, on any other one an answer as long as
+   * the machine runs.
+   */
   async answers({ protocol, port, path }: HealthCheck): Promise<boolean> {
     if (!this.on) return false;
     if (port !== HEALTH_PORT) return true;
@@ -197,7 +209,10 @@ export class SimulatedNode {
     });
   }
 
-  /** `ConditionPathIsMountPoint`: without its volume a manager's engine does not start, and systemd calls that no failure. */
+  /**
+   * `ConditionPathIsMountPoint`: without its volume a manager's engine does not start, and systemd calls that no
+   * failure.
+   */
   private bootEngine(): void {
     if (this.broken || !this.engineWanted || this.daemon.running || (this.role === 'manager' && !this.mounted)) return;
     this.daemon.start();
@@ -214,13 +229,17 @@ export class SimulatedNode {
   /** What the agent calls, with a death possible before and after each call. A dead agent calls nothing any more. */
   private as<T extends Engine | Host>(target: T, process: SimulatedProcess): T {
     return new Proxy(target, {
-      get: (_, name: string) => (argument: unknown, ...rest: unknown[]) => {
-        this.mayDie();
-        if (process.killed) return new Promise(() => undefined);
-        this.props.onEffect(name as keyof Engine | keyof Host, argument);
-        const call = Promise.resolve((target as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(argument, ...rest));
-        return process.whileAlive(call.finally(() => this.mayDie()));
-      },
+      get:
+        (_, name: string) =>
+        (argument: unknown, ...rest: unknown[]) => {
+          this.mayDie();
+          if (process.killed) return new Promise(() => undefined);
+          this.props.onEffect(name as keyof Engine | keyof Host, argument);
+          const call = Promise.resolve(
+            (target as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(argument, ...rest),
+          );
+          return process.whileAlive(call.finally(() => this.mayDie()));
+        },
     });
   }
 
@@ -264,7 +283,8 @@ function unfenced(daemon: SimulatedDaemon): Engine {
   return new Proxy<Engine>(daemon, {
     get: (_, name: keyof Engine) => {
       if (name === 'labelSwarm') return async () => void ahead++;
-      if (name === 'swarm') return async () => daemon.swarm().then((swarm) => ({ ...swarm, version: swarm.version + ahead }));
+      if (name === 'swarm')
+        return async () => daemon.swarm().then((swarm) => ({ ...swarm, version: swarm.version + ahead }));
       return (daemon[name] as (...args: unknown[]) => unknown).bind(daemon);
     },
   });
@@ -272,5 +292,7 @@ function unfenced(daemon: SimulatedDaemon): Engine {
 
 function labelsOf(daemonConfig: string): Record<string, string> {
   const { labels = [] } = JSON.parse(daemonConfig || '{}') as { labels?: string[] };
-  return Object.fromEntries(labels.map((label) => [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)]));
+  return Object.fromEntries(
+    labels.map((label) => [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)]),
+  );
 }

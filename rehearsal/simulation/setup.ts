@@ -1,4 +1,7 @@
-/** The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which CloudFormation holds the seats apart. */
+/**
+ * The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which
+ * CloudFormation holds the seats apart.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEAT_TAG } from '../../protocol/tags';
@@ -8,13 +11,18 @@ import { hash, isDeployment, type Act, type FaultKind } from './faults';
 export interface Setup {
   managers: number;
   workers: number;
-  /** Each seat waits for the one before, and workers for the first, as a stack around the constructs may have it. @default false: as the template has it, all of them launch at once, and nothing but the functions keeps them apart */
+  /**
+   * Each seat waits for the one before, and workers for the first, as a stack around the constructs may have it.
+   * @default false: as the template has it, all of them launch at once, and nothing but the functions keeps them apart
+   */
   chained?: boolean;
   /** See `ManagerProps`. */
   volumeGenerations?: Record<string, number>;
   /** Workers are spot instances. @default false */
   spot?: boolean;
-  /** With a load balancer in front of all nodes, which has a listener at port 80 and follows ports from 8000 to 8999. */
+  /**
+   * With a load balancer in front of all nodes, which has a listener at port 80 and follows ports from 8000 to 8999.
+   */
   balanced?: boolean;
   /** Of that listener. @default 80 */
   listener?: number;
@@ -43,7 +51,11 @@ const SIZES = [
 ];
 
 export function setupOf(seed: number, act: Act): Setup {
-  return { ...SIZES[Math.floor(hash(seed, 201) * SIZES.length)]!, chained: hash(seed, 202) < 0.5, spot: act === 'healing' };
+  return {
+    ...SIZES[Math.floor(hash(seed, 201) * SIZES.length)]!,
+    chained: hash(seed, 202) < 0.5,
+    spot: act === 'healing',
+  };
 }
 
 export class Assemblies {
@@ -59,10 +71,16 @@ export class Assemblies {
   ) {}
 
   of(setup: Setup): Promise<Assembly> {
-    const generations = setup.volumeGenerations ? `-${JSON.stringify(setup.volumeGenerations).replace(/\W+/g, '-')}` : '';
+    const generations = setup.volumeGenerations
+      ? `-${JSON.stringify(setup.volumeGenerations).replace(/\W+/g, '-')}`
+      : '';
     const key = `${setup.managers}-${setup.workers}${generations}${setup.balanced ? `-balanced-${setup.listener ?? 80}${setup.follows === false ? '-alone' : ''}` : ''}${setup.chained ? '-chained' : ''}${setup.spot ? '-spot' : ''}`;
     if (!this.known.has(key)) {
-      const assembly = setup.chained ? this.variant(key, { ...setup, chained: false }, chain) : setup.spot ? this.variant(key, { ...setup, spot: false }, withSpotWorkers) : this.synthesised(key, setup);
+      const assembly = setup.chained
+        ? this.variant(key, { ...setup, chained: false }, chain)
+        : setup.spot
+          ? this.variant(key, { ...setup, spot: false }, withSpotWorkers)
+          : this.synthesised(key, setup);
       this.known.set(key, assembly);
     }
     return this.known.get(key)!;
@@ -86,17 +104,37 @@ export class Assemblies {
       case 'volume-loss': {
         if (managers < 3) return undefined;
         const lostSeat = Math.floor(hash(seed, 203) * managers);
-        return { assembly: await this.changed(setup, `other-volume-${lostSeat}`, (template) => otherVolume(template, lostSeat)), lostSeat };
+        return {
+          assembly: await this.changed(setup, `other-volume-${lostSeat}`, (template) =>
+            otherVolume(template, lostSeat),
+          ),
+          lostSeat,
+        };
       }
       default:
         return undefined;
     }
   }
 
-  private async synthesised(key: string, { managers, workers, volumeGenerations, balanced, listener = 80, follows = true }: Setup): Promise<Assembly> {
+  private async synthesised(
+    key: string,
+    { managers, workers, volumeGenerations, balanced, listener = 80, follows = true }: Setup,
+  ): Promise<Assembly> {
     const out = join(this.folder, key);
     mkdirSync(out, { recursive: true });
-    await synthesise(this.app, out, { managers, workers, ...(volumeGenerations && { volumeGenerations }), ...(balanced && { listener: { port: listener } }), ...(balanced && follows && { follow: { from: 8000, to: 8999 } }) }, [], () => undefined);
+    await synthesise(
+      this.app,
+      out,
+      {
+        managers,
+        workers,
+        ...(volumeGenerations && { volumeGenerations }),
+        ...(balanced && { listener: { port: listener } }),
+        ...(balanced && follows && { follow: { from: 8000, to: 8999 } }),
+      },
+      [],
+      () => undefined,
+    );
     return { folder: out, stackName: readStack(out).name };
   }
 
@@ -109,9 +147,15 @@ export class Assemblies {
 }
 
 function chain(template: Template): Template {
-  const groups = Object.entries(template.Resources).filter(([, { Type }]) => Type === 'AWS::AutoScaling::AutoScalingGroup');
-  const seatOf = ({ Properties }: Template['Resources'][string]) => (Properties?.Tags as { Key: string; Value: string }[]).find(({ Key }) => Key === SEAT_TAG)?.Value;
-  const seats = groups.filter(([, group]) => seatOf(group) !== undefined).sort(([, a], [, b]) => Number(seatOf(a)) - Number(seatOf(b))).map(([id]) => id);
+  const groups = Object.entries(template.Resources).filter(
+    ([, { Type }]) => Type === 'AWS::AutoScaling::AutoScalingGroup',
+  );
+  const seatOf = ({ Properties }: Template['Resources'][string]) =>
+    (Properties?.Tags as { Key: string; Value: string }[]).find(({ Key }) => Key === SEAT_TAG)?.Value;
+  const seats = groups
+    .filter(([, group]) => seatOf(group) !== undefined)
+    .sort(([, a], [, b]) => Number(seatOf(a)) - Number(seatOf(b)))
+    .map(([id]) => id);
   for (const [id, group] of groups) {
     const others = [group.DependsOn ?? []].flat().filter((other) => !seats.includes(other));
     const before = seats[seats.includes(id) ? seats.indexOf(id) - 1 : 0];
@@ -126,7 +170,10 @@ function withSpotWorkers(template: Template): Template {
     if (Type !== 'AWS::AutoScaling::AutoScalingGroup' || !Properties?.VPCZoneIdentifier) continue;
     const { LaunchTemplate: LaunchTemplateSpecification, ...rest } = Properties;
     const InstancesDistribution = { OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 };
-    Object.assign(Properties, rest, { CapacityRebalance: true, MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution } });
+    Object.assign(Properties, rest, {
+      CapacityRebalance: true,
+      MixedInstancesPolicy: { LaunchTemplate: { LaunchTemplateSpecification }, InstancesDistribution },
+    });
     delete Properties.LaunchTemplate;
   }
   return template;
@@ -134,14 +181,21 @@ function withSpotWorkers(template: Template): Template {
 
 /** As another of its `volumeGenerations` does: the volume of a seat has another logical id. */
 function otherVolume(template: Template, seat: number): Template {
-  const [id] = Object.entries(template.Resources).find(([, { Type, Properties }]) => Type === 'AWS::EC2::Volume' && (Properties?.Tags as { Key: string; Value: string }[]).some(({ Key, Value }) => Key === SEAT_TAG && Value === String(seat)))!;
+  const [id] = Object.entries(template.Resources).find(
+    ([, { Type, Properties }]) =>
+      Type === 'AWS::EC2::Volume' &&
+      (Properties?.Tags as { Key: string; Value: string }[]).some(
+        ({ Key, Value }) => Key === SEAT_TAG && Value === String(seat),
+      ),
+  )!;
   return JSON.parse(JSON.stringify(template).replaceAll(`"${id}"`, `"${id}Other"`)) as Template;
 }
 
 /** Every node on other instances. */
 export function otherInstances(template: Template): Template {
   for (const { Type, Properties } of Object.values(template.Resources)) {
-    if (Type === 'AWS::EC2::LaunchTemplate') Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits: 'standard' } });
+    if (Type === 'AWS::EC2::LaunchTemplate')
+      Object.assign(Properties!.LaunchTemplateData as object, { CreditSpecification: { CpuCredits: 'standard' } });
   }
   return template;
 }

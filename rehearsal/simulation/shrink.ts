@@ -1,4 +1,7 @@
-/** Makes a failing run smaller while it goes on failing: fewer kinds of fault, fewer of each, a shorter time, a smaller cluster. */
+/**
+ * Makes a failing run smaller while it goes on failing: fewer kinds of fault, fewer of each, a shorter time, a smaller
+ * cluster.
+ */
 import { FAULT_KINDS, type FaultKind } from './faults';
 import type { Setup } from './setup';
 import type { Act } from './faults';
@@ -21,7 +24,10 @@ export function runOf(seed: number, act: Act, setup: Setup): Run {
 export const failed = ({ breaches, unfinished }: SimulationResult) => breaches.length > 0 || unfinished.length > 0;
 
 /** @param attempt runs it */
-export async function shrink(run: Run, attempt: (run: Run) => Promise<SimulationResult>): Promise<{ run: Run; result: SimulationResult }> {
+export async function shrink(
+  run: Run,
+  attempt: (run: Run) => Promise<SimulationResult>,
+): Promise<{ run: Run; result: SimulationResult }> {
   let best = { run, result: await attempt(run) };
   const better = async (smaller: Run): Promise<boolean> => {
     const result = await attempt(smaller);
@@ -29,13 +35,18 @@ export async function shrink(run: Run, attempt: (run: Run) => Promise<Simulation
     return failed(result);
   };
   for (const kind of FAULT_KINDS) {
-    if (best.run.faults.includes(kind)) await better({ ...best.run, faults: best.run.faults.filter((other) => other !== kind) });
+    if (best.run.faults.includes(kind))
+      await better({ ...best.run, faults: best.run.faults.filter((other) => other !== kind) });
   }
-  for (const workers of [0, 1]) if (workers < best.run.setup.workers && (await better({ ...best.run, setup: { ...best.run.setup, workers } }))) break;
-  for (const managers of [1, 3]) if (managers < best.run.setup.managers && (await better({ ...best.run, setup: { ...best.run.setup, managers } }))) break;
+  for (const workers of [0, 1])
+    if (workers < best.run.setup.workers && (await better({ ...best.run, setup: { ...best.run.setup, workers } })))
+      break;
+  for (const managers of [1, 3])
+    if (managers < best.run.setup.managers && (await better({ ...best.run, setup: { ...best.run.setup, managers } })))
+      break;
   for (const kind of best.run.faults) {
     // From what was injected downward: half as many as long as it fails, then one less at a time.
-    for (let most = best.result.faults[kind] ?? 0, next = Math.floor(most / 2); most > 0 && next < most; ) {
+    for (let most = best.result.faults[kind] ?? 0, next = Math.floor(most / 2); most > 0 && next < most;) {
       if (await better({ ...best.run, limits: { ...best.run.limits, [kind]: next } })) {
         most = next;
         next = Math.floor(most / 2);
@@ -43,7 +54,8 @@ export async function shrink(run: Run, attempt: (run: Run) => Promise<Simulation
       else break;
     }
   }
-  for (let end = best.run.faultsEndMs / 2; end >= 5_000; end /= 2) if (!(await better({ ...best.run, faultsEndMs: Math.round(end) }))) break;
+  for (let end = best.run.faultsEndMs / 2; end >= 5_000; end /= 2)
+    if (!(await better({ ...best.run, faultsEndMs: Math.round(end) }))) break;
   return best;
 }
 
@@ -51,7 +63,9 @@ export async function shrink(run: Run, attempt: (run: Run) => Promise<Simulation
 export function replayCommand({ seed, act, setup, faults, limits, faultsEndMs }: Run): string {
   const limited = Object.entries(limits).map(([kind, most]) => `${kind}=${most}`);
   return [
-    `npm run simulate -- --seed ${seed}${act === 'healing' ? ' --healing' : ''}${setup.balanced ? ' --balanced' : ''} --managers ${setup.managers} --workers ${setup.workers}${setup.chained ? ' --chained' : ''}`,
+    'npm run simulate -- --seed ' +
+      `${seed}${act === 'healing' ? ' --healing' : ''}${setup.balanced ? ' --balanced' : ''} --managers ` +
+      `${setup.managers} --workers ${setup.workers}${setup.chained ? ' --chained' : ''}`,
     `--faults ${faults.join(',') || 'none'}`,
     ...(limited.length > 0 ? [`--limits ${limited.join(',')}`] : []),
     `--faults-end ${faultsEndMs} --trace`,

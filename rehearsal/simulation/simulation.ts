@@ -1,16 +1,30 @@
 /**
- * A cluster forms, from a seed, or has formed: for a while things go wrong; then they stop, and it has to become whole within a bound. What must never happen is checked after every step.
+ * A cluster forms, from a seed, or has formed: for a while things go wrong; then they stop, and it has to become whole
+ * within a bound. What must never happen is checked after every step.
  */
 import type { Delays } from '../aws/core/types';
 import type { Call } from './aws-link';
 import { SimulatedCluster, type ClusterOptions } from './cluster';
-import { DEPLOYMENT_SHARE, DEPLOYMENTS, FAULT_KINDS, Faults, hash, isDeployment, OF_HEALING, type Act, type FaultKind } from './faults';
+import {
+  DEPLOYMENT_SHARE,
+  DEPLOYMENTS,
+  FAULT_KINDS,
+  Faults,
+  hash,
+  isDeployment,
+  OF_HEALING,
+  type Act,
+  type FaultKind,
+} from './faults';
 import { Invariants } from './invariants';
 import type { Assembly, Next } from './setup';
 import { Strikes } from './strikes';
 import { unfinished } from './whole';
 
-/** Liveness: from the end of the faults until the cluster is whole; with a load balancer as much later as it takes targets in and lets them go. */
+/**
+ * Liveness: from the end of the faults until the cluster is whole; with a load balancer as much later as it takes
+ * targets in and lets them go.
+ */
 const CONVERGENCE_MS = 15 * 60_000;
 /** How long it has to stay so. */
 const STAYS_MS = 60_000;
@@ -57,7 +71,10 @@ export interface SimulationResult {
   actions: Record<string, number>;
 }
 
-/** A deployment replaces one instance after the other, each of which may fail some times; CloudFormation itself waits for an hour. */
+/**
+ * A deployment replaces one instance after the other, each of which may fail some times; CloudFormation itself waits
+ * for an hour.
+ */
 const DEPLOYMENT_MS = 3 * 3_600_000;
 
 /** What functions did, by what they log. */
@@ -96,7 +113,11 @@ export function kindsOf(act: Act): FaultKind[] {
 export function faultsOf(seed: number, act: Act): { kinds: FaultKind[]; endMs: number } {
   // A run in which everything goes wrong at once hides what two faults alone would show.
   const share = 0.15 + 0.6 * hash(seed, 101);
-  const kinds = kindsOf(act).filter((kind) => (isDeployment(kind) ? kind === deploymentOf(seed) : hash(seed, 102, FAULT_KINDS.indexOf(kind)) < (kind === 'outage' ? 0.05 : share)));
+  const kinds = kindsOf(act).filter((kind) =>
+    isDeployment(kind)
+      ? kind === deploymentOf(seed)
+      : hash(seed, 102, FAULT_KINDS.indexOf(kind)) < (kind === 'outage' ? 0.05 : share),
+  );
   // Only a long time of faults holds an outage that outlasts what an instance is given to become Ready.
   const minutes = kinds.includes('outage') ? 20 : 4;
   return { kinds, endMs: Math.round(30_000 + hash(seed, 103) * minutes * 60_000) };
@@ -129,7 +150,13 @@ class Simulation {
     const { seed } = options;
     const chosen = faultsOf(seed, options.act ?? 'forming');
     this.endMs = options.faultsEndMs ?? chosen.endMs;
-    this.faults = new Faults(seed, options.faults ?? chosen.kinds, options.limits, options.chances, options.intervalsMs);
+    this.faults = new Faults(
+      seed,
+      options.faults ?? chosen.kinds,
+      options.limits,
+      options.chances,
+      options.intervalsMs,
+    );
     this.cluster = new SimulatedCluster({
       ...options,
       faults: this.faults,
@@ -149,9 +176,19 @@ class Simulation {
     const { region, docker, link, clock } = this.cluster;
     this.started = this.begun = clock.now();
     this.invariants = new Invariants(this.cluster);
-    this.strikes = new Strikes({ seed, cluster: this.cluster, faults: this.faults, endMs: this.endMs, lostSeat: options.next?.lostSeat ?? 0, deploy: () => this.deploy(), trace: (line) => this.trace(line) });
+    this.strikes = new Strikes({
+      seed,
+      cluster: this.cluster,
+      faults: this.faults,
+      endMs: this.endMs,
+      lostSeat: options.next?.lostSeat ?? 0,
+      deploy: () => this.deploy(),
+      trace: (line) => this.trace(line),
+    });
     link.onCall((call) => this.onCall(call));
-    region.onEvent(({ source, what, subject, detail }) => this.trace(`${source} ${what} ${subject} ${JSON.stringify(detail)}`));
+    region.onEvent(({ source, what, subject, detail }) =>
+      this.trace(`${source} ${what} ${subject} ${JSON.stringify(detail)}`),
+    );
     docker.onEvent(({ what, nodeId, address }) => this.trace(`docker ${what} ${nodeId ?? ''} ${address ?? ''}`));
   }
 
@@ -163,7 +200,8 @@ class Simulation {
     );
     if (this.options.act === 'healing') await this.formInPeace();
     this.strikes.schedule();
-    while (this.elapsed() < this.endMs && !this.broken()) await this.step(Math.min(STEP_MS, this.endMs - this.elapsed()));
+    while (this.elapsed() < this.endMs && !this.broken())
+      await this.step(Math.min(STEP_MS, this.endMs - this.elapsed()));
     this.stopFaults();
     const { left, wholeMs } = await this.converge();
     this.checkWishes();
@@ -185,7 +223,8 @@ class Simulation {
   private async formInPeace(): Promise<void> {
     this.faults.stop();
     for (let left = this.unfinished(); left.length > 0; left = this.unfinished()) {
-      if (this.elapsed() >= CONVERGENCE_MS) throw new Error(`It did not form though nothing went wrong: ${left.join(' ')}`);
+      if (this.elapsed() >= CONVERGENCE_MS)
+        throw new Error(`It did not form though nothing went wrong: ${left.join(' ')}`);
       await this.step(STEP_MS);
     }
     this.trace('It has formed. Now things go wrong.');
@@ -208,15 +247,13 @@ class Simulation {
       this.deployedMs = this.elapsed();
       this.trace('The deployment is over.');
     };
-    this.cluster.region.updateStack(next.assembly.folder, next.assembly.stackName).then(
-      over,
-      (error: Error) => {
-        // A new seat has 15 minutes from CloudFormation, as in a creation: things may go wrong for longer. What is replaced has an hour.
-        if (!this.faults.injected.has('resize')) this.invariants.breaches.push(`deployment: ${error.message}`);
-        this.trace(error.message);
-        over();
-      },
-    );
+    this.cluster.region.updateStack(next.assembly.folder, next.assembly.stackName).then(over, (error: Error) => {
+      // A new seat has 15 minutes from CloudFormation, as in a creation: things may go wrong for longer. What is
+      // replaced has an hour.
+      if (!this.faults.injected.has('resize')) this.invariants.breaches.push(`deployment: ${error.message}`);
+      this.trace(error.message);
+      over();
+    });
   }
 
   /** What operators did by hand is so still, or the node is no more. */
@@ -224,15 +261,23 @@ class Simulation {
     const [swarm] = this.cluster.docker.swarms();
     for (const [id, wish] of this.strikes.wishes) {
       const node = swarm?.nodes.find((one) => one.id === id);
-      if (node && node.availability !== wish) this.invariants.breaches.push(`operator: ${id} was made ${wish} by hand, and is ${node.availability}.`);
+      if (node && node.availability !== wish)
+        this.invariants.breaches.push(`operator: ${id} was made ${wish} by hand, and is ${node.availability}.`);
     }
   }
 
   /** Until the cluster is whole and stays so, or the bound is reached. */
   private async converge(): Promise<{ left: string[]; wholeMs: number }> {
-    for (const limit = this.elapsed() + DEPLOYMENT_MS; this.options.act === 'healing' && this.stack === 'creating' && this.elapsed() < limit && !this.broken(); ) await this.step(STEP_MS);
+    for (
+      const limit = this.elapsed() + DEPLOYMENT_MS;
+      this.options.act === 'healing' && this.stack === 'creating' && this.elapsed() < limit && !this.broken();
+    )
+      await this.step(STEP_MS);
     const { registerTarget, deregisterTarget } = delaysOf(this.options.seed);
-    const end = this.elapsed() + CONVERGENCE_MS + (this.cluster.region.loadBalancers().length > 0 ? registerTarget + deregisterTarget : 0);
+    const end =
+      this.elapsed() +
+      CONVERGENCE_MS +
+      (this.cluster.region.loadBalancers().length > 0 ? registerTarget + deregisterTarget : 0);
     let wholeMs: number | undefined;
     for (;;) {
       const left = this.unfinished();
@@ -268,7 +313,8 @@ class Simulation {
   // What is watched
 
   private onCall(call: Call): void {
-    if (!/^(Get|Query|Describe|BatchGet)/.test(call.action)) this.trace(`${call.service} ${call.action} ${JSON.stringify(call.input).slice(0, 300)}`);
+    if (!/^(Get|Query|Describe|BatchGet)/.test(call.action))
+      this.trace(`${call.service} ${call.action} ${JSON.stringify(call.input).slice(0, 300)}`);
     this.invariants.onCall(call);
   }
 

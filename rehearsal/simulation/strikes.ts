@@ -1,4 +1,7 @@
-/** What goes wrong by the minute, in the simulated machines, in the network, in EC2, and by the hands of operators. What goes wrong at a call or an effect is in aws-link.ts, functions.ts and node.ts. */
+/**
+ * What goes wrong by the minute, in the simulated machines, in the network, in EC2, and by the hands of operators. What
+ * goes wrong at a call or an effect is in aws-link.ts, functions.ts and node.ts.
+ */
 import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { encodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
 import type { SimulatedCluster } from './cluster';
@@ -50,9 +53,13 @@ export class Strikes {
     const { skews, region, machines } = cluster;
     this.every('kill-instance', (instanceId) => cluster.loseInstance(instanceId));
     this.every('terminate-instance', (instanceId) => this.terminate(instanceId));
-    this.every('isolation', (instanceId) => this.isolate('isolation', [instanceId], this.props.endMs > LONG_MS ? OUTAGE_MS : 60_000));
+    this.every('isolation', (instanceId) =>
+      this.isolate('isolation', [instanceId], this.props.endMs > LONG_MS ? OUTAGE_MS : 60_000),
+    );
     this.every('outage', () => this.isolate('outage', [...machines.nodes.keys()], OUTAGE_MS));
-    this.every('clock-step', (instanceId) => skews.set(instanceId, (this.props.faults.random('clock-step') - 0.5) * 600_000));
+    this.every('clock-step', (instanceId) =>
+      skews.set(instanceId, (this.props.faults.random('clock-step') - 0.5) * 600_000),
+    );
     this.every('partition', (instanceId) => this.cutOff(instanceId));
     this.every('hang-engine', (instanceId) => machines.nodes.get(instanceId)!.hangEngine());
     this.every('break-instance', (instanceId) => this.breakDown(instanceId));
@@ -66,7 +73,8 @@ export class Strikes {
     this.every('forged-report', (instanceId) => this.forge(instanceId));
     this.every('zone-loss', (instanceId) => this.loseZone(instanceId));
     this.every('spot-wave', () => {
-      for (const [instanceId, { identity }] of machines.nodes) if (identity.lifecycle === 'spot') region.interruptSpot(instanceId);
+      for (const [instanceId, { identity }] of machines.nodes)
+        if (identity.lifecycle === 'spot') region.interruptSpot(instanceId);
     });
     this.every('operator', (instanceId) => void this.operate(instanceId));
     this.once('refresh', () => this.props.deploy());
@@ -74,7 +82,10 @@ export class Strikes {
     this.once('volume-loss', () => void this.loseVolume());
   }
 
-  /** Nothing that is wrong: where a load balancer follows, operators create, change and remove services all the time. What they say while nobody leads is refused. */
+  /**
+   * Nothing that is wrong: where a load balancer follows, operators create, change and remove services all the time.
+   * What they say while nobody leads is refused.
+   */
   private changeServices(nth: number): void {
     const { cluster, faults, trace, seed } = this.props;
     cluster.clock.after(SERVICES_MS * hash(seed, 301, nth), () => {
@@ -83,8 +94,12 @@ export class Strikes {
       if (cluster.region.loadBalancers().length === 0) return;
       const ports = PORTS.filter((_, n) => hash(seed, 302, nth, n) < 0.4);
       const [swarm] = cluster.docker.swarms();
-      const manager = [...cluster.machines.nodes.values()].find(({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader);
-      trace(`An operator publishes ${ports.map(({ port, protocol }) => `${port}/${protocol}`).join(', ') || 'nothing'}.`);
+      const manager = [...cluster.machines.nodes.values()].find(
+        ({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader,
+      );
+      trace(
+        `An operator publishes ${ports.map(({ port, protocol }) => `${port}/${protocol}`).join(', ') || 'nothing'}.`,
+      );
       manager?.daemon.publish(ports).catch(() => undefined);
     });
   }
@@ -101,7 +116,8 @@ export class Strikes {
   private once(kind: FaultKind, work: () => void): void {
     const pause = this.props.faults.pause(kind);
     // It comes, if it can come at all.
-    if (pause !== undefined) this.props.cluster.clock.after(Math.min(pause, this.props.endMs / 2), () => this.strike(kind, work));
+    if (pause !== undefined)
+      this.props.cluster.clock.after(Math.min(pause, this.props.endMs / 2), () => this.strike(kind, work));
   }
 
   private strike(kind: FaultKind, work: (instanceId: string) => void): void {
@@ -116,7 +132,9 @@ export class Strikes {
   private isolate(kind: FaultKind, instanceIds: string[], most: number): void {
     const { isolated, clock } = this.props.cluster;
     for (const instanceId of instanceIds) isolated.add(instanceId);
-    clock.after(this.props.faults.random(kind) * most, () => instanceIds.forEach((instanceId) => isolated.delete(instanceId)));
+    clock.after(this.props.faults.random(kind) * most, () =>
+      instanceIds.forEach((instanceId) => isolated.delete(instanceId)),
+    );
   }
 
   /** One node from all others, or from one of them. */
@@ -124,14 +142,19 @@ export class Strikes {
     const { faults, cluster } = this.props;
     const { machines, docker, clock } = cluster;
     const address = machines.nodes.get(instanceId)!.identity.address;
-    const others = [...machines.nodes.values()].map(({ identity }) => identity.address).filter((other) => other !== address);
+    const others = [...machines.nodes.values()]
+      .map(({ identity }) => identity.address)
+      .filter((other) => other !== address);
     const from = faults.random('partition') < 0.5 ? others : others.slice(0, 1);
     for (const other of from) docker.network.cut(address, other);
-    clock.after(faults.random('partition') * 60_000, () => from.forEach((other) => docker.network.heal(address, other)));
+    clock.after(faults.random('partition') * 60_000, () =>
+      from.forEach((other) => docker.network.heal(address, other)),
+    );
   }
 
   /**
-   * At most one of a role at a time, and a manager only while all others work: more than a share of a role that is down for good, and a quorum that is, are left to people.
+   * At most one of a role at a time, and a manager only while all others work: more than a share of a role that is down
+   * for good, and a quorum that is, are left to people.
    */
   private breakDown(instanceId: string): void {
     const node = this.props.cluster.machines.nodes.get(instanceId)!;
@@ -153,32 +176,49 @@ export class Strikes {
     for (const [id, { identity }] of [...cluster.machines.nodes]) if (identity.zone === zone) cluster.loseInstance(id);
   }
 
-  /** A manager and all that it has; a person gives its seat another volume. Not where a quorum would be lost for good. */
+  /**
+   * A manager and all that it has; a person gives its seat another volume. Not where a quorum would be lost for good.
+   */
   private async loseVolume(): Promise<void> {
     const { cluster, deploy, lostSeat } = this.props;
     const { region, clock } = cluster;
     const node = [...cluster.machines.nodes.values()].find(({ seat }) => seat === lostSeat);
     const volumeId = node?.attachedVolume;
-    if (!node || volumeId === undefined || [...cluster.machines.nodes.values()].some(({ isBroken, role }) => role === 'manager' && isBroken) || !this.othersWork(node)) return;
+    if (
+      !node ||
+      volumeId === undefined ||
+      [...cluster.machines.nodes.values()].some(({ isBroken, role }) => role === 'manager' && isBroken) ||
+      !this.othersWork(node)
+    )
+      return;
     cluster.loseInstance(node.identity.instanceId);
-    while (region.volumes().find((volume) => volume.volumeId === volumeId)?.attachment !== undefined) await clock.sleep(POLL_MS);
+    while (region.volumes().find((volume) => volume.volumeId === volumeId)?.attachment !== undefined)
+      await clock.sleep(POLL_MS);
     await region.loseVolume(volumeId);
     await clock.sleep(NOTICED_MS);
     deploy();
   }
 
-  /** `docker node update --availability`, or `docker node rm` of a worker whose instance is gone, on the leader. It may be refused. */
+  /**
+   * `docker node update --availability`, or `docker node rm` of a worker whose instance is gone, on the leader. It may
+   * be refused.
+   */
   private async operate(instanceId: string): Promise<void> {
     const { faults, cluster, trace } = this.props;
     const chance = faults.random('operator');
     const [swarm] = cluster.docker.swarms();
-    const manager = [...cluster.machines.nodes.values()].find(({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader);
+    const manager = [...cluster.machines.nodes.values()].find(
+      ({ daemon, role }) => role === 'manager' && daemon.running && daemon.runner?.nodeId === swarm?.leader,
+    );
     const target = swarm?.nodes.find((node) => node.instanceId === instanceId);
     if (!manager || !target) return;
     // Not one that may come back: with two of these down at once the breaker has tripped, and people are asked.
-    const gone = swarm?.nodes.find((node) => node.role === 'worker' && node.state === 'down' && !cluster.machines.nodes.has(node.instanceId ?? ''));
+    const gone = swarm?.nodes.find(
+      (node) => node.role === 'worker' && node.state === 'down' && !cluster.machines.nodes.has(node.instanceId ?? ''),
+    );
     if (gone && chance > 0.8) return manager.daemon.removeNode(gone.id, { force: false }).catch(() => undefined);
-    // A node that is drained for us is drained still, or not any more, when its instance has gone: nobody can tell what the operator meant.
+    // A node that is drained for us is drained still, or not any more, when its instance has gone: nobody can tell what
+    // the operator meant.
     if (target.drainedFor ?? target.idleFor) return;
     const availability = chance < 0.4 ? 'drain' : chance < 0.6 && target.role === 'worker' ? 'pause' : 'active';
     trace(`An operator makes ${target.id} ${availability}.`);
@@ -188,7 +228,10 @@ export class Strikes {
     );
   }
 
-  /** A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of this very swarm, a manager (which has every right to lead this one) of another. */
+  /**
+   * A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of
+   * this very swarm, a manager (which has every right to lead this one) of another.
+   */
   private forge(instanceId: string): void {
     const { machines, region, docker } = this.props.cluster;
     const node = machines.nodes.get(instanceId)!;
@@ -196,8 +239,15 @@ export class Strikes {
     const swarm = node.role === 'worker' ? docker.swarms()[0] : undefined;
     const id = (swarm && node.daemon.runner?.nodeId) ?? nobody;
     const manager = { leader: true, reachability: 'reachable' as const, address: `${node.identity.address}:2377` };
-    const [chunk] = encodeSwarmReport({ swarmId: swarm?.swarmId ?? nobody, epoch: 999_999, nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }] });
-    const values = Object.entries({ ...chunk }).map(([name, value]) => [`:${name}`, typeof value === 'number' ? { N: String(value) } : { S: value }]);
+    const [chunk] = encodeSwarmReport({
+      swarmId: swarm?.swarmId ?? nobody,
+      epoch: 999_999,
+      nodes: [{ id, hostname: 'forged', role: 'manager', availability: 'active', state: 'ready', instanceId, manager }],
+    });
+    const values = Object.entries({ ...chunk }).map(([name, value]) => [
+      `:${name}`,
+      typeof value === 'number' ? { N: String(value) } : { S: value },
+    ]);
     const input = {
       TableName: node.reportTable,
       Key: { [PARTITION_KEY]: { S: node.mailbox }, [SORT_KEY]: { S: `${SWARM_KEY_PREFIX}0` } },
@@ -205,13 +255,25 @@ export class Strikes {
       ExpressionAttributeNames: { '#v': 'v', '#epoch': 'epoch', '#chunks': 'chunks', '#body': 'body' },
       ExpressionAttributeValues: Object.fromEntries(values),
     };
-    void region.call({ service: 'dynamodb', action: 'UpdateItem', input, accessKeyId: region.credentialsFor(instanceId)!.accessKeyId });
+    void region.call({
+      service: 'dynamodb',
+      action: 'UpdateItem',
+      input,
+      accessKeyId: region.credentialsFor(instanceId)!.accessKeyId,
+    });
   }
 
   private terminate(instanceId: string): void {
     const { region } = this.props.cluster;
     const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
     // It may be leaving already.
-    region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input, accessKeyId: region.operator.accessKeyId }).catch(() => undefined);
+    region
+      .call({
+        service: 'autoscaling',
+        action: 'TerminateInstanceInAutoScalingGroup',
+        input,
+        accessKeyId: region.operator.accessKeyId,
+      })
+      .catch(() => undefined);
   }
 }

@@ -83,8 +83,25 @@ const BALANCED = [
 
 /** What is rarely called for while a cluster forms, or once it has formed: the other runs hold it. */
 const OUT_OF_PLACE: Record<Act, string[]> = {
-  forming: ['function: told to retire', 'function: ordered to release', 'function: ordered to reap', 'agent: killEngine', 'function: replace', 'SetInstanceHealth', 'function: terminate', 'TerminateInstanceInAutoScalingGroup', 'DescribeSpotInstanceRequests'],
-  healing: ['agent: stopEngine', 'agent: leaveSwarm', 'agent: recoverSwarm', 'function: told to remove', 'function: told to leave', 'function: told to recover'],
+  forming: [
+    'function: told to retire',
+    'function: ordered to release',
+    'function: ordered to reap',
+    'agent: killEngine',
+    'function: replace',
+    'SetInstanceHealth',
+    'function: terminate',
+    'TerminateInstanceInAutoScalingGroup',
+    'DescribeSpotInstanceRequests',
+  ],
+  healing: [
+    'agent: stopEngine',
+    'agent: leaveSwarm',
+    'agent: recoverSwarm',
+    'function: told to remove',
+    'function: told to leave',
+    'function: told to recover',
+  ],
 };
 
 export class Tally {
@@ -105,7 +122,8 @@ export class Tally {
     this.virtualMs += virtualMs;
     this.slowestMs = Math.max(this.slowestMs, convergedMs);
     for (const [kind, count] of Object.entries(faults)) this.faults.set(kind, (this.faults.get(kind) ?? 0) + count);
-    for (const [action, count] of Object.entries(actions)) this.actions.set(action, (this.actions.get(action) ?? 0) + count);
+    for (const [action, count] of Object.entries(actions))
+      this.actions.set(action, (this.actions.get(action) ?? 0) + count);
   }
 
   private readonly actionsOf: string[];
@@ -118,14 +136,22 @@ export class Tally {
   }
 
   missing(): string[] {
-    return [...kindsOf(this.act).filter((kind) => !this.faults.get(kind)), ...this.actionsOf.filter((action) => !this.actions.get(action) && !OUT_OF_PLACE[this.act].includes(action))];
+    return [
+      ...kindsOf(this.act).filter((kind) => !this.faults.get(kind)),
+      ...this.actionsOf.filter((action) => !this.actions.get(action) && !OUT_OF_PLACE[this.act].includes(action)),
+    ];
   }
 
   render(seconds: number, processes: number): string[] {
-    const counts = (names: readonly string[], of: Map<string, number>) => names.map((name) => `${name} ${of.get(name) ?? 0}`).join(', ');
+    const counts = (names: readonly string[], of: Map<string, number>) =>
+      names.map((name) => `${name} ${of.get(name) ?? 0}`).join(', ');
     return [
-      `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
-      `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last fault, or with a load balancer as much later as it takes targets in and lets them go (the slowest took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} did not: CloudFormation rolled them back.`,
+      `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ` +
+        `${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
+      `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last ` +
+        'fault, or with a load balancer as much later as it takes targets in and lets them go (the slowest ' +
+        `took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} ` +
+        'did not: CloudFormation rolled them back.',
       `Faults: ${counts(kindsOf(this.act), this.faults)}`,
       `Actions: ${counts(this.actionsOf, this.actions)}`,
     ];

@@ -1,11 +1,20 @@
-/** What must never happen to the targets of load balancers (DESIGN.md, invariant 9), judged by what the emulated AWS and the engines know. */
+/**
+ * What must never happen to the targets of load balancers (DESIGN.md, invariant 9), judged by what the emulated AWS and
+ * the engines know.
+ */
 import type { AwsEvent } from '../aws/core/types';
 import type { Call } from './aws-link';
 import type { SimulatedCluster } from './cluster';
 
-/** Whoever registers a node knows it from a list that may be 90 s old, and from answers of AWS that may be some time old. */
+/**
+ * Whoever registers a node knows it from a list that may be 90 s old, and from answers of AWS that may be some time
+ * old.
+ */
 const KNOWN_MS = 150_000;
-/** That a target is healthy no more is known from an answer that may be 30 s old, by a look whose requests are tried again when AWS is slow. */
+/**
+ * That a target is healthy no more is known from an answer that may be 30 s old, by a look whose requests are tried
+ * again when AWS is slow.
+ */
 const HEALTHY_MS = 60_000;
 
 export class TargetInvariants {
@@ -31,7 +40,8 @@ export class TargetInvariants {
   check(): void {
     if (!this.balanced) return;
     for (const { state, availability, instanceId } of this.truth.docker.swarms()[0]?.nodes ?? []) {
-      if (state === 'ready' && availability !== 'drain' && instanceId !== undefined) this.servedAt.set(instanceId, this.truth.clock.now());
+      if (state === 'ready' && availability !== 'drain' && instanceId !== undefined)
+        this.servedAt.set(instanceId, this.truth.clock.now());
     }
   }
 
@@ -41,13 +51,16 @@ export class TargetInvariants {
     this.check();
     const longAgo = (at: number | undefined) => at === undefined || this.truth.clock.now() - at > KNOWN_MS;
     for (const { Id: instanceId } of input.Targets as { Id: string }[]) {
-      if (longAgo(this.servedAt.get(instanceId))) this.breach(`${instanceId} was registered as a target, but is no Ready node, or drained.`);
-      if (this.leavesSince.has(instanceId) && longAgo(this.leavesSince.get(instanceId))) this.breach(`${instanceId} was registered as a target, but has been leaving for long.`);
+      if (longAgo(this.servedAt.get(instanceId)))
+        this.breach(`${instanceId} was registered as a target, but is no Ready node, or drained.`);
+      if (this.leavesSince.has(instanceId) && longAgo(this.leavesSince.get(instanceId)))
+        this.breach(`${instanceId} was registered as a target, but has been leaving for long.`);
     }
   }
 
   private onAwsEvent({ source, what, subject, detail }: AwsEvent): void {
-    if (source === 'cloudformation' && detail.type === 'AWS::ElasticLoadBalancingV2::LoadBalancer') this.balanced = true;
+    if (source === 'cloudformation' && detail.type === 'AWS::ElasticLoadBalancingV2::LoadBalancer')
+      this.balanced = true;
     if (source === 'autoscaling' && what === 'terminating-wait') this.leavesSince.set(subject, this.truth.clock.now());
     if (source !== 'elb') return;
     const group = String(detail.targetGroupArn);
@@ -55,16 +68,21 @@ export class TargetInvariants {
     if (what === 'routed' || what === 'not-routed') return;
     if (what === 'draining') this.afterDeregistered(target, group, subject);
     const isGone = what === 'draining' || what === 'deregistered';
-    if (!isGone && what !== 'healthy' && this.states.get(target)?.state === 'healthy') this.healthyUntil.set(target, { group, at: this.truth.clock.now() });
+    if (!isGone && what !== 'healthy' && this.states.get(target)?.state === 'healthy')
+      this.healthyUntil.set(target, { group, at: this.truth.clock.now() });
     if (isGone) this.states.delete(target);
     else this.states.set(target, { group, state: what });
   }
 
   private afterDeregistered(target: string, group: string, instanceId: string): void {
     if (this.states.get(target)?.state !== 'healthy') return;
-    const others = [...this.states].some(([other, { group: of, state }]) => other !== target && of === group && state === 'healthy');
+    const others = [...this.states].some(
+      ([other, { group: of, state }]) => other !== target && of === group && state === 'healthy',
+    );
     // Another one has just died: nobody can have known.
-    const lately = [...this.healthyUntil.values()].some(({ group: of, at }) => of === group && this.truth.clock.now() - at < HEALTHY_MS);
+    const lately = [...this.healthyUntil.values()].some(
+      ({ group: of, at }) => of === group && this.truth.clock.now() - at < HEALTHY_MS,
+    );
     if (!others && !lately) this.breach(`${instanceId}, the last healthy target of ${group}, was deregistered.`);
   }
 }

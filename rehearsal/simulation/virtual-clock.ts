@@ -1,6 +1,7 @@
 /**
  * Time that only moves when told to: a cluster's hours pass in milliseconds, in the same order every time, from a seed.
- * Besides the clock port the one file that lint lets yield to the event loop: whatever is ready runs before time moves on.
+ * Besides the clock port the one file that lint lets yield to the event loop: whatever is ready runs before time moves
+ * on.
  */
 import { setImmediate as onNextTurn } from 'node:timers';
 import type { Clock } from '../../protocol/clock';
@@ -72,7 +73,8 @@ export class VirtualClock implements Clock {
   }
 
   uuid(): string {
-    const hex = (digits: number) => Array.from({ length: digits }, () => Math.floor(this.random() * 16).toString(16)).join('');
+    const hex = (digits: number) =>
+      Array.from({ length: digits }, () => Math.floor(this.random() * 16).toString(16)).join('');
     return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
   }
 
@@ -104,7 +106,10 @@ export class VirtualClock implements Clock {
     await this.settle();
     while (!until()) {
       if (!(await this.step(end))) {
-        throw new Error(`The condition does not hold after ${limit} virtual milliseconds${this.pending() ? '' : ', and nothing is scheduled any more'}: ${until}`);
+        throw new Error(
+          `The condition does not hold after ${limit} virtual ` +
+            `milliseconds${this.pending() ? '' : ', and nothing is scheduled any more'}: ${until}`,
+        );
       }
     }
   }

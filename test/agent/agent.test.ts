@@ -17,7 +17,10 @@ const instanceId = 'i-00000000000000001';
 const box = `AROAMANAGER:${instanceId}`;
 const swarmId = 's'.repeat(25);
 const nodeId = 'n'.repeat(25);
-const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
+const tokens = {
+  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
+  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
+};
 
 /** An engine of one node, with the version index and the labels of a real swarm object. */
 class OneNodeEngine implements Engine {
@@ -72,12 +75,17 @@ class OneNodeEngine implements Engine {
   }
   async joinSwarm({ remote }: { remote: string }) {
     this.joins.push(remote);
-    if (!this.joinWorks) throw new EngineError(503, `rpc error: code = Unavailable desc = connection error, ${tokens.worker}`);
+    if (!this.joinWorks)
+      throw new EngineError(503, `rpc error: code = Unavailable desc = connection error, ${tokens.worker}`);
     this.local = { state: 'active', nodeId, controlAvailable: false };
   }
   start() {
     this.running = true;
-    if (this.certified) this.local = this.failingStarts-- > 0 ? { state: 'error', controlAvailable: false } : { state: 'active', nodeId, swarmId, controlAvailable: true };
+    if (this.certified)
+      this.local =
+        this.failingStarts-- > 0
+          ? { state: 'error', controlAvailable: false }
+          : { state: 'active', nodeId, swarmId, controlAvailable: true };
   }
   recovered: string[] = [];
   async recoverSwarm({ advertiseAddress }: { advertiseAddress: string }) {
@@ -98,14 +106,30 @@ class OneNodeEngine implements Engine {
     this.rotations++;
   }
   async labelSwarm(version: number, labels: Record<string, string>) {
-    if (this.stillborn) throw new EngineError(500, 'rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA corresponding to the current CA certificate');
+    if (this.stillborn)
+      throw new EngineError(
+        500,
+        'rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA ' +
+          'corresponding to the current CA certificate',
+      );
     if (this.othersChange-- > 0) this.version++;
     if (version !== this.version) throw new EngineError(500, 'rpc error: code = Unknown desc = update out of sequence');
     Object.assign(this.labels, labels);
     this.version++;
   }
   async nodes() {
-    return [...this.otherNodes, { id: nodeId, hostname: 'm', role: 'manager' as const, availability: 'active' as const, state: 'ready' as const, instanceId, manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' } }];
+    return [
+      ...this.otherNodes,
+      {
+        id: nodeId,
+        hostname: 'm',
+        role: 'manager' as const,
+        availability: 'active' as const,
+        state: 'ready' as const,
+        instanceId,
+        manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' },
+      },
+    ];
   }
   async isLeader() {
     return this.leads;
@@ -137,13 +161,16 @@ class OneNodeEngine implements Engine {
 function start(role: 'manager' | 'worker', startedAtBoot = false) {
   const clock = new VirtualClock();
   const dynamodb = new DynamoDb(clock);
-  for (const tableName of ['tokens', 'reports']) dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
+  for (const tableName of ['tokens', 'reports'])
+    dynamodb.createTable({ tableName, tableArn: tableName, partitionKey: 'pk', sortKey: 'sk' });
   const principal = { accessKeyId: 'a', role: 'r', arn: 'arn', userId: box };
   let broken = false;
-  const client = { send: async (command: { input: object }) => {
-    if (broken) throw new Error('connect ETIMEDOUT');
-    return dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal);
-  } } as unknown as DynamoDBClient;
+  const client = {
+    send: async (command: { input: object }) => {
+      if (broken) throw new Error('connect ETIMEDOUT');
+      return dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal);
+    },
+  } as unknown as DynamoDBClient;
   const engine = new OneNodeEngine();
   engine.running = startedAtBoot;
   const volume = { attached: false, mounted: false };
@@ -161,7 +188,8 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
     stopEngine: async () => void (engine.running = false),
     killEngine: async () => engine.kill(),
     startEngine: async () => {
-      if (role === 'manager' && !volume.mounted) throw new Error('The condition ConditionPathIsMountPoint was not met.');
+      if (role === 'manager' && !volume.mounted)
+        throw new Error('The condition ConditionPathIsMountPoint was not met.');
       engine.start();
     },
     begin: async (name) => !begun.has(name) && begun.add(name).size > 0,
@@ -172,35 +200,77 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
   const metadata = { notice: (): Notice | undefined => undefined };
   const logged: string[] = [];
   let illness: Illness;
-  const makeAgent = () => new Agent({
-    config: { cluster: 'c', role, roleId: 'AROAMANAGER', region: 'eu-west-1', tokenTable: 'tokens', reportTable: 'reports', logGroup: 'l', labels: {}, daemon: {}, ...(role === 'manager' && { seat: { number: 0, volumeId: 'vol-1' } }) },
-    identity: { instanceId, address: '10.0.0.1', zone: 'eu-west-1a', instanceType: 't4g.small', lifecycle: 'on-demand' },
-    clock,
-    log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
-    engine,
-    host,
-    metadata: { notice: async () => metadata.notice() },
-    health: { see: (seen) => (illness = seen) },
-    mailbox: new Mailbox(client, { tokenTable: 'tokens', reportTable: 'reports' }, box),
-  });
+  const makeAgent = () =>
+    new Agent({
+      config: {
+        cluster: 'c',
+        role,
+        roleId: 'AROAMANAGER',
+        region: 'eu-west-1',
+        tokenTable: 'tokens',
+        reportTable: 'reports',
+        logGroup: 'l',
+        labels: {},
+        daemon: {},
+        ...(role === 'manager' && { seat: { number: 0, volumeId: 'vol-1' } }),
+      },
+      identity: {
+        instanceId,
+        address: '10.0.0.1',
+        zone: 'eu-west-1a',
+        instanceType: 't4g.small',
+        lifecycle: 'on-demand',
+      },
+      clock,
+      log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
+      engine,
+      host,
+      metadata: { notice: async () => metadata.notice() },
+      health: { see: (seen) => (illness = seen) },
+      mailbox: new Mailbox(client, { tokenTable: 'tokens', reportTable: 'reports' }, box),
+    });
   let stop = new AbortController();
   let ended = makeAgent().run(stop.signal);
-  const item = (table: string, sk: string) => dynamodb.items(table).map((one) => unmarshall(one as never)).find((one) => one.pk === box && one.sk === sk);
+  const item = (table: string, sk: string) =>
+    dynamodb
+      .items(table)
+      .map((one) => unmarshall(one as never))
+      .find((one) => one.pk === box && one.sk === sk);
   return {
-    clock, engine, volume, logged,
+    clock,
+    engine,
+    volume,
+    logged,
     report: (): Report | undefined => {
       const decoded = reportCodec.decode(item('reports', 'report'));
       return decoded.ok ? decoded.value : undefined;
     },
     swarmReport: () => decodeSwarmReport([item('reports', 'swarm#0')].filter((one) => one !== undefined)),
-    overwriteReport: (old: Report) => dynamodb.call('PutItem', { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) }, principal),
+    overwriteReport: (old: Report) =>
+      dynamodb.call(
+        'PutItem',
+        { TableName: 'reports', Item: marshall({ pk: box, sk: 'report', ...reportCodec.encode(old) }) },
+        principal,
+      ),
     metadata,
     breakTables: () => void (broken = true),
     certificate,
     illness: () => illness,
     tell: (command: Command | null, attributes: object = {}) =>
-      dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }) }, principal),
-    order: (attributes: object) => dynamodb.call('PutItem', { TableName: 'tokens', Item: marshall({ pk: box, sk: 'orders', ...attributes }) }, principal),
+      dynamodb.call(
+        'PutItem',
+        {
+          TableName: 'tokens',
+          Item: marshall({ pk: box, sk: 'commands', ...commandsCodec.encode({ command }), ...attributes }),
+        },
+        principal,
+      ),
+    order: (attributes: object) =>
+      dynamodb.call(
+        'PutItem',
+        { TableName: 'tokens', Item: marshall({ pk: box, sk: 'orders', ...attributes }) },
+        principal,
+      ),
     /** Lets virtual time pass. */
     pass: (ms: number) => clock.advance(ms),
     /** The agent ends, and systemd starts another. */
@@ -220,24 +290,43 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
 }
 
 const command = { id: 'c1', instanceId, reason: 'test' };
-const initCommand = (now: number): Command => ({ ...command, kind: 'init', expiresAt: now + 60_000, volumeId: 'vol-1', advertiseAddress: '10.0.0.1', addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 });
-const joinCommand = (now: number): Command => ({ ...command, kind: 'join', role: 'worker', expiresAt: now + 60_000, token: tokens.worker, swarmId, managers: ['10.0.0.1', '10.0.1.1', '10.0.2.1'] });
+const initCommand = (now: number): Command => ({
+  ...command,
+  kind: 'init',
+  expiresAt: now + 60_000,
+  volumeId: 'vol-1',
+  advertiseAddress: '10.0.0.1',
+  addressPools: ['100.64.0.0/10'],
+  addressPoolPrefixLength: 24,
+});
+const joinCommand = (now: number): Command => ({
+  ...command,
+  kind: 'join',
+  role: 'worker',
+  expiresAt: now + 60_000,
+  token: tokens.worker,
+  swarmId,
+  managers: ['10.0.0.1', '10.0.1.1', '10.0.2.1'],
+});
 
 describe('an engine that cannot be the node that it was', () => {
-  it.each(['no command', 'a command to join', 'an expired command'])('is restarted until it can, and never leaves, with %s', async (what) => {
-    const { engine, volume, clock, logged, tell, pass, end } = start('manager');
-    engine.certified = true;
-    engine.failingStarts = 2;
-    volume.attached = true;
-    if (what !== 'no command') await tell(joinCommand(clock.now() - (what === 'an expired command' ? 120_000 : 0)));
-    await pass(19_000);
-    expect(engine.failingStarts).toBe(1);
-    await pass(60_000);
-    await end();
-    expect(engine.local.state).toBe('active');
-    expect(engine.left).toBe(0);
-    expect(logged.filter((line) => line.includes('Restarting the engine.'))).toHaveLength(2);
-  });
+  it.each(['no command', 'a command to join', 'an expired command'])(
+    'is restarted until it can, and never leaves, with %s',
+    async (what) => {
+      const { engine, volume, clock, logged, tell, pass, end } = start('manager');
+      engine.certified = true;
+      engine.failingStarts = 2;
+      volume.attached = true;
+      if (what !== 'no command') await tell(joinCommand(clock.now() - (what === 'an expired command' ? 120_000 : 0)));
+      await pass(19_000);
+      expect(engine.failingStarts).toBe(1);
+      await pass(60_000);
+      await end();
+      expect(engine.local.state).toBe('active');
+      expect(engine.left).toBe(0);
+      expect(logged.filter((line) => line.includes('Restarting the engine.'))).toHaveLength(2);
+    },
+  );
 });
 
 describe('an instance that is to end', () => {
@@ -282,7 +371,8 @@ async function leading() {
 }
 
 describe('tasks without a node', () => {
-  const pendingOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) => (read.ok ? read.value.tasksPending : read.refusal);
+  const pendingOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) =>
+    read.ok ? read.value.tasksPending : read.refusal;
 
   it('are counted once a minute, with the list', async () => {
     const { engine, pass, swarmReport, end } = await leading();
@@ -296,21 +386,26 @@ describe('tasks without a node', () => {
     expect(engine.counted - before).toBeLessThanOrEqual(10);
   });
 
-  it('are left out where the engine does not say, which is not asked again at once: the list is reported all the same', async () => {
-    const { engine, pass, swarmReport, end } = await leading();
-    engine.pending = undefined;
-    await pass(120_000);
-    const before = engine.counted;
-    await pass(600_000);
-    await end();
-    expect(engine.counted - before).toBeLessThanOrEqual(10);
-    expect(pendingOf(swarmReport())).toBeUndefined();
-  });
+  it(
+    'are left out where the engine does not say, which is not asked again at once: the list is reported all ' +
+      'the same',
+    async () => {
+      const { engine, pass, swarmReport, end } = await leading();
+      engine.pending = undefined;
+      await pass(120_000);
+      const before = engine.counted;
+      await pass(600_000);
+      await end();
+      expect(engine.counted - before).toBeLessThanOrEqual(10);
+      expect(pendingOf(swarmReport())).toBeUndefined();
+    },
+  );
 });
 
 describe('published ports', () => {
   const web: PublishedPort = { service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress' };
-  const portsOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) => (read.ok ? read.value.ports : read.refusal);
+  const portsOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) =>
+    read.ok ? read.value.ports : read.refusal;
 
   it('are reported as soon as a service has changed, and asked for twice a minute otherwise', async () => {
     const { engine, pass, swarmReport, end } = await leading();
@@ -432,7 +527,14 @@ describe('an engine that runs and does not answer', () => {
 });
 
 describe('a manager', () => {
-  const lost: SwarmNode = { id: 'o'.repeat(25), hostname: 'o', role: 'manager', availability: 'active', state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.1.1:2377' } };
+  const lost: SwarmNode = {
+    id: 'o'.repeat(25),
+    hostname: 'o',
+    role: 'manager',
+    availability: 'active',
+    state: 'down',
+    manager: { leader: false, reachability: 'unreachable', address: '10.0.1.1:2377' },
+  };
   const leading = async () => {
     const node = start('manager');
     node.engine.certified = true;
@@ -442,24 +544,30 @@ describe('a manager', () => {
     return node;
   };
 
-  it('tries a join once a command, though its agent is started anew: who sees the list says whether it is tried again', async () => {
-    const node = start('manager');
-    node.engine.joinWorks = false;
-    node.volume.attached = true;
-    const join = { ...joinCommand(node.clock.now()), role: 'manager' } as Command;
-    await node.tell(join);
-    await node.pass(5_000);
-    await node.restart();
-    await node.pass(5_000);
-    expect(node.engine.joins).toHaveLength(1);
-    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'failed', error: 'It was tried once.' } });
-    await node.tell({ ...join, id: 'c2', expiresAt: node.clock.now() + 60_000 });
-    await node.pass(5_000);
-    expect(node.engine.joins).toHaveLength(2);
-    await node.end();
-  });
+  it(
+    'tries a join once a command, though its agent is started anew: who sees the list says whether it is ' +
+      'tried again',
+    async () => {
+      const node = start('manager');
+      node.engine.joinWorks = false;
+      node.volume.attached = true;
+      const join = { ...joinCommand(node.clock.now()), role: 'manager' } as Command;
+      await node.tell(join);
+      await node.pass(5_000);
+      await node.restart();
+      await node.pass(5_000);
+      expect(node.engine.joins).toHaveLength(1);
+      expect(node.report()).toMatchObject({
+        lastCommand: { id: 'c1', outcome: 'failed', error: 'It was tried once.' },
+      });
+      await node.tell({ ...join, id: 'c2', expiresAt: node.clock.now() + 60_000 });
+      await node.pass(5_000);
+      expect(node.engine.joins).toHaveLength(2);
+      await node.end();
+    },
+  );
 
-  it('never begins a join that it has refused, though its clock is set back, and its agent is started anew', async () => {
+  it('never begins a join that it has refused, though its clock is set back and its agent restarts', async () => {
     const node = start('manager');
     node.volume.attached = true;
     await node.tell({ ...joinCommand(node.clock.now() - 60_001), role: 'manager' } as Command);
@@ -472,21 +580,37 @@ describe('a manager', () => {
     expect(node.engine.joins).toEqual([]);
   });
 
-  it('that leads carries out its orders about workers, and ignores those that it cannot read, without their contents', async () => {
-    const worker: SwarmNode = { id: 'w'.repeat(25), hostname: 'w', role: 'worker', availability: 'active', state: 'ready', instanceId: 'i-00000000000000007' };
-    const { engine, logged, order, pass, swarmReport, end } = await leading();
-    engine.otherNodes = [worker];
-    await order({ v: 99, body: 'poison' });
-    await pass(5_000);
-    expect(logged.join()).toContain('Orders were ignored.');
-    expect(logged.join()).not.toContain('poison');
-    expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: worker.id, availability: 'active' }, { id: nodeId }] } });
-    await order(ordersCodec.encode({ orders: [{ kind: 'release', nodeId: worker.id, instanceId: worker.instanceId! }] }));
-    await pass(5_000);
-    await end();
-    expect(engine.otherNodes).toEqual([]);
-    expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
-  });
+  it(
+    'that leads carries out its orders about workers, and ignores those that it cannot read, without their ' +
+      'contents',
+    async () => {
+      const worker: SwarmNode = {
+        id: 'w'.repeat(25),
+        hostname: 'w',
+        role: 'worker',
+        availability: 'active',
+        state: 'ready',
+        instanceId: 'i-00000000000000007',
+      };
+      const { engine, logged, order, pass, swarmReport, end } = await leading();
+      engine.otherNodes = [worker];
+      await order({ v: 99, body: 'poison' });
+      await pass(5_000);
+      expect(logged.join()).toContain('Orders were ignored.');
+      expect(logged.join()).not.toContain('poison');
+      expect(swarmReport()).toMatchObject({
+        ok: true,
+        value: { nodes: [{ id: worker.id, availability: 'active' }, { id: nodeId }] },
+      });
+      await order(
+        ordersCodec.encode({ orders: [{ kind: 'release', nodeId: worker.id, instanceId: worker.instanceId! }] }),
+      );
+      await pass(5_000);
+      await end();
+      expect(engine.otherNodes).toEqual([]);
+      expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
+    },
+  );
 
   it('that leads takes another out when told to, and reports the list without it', async () => {
     const { engine, clock, tell, pass, report, swarmReport, end } = await leading();
@@ -508,13 +632,21 @@ describe('a manager', () => {
     engine.otherNodes.push({ ...structuredClone(lost), id: 'p'.repeat(25) });
     await pass(5_000);
     await end();
-    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'Without it, 1 of 2 managers would work: that is no quorum.' } });
+    expect(report()).toMatchObject({
+      lastCommand: { outcome: 'refused', error: 'Without it, 1 of 2 managers would work: that is no quorum.' },
+    });
     expect(engine.otherNodes).toHaveLength(2);
   });
 
   it('goes on alone when told to, and only while it sees no leader', async () => {
     const { engine, clock, tell, pass, report, end } = await leading();
-    const recover: Command = { ...command, kind: 'recover', expiresAt: clock.now() + 60_000, nodeId, advertiseAddress: '10.0.0.1' };
+    const recover: Command = {
+      ...command,
+      kind: 'recover',
+      expiresAt: clock.now() + 60_000,
+      nodeId,
+      advertiseAddress: '10.0.0.1',
+    };
     await tell(recover);
     await pass(5_000);
     expect(engine.recovered).toEqual([]);
@@ -546,7 +678,9 @@ describe('a manager', () => {
     const { engine, clock, tell, pass, report, end } = await leading();
     await tell({ ...command, kind: 'leave', expiresAt: clock.now() + 60_000 });
     await pass(5_000);
-    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'It is a working manager: it sees a leader.' } });
+    expect(report()).toMatchObject({
+      lastCommand: { outcome: 'refused', error: 'It is a working manager: it sees a leader.' },
+    });
     expect(engine.left).toBe(0);
     engine.local = { state: 'pending', nodeId, controlAvailable: true };
     await pass(5_000);
@@ -588,7 +722,10 @@ test('a leader whose clock is set back goes on reporting', async () => {
   volume.attached = true;
   await tell(initCommand(clock.now()));
   await pass(60_000);
-  const epoch = () => { const decoded = swarmReport(); return decoded.ok ? decoded.value.epoch : 0; };
+  const epoch = () => {
+    const decoded = swarmReport();
+    return decoded.ok ? decoded.value.epoch : 0;
+  };
   const before = epoch();
   const now = clock.now.bind(clock);
   clock.now = () => now() - 600_000;
@@ -617,7 +754,13 @@ describe('a swarm whose engine was killed in the middle of making it', () => {
   });
 
   it('is not left when another node is in it', async () => {
-    const other: SwarmNode = { id: 'o'.repeat(25), hostname: 'w', role: 'worker', availability: 'active', state: 'down' };
+    const other: SwarmNode = {
+      id: 'o'.repeat(25),
+      hostname: 'w',
+      role: 'worker',
+      availability: 'active',
+      state: 'down',
+    };
     const { engine, logged } = await born((node) => void node.engine.otherNodes.push(other));
     expect(engine.inits).toBe(1);
     expect(logged.join()).toContain('external CA');
@@ -630,24 +773,36 @@ describe('a swarm whose engine was killed in the middle of making it', () => {
 });
 
 describe('the agent of a manager', () => {
-  it('speaks before its volume is there, starts the engine behind it, makes the swarm, and reports it with a fence', async () => {
-    const node = start('manager');
-    await node.pass(1_000);
-    expect(node.report()).toMatchObject({ instanceId, role: 'manager', seat: 0, volume: { id: 'vol-1', state: 'waiting' } });
-    expect(node.engine.running).toBe(false);
+  it(
+    'speaks before its volume is there, starts the engine behind it, makes the swarm, and reports it with a ' + 'fence',
+    async () => {
+      const node = start('manager');
+      await node.pass(1_000);
+      expect(node.report()).toMatchObject({
+        instanceId,
+        role: 'manager',
+        seat: 0,
+        volume: { id: 'vol-1', state: 'waiting' },
+      });
+      expect(node.engine.running).toBe(false);
 
-    node.volume.attached = true;
-    await node.pass(1_000);
-    expect(node.report()).toMatchObject({ volume: { state: 'mounted' }, swarm: { state: 'inactive' } });
+      node.volume.attached = true;
+      await node.pass(1_000);
+      expect(node.report()).toMatchObject({ volume: { state: 'mounted' }, swarm: { state: 'inactive' } });
 
-    await node.tell(initCommand(node.clock.now()));
-    await node.pass(1_000);
-    expect(node.report()).toMatchObject({ swarm: { state: 'active', nodeId, swarmId }, lastCommand: { id: 'c1', outcome: 'done' }, tokens });
-    const first = node.swarmReport();
-    expect(first).toMatchObject({ ok: true, value: { swarmId, epoch: 11 } });
-    expect(node.engine.labels).toEqual({ 'cdk-docker-swarm.fence': '1', 'cdk-docker-swarm.command': 'report' });
-    await node.end();
-  });
+      await node.tell(initCommand(node.clock.now()));
+      await node.pass(1_000);
+      expect(node.report()).toMatchObject({
+        swarm: { state: 'active', nodeId, swarmId },
+        lastCommand: { id: 'c1', outcome: 'done' },
+        tokens,
+      });
+      const first = node.swarmReport();
+      expect(first).toMatchObject({ ok: true, value: { swarmId, epoch: 11 } });
+      expect(node.engine.labels).toEqual({ 'cdk-docker-swarm.fence': '1', 'cdk-docker-swarm.command': 'report' });
+      await node.end();
+    },
+  );
 
   it('commits its fence at the next try when somebody else changed the swarm meanwhile', async () => {
     const node = start('manager');
@@ -692,7 +847,7 @@ describe('the agent of a manager', () => {
 });
 
 describe('the agent', () => {
-  it('stops an engine that an image started at boot: a manager\'s state belongs on its volume', async () => {
+  it("stops an engine that an image started at boot: a manager's state belongs on its volume", async () => {
     const node = start('manager', true);
     await node.pass(1_000);
     expect(node.engine.running).toBe(false);
@@ -714,13 +869,15 @@ describe('the agent of a worker', () => {
     await node.end();
   });
 
-  it('tries another manager at each try, and reports what failed in Docker\'s own words', async () => {
+  it("tries another manager at each try, and reports what failed in Docker's own words", async () => {
     const node = start('worker');
     node.engine.joinWorks = false;
     await node.tell(joinCommand(node.clock.now()));
     await node.pass(6_000);
     expect(node.engine.joins.slice(0, 4)).toEqual(['10.0.0.1', '10.0.1.1', '10.0.2.1', '10.0.0.1']);
-    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'failed', error: expect.stringContaining('Unavailable') } });
+    expect(node.report()).toMatchObject({
+      lastCommand: { id: 'c1', outcome: 'failed', error: expect.stringContaining('Unavailable') },
+    });
     expect(node.engine.joins.length).toBeLessThan(10);
     expect(JSON.stringify(node.report()) + node.logged.join()).not.toContain(tokens.worker);
     await node.end();

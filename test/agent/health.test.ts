@@ -47,7 +47,11 @@ test('whoever sends half a request, and nothing more, keeps no other waiting for
     let connections = 0;
     server.on('connection', () => ++connections === 100 && resolve());
   });
-  const halves = Array.from({ length: 100 }, () => connect(port, '127.0.0.1').on('error', () => undefined).resume());
+  const halves = Array.from({ length: 100 }, () =>
+    connect(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .resume(),
+  );
   halves.forEach((half) => half.write('GET /health HTTP/1.1\r\n'));
   try {
     await taken;
@@ -62,7 +66,8 @@ test('whoever sends half a request, and nothing more, keeps no other waiting for
 
 describe('behind a load balancer that sends the PROXY protocol', () => {
   const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
-  const header = (length: number, body = length) => Buffer.concat([signature, Buffer.from([0x21, 0x11, length >> 8, length & 255]), Buffer.alloc(body, 7)]);
+  const header = (length: number, body = length) =>
+    Buffer.concat([signature, Buffer.from([0x21, 0x11, length >> 8, length & 255]), Buffer.alloc(body, 7)]);
   const request = Buffer.from('GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
 
   /** What is answered to these, sent one after the other. */
@@ -71,7 +76,9 @@ describe('behind a load balancer that sends the PROXY protocol', () => {
     health.see(undefined);
     const server = health.listen(0);
     await once(server, 'listening');
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined).setNoDelay(true);
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+      .on('error', () => undefined)
+      .setNoDelay(true);
     try {
       let answer = '';
       socket.setEncoding('utf8').on('data', (part) => (answer += part));

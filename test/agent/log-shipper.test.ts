@@ -42,7 +42,12 @@ beforeEach(async () => {
     },
     { host: '127.0.0.1', port: 0 },
   );
-  client = new CloudWatchLogsClient({ region: 'eu-west-1', endpoint: server.url, maxAttempts: 1, credentials: { accessKeyId: 'a', secretAccessKey: 'a' } });
+  client = new CloudWatchLogsClient({
+    region: 'eu-west-1',
+    endpoint: server.url,
+    maxAttempts: 1,
+    credentials: { accessKeyId: 'a', secretAccessKey: 'a' },
+  });
 });
 afterEach(async () => {
   stop.abort();
@@ -53,12 +58,16 @@ afterEach(async () => {
 
 const file = () => join(folder, 'boot.log');
 function start(): Promise<void> {
-  return shipLogs({ client, clock, logGroup: 'group', files: [{ path: file(), stream: 's' }], offsets: join(folder, 'offsets') }, stop.signal);
+  return shipLogs(
+    { client, clock, logGroup: 'group', files: [{ path: file(), stream: 's' }], offsets: join(folder, 'offsets') },
+    stop.signal,
+  );
 }
 async function until(condition: () => boolean): Promise<void> {
   const deadline = systemClock.now() + DEADLINE_MS;
   while (!condition()) {
-    if (systemClock.now() > deadline) throw new Error(`Not within ${DEADLINE_MS} ms: ${condition}. Shipped: ${shipped.length} lines`);
+    if (systemClock.now() > deadline)
+      throw new Error(`Not within ${DEADLINE_MS} ms: ${condition}. Shipped: ${shipped.length} lines`);
     await systemClock.sleep(5);
   }
 }
@@ -66,7 +75,10 @@ async function until(condition: () => boolean): Promise<void> {
 describe('logs', () => {
   it('are shipped as they grow, whole lines only, whatever their bytes', async () => {
     void start();
-    writeFileSync(file(), Buffer.concat([Buffer.from('eins\n\nzwölf\n'), Buffer.from([0xff, 0xfe, 0x0a]), Buffer.from('half')]));
+    writeFileSync(
+      file(),
+      Buffer.concat([Buffer.from('eins\n\nzwölf\n'), Buffer.from([0xff, 0xfe, 0x0a]), Buffer.from('half')]),
+    );
     await until(() => shipped.length === 3);
     appendFileSync(file(), ' and half\nlast\n');
     await until(() => shipped.length === 5);

@@ -6,7 +6,15 @@ import type { SwarmNode } from '../../protocol/swarm';
 import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
 
 const instanceOf = (id: string) => `i-${id.repeat(17)}`;
-const worker = (id: string, change: Partial<SwarmNode> = {}): SwarmNode => ({ id, hostname: id, role: 'worker', availability: 'active', state: 'ready', instanceId: instanceOf(id), ...change });
+const worker = (id: string, change: Partial<SwarmNode> = {}): SwarmNode => ({
+  id,
+  hostname: id,
+  role: 'worker',
+  availability: 'active',
+  state: 'ready',
+  instanceId: instanceOf(id),
+  ...change,
+});
 const order = (kind: Order['kind'], nodeId = 'a'): Order => ({ kind, nodeId, instanceId: instanceOf(nodeId) });
 
 describe('the next step of an order', () => {
@@ -20,16 +28,40 @@ describe('the next step of an order', () => {
     ['remove a dead one', 'reap', worker('a', { state: 'down' }), 2, 'remove'],
     ['leave one alone that is heard', 'reap', worker('a'), 0, 'refuse'],
     ['leave a manager alone', 'release', worker('a', { role: 'manager' }), 0, 'refuse'],
-    ['leave a member of raft alone', 'reap', worker('a', { state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.0.1:2377' } }), 0, 'refuse'],
+    [
+      'leave a member of raft alone',
+      'reap',
+      worker('a', { state: 'down', manager: { leader: false, reachability: 'unreachable', address: '10.0.0.1:2377' } }),
+      0,
+      'refuse',
+    ],
     ['leave the node of another instance alone', 'release', worker('a', { instanceId: instanceOf('b') }), 0, 'refuse'],
-    ['leave a node alone that is of no instance', 'reap', worker('a', { state: 'down', instanceId: undefined }), 0, 'refuse'],
+    [
+      'leave a node alone that is of no instance',
+      'reap',
+      worker('a', { state: 'down', instanceId: undefined }),
+      0,
+      'refuse',
+    ],
     ['drain a manager that another instance follows', 'drain', worker('a', { role: 'manager' }), 2, 'drain'],
     ['wait for its tasks, too', 'drain', worker('a', { availability: 'drain' }), 2, 'wait'],
     ['say when they have ended', 'drain', worker('a', { availability: 'drain' }), 0, 'mark-idle'],
-    ['say it of this instance, whatever was said of another', 'drain', worker('a', { availability: 'drain', idleFor: instanceOf('b') }), 0, 'mark-idle'],
+    [
+      'say it of this instance, whatever was said of another',
+      'drain',
+      worker('a', { availability: 'drain', idleFor: instanceOf('b') }),
+      0,
+      'mark-idle',
+    ],
     ['nothing once it is said', 'drain', worker('a', { availability: 'drain', idleFor: instanceOf('a') }), 0, 'gone'],
     ['nothing about one that is down', 'drain', worker('a', { state: 'down' }), 2, 'gone'],
-    ['undo our drain for another instance', 'restore', worker('a', { availability: 'drain', drainedFor: instanceOf('b') }), 0, 'restore'],
+    [
+      'undo our drain for another instance',
+      'restore',
+      worker('a', { availability: 'drain', drainedFor: instanceOf('b') }),
+      0,
+      'restore',
+    ],
     ['nothing where there is nothing of ours', 'restore', worker('a', { availability: 'drain' }), 0, 'gone'],
   ])('%s', (_, kind, node, tasks, step) => {
     expect(orderStep(order(kind), node, tasks).kind).toBe(step);
@@ -52,11 +84,17 @@ function leader(nodes: SwarmNode[], tasks: Map<string, number>, fails?: string) 
     updateNode: async (id: string, change: NodeChange) => {
       if (id === fails) throw new Error('rpc error: code = DeadlineExceeded');
       done.push(`${fences}: ${change.availability} ${id}`);
-      Object.assign(nodes.find((node) => node.id === id)!, change);
+      Object.assign(
+        nodes.find((node) => node.id === id)!,
+        change,
+      );
     },
     removeNode: async (id: string, { force }: { force: boolean }) => {
       done.push(`${fences}: remove ${id} ${force}`);
-      nodes.splice(nodes.findIndex((node) => node.id === id), 1);
+      nodes.splice(
+        nodes.findIndex((node) => node.id === id),
+        1,
+      );
     },
   } as unknown as Engine;
   return { engine, done, fences: () => fences };
@@ -74,7 +112,12 @@ describe('a rotation', () => {
       },
     } as unknown as Engine;
     const orders = new Orders(engine, new VirtualClock(), () => undefined);
-    expect([await orders.rotate(undefined), await orders.rotate('one'), await orders.rotate('one'), await orders.rotate('two')]).toEqual([false, true, false, true]);
+    expect([
+      await orders.rotate(undefined),
+      await orders.rotate('one'),
+      await orders.rotate('one'),
+      await orders.rotate('two'),
+    ]).toEqual([false, true, false, true]);
     expect(rotated).toEqual([7, 7]);
     expect(labels[ROTATION_LABEL]).toBe('two');
   });
@@ -98,7 +141,11 @@ describe('orders', () => {
 
   it('takes many at a time behind one fence, and one that fails keeps no other waiting', async () => {
     const ids = [...'bcdefghijklmnopqrstuvwxyz'];
-    const { engine, done, fences } = leader(ids.map((id) => worker(id)), new Map(), 'm');
+    const { engine, done, fences } = leader(
+      ids.map((id) => worker(id)),
+      new Map(),
+      'm',
+    );
     const all = ids.map((id) => order('release', id));
     await release(engine).next(all);
     expect(done).toHaveLength(ids.length - 1);

@@ -5,8 +5,16 @@ import type { SwarmNode } from '../../protocol/swarm';
 import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
 
 type Reachability = 'reachable' | 'unreachable';
-const node = (id: string, change: Partial<SwarmNode> = {}): SwarmNode => ({ id, hostname: id, role: 'manager', availability: 'active', state: 'ready', ...change });
-const member = (id: string, change: Partial<SwarmNode> = {}, reachability: Reachability = 'reachable') => node(id, { manager: { leader: id === 'a', reachability, address: '10.0.0.1:2377' }, ...change });
+const node = (id: string, change: Partial<SwarmNode> = {}): SwarmNode => ({
+  id,
+  hostname: id,
+  role: 'manager',
+  availability: 'active',
+  state: 'ready',
+  ...change,
+});
+const member = (id: string, change: Partial<SwarmNode> = {}, reachability: Reachability = 'reachable') =>
+  node(id, { manager: { leader: id === 'a', reachability, address: '10.0.0.1:2377' }, ...change });
 const [a, b] = [member('a'), member('b')];
 
 describe('the next step of a removal', () => {
@@ -21,15 +29,27 @@ describe('the next step of a removal', () => {
     ['refuses a working manager', [a, b, member('c')], 'refuse'],
     ['refuses a manager that is on its way', [a, b, node('c')], 'refuse'],
     ['refuses a manager of whom a new leader does not know yet', [a, b, member('c', { state: 'unknown' })], 'refuse'],
-    ['refuses when those left would be no quorum', [a, member('b', {}, 'unreachable'), member('c', {}, 'unreachable')], 'refuse'],
-    ['does not count a deaf member among those left', [a, member('b', { state: 'down' }), member('c', { state: 'down' })], 'refuse'],
+    [
+      'refuses when those left would be no quorum',
+      [a, member('b', {}, 'unreachable'), member('c', {}, 'unreachable')],
+      'refuse',
+    ],
+    [
+      'does not count a deaf member among those left',
+      [a, member('b', { state: 'down' }), member('c', { state: 'down' })],
+      'refuse',
+    ],
   ])('%s', (_, nodes, kind) => {
     expect(removalStep(nodes, { kind: 'remove', nodeId: 'c' }).kind).toBe(kind);
   });
 
   it.each<[string, SwarmNode[], ReturnType<typeof removalStep>['kind']]>([
     ['demotes it', [a, b, member('c')], 'demote'],
-    ['refuses when it leads', [a, b, member('c', { manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } })], 'refuse'],
+    [
+      'refuses when it leads',
+      [a, b, member('c', { manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } })],
+      'refuse',
+    ],
     ['refuses when it is no member', [a, b, node('c')], 'refuse'],
     ['refuses when a new leader does not know of it yet', [a, b, member('c', { state: 'unknown' })], 'refuse'],
     ['refuses when those left would be no quorum', [a, member('b', { state: 'down' }), member('c')], 'refuse'],
@@ -43,11 +63,23 @@ describe('the next step of a retirement', () => {
   it.each<[string, SwarmNode[], ReturnType<typeof removalStep>['kind']]>([
     ['is over when it is not in the list', [a, b], 'gone'],
     ['demotes a working manager', [a, b, member('c', { instanceId })], 'demote'],
-    ['demotes the leader itself', [member('a', { manager: undefined }), b, member('c', { instanceId, manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } })], 'demote'],
+    [
+      'demotes the leader itself',
+      [
+        member('a', { manager: undefined }),
+        b,
+        member('c', { instanceId, manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } }),
+      ],
+      'demote',
+    ],
     ['waits until raft counts it no more', [a, b, member('c', { instanceId, role: 'worker' })], 'wait'],
     ['is over when it is a worker', [a, b, node('c', { instanceId, role: 'worker' })], 'gone'],
     ['refuses when the node is of another instance', [a, b, member('c', { instanceId: 'i-d' })], 'refuse'],
-    ['refuses when those left would be no quorum', [a, member('b', {}, 'unreachable'), member('c', { instanceId })], 'refuse'],
+    [
+      'refuses when those left would be no quorum',
+      [a, member('b', {}, 'unreachable'), member('c', { instanceId })],
+      'refuse',
+    ],
   ])('%s', (_, nodes, kind) => {
     expect(removalStep(nodes, { kind: 'retire', nodeId: 'c', leavingInstanceId: instanceId }).kind).toBe(kind);
   });
@@ -80,7 +112,14 @@ function leader(nodes: SwarmNode[], leavesRaft: () => boolean) {
   return { engine, done, labels };
 }
 
-const command = { kind: 'remove' as const, id: 'command-1', instanceId: 'i-a', expiresAt: 0, reason: 'a test', nodeId: 'c' };
+const command = {
+  kind: 'remove' as const,
+  id: 'command-1',
+  instanceId: 'i-a',
+  expiresAt: 0,
+  reason: 'a test',
+  nodeId: 'c',
+};
 const lost = () => [member('a'), member('b'), member('c', { state: 'down' }, 'unreachable')];
 
 describe('a removal', () => {

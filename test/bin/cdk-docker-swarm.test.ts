@@ -6,7 +6,12 @@ test('without arguments the app decides on its own size', () => {
 });
 
 test('all arguments are understood', () => {
-  expect(parseStart(['--managers', '5', '--workers', '0', '--json', '--keep-logs', 'logs'])).toEqual({ managers: 5, workers: 0, json: true, keepLogs: 'logs' });
+  expect(parseStart(['--managers', '5', '--workers', '0', '--json', '--keep-logs', 'logs'])).toEqual({
+    managers: 5,
+    workers: 0,
+    json: true,
+    keepLogs: 'logs',
+  });
   expect(parseStart(['--help'])).toBe('help');
 });
 
@@ -26,13 +31,22 @@ test.each([
 
 test('a scenario says itself how large the cluster is', () => {
   expect(parseStart(['--scenario', 'leader-killed', '--json'])).toEqual({ json: true, scenario: 'leader-killed' });
-  expect(() => parseStart(['--scenario', 'leader-killed', '--workers', '2'])).toThrow('leave --managers and --workers out');
-  expect(() => parseStart(['--scenario', 'toString'])).toThrow('There is no scenario "toString". There are: worker-terminated, ');
+  expect(() => parseStart(['--scenario', 'leader-killed', '--workers', '2'])).toThrow(
+    'leave --managers and --workers out',
+  );
+  expect(() => parseStart(['--scenario', 'toString'])).toThrow(
+    'There is no scenario "toString". There are: worker-terminated, ',
+  );
 });
 
 test('one scenario is rehearsed, or all of them', () => {
   expect(parseRehearse(['--scenario', 'spot-notice'])).toEqual({ scenarios: ['spot-notice'], times: 1, atOnce: 1 });
-  expect(parseRehearse(['--all', '--times', '3', '--at-once', '2', '--write', 'docs/rehearsal.md'])).toEqual({ scenarios: Object.keys(SCENARIOS), times: 3, atOnce: 2, write: 'docs/rehearsal.md' });
+  expect(parseRehearse(['--all', '--times', '3', '--at-once', '2', '--write', 'docs/rehearsal.md'])).toEqual({
+    scenarios: Object.keys(SCENARIOS),
+    times: 3,
+    atOnce: 2,
+    write: 'docs/rehearsal.md',
+  });
   expect(parseRehearse(['--help'])).toBe('help');
 });
 

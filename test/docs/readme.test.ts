@@ -8,7 +8,8 @@ import { SwarmCluster } from '../../lib';
 const root = join(__dirname, '../..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const runbook = readFileSync(join(root, 'docs/quorum-lost.md'), 'utf8');
-const blocks = (language: string, text = readme) => [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1]!);
+const blocks = (language: string, text = readme) =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1]!);
 
 describe('the README', () => {
   it('begins with what it is, then the two commands', () => {
@@ -31,9 +32,24 @@ describe('the README', () => {
         writeFileSync(file, snippet);
         return file;
       });
-      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions: { types: ['node'] }, include: ['*.ts'] }));
-      execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8', stdio: 'pipe' });
-      for (const file of files) execFileSync(process.execPath, ['--import', 'tsx', file], { cwd: root, env: { ...process.env, CDK_OUTDIR: join(folder, 'cdk.out') }, stdio: 'pipe' });
+      writeFileSync(
+        join(folder, 'tsconfig.json'),
+        JSON.stringify({
+          extends: join(root, 'tsconfig.json'),
+          compilerOptions: { types: ['node'] },
+          include: ['*.ts'],
+        }),
+      );
+      execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], {
+        encoding: 'utf8',
+        stdio: 'pipe',
+      });
+      for (const file of files)
+        execFileSync(process.execPath, ['--import', 'tsx', file], {
+          cwd: root,
+          env: { ...process.env, CDK_OUTDIR: join(folder, 'cdk.out') },
+          stdio: 'pipe',
+        });
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -41,7 +57,9 @@ describe('the README', () => {
 
   it('names only npm scripts and files that exist', () => {
     const scripts = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts);
-    const named = [...readme.matchAll(/npm (?:run )?(start|test|run|[a-z:-]+)(?= |$|`|\n)/g)].map((match) => match[1]!).filter((name) => !['ci', 'run', 'npm', 'pack', 'install'].includes(name));
+    const named = [...readme.matchAll(/npm (?:run )?(start|test|run|[a-z:-]+)(?= |$|`|\n)/g)]
+      .map((match) => match[1]!)
+      .filter((name) => !['ci', 'run', 'npm', 'pack', 'install'].includes(name));
     expect(named.length).toBeGreaterThan(4);
     for (const name of named) expect(scripts).toContain(name);
     for (const [, path] of readme.matchAll(/\]\(([A-Za-z./-]+)\)/g)) readFileSync(join(root, path!));
@@ -52,6 +70,7 @@ describe('the README', () => {
     const stack = new Stack(new App(), 'Docs');
     const { recoverQuorum } = new SwarmCluster(stack, 'Swarm');
     const value = JSON.stringify(stack.resolve(recoverQuorum.value));
-    for (const part of command!.trim().split(/REGION|FUNCTION/)) expect(value).toContain(JSON.stringify(part).slice(1, -1));
+    for (const part of command!.trim().split(/REGION|FUNCTION/))
+      expect(value).toContain(JSON.stringify(part).slice(1, -1));
   });
 });

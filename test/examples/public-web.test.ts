@@ -1,4 +1,7 @@
-/** The example is synthesised against this repository's source, under the name by which a user imports it; its services publish what the load balancer sends to. */
+/**
+ * The example is synthesised against this repository's source, under the name by which a user imports it; its services
+ * publish what the load balancer sends to.
+ */
 import { Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { readFileSync } from 'node:fs';
@@ -16,7 +19,10 @@ test('the example of a public web has one listener in code, and follows the port
   template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', { Port: 80, Protocol: 'TCP' });
   template.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', { Port: published[0] });
   template.hasResourceProperties('Custom::SwarmFollowedPorts', { DeclaredPorts: [80] });
-  const [from, to] = JSON.stringify(template.toJSON()).match(/\\+"from\\+":(\d+),\\+"to\\+":(\d+)/)!.slice(1).map(Number) as [number, number];
+  const [from, to] = JSON.stringify(template.toJSON())
+    .match(/\\+"from\\+":(\d+),\\+"to\\+":(\d+)/)!
+    .slice(1)
+    .map(Number) as [number, number];
   expect(published).toHaveLength(2);
   expect(published[1]).toBeGreaterThanOrEqual(from);
   expect(published[1]).toBeLessThanOrEqual(to);

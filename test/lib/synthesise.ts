@@ -30,17 +30,28 @@ export function synthesise(
 }
 
 /** The sentences with which synth refuses a cluster. */
-export function mistakes(props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps), more: (cluster: SwarmCluster, stack: Stack) => void = () => {}, options: { stack?: StackProps } = {}): string[] {
+export function mistakes(
+  props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps),
+  more: (cluster: SwarmCluster, stack: Stack) => void = () => {},
+  options: { stack?: StackProps } = {},
+): string[] {
   const { stack } = build(props, more, options);
   try {
     (stack.node.root as App).synth();
   } catch (error) {
-    return (error as Error).message.split('\n').slice(1).map((line) => line.trim());
+    return (error as Error).message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
   }
   return [];
 }
 
-function build(props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps), more: (cluster: SwarmCluster, stack: Stack) => void, options: { context?: Record<string, unknown>; stack?: StackProps }) {
+function build(
+  props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps),
+  more: (cluster: SwarmCluster, stack: Stack) => void,
+  options: { context?: Record<string, unknown>; stack?: StackProps },
+) {
   const stack = new Stack(new App({ context: options.context }), 'Test', options.stack);
   const cluster = new SwarmCluster(stack, 'Swarm', typeof props === 'function' ? props(stack) : props);
   more(cluster, stack);

@@ -1,4 +1,7 @@
-/** What others say of the templates: aws-cdk-lib's own validator, switched on here alone, and cfn-lint where it is installed. */
+/**
+ * What others say of the templates: aws-cdk-lib's own validator, switched on here alone, and cfn-lint where it is
+ * installed.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,10 +18,18 @@ let rich: string;
 
 /** Runs the reference app as the CDK's command does, without any credentials. */
 function runApp(outdir: string, context: Record<string, unknown>, validation: string) {
-  const env = { PATH: process.env.PATH, HOME: outdir, AWS_EC2_METADATA_DISABLED: 'true', CDK_OUTDIR: outdir, CDK_CONTEXT_JSON: JSON.stringify(context), CDK_VALIDATION: validation };
+  const env = {
+    PATH: process.env.PATH,
+    HOME: outdir,
+    AWS_EC2_METADATA_DISABLED: 'true',
+    CDK_OUTDIR: outdir,
+    CDK_CONTEXT_JSON: JSON.stringify(context),
+    CDK_VALIDATION: validation,
+  };
   return spawnSync(process.execPath, ['--import', 'tsx', 'bin/app.ts'], { cwd: repository, encoding: 'utf8', env });
 }
-const templateOf = (outdir: string, stack: string) => JSON.parse(readFileSync(join(outdir, `${stack}.template.json`), 'utf8'));
+const templateOf = (outdir: string, stack: string) =>
+  JSON.parse(readFileSync(join(outdir, `${stack}.template.json`), 'utf8'));
 const groupsOf = (outdir: string) =>
   Object.values<any>(templateOf(outdir, 'DockerSwarm').Resources)
     .filter(({ Type }) => Type === 'AWS::AutoScaling::AutoScalingGroup')
@@ -28,11 +39,37 @@ const groupsOf = (outdir: string) =>
 function synthesiseRich(outdir: string) {
   const app = new App({ outdir });
   const stack = new Stack(app, 'Rich');
-  const cluster = new SwarmCluster(stack, 'Swarm', { encryptionKey: new kms.Key(stack, 'Key'), natGateways: 3, managers: { count: 5 }, daemon: { debug: true }, extraUserData: ['echo "$HOME"'] });
+  const cluster = new SwarmCluster(stack, 'Swarm', {
+    encryptionKey: new kms.Key(stack, 'Key'),
+    natGateways: 3,
+    managers: { count: 5 },
+    daemon: { debug: true },
+    extraUserData: ['echo "$HOME"'],
+  });
   const types = ['c7g.large', 'm7g.large'].map((type) => new ec2.InstanceType(type));
-  const spot = cluster.addWorkers('Spot', { minCapacity: 0, maxCapacity: 30, instanceTypes: types, spot: { onDemandBase: 1 }, labels: { tier: 'batch' } });
-  const certificates = [ListenerCertificate.fromArn('arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555')];
-  cluster.addLoadBalancer('Public', { listeners: [{ port: 80, healthCheck: { port: 80, path: '/' } }, { port: 443, targetPort: 80, certificates }, { port: 53, protocol: Protocol.UDP }], nodes: 'workers', proxyProtocol: true, crossZone: false, followPublishedPorts: { from: 8000, to: 8999 } }).addAlarms();
+  const spot = cluster.addWorkers('Spot', {
+    minCapacity: 0,
+    maxCapacity: 30,
+    instanceTypes: types,
+    spot: { onDemandBase: 1 },
+    labels: { tier: 'batch' },
+  });
+  const certificates = [
+    ListenerCertificate.fromArn('arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555'),
+  ];
+  cluster
+    .addLoadBalancer('Public', {
+      listeners: [
+        { port: 80, healthCheck: { port: 80, path: '/' } },
+        { port: 443, targetPort: 80, certificates },
+        { port: 53, protocol: Protocol.UDP },
+      ],
+      nodes: 'workers',
+      proxyProtocol: true,
+      crossZone: false,
+      followPublishedPorts: { from: 8000, to: 8999 },
+    })
+    .addAlarms();
   cluster.addLoadBalancer('Inner', { listeners: [{ port: 5432 }], internal: true, nodes: [spot] });
   app.synth();
 }
@@ -43,12 +80,17 @@ beforeAll(() => {
 });
 afterAll(() => [reference, rich].forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-test('the reference app synthesises three managers and two workers without credentials, and the validator of aws-cdk-lib finds nothing', () => {
-  const { status, stdout, stderr } = runApp(reference, {}, 'true');
-  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
-  expect(groupsOf(reference)).toEqual(['1', '1', '1', '2']);
-  expect(JSON.parse(readFileSync(join(reference, 'validation-report.json'), 'utf8')).pluginReports).toEqual([]);
-}, 60_000);
+test(
+  'the reference app synthesises three managers and two workers without credentials, and the validator of ' +
+    'aws-cdk-lib finds nothing',
+  () => {
+    const { status, stdout, stderr } = runApp(reference, {}, 'true');
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+    expect(groupsOf(reference)).toEqual(['1', '1', '1', '2']);
+    expect(JSON.parse(readFileSync(join(reference, 'validation-report.json'), 'utf8')).pluginReports).toEqual([]);
+  },
+  60_000,
+);
 
 test('the validator finds nothing in a template with everything given either', () => {
   const before = process.env.CDK_VALIDATION;
@@ -64,10 +106,18 @@ test('the validator finds nothing in a template with everything given either', (
 // test/global-teardown.js says loudly where it is not installed.
 const testWithCfnLint = spawnSync('cfn-lint', ['--version']).status === 0 ? test : test.skip;
 
-testWithCfnLint('cfn-lint has neither errors nor warnings', () => {
-  const { status, stdout, stderr } = spawnSync('cfn-lint', [join(reference, 'DockerSwarm.template.json'), join(rich, 'Rich.template.json')], { encoding: 'utf8' });
-  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
-}, 120_000);
+testWithCfnLint(
+  'cfn-lint has neither errors nor warnings',
+  () => {
+    const { status, stdout, stderr } = spawnSync(
+      'cfn-lint',
+      [join(reference, 'DockerSwarm.template.json'), join(rich, 'Rich.template.json')],
+      { encoding: 'utf8' },
+    );
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+  },
+  120_000,
+);
 
 test('the reference app takes the number of managers and workers from the context', () => {
   const outdir = mkdtempSync(join(tmpdir(), 'context-'));
@@ -78,7 +128,9 @@ test('the reference app takes the number of managers and workers from the contex
     expect(groupsOf(outdir)).toEqual(['1']);
     const refused = runApp(outdir, { managers: '2' }, 'false');
     expect(refused.status).not.toBe(0);
-    expect(refused.stderr).toContain('2 managers were asked for, but an even number survives no more losses than 1. Give 1, 3, 5 or 7.');
+    expect(refused.stderr).toContain(
+      '2 managers were asked for, but an even number survives no more losses than 1. Give 1, 3, 5 or 7.',
+    );
   } finally {
     rmSync(outdir, { recursive: true, force: true });
   }

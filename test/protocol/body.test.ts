@@ -18,7 +18,11 @@ describe('a record in a table item', () => {
     ['no version', { body: '{"name":"a"}' }, 'version'],
     ['a body that is no text', { v: 1, body: { name: 'a' } }, 'size'],
     ['a body over the bound', { v: 1, body: JSON.stringify({ name: 'a'.repeat(64) }) }, 'size'],
-    ['a body over the bound in bytes, not in characters', { v: 1, body: JSON.stringify({ name: '€'.repeat(25) }) }, 'size'],
+    [
+      'a body over the bound in bytes, not in characters',
+      { v: 1, body: JSON.stringify({ name: '€'.repeat(25) }) },
+      'size',
+    ],
     ['text that is no JSON', { v: 1, body: '{' }, 'syntax'],
     ['a wrong type', { v: 1, body: '{"name":1}' }, 'schema'],
   ] as const)('is refused without an exception: %s', (_, item, refusal) => {
@@ -37,7 +41,10 @@ describe('a record in a table item', () => {
   });
 
   it('drops what the schema does not know, so a poisoned member cannot travel on', () => {
-    expect(small.decode({ v: 1, body: '{"name":"a","__proto__":{"admin":true},"extra":1}' })).toEqual({ ok: true, value: { name: 'a' } });
+    expect(small.decode({ v: 1, body: '{"name":"a","__proto__":{"admin":true},"extra":1}' })).toEqual({
+      ok: true,
+      value: { name: 'a' },
+    });
   });
 });
 
@@ -53,13 +60,18 @@ describe('a report', () => {
     ['an unknown engine state', { swarm: { state: 'dancing', controlAvailable: false } }],
     ['a sentence without end', { lastCommand: { id: 'a', outcome: 'failed', error: 'x'.repeat(501) } }],
   ])('is refused: %s', (_, poison) => {
-    expect(reportCodec.decode({ v: 1, body: JSON.stringify({ ...report, ...poison }) })).toEqual({ ok: false, refusal: 'schema' });
+    expect(reportCodec.decode({ v: 1, body: JSON.stringify({ ...report, ...poison }) })).toEqual({
+      ok: false,
+      refusal: 'schema',
+    });
   });
 });
 
 describe('a command', () => {
   it('of a kind this version does not know is refused, not guessed', () => {
-    const body = JSON.stringify({ command: { kind: 'explode', id: 'a', instanceId: 'i-0123456789abcdef0', expiresAt: 1, reason: 'because' } });
+    const body = JSON.stringify({
+      command: { kind: 'explode', id: 'a', instanceId: 'i-0123456789abcdef0', expiresAt: 1, reason: 'because' },
+    });
     expect(commandsCodec.decode({ v: 1, body })).toEqual({ ok: false, refusal: 'schema' });
   });
 });

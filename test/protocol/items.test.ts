@@ -7,6 +7,10 @@ describe('an item as plain attributes', () => {
   });
 
   it('never throws: a number that JavaScript cannot hold is rounded, or none', () => {
-    expect(plainAttributes({ v: { N: '9007199254740993.5' }, w: { N: '1e999' }, x: { N: 'poison' } })).toEqual({ v: 9007199254740994, w: Infinity, x: NaN });
+    expect(plainAttributes({ v: { N: '9007199254740993.5' }, w: { N: '1e999' }, x: { N: 'poison' } })).toEqual({
+      v: 9007199254740994,
+      w: Infinity,
+      x: NaN,
+    });
   });
 });

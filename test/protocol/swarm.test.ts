@@ -2,10 +2,19 @@ import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
-import { CHUNK_CHARACTERS, decodeSwarmReport, encodeSwarmReport, type SwarmNode, type SwarmReport } from '../../protocol/swarm';
+import {
+  CHUNK_CHARACTERS,
+  decodeSwarmReport,
+  encodeSwarmReport,
+  type SwarmNode,
+  type SwarmReport,
+} from '../../protocol/swarm';
 
 /** An identifier of 25 characters of base 36, from a number. */
-const id = (n: number) => BigInt(`0x${createHash('sha256').update(String(n)).digest('hex')}`).toString(36).slice(0, 25);
+const id = (n: number) =>
+  BigInt(`0x${createHash('sha256').update(String(n)).digest('hex')}`)
+    .toString(36)
+    .slice(0, 25);
 
 function report(nodes: number): SwarmReport {
   const list = Array.from({ length: nodes }, (_, n): SwarmNode => ({
@@ -53,7 +62,11 @@ describe('the swarm report', () => {
       const list = '{"swarmId":"' + 'a'.repeat(25) + '","epoch":1,"nodes":[' + '0,'.repeat(3_900_000) + '0]}';
       const body = require('node:zlib').deflateRawSync(list).toString('base64');
       console.log(body.length < 20_000, decodeSwarmReport([{ v: 1, epoch: 1, chunks: 1, body }]).refusal);`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--max-old-space-size=160', '--import', 'tsx', '-e', script], { cwd: resolve(__dirname, '../..'), encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--max-old-space-size=160', '--import', 'tsx', '-e', script],
+      { cwd: resolve(__dirname, '../..'), encoding: 'utf8' },
+    );
     expect({ stdout: stdout.trim(), stderr }).toEqual({ stdout: 'true schema', stderr: '' });
   });
 
@@ -63,9 +76,17 @@ describe('the swarm report', () => {
     ['no compressed text', [{ v: 1, epoch: 1, chunks: 1, body: 'not deflated' }], 'syntax'],
     ['more chunks than a report may have', [{ v: 1, epoch: 1, chunks: 1e9, body: '' }], 'schema'],
     ['a body that is no text', [{ v: 1, epoch: 1, chunks: 1, body: 7 }], 'size'],
-    ['a bomb that inflates to 64 MB', [{ v: 1, epoch: 1, chunks: 1, body: deflateRawSync(Buffer.alloc(64 * 1024 * 1024)).toString('base64') }], 'syntax'],
+    [
+      'a bomb that inflates to 64 MB',
+      [{ v: 1, epoch: 1, chunks: 1, body: deflateRawSync(Buffer.alloc(64 * 1024 * 1024)).toString('base64') }],
+      'syntax',
+    ],
     ['an epoch that its items do not carry', [{ ...encodeSwarmReport(report(1))[0], epoch: 43 }], 'schema'],
-    ['a list that is none', [{ v: 1, epoch: 1, chunks: 1, body: deflateRawSync('{"nodes":1}').toString('base64') }], 'schema'],
+    [
+      'a list that is none',
+      [{ v: 1, epoch: 1, chunks: 1, body: deflateRawSync('{"nodes":1}').toString('base64') }],
+      'schema',
+    ],
   ] as const)('is refused without an exception: %s', (_, items, refusal) => {
     expect(decodeSwarmReport(items as never)).toEqual({ ok: false, refusal });
   });

@@ -1,4 +1,7 @@
-/** Real engines for the conformance suite: a region whose first process (conformance-region.ts) starts and ends them; they are asked through their own sockets. */
+/**
+ * Real engines for the conformance suite: a region whose first process (conformance-region.ts) starts and ends them;
+ * they are asked through their own sockets.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
@@ -13,7 +16,10 @@ import type { Engines } from '../rehearsal/simulation/docker/conformance';
 import type { Answer, Order } from './conformance-region';
 import { textOf } from './support';
 
-/** By then a joining engine has its session with the leader, but for its member of raft. And so long a join may take after that. */
+/**
+ * By then a joining engine has its session with the leader, but for its member of raft. And so long a join may take
+ * after that.
+ */
 const SESSION_MS = 900;
 const JOINED_MS = 15_000;
 
@@ -45,10 +51,18 @@ export class RealEngines implements Engines {
     const groups = makeRunGroups(run);
     const janitor = new Janitor(run, temporary, groups);
     const dockerd = findProgram('dockerd', process.env.PATH ?? '')!;
-    const region = startRegion(groups, [process.execPath, program, run, dockerd, awsStandIn], ['ignore', 'inherit', 'inherit', 'ipc'], { ...process.env, TMPDIR: temporary });
+    const region = startRegion(
+      groups,
+      [process.execPath, program, run, dockerd, awsStandIn],
+      ['ignore', 'inherit', 'inherit', 'ipc'],
+      { ...process.env, TMPDIR: temporary },
+    );
     const engines = new RealEngines(run, region, janitor);
     const ready = engines.answerTo(0);
-    await Promise.race([ready, new Promise((_, reject) => region.once('exit', () => reject(new Error('The region did not start.'))))]);
+    await Promise.race([
+      ready,
+      new Promise((_, reject) => region.once('exit', () => reject(new Error('The region did not start.')))),
+    ]);
     return engines;
   }
 
@@ -103,15 +117,21 @@ export class RealEngines implements Engines {
   async joinUnheard(number: number, remote: number, token: string): Promise<void> {
     const remoteAddress = this.address(remote);
     const fromRemote = `INPUT -p tcp --dport 2377 -s ${remoteAddress} -j DROP`;
-    const [raft, local] = [this.varLib(number, 'docker/swarm/raft/wal-v3-encrypted'), this.varLib(number, 'docker/swarm/docker-state.json')];
+    const [raft, local] = [
+      this.varLib(number, 'docker/swarm/raft/wal-v3-encrypted'),
+      this.varLib(number, 'docker/swarm/docker-state.json'),
+    ];
     const active = () => existsSync(raft) && /"JoinInProgress":\s*false/.test(readFileSync(local, 'utf8'));
     const pid = this.enginePid(number);
-    // The leader cannot dial it for a while: so its session is there before it is a member, and the join ends as soon as it is one.
+    // The leader cannot dial it for a while: so its session is there before it is a member, and the join ends as soon
+    // as it is one.
     await this.order('sh', number, `iptables -w -I ${fromRemote}`);
-    const join = this.engine(number).joinSwarm({ remote: remoteAddress, token, advertiseAddress: this.address(number) }).catch(() => undefined);
+    const join = this.engine(number)
+      .joinSwarm({ remote: remoteAddress, token, advertiseAddress: this.address(number) })
+      .catch(() => undefined);
     await clock.sleep(SESSION_MS);
     await this.order('sh', number, `iptables -w -D ${fromRemote}`);
-    for (const end = clock.now() + JOINED_MS; !active() && clock.now() < end; ) await clock.sleep(1);
+    for (const end = clock.now() + JOINED_MS; !active() && clock.now() < end;) await clock.sleep(1);
     process.kill(pid, 'SIGKILL');
     await this.kill(number);
     await join;
@@ -120,7 +140,12 @@ export class RealEngines implements Engines {
   /** The process of an engine as it is seen from here. */
   private enginePid(number: number): number {
     const label = `=i-${String(number).padStart(17, '0')}`;
-    const found = readdirSync('/proc').find((pid) => /dockerd\0/.test(textOf(`/proc/${pid}/cmdline`)) && textOf(`/proc/${pid}/cmdline`).includes(label) && textOf(`/proc/${pid}/cgroup`).includes(this.run));
+    const found = readdirSync('/proc').find(
+      (pid) =>
+        /dockerd\0/.test(textOf(`/proc/${pid}/cmdline`)) &&
+        textOf(`/proc/${pid}/cmdline`).includes(label) &&
+        textOf(`/proc/${pid}/cgroup`).includes(this.run),
+    );
     if (found === undefined) throw new Error(`Engine ${number} does not run.`);
     return Number(found);
   }
@@ -128,8 +153,14 @@ export class RealEngines implements Engines {
   /** Without tasks: no image is needed. */
   async publish(number: number, ports: PublishedPort[]): Promise<void> {
     const create = ({ service, port, protocol, mode, certificate }: PublishedPort) =>
-      `docker service create --detach --no-resolve-image --name ${service} --replicas 0 ${certificate === undefined ? '' : `--label ${CERTIFICATE_LABEL}=${certificate}`} --publish published=${port},target=80,protocol=${protocol},mode=${mode} none`;
-    await this.order('sh', number, ['docker service ls --quiet | xargs --no-run-if-empty docker service rm', ...ports.map(create)].join(' && '));
+      `docker service create --detach --no-resolve-image --name ${service} --replicas 0 ` +
+      `${certificate === undefined ? '' : `--label ${CERTIFICATE_LABEL}=${certificate}`} --publish ` +
+      `published=${port},target=80,protocol=${protocol},mode=${mode} none`;
+    await this.order(
+      'sh',
+      number,
+      ['docker service ls --quiet | xargs --no-run-if-empty docker service rm', ...ports.map(create)].join(' && '),
+    );
   }
 
   async changeAddress(number: number, address: string): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * Runs as the first process of a region, for conformance.test.ts: engines without agents, one a node, and what may befall them. Takes orders over its IPC channel. A partition drops packets in a node's own
- * network namespace, so that connections which exist go silent as they would in a VPC.
+ * Runs as the first process of a region, for conformance.test.ts: engines without agents, one a node, and what may
+ * befall them. Takes orders over its IPC channel. A partition drops packets in a node's own network namespace, so that
+ * connections which exist go silent as they would in a VPC.
  */
 import { mkdirSync } from 'node:fs';
 import { systemClock as clock } from '../../protocol/clock';
@@ -34,27 +35,45 @@ export class Engines {
 
   constructor(private readonly machines: RealMachines) {}
 
-  /** Starts the engine, in a new node if it has none yet. Its socket lies in the one folder of a node that other mount namespaces see too. */
+  /**
+   * Starts the engine, in a new node if it has none yet. Its socket lies in the one folder of a node that other mount
+   * namespaces see too.
+   */
   async start(engine: number, address: string): Promise<void> {
     if (!this.launched.has(engine)) await this.machines.launch(machine(engine, address));
     this.launched.add(engine);
-    const options = `--host unix:///var/run/docker.sock --host unix:///var/lib/docker.sock --label ${INSTANCE_ID_LABEL}=${instanceId(engine)}`;
-    await this.sh(engine, `rm -f /var/run/docker.sock /var/lib/docker.sock; setsid /${STAND_INS}/dockerd ${options} >> /var/log/docker.log 2>&1 < /dev/null &`);
+    const options =
+      '--host unix:///var/run/docker.sock --host unix:///var/lib/docker.sock --label ' +
+      `${INSTANCE_ID_LABEL}=${instanceId(engine)}`;
+    await this.sh(
+      engine,
+      `rm -f /var/run/docker.sock /var/lib/docker.sock; setsid /${STAND_INS}/dockerd ${options} >> ` +
+        '/var/log/docker.log 2>&1 < /dev/null &',
+    );
     const deadline = clock.now() + START_MS;
     while (!(await this.answers(engine))) {
-      if (clock.now() > deadline) throw new Error(`Engine ${engine} does not answer: ${(await this.log(engine)).slice(-2_000)}`);
+      if (clock.now() > deadline)
+        throw new Error(`Engine ${engine} does not answer: ${(await this.log(engine)).slice(-2_000)}`);
       await clock.sleep(POLL_MS);
     }
   }
 
   /** Ends the engine at once, without a word to anybody. Its containerd ends with it or right after. */
   async kill(engine: number): Promise<void> {
-    await this.sh(engine, `for file in ${PID_FILES}; do read -r pid rest < $file; while kill -KILL $pid 2> /dev/null; do sleep 0.01; done; done`);
+    await this.sh(
+      engine,
+      `for file in ${PID_FILES}; do read -r pid rest < $file; while kill -KILL $pid 2> /dev/null; do sleep ` +
+        '0.01; done; done',
+    );
   }
 
   /** Ends the engine as an operating system does. */
   async stop(engine: number): Promise<void> {
-    await this.sh(engine, `read -r pid rest < ${PID_FILES.split(' ')[0]}; kill -TERM $pid && while kill -0 $pid 2> /dev/null; do sleep 0.02; done`);
+    await this.sh(
+      engine,
+      `read -r pid rest < ${PID_FILES.split(' ')[0]}; kill -TERM $pid && while kill -0 $pid 2> /dev/null; ` +
+        'do sleep 0.02; done',
+    );
   }
 
   async cut(engine: number, address: string): Promise<void> {
@@ -62,11 +81,19 @@ export class Engines {
   }
 
   async heal(engine: number, address: string): Promise<void> {
-    await this.sh(engine, `while iptables -w -D INPUT -s ${address} -j DROP 2> /dev/null; do :; done; while iptables -w -D OUTPUT -d ${address} -j DROP 2> /dev/null; do :; done`);
+    await this.sh(
+      engine,
+      `while iptables -w -D INPUT -s ${address} -j DROP 2> /dev/null; do :; done; while iptables -w -D ` +
+        `OUTPUT -d ${address} -j DROP 2> /dev/null; do :; done`,
+    );
   }
 
   async changeAddress(engine: number, from: string, to: string): Promise<void> {
-    await this.sh(engine, `ip address add ${to}/16 dev eth0; ip address delete ${from}/16 dev eth0; ip address replace ${to}/16 dev eth0; ip route replace default via 10.0.0.1`);
+    await this.sh(
+      engine,
+      `ip address add ${to}/16 dev eth0; ip address delete ${from}/16 dev eth0; ip address replace ` +
+        `${to}/16 dev eth0; ip route replace default via 10.0.0.1`,
+    );
   }
 
   async log(engine: number): Promise<string> {
@@ -105,7 +132,15 @@ function machine(engine: number, privateIpAddress: string): MachineSpec {
 async function main(): Promise<void> {
   await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   mkdirSync('/run/region');
-  const machines = await RealMachines.start({ clock, run: runId, folder: '/run/region', endpoint: 'http://127.0.0.1:1', node: process.execPath, dockerd, awsStandIn });
+  const machines = await RealMachines.start({
+    clock,
+    run: runId,
+    folder: '/run/region',
+    endpoint: 'http://127.0.0.1:1',
+    node: process.execPath,
+    dockerd,
+    awsStandIn,
+  });
   const engines = new Engines(machines);
   process.on('message', ({ id, verb, args }: Order) => {
     const work = (engines[verb] as (...given: unknown[]) => Promise<unknown>).apply(engines, args);

@@ -1,4 +1,7 @@
-/** Docker itself: real engines, each in the namespaces of a node, against the suite that the simulated ones pass (test/rehearsal/simulation/docker). */
+/**
+ * Docker itself: real engines, each in the namespaces of a node, against the suite that the simulated ones pass
+ * (test/rehearsal/simulation/docker).
+ */
 import { join } from 'node:path';
 import { systemClock as clock } from '../../protocol/clock';
 import { describeEngine } from '../rehearsal/simulation/docker/conformance';

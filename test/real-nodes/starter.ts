@@ -5,6 +5,11 @@ import { Janitor, makeRunGroups, startRegion } from '../../rehearsal/nodes/names
 const [inside, run, temporary, awsStandIn] = process.argv.slice(2) as [string, string, string, string];
 const groups = makeRunGroups(run);
 void new Janitor(run, temporary, groups);
-const region = startRegion(groups, [process.execPath, inside, 'hang', run, join(temporary, 'region'), awsStandIn], ['ignore', 'inherit', 'inherit', 'ipc'], process.env);
+const region = startRegion(
+  groups,
+  [process.execPath, inside, 'hang', run, join(temporary, 'region'), awsStandIn],
+  ['ignore', 'inherit', 'inherit', 'ipc'],
+  process.env,
+);
 region.on('message', (message) => process.send!(message));
 region.on('exit', () => process.exit(1));

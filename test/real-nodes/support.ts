@@ -1,4 +1,7 @@
-/** What the tests on real nodes share: whether this machine can make them, what a run has left on it, and starting the command and the programs inside a region. */
+/**
+ * What the tests on real nodes share: whether this machine can make them, what a run has left on it, and starting the
+ * command and the programs inside a region.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { buildSync } from 'esbuild';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -26,7 +29,15 @@ export const testBesideOthers = process.env.REAL_NODES_LACK === undefined ? test
 
 /** What is to be the same before and after: the machine's own mounts, links and network addresses. */
 export function machineState(): string {
-  return JSON.stringify({ mounts: readFileSync('/proc/self/mountinfo', 'utf8'), links: readdirSync('/sys/class/net').sort(), addresses: networkInterfaces() }, null, 1);
+  return JSON.stringify(
+    {
+      mounts: readFileSync('/proc/self/mountinfo', 'utf8'),
+      links: readdirSync('/sys/class/net').sort(),
+      addresses: networkInterfaces(),
+    },
+    null,
+    1,
+  );
 }
 
 /** Everything on this machine that bears the id of a run: processes, control groups, loop devices. */
@@ -35,10 +46,14 @@ export function traces(run: string): string[] {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     // A dead process that its new parent, the machine's process 1, has not collected yet.
     if (/^State:\s+Z/m.test(textOf(`/proc/${pid}/status`))) continue;
-    for (const file of ['cmdline', 'cgroup']) if (pid !== String(process.pid) && textOf(`/proc/${pid}/${file}`).includes(run)) found.push(`process ${pid}: ${textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').slice(0, 200)}`);
+    for (const file of ['cmdline', 'cgroup'])
+      if (pid !== String(process.pid) && textOf(`/proc/${pid}/${file}`).includes(run))
+        found.push(`process ${pid}: ${textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').slice(0, 200)}`);
   }
-  for (const { folder } of hierarchies()) for (const name of readdirSync(folder)) if (name.includes(run)) found.push(`control group ${join(folder, name)}`);
-  for (const name of readdirSync('/sys/block')) if (textOf(`/sys/block/${name}/loop/backing_file`).includes(run)) found.push(`loop device ${name}`);
+  for (const { folder } of hierarchies())
+    for (const name of readdirSync(folder)) if (name.includes(run)) found.push(`control group ${join(folder, name)}`);
+  for (const name of readdirSync('/sys/block'))
+    if (textOf(`/sys/block/${name}/loop/backing_file`).includes(run)) found.push(`loop device ${name}`);
   return found;
 }
 
@@ -140,7 +155,10 @@ function referenceApp(context: Record<string, unknown>): Promise<Stack> {
   const key = JSON.stringify(context);
   if (!referenceApps.has(key)) {
     const out = join(temporaryFolder(), 'cdk.out');
-    referenceApps.set(key, synthesise(PROJECT, out, context, [], () => undefined).then(() => readStack(out)));
+    referenceApps.set(
+      key,
+      synthesise(PROJECT, out, context, [], () => undefined).then(() => readStack(out)),
+    );
   }
   return referenceApps.get(key)!;
 }
@@ -157,10 +175,28 @@ export interface RealSwarm {
 /** By then a swarm has formed and is deleted again, on a busy machine and with a wait for the sweep in it. */
 const FORMATION_MS = 150_000;
 
-/** Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command line. @throws Error with how far each node came, and what nodes and functions said last */
-export async function formSwarm(managers: number, workers: number, kills: Kill[], deadlineMs = FORMATION_MS, scenario?: string, spot = false): Promise<RealSwarm> {
-  const { next, listener, follow } = scenario === undefined ? { next: undefined, listener: undefined, follow: undefined } : SCENARIOS[scenario]!;
-  const stack = await referenceApp({ managers, workers, ...(spot && { spot }), ...(listener && { listener }), ...(follow && { follow, nodes: 'workers' }) });
+/**
+ * Forms the reference app's swarm, deletes it, and checks that nothing of it stays: the command without its command
+ * line.
+ * @throws Error with how far each node came, and what nodes and functions said last
+ */
+export async function formSwarm(
+  managers: number,
+  workers: number,
+  kills: Kill[],
+  deadlineMs = FORMATION_MS,
+  scenario?: string,
+  spot = false,
+): Promise<RealSwarm> {
+  const { next, listener, follow } =
+    scenario === undefined ? { next: undefined, listener: undefined, follow: undefined } : SCENARIOS[scenario]!;
+  const stack = await referenceApp({
+    managers,
+    workers,
+    ...(spot && { spot }),
+    ...(listener && { listener }),
+    ...(follow && { follow, nodes: 'workers' }),
+  });
   const run = `test-${systemClock.uuid().slice(0, 8)}`;
   const temporary = temporaryFolder();
   const order: RehearsalOrder = {
@@ -179,7 +215,12 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
   };
   const groups = makeRunGroups(run);
   const janitor = new Janitor(run, temporary, groups);
-  const region = startRegion(groups, [process.execPath, join(PROJECT, 'dist/bin/cdk-docker-swarm.js'), 'region', JSON.stringify(order)], ['ignore', 'inherit', 'inherit', 'ipc'], { ...process.env, TMPDIR: temporary });
+  const region = startRegion(
+    groups,
+    [process.execPath, join(PROJECT, 'dist/bin/cdk-docker-swarm.js'), 'region', JSON.stringify(order)],
+    ['ignore', 'inherit', 'inherit', 'ipc'],
+    { ...process.env, TMPDIR: temporary },
+  );
   const messages: Message[] = [];
   region.on('message', (message: Message) => messages.push(message));
   await new Promise((done) => region.once('close', done));
@@ -191,15 +232,26 @@ export async function formSwarm(managers: number, workers: number, kills: Kill[]
   const deleted = messages.find((message) => message.kind === 'deleted');
   if (formed === undefined || deleted === undefined) throw new Error('The region ended before its time.');
   const played = messages.find((message) => message.kind === 'played');
-  return { formed: formed.formed, evidence: formed.evidence, moments: played?.moments ?? [], remarks: played?.remarks ?? [], deleted: deleted.deleted };
+  return {
+    formed: formed.formed,
+    evidence: formed.evidence,
+    moments: played?.moments ?? [],
+    remarks: played?.remarks ?? [],
+    deleted: deleted.deleted,
+  };
 }
 
 /** How many lines of each log a failed formation shows. */
 const SHOWN_LINES = 40;
 
-/** Shows what the functions and the emulated AWS said, and those nodes that can have held the formation up: any manager, and the workers that are not complete. */
+/**
+ * Shows what the functions and the emulated AWS said, and those nodes that can have held the formation up: any manager,
+ * and the workers that are not complete.
+ */
 function describeFailure({ error, rows, logs }: Extract<Message, { kind: 'failed' }>): string {
-  const complete = rows.filter(({ role, milestones }) => role === 'worker' && milestones.hook !== undefined).map(({ instanceId }) => `${instanceId}/`);
+  const complete = rows
+    .filter(({ role, milestones }) => role === 'worker' && milestones.hook !== undefined)
+    .map(({ instanceId }) => `${instanceId}/`);
   const shown = Object.entries(logs).filter(([name]) => !complete.some((node) => name.startsWith(node)));
   const last = shown.map(([name, text]) => `\n${name}:\n${text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n')}`);
   return [error, ...renderTimeline(rows), ...last].join('\n');
@@ -208,6 +260,13 @@ function describeFailure({ error, rows, logs }: Extract<Message, { kind: 'failed
 /** Bundles a program of these tests, to be run inside a region. */
 export function bundle(name: string): string {
   const outfile = join(temporaryFolder(), `${name}.js`);
-  buildSync({ entryPoints: [join(__dirname, `${name}.ts`)], outfile, bundle: true, platform: 'node', target: 'node20', logLevel: 'error' });
+  buildSync({
+    entryPoints: [join(__dirname, `${name}.ts`)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'error',
+  });
   return outfile;
 }

@@ -1,6 +1,7 @@
 /**
- * The breaker: where very many nodes of a role are down at once, it is not the nodes. A broken network, a bad configuration or a poisoned list would have all of them replaced, and the work on them lost.
- * Then nothing is replaced, and somebody is told.
+ * The breaker: where very many nodes of a role are down at once, it is not the nodes. A broken network, a bad
+ * configuration or a poisoned list would have all of them replaced, and the work on them lost. Then nothing is
+ * replaced, and somebody is told.
  */
 
 /** More than this share of a role, and more than one node. */

@@ -1,7 +1,9 @@
 /**
- * Rule `retire-seat`: a seat leaves the cluster for good only when it is in the functions' list no more, and its instance waits at its terminate hook, or is gone.
+ * Rule `retire-seat`: a seat leaves the cluster for good only when it is in the functions' list no more, and its
+ * instance waits at its terminate hook, or is gone.
  *
- * - While it works, the leader takes it out of raft (`retire`), one at a time; then it is a worker that leaves, and rule `release` drains and removes it.
+ * - While it works, the leader takes it out of raft (`retire`), one at a time; then it is a worker that leaves, and
+ *   rule `release` drains and removes it.
  * - Where the others would be no quorum, it is kept until they are.
  * - One that is gone, by EC2's own word, is a dead member with nobody behind it: rule `return-seat` has it removed.
  *
@@ -22,14 +24,18 @@ export function retireSeat(draft: Draft, facts: Facts): void {
     if (!going) return draft.endManagerChange('It is no manager any more, or its instance is gone.');
     if ((now < change.expiresAt && change.instanceId === leader.instanceId) || retire(draft, facts, going)) return;
     // Others were lost meanwhile. What is left of them may have to go first, or their successors to come.
-    if (facts.quorumVisible && now >= change.expiresAt) draft.endManagerChange('Without it the others would be no quorum now.');
+    if (facts.quorumVisible && now >= change.expiresAt)
+      draft.endManagerChange('Without it the others would be no quorum now.');
     return;
   }
   const [next] = leaving;
   if (next) retire(draft, facts, next);
 }
 
-/** Asks for it while a quorum reports; one that nobody can ask now is asked for later. @returns whether it was asked for */
+/**
+ * Asks for it while a quorum reports; one that nobody can ask now is asked for later.
+ * @returns whether it was asked for
+ */
 function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, group }: Instance): boolean {
   const { leader, nodes } = draft.observed;
   const { id: nodeId } = managerOf({ instanceId: leavingInstanceId }, nodes)!;
@@ -39,11 +45,19 @@ function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, gro
   const enough = staying.filter((node) => facts.worksByItsWord(node) && !goes(node)).length >= quorumOf(staying.length);
   if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return false;
   const reason = `Seat ${group.seat} is configured no more.`;
-  draft.changeManagers(group.seat!, { kind: 'retire', ...draft.commandFor(leader!.instanceId, reason), nodeId, leavingInstanceId });
+  draft.changeManagers(group.seat!, {
+    kind: 'retire',
+    ...draft.commandFor(leader!.instanceId, reason),
+    nodeId,
+    leavingInstanceId,
+  });
   return true;
 }
 
 /** The manager, or the member of raft that is to be none, that this instance is. */
-export function managerOf({ instanceId }: Pick<Instance, 'instanceId'>, nodes: readonly SwarmNode[]): SwarmNode | undefined {
+export function managerOf(
+  { instanceId }: Pick<Instance, 'instanceId'>,
+  nodes: readonly SwarmNode[],
+): SwarmNode | undefined {
   return nodes.find((node) => node.instanceId === instanceId && (node.role === 'manager' || node.manager));
 }

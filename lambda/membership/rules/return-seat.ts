@@ -1,14 +1,21 @@
 /**
- * Rule `return-seat`: a manager that raft counts, and that never becomes a working part of it, is taken out, forgets whom it was, and joins afresh.
+ * Rule `return-seat`: a manager that raft counts, and that never becomes a working part of it, is taken out, forgets
+ * whom it was, and joins afresh.
  *
- * Seen on Docker 20.10: an engine that dies after raft has counted it and before it has written down the first entries of the leader comes back deaf. It hears the leader and can answer nobody, for ever.
+ * Seen on Docker 20.10: an engine that dies after raft has counted it and before it has written down the first entries
+ * of the leader comes back deaf. It hears the leader and can answer nobody, for ever.
  *
- * - Where the others are a quorum, the leader takes the member out first (`remove`), so that no dead member stays behind when the next one joins; then its engine leaves.
- * - Its node may have found a session with the leader before its own manager was there, and keeps it. Then the list shows it at work, so that it is admitted, and only its own word tells.
- * - As the second of two it takes the quorum with it. It never voted and never had an entry that the first has not, since with two members nothing is committed without the first. So it leaves first, and once its
- *   engine has nothing any more, the first goes on alone (`recover`), with the same swarm id and all that it has. Nobody is left who could make a second swarm of it. Both engines have to say that they see no leader.
- *   With more than two members that would be a guess, and is left to people.
- * - One whose node was taken out while the functions took it for one that had come back has nobody any more, and never returns: its engine leaves.
+ * - Where the others are a quorum, the leader takes the member out first (`remove`), so that no dead member stays
+ *   behind when the next one joins; then its engine leaves.
+ * - Its node may have found a session with the leader before its own manager was there, and keeps it. Then the list
+ *   shows it at work, so that it is admitted, and only its own word tells.
+ * - As the second of two it takes the quorum with it. It never voted and never had an entry that the first has not,
+ *   since with two members nothing is committed without the first. So it leaves first, and once its engine has nothing
+ *   any more, the first goes on alone (`recover`), with the same swarm id and all that it has. Nobody is left who could
+ *   make a second swarm of it. Both engines have to say that they see no leader. With more than two members that would
+ *   be a guess, and is left to people.
+ * - One whose node was taken out while the functions took it for one that had come back has nobody any more, and never
+ *   returns: its engine leaves.
  *
  * Pure: reads what was observed, adds to the plan what to write.
  */
@@ -18,9 +25,15 @@ import type { Draft } from '../draft';
 import { formerManagers, isLost, memberAddress, seesLeader, type Facts } from '../facts';
 import type { Instance } from '../observation';
 
-/** How long a manager that is admitted must seem to be lost, at every look: a new leader needs some time to hear everybody. */
+/**
+ * How long a manager that is admitted must seem to be lost, at every look: a new leader needs some time to hear
+ * everybody.
+ */
 export const SUSPECT_MS = 150_000;
-/** By how much a deaf one's own count, in seconds, must have grown since it was suspected first: an old report does not grow. */
+/**
+ * By how much a deaf one's own count, in seconds, must have grown since it was suspected first: an old report does not
+ * grow.
+ */
 export const SUSPECT_GROWTH_S = 120;
 
 type Change = NonNullable<Membership['managerChange']>;
@@ -60,7 +73,8 @@ class ReturnOfSeat {
     if (!change) return this.lookForLost(suspects);
     if (change.kind === 'init' || change.kind === 'retire') return;
     // Whoever is left of a seat that is no more is taken out all the same.
-    if (change.kind !== 'remove' && !this.facts.isConfigured(change.seat)) return this.draft.endManagerChange('Its seat is no longer configured.');
+    if (change.kind !== 'remove' && !this.facts.isConfigured(change.seat))
+      return this.draft.endManagerChange('Its seat is no longer configured.');
     switch (change.kind) {
       case 'join':
         // Docker's own tries, and a report that is on its way, take no longer than that.
@@ -86,7 +100,9 @@ class ReturnOfSeat {
 
   /** The instance whose engine keeps its state on the seat's volume, and says so. */
   private holder(seat: number): Instance | undefined {
-    return this.facts.holders(seat).find((instance) => instance.report?.swarm !== undefined && this.facts.hasItsVolume(instance));
+    return this.facts
+      .holders(seat)
+      .find((instance) => instance.report?.swarm !== undefined && this.facts.hasItsVolume(instance));
   }
 
   /** The first step: of the leader, or of the engine itself where it has taken the quorum with it. */
@@ -96,21 +112,40 @@ class ReturnOfSeat {
     if (!holder || isInactive(holder) || seesLeader(holder) || this.facts.readyNode(holder)) return;
     const member = this.memberAt(seat);
     if (!this.facts.quorumVisible) {
-      if (this.loneManager(seat)) this.leave(seat, holder, 'It was to become the second manager, and never got so far that the first could hear it.');
-    } else if (member && isLost(member)) this.remove(seat, member.id, 'Raft counts it, and it sees no leader, though its engine runs and has its volume.');
+      if (this.loneManager(seat))
+        this.leave(
+          seat,
+          holder,
+          'It was to become the second manager, and never got so far that the first could hear it.',
+        );
+    } else if (member && isLost(member))
+      this.remove(seat, member.id, 'Raft counts it, and it sees no leader, though its engine runs and has its volume.');
   }
 
   private lookForLost({ deaf, forgotten }: Suspects): void {
     if (!this.facts.quorumVisible) return;
     const { nodes, instances, seats, gone } = this.draft.observed;
-    const former = formerManagers(nodes, instances, seats).find(({ node, instanceId }) => isLost(node) && gone.has(instanceId))?.node;
-    if (deaf) this.remove(deaf.seat, deaf.member.id, 'The leader takes it for reachable, but it has seen no leader for long, though its engine runs and has its volume.', isWorkingManager(deaf.member));
+    const former = formerManagers(nodes, instances, seats).find(
+      ({ node, instanceId }) => isLost(node) && gone.has(instanceId),
+    )?.node;
+    if (deaf)
+      this.remove(
+        deaf.seat,
+        deaf.member.id,
+        'The leader takes it for reachable, but it has seen no leader for long, though its engine runs and ' +
+          'has its volume.',
+        isWorkingManager(deaf.member),
+      );
     else if (former) this.remove(this.formerSeat, former.id, 'No seat has its address, and its instance is gone.');
-    else if (forgotten) this.leave(forgotten.seat, forgotten.holder, 'Its node is not in the swarm any more, and never returns.');
+    else if (forgotten)
+      this.leave(forgotten.seat, forgotten.holder, 'Its node is not in the swarm any more, and never returns.');
     else this.removeNobody();
   }
 
-  /** Who has seemed to be lost for so long that it is. Without a quorum nobody sees a leader, and everybody gets its time again. */
+  /**
+   * Who has seemed to be lost for so long that it is. Without a quorum nobody sees a leader, and everybody gets its
+   * time again.
+   */
   private lookForSuspects(): Suspects {
     const before = this.draft.membership.suspects;
     this.draft.membership.suspects = {};
@@ -125,38 +160,81 @@ class ReturnOfSeat {
       const { since = this.now, leaderless: first = leaderless } = before[nodeId] ?? {};
       return [{ seat, holder, member, nodeId, since, leaderless: Math.min(first, leaderless) }];
     });
-    this.draft.membership.suspects = Object.fromEntries(found.map(({ nodeId, since, leaderless }) => [nodeId, { since, leaderless }]));
+    this.draft.membership.suspects = Object.fromEntries(
+      found.map(({ nodeId, since, leaderless }) => [nodeId, { since, leaderless }]),
+    );
     const due = found.filter(({ since }) => this.now - since >= SUSPECT_MS);
-    return { deaf: due.find((one): one is Suspect & { member: SwarmNode } => one.member !== undefined && this.mayBeTakenOut(one, one.member)), forgotten: due.find(({ member }) => !member) };
+    return {
+      deaf: due.find(
+        (one): one is Suspect & { member: SwarmNode } =>
+          one.member !== undefined && this.mayBeTakenOut(one, one.member),
+      ),
+      forgotten: due.find(({ member }) => !member),
+    };
   }
 
-  /** One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is left alone, and comes back. So is one that a person has demoted. */
+  /**
+   * One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is
+   * left alone, and comes back. So is one that a person has demoted.
+   */
   private isDeaf(nodeId: string, member: SwarmNode | undefined): boolean {
-    return member?.id === nodeId && member.role === 'manager' && member.manager!.reachability === 'reachable' && !member.manager!.leader;
+    return (
+      member?.id === nodeId &&
+      member.role === 'manager' &&
+      member.manager!.reachability === 'reachable' &&
+      !member.manager!.leader
+    );
   }
 
-  /** Whether it is down or at work is not known right after a change of leader. The others are a quorum by the list, and by what each says itself. */
+  /**
+   * Whether it is down or at work is not known right after a change of leader. The others are a quorum by the list, and
+   * by what each says itself.
+   */
   private mayBeTakenOut({ holder, leaderless }: Suspect, member: SwarmNode): boolean {
     const { members } = this.facts;
     const isKnown = member.state === 'down' || member.state === 'ready';
-    return isKnown && (holder.report!.leaderless ?? 0) - leaderless >= SUSPECT_GROWTH_S && members.filter((other) => other !== member && this.facts.worksByItsWord(other)).length >= quorumOf(members.length);
+    return (
+      isKnown &&
+      (holder.report!.leaderless ?? 0) - leaderless >= SUSPECT_GROWTH_S &&
+      members.filter((other) => other !== member && this.facts.worksByItsWord(other)).length >= quorumOf(members.length)
+    );
   }
 
   /** The leader's list is what raft has committed: whoever is not in it is nobody, however its engine tries. */
   private isForgotten(holder: Instance, nodeId: string): boolean {
-    return !isInactive(holder) && !this.draft.observed.nodes.some(({ id }) => id === nodeId) && !this.facts.isAbandoned(holder, this.draft.membership);
+    return (
+      !isInactive(holder) &&
+      !this.draft.observed.nodes.some(({ id }) => id === nodeId) &&
+      !this.facts.isAbandoned(holder, this.draft.membership)
+    );
   }
 
-  /** Takes a manager out that nobody is any more: an engine was it, or was to become it, and the seat's engine has nothing or is somebody else. */
+  /**
+   * Takes a manager out that nobody is any more: an engine was it, or was to become it, and the seat's engine has
+   * nothing or is somebody else.
+   */
   private removeNobody(): void {
     for (const { seat } of this.draft.observed.seats) {
-      const [holder, member] = [this.holder(seat), this.facts.members.find((one) => isLost(one) && this.isAt(one, seat))];
-      if (holder && member && (isInactive(holder) || this.isAnotherMember(holder, member))) return this.remove(seat, member.id, 'It is a member of raft, and the engine behind its address has nothing, or is another member.');
+      const [holder, member] = [
+        this.holder(seat),
+        this.facts.members.find((one) => isLost(one) && this.isAt(one, seat)),
+      ];
+      if (holder && member && (isInactive(holder) || this.isAnotherMember(holder, member)))
+        return this.remove(
+          seat,
+          member.id,
+          'It is a member of raft, and the engine behind its address has nothing, or is another member.',
+        );
     }
     if (!this.facts.everySeatIsKnown()) return;
     for (const node of this.facts.managersWithoutMembership) {
       const seat = this.draft.observed.seats.find(({ address }) => address === node.address);
-      if (seat && node.state === 'down') return this.remove(seat.seat, node.id, 'It is no member of raft, and the engine of every seat is somebody else or has nothing.');
+      if (seat && node.state === 'down')
+        return this.remove(
+          seat.seat,
+          node.id,
+          'It is no member of raft, and the engine of every seat is somebody else or has nothing.',
+        );
     }
   }
 
@@ -166,7 +244,8 @@ class ReturnOfSeat {
     if (!node) {
       const holder = this.holder(seat);
       // Whoever died or has another identity by now has nothing to forget.
-      if (holder && !isInactive(holder) && !seesLeader(holder) && (holder.report!.swarm!.nodeId ?? nodeId) === nodeId) return this.leave(seat, holder, 'Its node was taken out of the swarm, and never returns.');
+      if (holder && !isInactive(holder) && !seesLeader(holder) && (holder.report!.swarm!.nodeId ?? nodeId) === nodeId)
+        return this.leave(seat, holder, 'Its node was taken out of the swarm, and never returns.');
       return this.draft.endManagerChange('It was taken out of the swarm.');
     }
     if (this.now < expiresAt && instanceId === this.draft.observed.leader!.instanceId) return;
@@ -215,7 +294,12 @@ class ReturnOfSeat {
     const [node, ...others] = this.facts.members.filter((member) => member !== this.memberAt(seat));
     if (!node || others.length > 0) return undefined;
     const instance = [...this.facts.present.values()].find(({ report }) => report?.swarm?.nodeId === node.id);
-    const able = instance?.group.seat !== undefined && instance.group.seat !== seat && this.facts.hasItsVolume(instance) && instance.report!.swarm!.controlAvailable && !seesLeader(instance);
+    const able =
+      instance?.group.seat !== undefined &&
+      instance.group.seat !== seat &&
+      this.facts.hasItsVolume(instance) &&
+      instance.report!.swarm!.controlAvailable &&
+      !seesLeader(instance);
     return able ? { instance, node } : undefined;
   }
 
@@ -223,7 +307,12 @@ class ReturnOfSeat {
     const { instanceId } = this.draft.observed.leader!;
     if (!this.facts.isHere(instanceId)) return;
     this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is taken out of the swarm. ${reason}`);
-    this.draft.changeManagers(seat, { kind: 'remove', ...this.draft.commandFor(instanceId, reason), nodeId, ...(inSession && { inSession: true as const }) });
+    this.draft.changeManagers(seat, {
+      kind: 'remove',
+      ...this.draft.commandFor(instanceId, reason),
+      nodeId,
+      ...(inSession && { inSession: true as const }),
+    });
   }
 
   private leave(seat: number, { instanceId }: Instance, reason: string): void {
@@ -231,10 +320,18 @@ class ReturnOfSeat {
     this.draft.changeManagers(seat, { kind: 'leave', ...this.draft.commandFor(instanceId, reason) });
   }
 
-  private recover(seat: number, { instance: { instanceId, group }, node }: { instance: Instance; node: SwarmNode }): void {
+  private recover(
+    seat: number,
+    { instance: { instanceId, group }, node }: { instance: Instance; node: SwarmNode },
+  ): void {
     const reason = `It is the only manager that there ever was: seat ${seat} has nothing of the swarm any more.`;
     this.alarm(instanceId, `The swarm goes on with one manager. ${reason}`);
-    this.draft.changeManagers(seat, { kind: 'recover', ...this.draft.commandFor(instanceId, reason), nodeId: node.id, advertiseAddress: this.facts.addressOf(group.seat)! });
+    this.draft.changeManagers(seat, {
+      kind: 'recover',
+      ...this.draft.commandFor(instanceId, reason),
+      nodeId: node.id,
+      advertiseAddress: this.facts.addressOf(group.seat)!,
+    });
   }
 
   private alarm(instanceId: string, reason: string): void {

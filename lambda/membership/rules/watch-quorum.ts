@@ -7,7 +7,10 @@ import { isWorkingManager, quorumOf } from '../../../protocol/swarm';
 import type { Draft } from '../draft';
 import type { Facts } from '../facts';
 
-export function watchQuorum({ membership, announcements, observed: { leader, seats } }: Draft, { quorumVisible, members }: Facts): void {
+export function watchQuorum(
+  { membership, announcements, observed: { leader, seats } }: Draft,
+  { quorumVisible, members }: Facts,
+): void {
   if (!leader) return;
   const working = members.filter(isWorkingManager).length;
   const quorum = quorumOf(members.length);
@@ -18,6 +21,8 @@ export function watchQuorum({ membership, announcements, observed: { leader, sea
   if (atRisk === before || (atRisk && before === undefined)) return;
   membership.quorumAtRisk = atRisk;
   if (before === undefined) return;
-  const reason = quorumVisible ? `${working} of ${members.length} managers work, and the quorum is ${quorum}.` : 'No leader of the swarm reports: it may have lost its quorum.';
+  const reason = quorumVisible
+    ? `${working} of ${members.length} managers work, and the quorum is ${quorum}.`
+    : 'No leader of the swarm reports: it may have lost its quorum.';
   announcements.push({ event: atRisk ? 'quorumAtRisk' : 'quorumSafe', reason });
 }

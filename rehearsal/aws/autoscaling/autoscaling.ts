@@ -1,5 +1,6 @@
 /**
- * Auto Scaling: groups that keep their number of instances, with lifecycle hooks, health, suspended processes and launches that fail and are tried again.
+ * Auto Scaling: groups that keep their number of instances, with lifecycle hooks, health, suspended processes and
+ * launches that fail and are tried again.
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
  */
 import { isoTime } from '../../../protocol/clock';
@@ -58,7 +59,10 @@ export interface GroupOptions {
   tags: GroupTag[];
   healthCheckType: string;
   healthCheckGraceSeconds: number;
-  /** Percentages. https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-maintenance-policy.html */
+  /**
+   * Percentages.
+   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-maintenance-policy.html
+   */
   maintenance?: { MinHealthyPercentage: number; MaxHealthyPercentage: number };
   /** https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html */
   capacityRebalance?: boolean;
@@ -73,7 +77,13 @@ export interface GroupView {
   desired: number;
   tags: Tags;
   suspended: string[];
-  instances: { instanceId: string; state: LifecycleState; health: 'Healthy' | 'Unhealthy'; openHooks: string[]; templateVersion: number }[];
+  instances: {
+    instanceId: string;
+    state: LifecycleState;
+    health: 'Healthy' | 'Unhealthy';
+    openHooks: string[];
+    templateVersion: number;
+  }[];
 }
 
 interface Action {
@@ -138,7 +148,10 @@ const PROCESSES = [
   'ReplaceUnhealthy',
   'ScheduledActions',
 ];
-/** https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html#lifecycle-hook-considerations : 48 hours or 100 heartbeats, whichever is shorter. */
+/**
+ * https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html#lifecycle-hook-considerations :
+ * 48 hours or 100 heartbeats, whichever is shorter.
+ */
 const HARD_END_MS = 48 * 3_600_000;
 const HARD_END_HEARTBEATS = 100;
 /** How soon the health check sees that an instance is gone is not published; it is within minutes. */
@@ -148,7 +161,10 @@ const PROCEED_MS = 2_000;
 /** The rule by which failed launches back off is not published. Ours doubles, within these bounds. */
 const BACK_OFF_MS = 30_000;
 const BACK_OFF_LIMIT_MS = 900_000;
-/** Then the group's launches are suspended for good: https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html */
+/**
+ * Then the group's launches are suspended for good:
+ * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
+ */
 const GIVE_UP_MS = 24 * 3_600_000;
 const DEFAULT_PAGE = 50;
 
@@ -197,18 +213,30 @@ export class AutoScaling implements Service {
     return group && this.taggedGroup(group.name);
   }
 
-  /** Undefined outside of every group. https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html */
+  /**
+   * Undefined outside of every group.
+   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
+   */
   targetLifecycleState(instanceId: string): 'InService' | 'Terminated' | undefined {
-    const member = [...this.groups.values()].map(({ members }) => members.get(instanceId)).find((found) => found !== undefined);
+    const member = [...this.groups.values()]
+      .map(({ members }) => members.get(instanceId))
+      .find((found) => found !== undefined);
     return member && (isActive(member) ? 'InService' : 'Terminated');
   }
 
   createGroup(options: GroupOptions): void {
-    if (this.groups.has(options.name)) throw new AwsError('AlreadyExists', `AutoScalingGroup by this name already exists - A group with the name ${options.name} already exists`);
+    if (this.groups.has(options.name))
+      throw new AwsError(
+        'AlreadyExists',
+        `AutoScalingGroup by this name already exists - A group with the name ${options.name} already exists`,
+      );
     this.check(options);
     const group: Group = {
       ...options,
-      arn: this.context.arn('autoscaling', `autoScalingGroup:${this.context.clock.uuid()}:autoScalingGroupName/${options.name}`),
+      arn: this.context.arn(
+        'autoscaling',
+        `autoScalingGroup:${this.context.clock.uuid()}:autoScalingGroupName/${options.name}`,
+      ),
       createdAt: this.context.clock.now(),
       members: new Map(),
       suspended: new Map(),
@@ -222,7 +250,10 @@ export class AutoScaling implements Service {
     this.reconcile(group);
   }
 
-  /** Instances stay as they are; those launched from now on are as the options say. A desired capacity that is not given stays, within the new bounds. */
+  /**
+   * Instances stay as they are; those launched from now on are as the options say. A desired capacity that is not given
+   * stays, within the new bounds.
+   */
   updateGroup(options: Omit<GroupOptions, 'desired' | 'hooks'> & { desired?: number }): void {
     const group = this.group(options.name);
     const desired = options.desired ?? Math.min(Math.max(group.desired, options.min), options.max);
@@ -234,27 +265,52 @@ export class AutoScaling implements Service {
   /** @throws AwsError about what Auto Scaling would refuse */
   private check(options: GroupOptions): void {
     const invalid = (message: string) => new AwsError('ValidationError', message);
-    if (options.min > options.max) throw invalid(`Min size (${options.min}) must be less than or equal to max size (${options.max}).`);
-    if (options.desired < options.min || options.desired > options.max) throw invalid(`Desired capacity:${options.desired} must be between the specified min size:${options.min} and max size:${options.max}`);
+    if (options.min > options.max)
+      throw invalid(`Min size (${options.min}) must be less than or equal to max size (${options.max}).`);
+    if (options.desired < options.min || options.desired > options.max)
+      throw invalid(
+        `Desired capacity:${options.desired} must be between the specified min size:${options.min} and max ` +
+          `size:${options.max}`,
+      );
     if (options.availabilityZones.length === 0 && options.subnetIds.length === 0) {
       throw invalid('At least one Availability Zone or VPC Subnet is required.');
     }
     const template = this.ec2.launchTemplate(this.templateReference(options));
-    // https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html#change-network-interface : an existing interface brings its subnet and its security groups.
-    const named = (template.data.NetworkInterfaces ?? []).some((eni: Record<string, any>) => eni.NetworkInterfaceId !== undefined);
-    if (named && options.subnetIds.length > 0) throw invalid('Invalid launch template: a network interface ID and VPCZoneIdentifier cannot be specified together; specify AvailabilityZones instead.');
-    if (named && template.data.SecurityGroupIds?.length) throw invalid('Network interfaces and an instance-level security groups may not be specified on the same request');
-    if (!named && options.subnetIds.length === 0) throw invalid('No default VPC for this user: specify VPCZoneIdentifier.');
+    // https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html#change-network-interface : an
+    // existing interface brings its subnet and its security groups.
+    const named = (template.data.NetworkInterfaces ?? []).some(
+      (eni: Record<string, any>) => eni.NetworkInterfaceId !== undefined,
+    );
+    if (named && options.subnetIds.length > 0)
+      throw invalid(
+        'Invalid launch template: a network interface ID and VPCZoneIdentifier cannot be specified ' +
+          'together; specify AvailabilityZones instead.',
+      );
+    if (named && template.data.SecurityGroupIds?.length)
+      throw invalid(
+        'Network interfaces and an instance-level security groups may not be specified on the same request',
+      );
+    if (!named && options.subnetIds.length === 0)
+      throw invalid('No default VPC for this user: specify VPCZoneIdentifier.');
     for (const id of options.subnetIds) this.ec2.subnet(id);
     for (const hook of options.hooks) {
       const { heartbeatSeconds = 3600 } = hook;
-      if (heartbeatSeconds < 30 || heartbeatSeconds > 7200) throw invalid(`HeartbeatTimeout ${heartbeatSeconds} must be between 30 and 7200 seconds, inclusive`);
-      // "Required for new lifecycle hooks": https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html
-      if (hook.notificationTargetArn !== undefined && hook.roleArn === undefined) throw invalid(`Lifecycle hook ${hook.name} has the notification target ${hook.notificationTargetArn}, and no RoleARN to notify it under.`);
+      if (heartbeatSeconds < 30 || heartbeatSeconds > 7200)
+        throw invalid(`HeartbeatTimeout ${heartbeatSeconds} must be between 30 and 7200 seconds, inclusive`);
+      // "Required for new lifecycle hooks":
+      // https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html
+      if (hook.notificationTargetArn !== undefined && hook.roleArn === undefined)
+        throw invalid(
+          `Lifecycle hook ${hook.name} has the notification target ${hook.notificationTargetArn}, and no ` +
+            'RoleARN to notify it under.',
+        );
     }
   }
 
-  /** A hook that is made tells its target so. https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html#notification-message-example */
+  /**
+   * A hook that is made tells its target so.
+   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html#notification-message-example
+   */
   private tellTarget(group: Group, hook: HookOptions): void {
     if (hook.notificationTargetArn === undefined) return;
     const sent = this.sendTo(hook, {
@@ -268,10 +324,17 @@ export class AutoScaling implements Service {
     });
     if (sent) return;
     // The words of AWS, e.g. in https://github.com/aws/aws-cdk/issues/1212
-    throw new AwsError('ValidationError', `Unable to publish test message to notification target ${hook.notificationTargetArn} using IAM role ${hook.roleArn}. Please check your target and role configuration and try to put lifecycle hook again.`);
+    throw new AwsError(
+      'ValidationError',
+      `Unable to publish test message to notification target ${hook.notificationTargetArn} using IAM role ` +
+        `${hook.roleArn}. Please check your target and role configuration and try to put lifecycle hook ` +
+        'again.',
+    );
   }
 
-  /** As CloudFormation deletes a group: its instances go first, through their hooks. Resolves when the group is gone. */
+  /**
+   * As CloudFormation deletes a group: its instances go first, through their hooks. Resolves when the group is gone.
+   */
   async deleteGroup(name: string): Promise<void> {
     const group = this.groups.get(name);
     if (!group) return;
@@ -311,15 +374,21 @@ export class AutoScaling implements Service {
         return this.terminateMember(input);
       default:
         throw new Error(
-          `The emulation does not know the action '${action}' of Auto Scaling. It knows DescribeAutoScalingGroups, DescribeAutoScalingInstances, DescribeScalingActivities, DescribeLifecycleHooks, ` +
-            'CompleteLifecycleAction, RecordLifecycleActionHeartbeat, SuspendProcesses, ResumeProcesses, SetInstanceHealth, SetDesiredCapacity, TerminateInstanceInAutoScalingGroup.',
+          `The emulation does not know the action '${action}' of Auto Scaling. It knows ` +
+            'DescribeAutoScalingGroups, DescribeAutoScalingInstances, DescribeScalingActivities, ' +
+            'DescribeLifecycleHooks, ' +
+            'CompleteLifecycleAction, RecordLifecycleActionHeartbeat, SuspendProcesses, ResumeProcesses, ' +
+            'SetInstanceHealth, SetDesiredCapacity, TerminateInstanceInAutoScalingGroup.',
         );
     }
   }
 
   // Keeping the number
 
-  /** Brings the group towards its desired capacity. Called whenever something may have changed; does nothing when all is well. */
+  /**
+   * Brings the group towards its desired capacity. Called whenever something may have changed; does nothing when all is
+   * well.
+   */
   private reconcile(group: Group): void {
     this.replaceUnhealthy(group);
     this.replaceAtRisk(group);
@@ -327,19 +396,37 @@ export class AutoScaling implements Service {
     if (!group.suspended.has('Terminate')) {
       const surplus = active().length - this.wanted(group);
       for (const member of this.surplusMembers(active(), surplus)) {
-        this.terminate(group, member, 'an instance was taken out of service in response to a difference between desired and actual capacity');
+        this.terminate(
+          group,
+          member,
+          'an instance was taken out of service in response to a difference between desired and actual capacity',
+        );
       }
     }
-    while (active().length < this.wanted(group) && !group.suspended.has('Launch') && group.failures?.cancelRetry === undefined && !this.context.stopped) {
+    while (
+      active().length < this.wanted(group) &&
+      !group.suspended.has('Launch') &&
+      group.failures?.cancelRetry === undefined &&
+      !this.context.stopped
+    ) {
       if (!this.launch(group)) return;
     }
   }
 
-  /** How many instances there should be: with a policy that launches before it terminates, unhealthy ones come on top until their successors serve. */
+  /**
+   * How many instances there should be: with a policy that launches before it terminates, unhealthy ones come on top
+   * until their successors serve.
+   */
   private wanted(group: Group): number {
-    if (!launchesFirst(group)) return group.desired + [...group.members.values()].filter((member) => isActive(member) && member.atRisk).length;
-    const leaving = [...group.members.values()].filter((member) => isActive(member) && member.health === 'Unhealthy').length;
-    const room = Math.max(1, Math.floor((group.desired * group.maintenance!.MaxHealthyPercentage) / 100) - group.desired);
+    if (!launchesFirst(group))
+      return group.desired + [...group.members.values()].filter((member) => isActive(member) && member.atRisk).length;
+    const leaving = [...group.members.values()].filter(
+      (member) => isActive(member) && member.health === 'Unhealthy',
+    ).length;
+    const room = Math.max(
+      1,
+      Math.floor((group.desired * group.maintenance!.MaxHealthyPercentage) / 100) - group.desired,
+    );
     return group.desired + Math.min(leaving, room);
   }
 
@@ -348,17 +435,30 @@ export class AutoScaling implements Service {
     for (const member of [...group.members.values()]) {
       if (!isActive(member) || member.health !== 'Unhealthy') continue;
       const serving = [...group.members.values()].filter((other) => other.state === 'InService').length;
-      if (launchesFirst(group) && member.state === 'InService' && serving <= group.desired && group.desired > 0) continue;
-      this.terminate(group, member, 'an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped, or a user health-check');
+      if (launchesFirst(group) && member.state === 'InService' && serving <= group.desired && group.desired > 0)
+        continue;
+      this.terminate(
+        group,
+        member,
+        'an instance was taken out of service in response to an EC2 health check indicating it has been ' +
+          'terminated or stopped, or a user health-check',
+      );
     }
   }
 
   /** Once as many others serve: "after the new instances pass their health check". */
   private replaceAtRisk(group: Group): void {
     if (group.suspended.has('Terminate')) return;
-    const others = [...group.members.values()].filter((member) => member.state === 'InService' && !member.atRisk).length;
+    const others = [...group.members.values()].filter(
+      (member) => member.state === 'InService' && !member.atRisk,
+    ).length;
     for (const member of [...group.members.values()]) {
-      if (member.atRisk && isActive(member) && others >= group.desired) this.terminate(group, member, 'an instance was taken out of service in response to an EC2 instance rebalance recommendation');
+      if (member.atRisk && isActive(member) && others >= group.desired)
+        this.terminate(
+          group,
+          member,
+          'an instance was taken out of service in response to an EC2 instance rebalance recommendation',
+        );
     }
   }
 
@@ -369,12 +469,16 @@ export class AutoScaling implements Service {
     this.reconcile(group);
   }
 
-  /** From the fullest zone, the oldest first: https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html */
+  /**
+   * From the fullest zone, the oldest first:
+   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html
+   */
   private surplusMembers(active: Member[], count: number): Member[] {
     const rest = [...active];
     const chosen: Member[] = [];
     for (let n = 0; n < count; n += 1) {
-      const crowd = (member: Member) => rest.filter((other) => other.availabilityZone === member.availabilityZone).length;
+      const crowd = (member: Member) =>
+        rest.filter((other) => other.availabilityZone === member.availabilityZone).length;
       const fullest = Math.max(...rest.map(crowd));
       const next = rest.find((member) => crowd(member) === fullest)!;
       chosen.push(next);
@@ -389,7 +493,13 @@ export class AutoScaling implements Service {
     const place = this.nextPlace(group);
     let instance: InstanceView;
     try {
-      instance = this.ec2.run({ template, instanceType, lifecycle, ...place, tags: this.instanceTags(group, template) });
+      instance = this.ec2.run({
+        template,
+        instanceType,
+        lifecycle,
+        ...place,
+        tags: this.instanceTags(group, template),
+      });
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
       this.launchFailed(group, `${error.message.replace(/\.$/, '')}. Launching EC2 instance failed.`);
@@ -412,8 +522,13 @@ export class AutoScaling implements Service {
       cause: undefined,
     };
     group.members.set(member.instanceId, member);
-    this.emit(group, 'launching', member.instanceId, { availabilityZone: member.availabilityZone, instanceType: member.instanceType, lifecycle });
-    // The hook's message may come before EC2 calls the instance running: whoever attaches a volume then meets IncorrectState.
+    this.emit(group, 'launching', member.instanceId, {
+      availabilityZone: member.availabilityZone,
+      instanceType: member.instanceType,
+      lifecycle,
+    });
+    // The hook's message may come before EC2 calls the instance running: whoever attaches a volume then meets
+    // IncorrectState.
     this.transition(group, member, 'autoscaling:EC2_INSTANCE_LAUNCHING');
     return true;
   }
@@ -425,7 +540,10 @@ export class AutoScaling implements Service {
     this.emit(group, 'launch-failed', group.name, { reason: message });
     if (now - since >= GIVE_UP_MS) {
       group.failures = undefined;
-      group.suspended.set('Launch', `Administratively suspended at ${isoTime(now)}: no instance could be launched for 24 hours`);
+      group.suspended.set(
+        'Launch',
+        `Administratively suspended at ${isoTime(now)}: no instance could be launched for 24 hours`,
+      );
       this.emit(group, 'suspended', group.name, { processes: ['Launch'], reason: 'administrative' });
       return;
     }
@@ -438,33 +556,52 @@ export class AutoScaling implements Service {
 
   private templateReference(group: GroupOptions): LaunchTemplateReference {
     const reference = group.launchTemplate ?? group.mixedInstancesPolicy?.LaunchTemplate?.LaunchTemplateSpecification;
-    if (!reference) throw new AwsError('ValidationError', 'Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.');
+    if (!reference)
+      throw new AwsError(
+        'ValidationError',
+        'Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or ' +
+          'MixedInstancesPolicy parameter.',
+      );
     return reference;
   }
 
   /** https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups.html */
-  private nextInstance(group: Group): { template: ReturnType<Ec2['launchTemplate']>; instanceType: string | undefined; lifecycle: 'on-demand' | 'spot' } {
+  private nextInstance(group: Group): {
+    template: ReturnType<Ec2['launchTemplate']>;
+    instanceType: string | undefined;
+    lifecycle: 'on-demand' | 'spot';
+  } {
     const policy = group.mixedInstancesPolicy;
     const template = this.ec2.launchTemplate(this.templateReference(group));
     const single = template.data.InstanceMarketOptions?.MarketType === 'spot' ? 'spot' : 'on-demand';
     if (!policy) return { template, instanceType: undefined, lifecycle: single };
-    const { OnDemandBaseCapacity: base = 0, OnDemandPercentageAboveBaseCapacity: percentage = 100 } = policy.InstancesDistribution ?? {};
+    const { OnDemandBaseCapacity: base = 0, OnDemandPercentageAboveBaseCapacity: percentage = 100 } =
+      policy.InstancesDistribution ?? {};
     const active = [...group.members.values()].filter(isActive);
     const onDemand = active.filter((member) => member.lifecycle === 'on-demand').length;
     const target = Number(base) + Math.ceil((Math.max(0, active.length + 1 - Number(base)) * Number(percentage)) / 100);
     const override = policy.LaunchTemplate.Overrides?.[0];
-    if (override?.InstanceRequirements !== undefined) throw new Error('The emulation takes instance types by name, not by InstanceRequirements.');
+    if (override?.InstanceRequirements !== undefined)
+      throw new Error('The emulation takes instance types by name, not by InstanceRequirements.');
     return {
-      template: override?.LaunchTemplateSpecification === undefined ? template : this.ec2.launchTemplate(override.LaunchTemplateSpecification),
+      template:
+        override?.LaunchTemplateSpecification === undefined
+          ? template
+          : this.ec2.launchTemplate(override.LaunchTemplateSpecification),
       instanceType: override?.InstanceType,
       lifecycle: onDemand < target ? 'on-demand' : 'spot',
     };
   }
 
-  /** The zone with the fewest instances: https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html#arch-AutoScalingMultiAZ */
+  /**
+   * The zone with the fewest instances:
+   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html#arch-AutoScalingMultiAZ
+   */
   private nextPlace(group: Group): { subnetId?: string; availabilityZone?: string } {
-    const crowd = (zone: string) => [...group.members.values()].filter((member) => isActive(member) && member.availabilityZone === zone).length;
-    const least = <T>(places: T[], zone: (place: T) => string) => places.reduce((best, place) => (crowd(zone(place)) < crowd(zone(best)) ? place : best));
+    const crowd = (zone: string) =>
+      [...group.members.values()].filter((member) => isActive(member) && member.availabilityZone === zone).length;
+    const least = <T>(places: T[], zone: (place: T) => string) =>
+      places.reduce((best, place) => (crowd(zone(place)) < crowd(zone(best)) ? place : best));
     if (group.subnetIds.length === 0) return { availabilityZone: least(group.availabilityZones, (zone) => zone) };
     const subnet = least(
       group.subnetIds.map((id) => this.ec2.subnet(id)),
@@ -534,7 +671,9 @@ export class AutoScaling implements Service {
         detail: message,
       });
     }
-    this.emit(group, launching ? 'pending-wait' : 'terminating-wait', member.instanceId, { hooks: hooks.map((hook) => hook.name) });
+    this.emit(group, launching ? 'pending-wait' : 'terminating-wait', member.instanceId, {
+      hooks: hooks.map((hook) => hook.name),
+    });
   }
 
   /** The heartbeat starts anew, up to the hard end. */
@@ -543,7 +682,10 @@ export class AutoScaling implements Service {
     const now = this.context.clock.now();
     const deadline = Math.min(now + heartbeatMs(action.hook), action.hardEnd);
     action.cancel = this.context.after(deadline - now, () => {
-      this.emit(group, 'hook-expired', member.instanceId, { hook: action.hook.name, result: action.hook.defaultResult ?? 'ABANDON' });
+      this.emit(group, 'hook-expired', member.instanceId, {
+        hook: action.hook.name,
+        result: action.hook.defaultResult ?? 'ABANDON',
+      });
       this.finish(group, member, action, action.hook.defaultResult ?? 'ABANDON');
     });
   }
@@ -551,7 +693,8 @@ export class AutoScaling implements Service {
   private finish(group: Group, member: Member, action: Action, result: Result): void {
     action.cancel();
     member.actions.delete(action.hook.name);
-    // https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html : ABANDON stops the remaining actions, CONTINUE lets them complete.
+    // https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html : ABANDON stops the remaining
+    // actions, CONTINUE lets them complete.
     if (result === 'ABANDON') {
       member.result = 'ABANDON';
       for (const other of member.actions.values()) other.cancel();
@@ -568,8 +711,17 @@ export class AutoScaling implements Service {
       return;
     }
     if (member.result === 'ABANDON') {
-      this.record(group, `Launching a new EC2 instance: ${member.instanceId}`, 'Failed', 'Instance failed to complete user\'s Lifecycle Action: Lifecycle Action was abandoned');
-      this.terminate(group, member, 'an instance was taken out of service in response to a launch lifecycle action that was abandoned');
+      this.record(
+        group,
+        `Launching a new EC2 instance: ${member.instanceId}`,
+        'Failed',
+        "Instance failed to complete user's Lifecycle Action: Lifecycle Action was abandoned",
+      );
+      this.terminate(
+        group,
+        member,
+        'an instance was taken out of service in response to a launch lifecycle action that was abandoned',
+      );
       this.reconcile(group);
       return;
     }
@@ -622,9 +774,13 @@ export class AutoScaling implements Service {
     }
   }
 
-  /** Any state but running is unhealthy, grace period or not: https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html */
+  /**
+   * Any state but running is unhealthy, grace period or not:
+   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
+   */
   private checkHealth(group: Group, member: Member): void {
-    if (!isActive(member) || group.suspended.has('HealthCheck') || group.members.get(member.instanceId) !== member) return;
+    if (!isActive(member) || group.suspended.has('HealthCheck') || group.members.get(member.instanceId) !== member)
+      return;
     member.health = 'Unhealthy';
     this.emit(group, 'unhealthy', member.instanceId, { by: 'EC2 health check' });
     this.reconcile(group);
@@ -635,7 +791,8 @@ export class AutoScaling implements Service {
   private complete(input: Record<string, any>): Record<string, any> {
     const { group, member, action } = this.openAction(input);
     const result = input.LifecycleActionResult;
-    if (result !== 'CONTINUE' && result !== 'ABANDON') throw new AwsError('ValidationError', `LifecycleActionResult must be CONTINUE or ABANDON, not ${result}`);
+    if (result !== 'CONTINUE' && result !== 'ABANDON')
+      throw new AwsError('ValidationError', `LifecycleActionResult must be CONTINUE or ABANDON, not ${result}`);
     this.emit(group, 'hook-completed', member.instanceId, { hook: action.hook.name, result });
     this.finish(group, member, action, result);
     return {};
@@ -651,7 +808,8 @@ export class AutoScaling implements Service {
   private openAction(input: Record<string, any>): { group: Group; member: Member; action: Action } {
     const group = this.group(input.AutoScalingGroupName);
     const { LifecycleHookName: hookName, InstanceId: instanceId, LifecycleActionToken: token } = input;
-    if (instanceId === undefined && token === undefined) throw new AwsError('ValidationError', 'Either LifecycleActionToken or InstanceId is required.');
+    if (instanceId === undefined && token === undefined)
+      throw new AwsError('ValidationError', 'Either LifecycleActionToken or InstanceId is required.');
     if (!group.hooks.some((hook) => hook.name === hookName)) {
       throw new AwsError('ValidationError', `No Lifecycle Hook found with name ${hookName}`);
     }
@@ -660,13 +818,19 @@ export class AutoScaling implements Service {
       const action = member.actions.get(hookName);
       if (action && (token === undefined || action.token === token)) return { group, member, action };
     }
-    throw new AwsError('ValidationError', token === undefined ? `No active Lifecycle Action found with instance ID ${instanceId}` : `No active Lifecycle Action found with token ${token}`);
+    throw new AwsError(
+      'ValidationError',
+      token === undefined
+        ? `No active Lifecycle Action found with instance ID ${instanceId}`
+        : `No active Lifecycle Action found with token ${token}`,
+    );
   }
 
   private suspend(input: Record<string, any>): Record<string, any> {
     const group = this.group(input.AutoScalingGroupName);
     const processes = this.processes(input);
-    for (const process of processes) group.suspended.set(process, `User suspended at ${isoTime(this.context.clock.now())}`);
+    for (const process of processes)
+      group.suspended.set(process, `User suspended at ${isoTime(this.context.clock.now())}`);
     if (group.suspended.has('Launch')) this.forgetFailures(group);
     this.emit(group, 'suspended', group.name, { processes });
     return {};
@@ -695,7 +859,11 @@ export class AutoScaling implements Service {
   private processes(input: Record<string, any>): string[] {
     const processes: string[] = input.ScalingProcesses?.length ? input.ScalingProcesses : PROCESSES;
     for (const process of processes) {
-      if (!PROCESSES.includes(process)) throw new AwsError('ValidationError', `${process} is not a valid scaling process. Valid processes are: ${PROCESSES.join(', ')}`);
+      if (!PROCESSES.includes(process))
+        throw new AwsError(
+          'ValidationError',
+          `${process} is not a valid scaling process. Valid processes are: ${PROCESSES.join(', ')}`,
+        );
     }
     return processes;
   }
@@ -703,9 +871,11 @@ export class AutoScaling implements Service {
   private setHealth(input: Record<string, any>): Record<string, any> {
     const { group, member } = this.memberOf(input.InstanceId);
     const { HealthStatus: health } = input;
-    if (health !== 'Healthy' && health !== 'Unhealthy') throw new AwsError('ValidationError', `Valid instance health states are: [Healthy, Unhealthy].`);
+    if (health !== 'Healthy' && health !== 'Unhealthy')
+      throw new AwsError('ValidationError', `Valid instance health states are: [Healthy, Unhealthy].`);
     if (health === 'Unhealthy' && (input.ShouldRespectGracePeriod ?? true)) {
-      // https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-check-grace-period.html : it starts when the instance is in service.
+      // https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-check-grace-period.html : it starts when the
+      // instance is in service.
       const graceEnds = (member.inServiceAt ?? Infinity) + group.healthCheckGraceSeconds * 1000;
       if (group.healthCheckGraceSeconds > 0 && this.context.clock.now() < graceEnds) return {};
     }
@@ -718,8 +888,16 @@ export class AutoScaling implements Service {
   private setDesired(input: Record<string, any>): Record<string, any> {
     const group = this.group(input.AutoScalingGroupName);
     const desired: number = input.DesiredCapacity;
-    if (desired < group.min) throw new AwsError('ValidationError', `New SetDesiredCapacity value ${desired} is below min value ${group.min} for the AutoScalingGroup.`);
-    if (desired > group.max) throw new AwsError('ValidationError', `New SetDesiredCapacity value ${desired} is above max value ${group.max} for the AutoScalingGroup.`);
+    if (desired < group.min)
+      throw new AwsError(
+        'ValidationError',
+        `New SetDesiredCapacity value ${desired} is below min value ${group.min} for the AutoScalingGroup.`,
+      );
+    if (desired > group.max)
+      throw new AwsError(
+        'ValidationError',
+        `New SetDesiredCapacity value ${desired} is above max value ${group.max} for the AutoScalingGroup.`,
+      );
     group.desired = desired;
     this.reconcile(group);
     return {};
@@ -729,13 +907,27 @@ export class AutoScaling implements Service {
     const { group, member } = this.memberOf(input.InstanceId);
     if (input.ShouldDecrementDesiredCapacity) {
       if (group.desired - 1 < group.min) {
-        throw new AwsError('ValidationError', `Currently, desiredSize equals minSize (${group.min}). Terminating instance without replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.`);
+        throw new AwsError(
+          'ValidationError',
+          `Currently, desiredSize equals minSize (${group.min}). Terminating instance without replacement ` +
+            `will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to ` +
+            `false or lower group's min size.`,
+        );
       }
       group.desired -= 1;
     }
-    if (isActive(member)) this.terminate(group, member, 'an instance was taken out of service in response to a user request');
+    if (isActive(member))
+      this.terminate(group, member, 'an instance was taken out of service in response to a user request');
     this.reconcile(group);
-    return { Activity: { ActivityId: this.context.clock.uuid(), AutoScalingGroupName: group.name, Cause: member.cause, StatusCode: 'InProgress', StartTime: isoTime(this.context.clock.now()) } };
+    return {
+      Activity: {
+        ActivityId: this.context.clock.uuid(),
+        AutoScalingGroupName: group.name,
+        Cause: member.cause,
+        StatusCode: 'InProgress',
+        StartTime: isoTime(this.context.clock.now()),
+      },
+    };
   }
 
   // Describing
@@ -750,7 +942,10 @@ export class AutoScaling implements Service {
   }
 
   private groupOutput(group: Group): Record<string, any> {
-    const zones = group.subnetIds.length > 0 ? group.subnetIds.map((id) => this.ec2.subnet(id).availabilityZone) : group.availabilityZones;
+    const zones =
+      group.subnetIds.length > 0
+        ? group.subnetIds.map((id) => this.ec2.subnet(id).availabilityZone)
+        : group.availabilityZones;
     return {
       AutoScalingGroupName: group.name,
       AutoScalingGroupARN: group.arn,
@@ -767,10 +962,19 @@ export class AutoScaling implements Service {
       HealthCheckGracePeriod: group.healthCheckGraceSeconds,
       Instances: [...group.members.values()].map(memberOutput),
       CreatedTime: isoTime(group.createdAt),
-      SuspendedProcesses: [...group.suspended].map(([ProcessName, SuspensionReason]) => ({ ProcessName, SuspensionReason })),
+      SuspendedProcesses: [...group.suspended].map(([ProcessName, SuspensionReason]) => ({
+        ProcessName,
+        SuspensionReason,
+      })),
       VPCZoneIdentifier: group.subnetIds.join(','),
       EnabledMetrics: [],
-      Tags: group.tags.map((tag) => ({ ResourceId: group.name, ResourceType: 'auto-scaling-group', Key: tag.key, Value: tag.value, PropagateAtLaunch: tag.propagate })),
+      Tags: group.tags.map((tag) => ({
+        ResourceId: group.name,
+        ResourceType: 'auto-scaling-group',
+        Key: tag.key,
+        Value: tag.value,
+        PropagateAtLaunch: tag.propagate,
+      })),
       TerminationPolicies: ['Default'],
       NewInstancesProtectedFromScaleIn: false,
       ServiceLinkedRoleARN: `arn:aws:iam::${this.context.accountId}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`,
@@ -781,13 +985,23 @@ export class AutoScaling implements Service {
 
   private templateOutput(reference: LaunchTemplateReference): Record<string, any> {
     const template = this.ec2.launchTemplate(reference);
-    return { LaunchTemplateId: template.id, LaunchTemplateName: template.name, Version: reference.Version ?? '$Default' };
+    return {
+      LaunchTemplateId: template.id,
+      LaunchTemplateName: template.name,
+      Version: reference.Version ?? '$Default',
+    };
   }
 
   private describeInstances(input: Record<string, any>): Record<string, any> {
     const ids: string[] | undefined = input.InstanceIds?.length ? input.InstanceIds : undefined;
     const found = [...this.groups.values()].flatMap((group) =>
-      [...group.members.values()].filter((member) => ids?.includes(member.instanceId) ?? true).map((member) => ({ ...memberOutput(member), HealthStatus: member.health.toUpperCase(), AutoScalingGroupName: group.name })),
+      [...group.members.values()]
+        .filter((member) => ids?.includes(member.instanceId) ?? true)
+        .map((member) => ({
+          ...memberOutput(member),
+          HealthStatus: member.health.toUpperCase(),
+          AutoScalingGroupName: group.name,
+        })),
     );
     const { items, next } = this.paged(found, input, 50);
     return { AutoScalingInstances: items, NextToken: next };
@@ -836,13 +1050,19 @@ export class AutoScaling implements Service {
 
   private paged<T>(items: T[], input: Record<string, any>, most: number): { items: T[]; next: string | undefined } {
     const size = input.MaxRecords ?? DEFAULT_PAGE;
-    if (size < 1 || size > most) throw new AwsError('ValidationError', `1 validation error detected: Value '${size}' at 'maxRecords' failed to satisfy constraint: Member must have value less than or equal to ${most}`);
+    if (size < 1 || size > most)
+      throw new AwsError(
+        'ValidationError',
+        `1 validation error detected: Value '${size}' at 'maxRecords' failed to satisfy constraint: Member ` +
+          `must have value less than or equal to ${most}`,
+      );
     return page(items, size, input.NextToken);
   }
 
   private group(name: string): Group {
     const group = this.groups.get(name);
-    if (!group) throw new AwsError('ValidationError', `AutoScalingGroup name not found - AutoScalingGroup '${name}' not found`);
+    if (!group)
+      throw new AwsError('ValidationError', `AutoScalingGroup name not found - AutoScalingGroup '${name}' not found`);
     return group;
   }
 
@@ -851,19 +1071,32 @@ export class AutoScaling implements Service {
       const member = group.members.get(instanceId);
       if (member) return { group, member };
     }
-    throw new AwsError('ValidationError', `Instance Id not found - No managed instance found for instance ID ${instanceId}`);
+    throw new AwsError(
+      'ValidationError',
+      `Instance Id not found - No managed instance found for instance ID ${instanceId}`,
+    );
   }
 
   private record(group: Group, description: string, status: Activity['status'], message?: string): void {
     const at = this.context.clock.now();
-    group.activities.push({ id: this.context.clock.uuid(), description, cause: `At ${isoTime(at)} desired capacity is ${group.desired}.`, status, message, at });
+    group.activities.push({
+      id: this.context.clock.uuid(),
+      description,
+      cause: `At ${isoTime(at)} desired capacity is ${group.desired}.`,
+      status,
+      message,
+      at,
+    });
   }
 
   private emit(group: Group, what: string, subject: string, detail: Record<string, unknown> = {}): void {
     this.context.emit('autoscaling', what, subject, { group: group.name, logicalId: group.logicalId, ...detail });
   }
 
-  /** Under the hook's role; false when there is no such queue, or the role may not send to it. A message that cannot be sent is lost, and its hook ends by its heartbeat. */
+  /**
+   * Under the hook's role; false when there is no such queue, or the role may not send to it. A message that cannot be
+   * sent is lost, and its hook ends by its heartbeat.
+   */
   private sendTo({ notificationTargetArn: queueArn, roleArn }: HookOptions, message: Record<string, unknown>): boolean {
     const queue = queueArn === undefined ? undefined : this.sqs.byArn(queueArn);
     if (!queue || roleArn === undefined) return false;
@@ -886,7 +1119,11 @@ function isActive(member: Member): boolean {
 }
 
 function launchesFirst(group: GroupOptions): boolean {
-  return group.maintenance !== undefined && group.maintenance.MinHealthyPercentage >= 100 && group.maintenance.MaxHealthyPercentage > 100;
+  return (
+    group.maintenance !== undefined &&
+    group.maintenance.MinHealthyPercentage >= 100 &&
+    group.maintenance.MaxHealthyPercentage > 100
+  );
 }
 
 function heartbeatMs(hook: HookOptions): number {
@@ -900,7 +1137,11 @@ function memberOutput(member: Member): Record<string, any> {
     AvailabilityZone: member.availabilityZone,
     LifecycleState: member.state,
     HealthStatus: member.health,
-    LaunchTemplate: { LaunchTemplateId: member.template.id, LaunchTemplateName: member.template.name, Version: String(member.template.version) },
+    LaunchTemplate: {
+      LaunchTemplateId: member.template.id,
+      LaunchTemplateName: member.template.name,
+      Version: String(member.template.version),
+    },
     ProtectedFromScaleIn: false,
   };
 }

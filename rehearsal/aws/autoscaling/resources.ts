@@ -31,13 +31,32 @@ export function autoScalingTypes({ autoscaling }: Services): ResourceTypes {
       create(request) {
         const { properties, physicalName } = request;
         const name: string = properties.AutoScalingGroupName ?? physicalName(255);
-        autoscaling.createGroup({ ...groupOptions(name, request), desired: Number(properties.DesiredCapacity ?? properties.MinSize), hooks: (properties.LifecycleHookSpecificationList ?? []).map(hook) });
+        autoscaling.createGroup({
+          ...groupOptions(name, request),
+          desired: Number(properties.DesiredCapacity ?? properties.MinSize),
+          hooks: (properties.LifecycleHookSpecificationList ?? []).map(hook),
+        });
         return group(name);
       },
       async update(request) {
         const { id: name, properties, changed } = request;
-        onlyThese('AWS::AutoScaling::AutoScalingGroup', changed, ['CapacityRebalance', 'DesiredCapacity', 'HealthCheckGracePeriod', 'HealthCheckType', 'InstanceMaintenancePolicy', 'LaunchTemplate', 'MaxSize', 'MinSize', 'MixedInstancesPolicy', 'Tags', 'VPCZoneIdentifier']);
-        autoscaling.updateGroup({ ...groupOptions(name, request), ...(properties.DesiredCapacity !== undefined && { desired: Number(properties.DesiredCapacity) }) });
+        onlyThese('AWS::AutoScaling::AutoScalingGroup', changed, [
+          'CapacityRebalance',
+          'DesiredCapacity',
+          'HealthCheckGracePeriod',
+          'HealthCheckType',
+          'InstanceMaintenancePolicy',
+          'LaunchTemplate',
+          'MaxSize',
+          'MinSize',
+          'MixedInstancesPolicy',
+          'Tags',
+          'VPCZoneIdentifier',
+        ]);
+        autoscaling.updateGroup({
+          ...groupOptions(name, request),
+          ...(properties.DesiredCapacity !== undefined && { desired: Number(properties.DesiredCapacity) }),
+        });
         if (changed.some((property) => ROLLED.includes(property))) await roll(autoscaling, request);
         return group(name);
       },
@@ -49,9 +68,20 @@ export function autoScalingTypes({ autoscaling }: Services): ResourceTypes {
 const group = (name: string) => ({ id: name, attributes: { AutoScalingGroupName: name } });
 
 /** Everything but its capacity, and its hooks, which are not changed with the group. */
-function groupOptions(name: string, { logicalId, properties, tags, stackName, stackId }: ResourceRequest): Omit<GroupOptions, 'desired' | 'hooks'> {
-  const own = { 'aws:cloudformation:stack-name': stackName, 'aws:cloudformation:stack-id': stackId, 'aws:cloudformation:logical-id': logicalId };
-  const notPropagated = new Set((properties.Tags ?? []).filter((tag: Record<string, any>) => String(tag.PropagateAtLaunch) !== 'true').map((tag: Record<string, any>) => tag.Key));
+function groupOptions(
+  name: string,
+  { logicalId, properties, tags, stackName, stackId }: ResourceRequest,
+): Omit<GroupOptions, 'desired' | 'hooks'> {
+  const own = {
+    'aws:cloudformation:stack-name': stackName,
+    'aws:cloudformation:stack-id': stackId,
+    'aws:cloudformation:logical-id': logicalId,
+  };
+  const notPropagated = new Set(
+    (properties.Tags ?? [])
+      .filter((tag: Record<string, any>) => String(tag.PropagateAtLaunch) !== 'true')
+      .map((tag: Record<string, any>) => tag.Key),
+  );
   return {
     name,
     logicalId,
@@ -62,7 +92,11 @@ function groupOptions(name: string, { logicalId, properties, tags, stackName, st
     launchTemplate: properties.LaunchTemplate,
     mixedInstancesPolicy: properties.MixedInstancesPolicy,
     // CloudFormation's own tags go on to the instances too.
-    tags: Object.entries({ ...tags, ...own }).map(([key, value]) => ({ key, value, propagate: !notPropagated.has(key) })),
+    tags: Object.entries({ ...tags, ...own }).map(([key, value]) => ({
+      key,
+      value,
+      propagate: !notPropagated.has(key),
+    })),
     capacityRebalance: String(properties.CapacityRebalance) === 'true',
     healthCheckType: properties.HealthCheckType ?? 'EC2',
     healthCheckGraceSeconds: Number(properties.HealthCheckGracePeriod ?? 0),
@@ -73,11 +107,22 @@ function groupOptions(name: string, { logicalId, properties, tags, stackName, st
   };
 }
 
-const HOOK_PROPERTIES = ['LifecycleHookName', 'LifecycleTransition', 'HeartbeatTimeout', 'DefaultResult', 'NotificationTargetARN', 'NotificationMetadata', 'RoleARN'];
+const HOOK_PROPERTIES = [
+  'LifecycleHookName',
+  'LifecycleTransition',
+  'HeartbeatTimeout',
+  'DefaultResult',
+  'NotificationTargetARN',
+  'NotificationMetadata',
+  'RoleARN',
+];
 
 function hook(specification: Record<string, any>): HookOptions {
   const unknown = Object.keys(specification).filter((key) => !HOOK_PROPERTIES.includes(key));
-  if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of a lifecycle hook. It knows ${HOOK_PROPERTIES.join(', ')}.`);
+  if (unknown.length > 0)
+    throw new Error(
+      `The emulation does not know ${unknown.join(', ')} of a lifecycle hook. It knows ${HOOK_PROPERTIES.join(', ')}.`,
+    );
   return {
     name: specification.LifecycleHookName,
     transition: specification.LifecycleTransition,

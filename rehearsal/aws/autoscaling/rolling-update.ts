@@ -1,5 +1,6 @@
 /**
- * How CloudFormation replaces the instances of a changed group: in batches, each as large as the policy allows, and each waited for.
+ * How CloudFormation replaces the instances of a changed group: in batches, each as large as the policy allows, and
+ * each waited for.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
  */
 import type { AutoScaling, GroupView } from './autoscaling';
@@ -11,22 +12,36 @@ export const ROLLED = ['LaunchTemplate', 'MixedInstancesPolicy', 'VPCZoneIdentif
 const KNOWN = ['MaxBatchSize', 'MinInstancesInService', 'PauseTime', 'SuspendProcesses', 'WaitOnResourceSignals'];
 
 /**
- * First as many more instances as the policy needs to stay in service, then batch by batch: old ones go, and their group launches others. At the end there are as many as before.
+ * First as many more instances as the policy needs to stay in service, then batch by batch: old ones go, and their
+ * group launches others. At the end there are as many as before.
  * @throws Error when a batch did not come up in time; what was replaced stays so
  */
-export async function roll(autoscaling: AutoScaling, { id: name, updatePolicy = {}, awaitSignals }: UpdateRequest): Promise<void> {
+export async function roll(
+  autoscaling: AutoScaling,
+  { id: name, updatePolicy = {}, awaitSignals }: UpdateRequest,
+): Promise<void> {
   const policy = updatePolicy.AutoScalingRollingUpdate;
   if (!policy) return;
-  const unknown = [...Object.keys(updatePolicy).filter((key) => key !== 'AutoScalingRollingUpdate'), ...Object.keys(policy).filter((key) => !KNOWN.includes(key))];
-  if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of an update policy. It knows AutoScalingRollingUpdate with ${KNOWN.join(', ')}.`);
-  if (String(policy.WaitOnResourceSignals) !== 'true') throw new Error('The emulation knows rolling updates that wait for signals only.');
+  const unknown = [
+    ...Object.keys(updatePolicy).filter((key) => key !== 'AutoScalingRollingUpdate'),
+    ...Object.keys(policy).filter((key) => !KNOWN.includes(key)),
+  ];
+  if (unknown.length > 0)
+    throw new Error(
+      `The emulation does not know ${unknown.join(', ')} of an update policy. It knows ` +
+        `AutoScalingRollingUpdate with ${KNOWN.join(', ')}.`,
+    );
+  if (String(policy.WaitOnResourceSignals) !== 'true')
+    throw new Error('The emulation knows rolling updates that wait for signals only.');
   const { MaxBatchSize = 1, MinInstancesInService = 0, PauseTime = 'PT5M', SuspendProcesses = [] } = policy;
   const view = () => autoscaling.groupViews().find((group) => group.name === name)!;
-  const call = (action: string, input: Record<string, unknown>) => autoscaling.call(action, { AutoScalingGroupName: name, ...input });
+  const call = (action: string, input: Record<string, unknown>) =>
+    autoscaling.call(action, { AutoScalingGroupName: name, ...input });
   const old = new Set(active(view()).map(({ instanceId }) => instanceId));
   const remaining = () => active(view()).filter(({ instanceId }) => old.has(instanceId));
   const { desired, max } = view();
-  if (Number(MinInstancesInService) >= max && old.size > 0) throw new Error(`MinInstancesInService must be less than the autoscaling group's MaxSize`);
+  if (Number(MinInstancesInService) >= max && old.size > 0)
+    throw new Error(`MinInstancesInService must be less than the autoscaling group's MaxSize`);
   const batch = Math.min(Number(MaxBatchSize), old.size);
   const capacity = Math.min(max, Math.max(desired, Number(MinInstancesInService) + batch));
   if (SuspendProcesses.length > 0) await call('SuspendProcesses', { ScalingProcesses: SuspendProcesses });
@@ -44,7 +59,10 @@ export async function roll(autoscaling: AutoScaling, { id: name, updatePolicy = 
       for (const [n, { instanceId }] of some.entries()) {
         const last = n >= replaced;
         if (last) surplus -= 1;
-        await call('TerminateInstanceInAutoScalingGroup', { InstanceId: instanceId, ShouldDecrementDesiredCapacity: last });
+        await call('TerminateInstanceInAutoScalingGroup', {
+          InstanceId: instanceId,
+          ShouldDecrementDesiredCapacity: last,
+        });
       }
       await signals;
     }

@@ -1,5 +1,6 @@
 /**
- * Custom resources: what a function of the template makes. The function is told what is wanted, and puts its answer to an address that it is told, too.
+ * Custom resources: what a function of the template makes. The function is told what is wanted, and puts its answer to
+ * an address that it is told, too.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
  */
 import type { CreatedResource, ResourceRequest, ResourceType, Services } from './resource';
@@ -16,7 +17,10 @@ interface Answer {
   Data?: Record<string, unknown>;
 }
 
-/** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cloudformation-customresource.html (ServiceTimeout) */
+/**
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cloudformation-customresource.html
+ * (ServiceTimeout)
+ */
 const LONGEST_WAIT_SECONDS = 3_600;
 const PATH = '/custom-resource/';
 
@@ -34,8 +38,15 @@ export class CustomResources {
     properties: 'any',
     create: (request) => this.ask('Create', request),
     update: async (request) => {
-      const created = await this.ask('Update', request, { PhysicalResourceId: request.id, OldResourceProperties: asTexts(request.previous) });
-      if (created.id !== request.id) throw new Error(`The emulation does not know how to replace a custom resource (${request.logicalId}): its function gave it another physical id.`);
+      const created = await this.ask('Update', request, {
+        PhysicalResourceId: request.id,
+        OldResourceProperties: asTexts(request.previous),
+      });
+      if (created.id !== request.id)
+        throw new Error(
+          `The emulation does not know how to replace a custom resource (${request.logicalId}): its ` +
+            'function gave it another physical id.',
+        );
       return created;
     },
     delete: async (id, properties) => {
@@ -50,18 +61,43 @@ export class CustomResources {
     this.waiting.get(origin + pathname)?.(JSON.parse(body) as Answer);
   }
 
-  private async ask(RequestType: string, { logicalId, stackId, properties, type }: Pick<ResourceRequest, 'logicalId' | 'stackId' | 'properties'> & { type: string }, more: object = {}): Promise<CreatedResource> {
+  private async ask(
+    RequestType: string,
+    {
+      logicalId,
+      stackId,
+      properties,
+      type,
+    }: Pick<ResourceRequest, 'logicalId' | 'stackId' | 'properties'> & { type: string },
+    more: object = {},
+  ): Promise<CreatedResource> {
     const { context, lambda } = this.services;
     const { ServiceToken, ServiceTimeout = LONGEST_WAIT_SECONDS } = properties;
     const RequestId = context.clock.uuid();
     const ResponseURL = `${this.origin}${PATH}${RequestId}`;
-    const event = { RequestType, ServiceToken, ResponseURL, StackId: stackId, RequestId, ResourceType: type, LogicalResourceId: logicalId, ResourceProperties: asTexts(properties), ...more };
+    const event = {
+      RequestType,
+      ServiceToken,
+      ResponseURL,
+      StackId: stackId,
+      RequestId,
+      ResourceType: type,
+      LogicalResourceId: logicalId,
+      ResourceProperties: asTexts(properties),
+      ...more,
+    };
     const answered = new Promise<Answer>((resolve) => this.waiting.set(ResponseURL, resolve));
     lambda.invokeLater(ServiceToken, event);
     const answer = await context.within(Number(ServiceTimeout) * 1_000, answered);
     this.waiting.delete(ResponseURL);
-    if (answer === undefined) throw new Error('CloudFormation did not receive a response from your Custom Resource. Please check your logs for requestId [' + RequestId + '].');
-    if (answer.Status !== 'SUCCESS' || answer.RequestId !== RequestId || answer.PhysicalResourceId === undefined) throw new Error(`Received response status [FAILED] from custom resource. Message returned: ${answer.Reason}`);
+    if (answer === undefined)
+      throw new Error(
+        'CloudFormation did not receive a response from your Custom Resource. Please check your logs for requestId [' +
+          RequestId +
+          '].',
+      );
+    if (answer.Status !== 'SUCCESS' || answer.RequestId !== RequestId || answer.PhysicalResourceId === undefined)
+      throw new Error(`Received response status [FAILED] from custom resource. Message returned: ${answer.Reason}`);
     this.made.set(answer.PhysicalResourceId, { logicalId, stackId, type });
     return { id: answer.PhysicalResourceId, attributes: answer.Data };
   }
@@ -70,6 +106,7 @@ export class CustomResources {
 /** CloudFormation sends numbers and truth values as texts. */
 function asTexts(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(asTexts);
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, asTexts(member)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, asTexts(member)]));
   return String(value);
 }

@@ -1,6 +1,7 @@
 /**
- * The engine of the emulated CloudFormation: creates or changes every resource as soon as what it depends on is complete, deletes in reverse, waits for signals, and rolls back what failed. A change that would replace a
- * resource is not known here. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-overview.html
+ * The engine of the emulated CloudFormation: creates or changes every resource as soon as what it depends on is
+ * complete, deletes in reverse, waits for signals, and rolls back what failed. A change that would replace a resource
+ * is not known here. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-overview.html
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isoTime } from '../../../protocol/clock';
@@ -23,7 +24,10 @@ export interface StackResourceView {
   reason: string | undefined;
 }
 
-/** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-creationpolicy.html : a creation waits 12 hours at most. */
+/**
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-creationpolicy.html : a creation waits
+ * 12 hours at most.
+ */
 const LONGEST_SIGNAL_WAIT_MS = 12 * 3_600_000;
 const DEFAULT_SIGNAL_WAIT = 'PT5M';
 /** Zones of every region here. */
@@ -41,18 +45,25 @@ export class CloudFormation implements Service {
   /** @returns the outputs. @throws Error with every failed resource and its reason, after the rollback. */
   async createStack(name: string, template: Template): Promise<Record<string, string>> {
     const existing = this.stacks.get(name);
-    if (existing && existing.status !== 'DELETE_COMPLETE') throw new AwsError('AlreadyExistsException', `Stack [${name}] already exists`);
+    if (existing && existing.status !== 'DELETE_COMPLETE')
+      throw new AwsError('AlreadyExistsException', `Stack [${name}] already exists`);
     const stack = this.newStack(name, template);
     this.stacks.set(name, stack);
     this.stackStatus(stack, 'CREATE_IN_PROGRESS');
     const failures = await this.createAll(stack);
     if (failures.length > 0) {
       const reason = describe(failures);
-      this.stackStatus(stack, 'ROLLBACK_IN_PROGRESS', `The following resource(s) failed to create: [${failures.map((resource) => resource.logicalId).join(', ')}].`);
+      this.stackStatus(
+        stack,
+        'ROLLBACK_IN_PROGRESS',
+        `The following resource(s) failed to create: [${failures.map((resource) => resource.logicalId).join(', ')}].`,
+      );
       const stuck = await this.deleteAll(stack, true);
       this.stackStatus(stack, stuck.length > 0 ? 'ROLLBACK_FAILED' : 'ROLLBACK_COMPLETE');
       const left = describe(stuck);
-      throw new Error(`Stack ${name} could not be created: ${reason}.${left ? ` Rolling back failed too: ${left}.` : ''}`);
+      throw new Error(
+        `Stack ${name} could not be created: ${reason}.${left ? ` Rolling back failed too: ${left}.` : ''}`,
+      );
     }
     stack.outputs = stack.reader.outputs(stack.scope);
     this.stackStatus(stack, 'CREATE_COMPLETE');
@@ -63,11 +74,16 @@ export class CloudFormation implements Service {
   async deleteStack(name: string): Promise<void> {
     const stack = this.stacks.get(name);
     if (!stack || stack.status === 'DELETE_COMPLETE') return;
-    if (stack.status.endsWith('IN_PROGRESS')) throw new Error(`Stack ${name} is in ${stack.status}: wait for it to end before deleting it.`);
+    if (stack.status.endsWith('IN_PROGRESS'))
+      throw new Error(`Stack ${name} is in ${stack.status}: wait for it to end before deleting it.`);
     this.stackStatus(stack, 'DELETE_IN_PROGRESS');
     const stuck = await this.deleteAll(stack, false);
     if (stuck.length > 0) {
-      this.stackStatus(stack, 'DELETE_FAILED', `The following resource(s) failed to delete: [${stuck.map((resource) => resource.logicalId).join(', ')}].`);
+      this.stackStatus(
+        stack,
+        'DELETE_FAILED',
+        `The following resource(s) failed to delete: [${stuck.map((resource) => resource.logicalId).join(', ')}].`,
+      );
       throw new Error(`Stack ${name} could not be deleted: ${describe(stuck)}.`);
     }
     this.stackStatus(stack, 'DELETE_COMPLETE');
@@ -96,20 +112,30 @@ export class CloudFormation implements Service {
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
     switch (action) {
       case 'DescribeStacks':
-        return { Stacks: (input.StackName === undefined ? [...this.stacks.values()].filter((stack) => stack.status !== 'DELETE_COMPLETE') : [this.find(input.StackName)]).map(stackOutput) };
+        return {
+          Stacks: (input.StackName === undefined
+            ? [...this.stacks.values()].filter((stack) => stack.status !== 'DELETE_COMPLETE')
+            : [this.find(input.StackName)]
+          ).map(stackOutput),
+        };
       case 'DescribeStackResource': {
         const stack = this.find(input.StackName);
         return { StackResourceDetail: this.resourceOutput(stack, this.resource(stack, input.LogicalResourceId)) };
       }
       case 'DescribeStackResources': {
         const stack = this.find(input.StackName);
-        return { StackResources: [...stack.resources.values()].filter((resource) => resource.status !== undefined).map((resource) => this.resourceOutput(stack, resource)) };
+        return {
+          StackResources: [...stack.resources.values()]
+            .filter((resource) => resource.status !== undefined)
+            .map((resource) => this.resourceOutput(stack, resource)),
+        };
       }
       case 'SignalResource':
         return this.signal(input);
       default:
         throw new Error(
-          `The emulation does not know the action '${action}' of CloudFormation. It knows DescribeStacks, DescribeStackResource, DescribeStackResources, SignalResource.`,
+          `The emulation does not know the action '${action}' of CloudFormation. It knows DescribeStacks, ` +
+            'DescribeStackResource, DescribeStackResources, SignalResource.',
         );
     }
   }
@@ -135,7 +161,10 @@ export class CloudFormation implements Service {
       attribute: (logicalId, attribute) => {
         const resource = existing(logicalId);
         const value = resource.created!.attributes?.[attribute];
-        if (value === undefined) throw new Error(`The emulation does not know the attribute '${attribute}' of ${resource.type} (${logicalId}).`);
+        if (value === undefined)
+          throw new Error(
+            `The emulation does not know the attribute '${attribute}' of ${resource.type} (${logicalId}).`,
+          );
         return value;
       },
     };
@@ -145,8 +174,20 @@ export class CloudFormation implements Service {
       return resource;
     };
     const { reader, dependencies } = this.read(template, scope);
-    for (const logicalId of dependencies.keys()) resources.set(logicalId, notCreated(logicalId, template.Resources[logicalId]!));
-    return { name, id, reader, scope, status: 'CREATE_IN_PROGRESS', reason: undefined, createdAt: this.context.clock.now(), resources, dependencies, outputs: {} };
+    for (const logicalId of dependencies.keys())
+      resources.set(logicalId, notCreated(logicalId, template.Resources[logicalId]!));
+    return {
+      name,
+      id,
+      reader,
+      scope,
+      status: 'CREATE_IN_PROGRESS',
+      reason: undefined,
+      createdAt: this.context.clock.now(),
+      resources,
+      dependencies,
+      outputs: {},
+    };
   }
 
   private read(template: Template, scope: Scope): Pick<Stack, 'reader' | 'dependencies'> {
@@ -155,7 +196,11 @@ export class CloudFormation implements Service {
     const dependencies = reader.dependencies(scope);
     for (const logicalId of dependencies.keys()) {
       const { Type } = template.Resources[logicalId]!;
-      if (!this.typeOf(Type)) throw new Error(`The emulation does not know the resource type '${Type}' (${logicalId}). It knows ${Object.keys(this.types).join(', ')}.`);
+      if (!this.typeOf(Type))
+        throw new Error(
+          `The emulation does not know the resource type '${Type}' (${logicalId}). It knows ` +
+            `${Object.keys(this.types).join(', ')}.`,
+        );
     }
     return { reader, dependencies };
   }
@@ -164,13 +209,20 @@ export class CloudFormation implements Service {
     return this.types[isCustom(name) ? CUSTOM_TYPE : name];
   }
 
-  /** Defaults; those of an SSM type are looked up: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html */
+  /**
+   * Defaults; those of an SSM type are looked up:
+   * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
+   */
   private parameters(template: Template): Record<string, unknown> {
     return Object.fromEntries(
       Object.entries(template.Parameters ?? {}).map(([name, { Type: type, Default: value }]) => {
-        if (value === undefined) throw new Error(`Parameter ${name} has no default, and the emulation gives no other values.`);
+        if (value === undefined)
+          throw new Error(`Parameter ${name} has no default, and the emulation gives no other values.`);
         const text = type.startsWith('AWS::SSM::Parameter::Value<') ? this.ssm.get(String(value)) : String(value);
-        return [name, type.includes('List<') || type === 'CommaDelimitedList' ? text.split(',').map((item) => item.trim()) : text];
+        return [
+          name,
+          type.includes('List<') || type === 'CommaDelimitedList' ? text.split(',').map((item) => item.trim()) : text,
+        ];
       }),
     );
   }
@@ -183,7 +235,12 @@ export class CloudFormation implements Service {
   }
 
   /** @returns those that failed by themselves: the others that wait are told to end, and no more are begun. */
-  private async forEach(stack: Stack, needs: Graph, cancel: Cancellation, work: (resource: StackResource) => Promise<boolean>): Promise<StackResource[]> {
+  private async forEach(
+    stack: Stack,
+    needs: Graph,
+    cancel: Cancellation,
+    work: (resource: StackResource) => Promise<boolean>,
+  ): Promise<StackResource[]> {
     const failures: StackResource[] = [];
     await inOrder(needs, async (id) => {
       if (cancel.reason !== undefined) return false;
@@ -219,7 +276,11 @@ export class CloudFormation implements Service {
     const properties = stack.reader.resolve(Properties, stack.scope);
     const { properties: known } = type;
     const unknown = known === 'any' ? [] : Object.keys(properties).filter((property) => !known.includes(property));
-    if (known !== 'any' && unknown.length > 0) throw new Error(`The emulation does not know ${unknown.map((property) => `'${property}'`).join(', ')} of ${Type}. It knows ${known.join(', ')}.`);
+    if (known !== 'any' && unknown.length > 0)
+      throw new Error(
+        `The emulation does not know ${unknown.map((property) => `'${property}'`).join(', ')} of ${Type}. ` +
+          `It knows ${known.join(', ')}.`,
+      );
     return properties;
   }
 
@@ -253,16 +314,20 @@ export class CloudFormation implements Service {
   // Changes
 
   /**
-   * Changes what differs, then deletes what the new template has no more. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html
+   * Changes what differs, then deletes what the new template has no more.
+   * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html
    * @returns the outputs. @throws Error with every failed resource and its reason, after everything was changed back
    */
   async updateStack(name: string, template: Template): Promise<Record<string, string>> {
     const stack = this.find(name);
-    if (!/^(CREATE|UPDATE|UPDATE_ROLLBACK)_COMPLETE$/.test(stack.status)) throw new AwsError('ValidationError', `Stack:${stack.id} is in ${stack.status} state and can not be updated.`);
+    if (!/^(CREATE|UPDATE|UPDATE_ROLLBACK)_COMPLETE$/.test(stack.status))
+      throw new AwsError('ValidationError', `Stack:${stack.id} is in ${stack.status} state and can not be updated.`);
     const before = { reader: stack.reader, dependencies: stack.dependencies, parameters: stack.scope.parameters };
     stack.scope.parameters = { ...stack.scope.parameters, ...this.parameters(template) };
     Object.assign(stack, this.read(template, stack.scope));
-    for (const logicalId of stack.dependencies.keys()) if (!stack.resources.has(logicalId)) stack.resources.set(logicalId, notCreated(logicalId, template.Resources[logicalId]!));
+    for (const logicalId of stack.dependencies.keys())
+      if (!stack.resources.has(logicalId))
+        stack.resources.set(logicalId, notCreated(logicalId, template.Resources[logicalId]!));
     this.stackStatus(stack, 'UPDATE_IN_PROGRESS');
     const changed = new Set<StackResource>();
     const failures = await this.changeAll(stack, stack.dependencies, changed);
@@ -274,35 +339,59 @@ export class CloudFormation implements Service {
       return stack.outputs;
     }
     const reason = describe(failures);
-    this.stackStatus(stack, 'UPDATE_ROLLBACK_IN_PROGRESS', `The following resource(s) failed to update: [${failures.map(({ logicalId }) => logicalId).join(', ')}].`);
+    this.stackStatus(
+      stack,
+      'UPDATE_ROLLBACK_IN_PROGRESS',
+      `The following resource(s) failed to update: [${failures.map(({ logicalId }) => logicalId).join(', ')}].`,
+    );
     const after = stack.dependencies;
     stack.scope.parameters = before.parameters;
     Object.assign(stack, { reader: before.reader, dependencies: before.dependencies });
-    const stuck = await this.changeAll(stack, among(before.dependencies, [...changed].map(({ logicalId }) => logicalId)), new Set());
+    const stuck = await this.changeAll(
+      stack,
+      among(
+        before.dependencies,
+        [...changed].map(({ logicalId }) => logicalId),
+      ),
+      new Set(),
+    );
     if (stuck.length === 0) {
       this.stackStatus(stack, 'UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS');
       await this.forget(stack, after, ({ logicalId }) => !before.dependencies.has(logicalId), true);
     }
     this.stackStatus(stack, stuck.length > 0 ? 'UPDATE_ROLLBACK_FAILED' : 'UPDATE_ROLLBACK_COMPLETE');
-    throw new Error(`Stack ${name} could not be updated: ${reason}.${stuck.length > 0 ? ` Rolling back failed too: ${describe(stuck)}.` : ''}`);
+    throw new Error(
+      `Stack ${name} could not be updated: ` +
+        `${reason}.${stuck.length > 0 ? ` Rolling back failed too: ${describe(stuck)}.` : ''}`,
+    );
   }
 
   /** @param changed is told of each that was touched, also of one that failed */
   private changeAll(stack: Stack, needs: Graph, changed: Set<StackResource>): Promise<StackResource[]> {
     const cancel = new Cancellation();
-    return this.forEach(stack, needs, cancel, (resource) => (resource.created ? this.changeOne(stack, resource, cancel, changed) : this.createOne(stack, resource, cancel)));
+    return this.forEach(stack, needs, cancel, (resource) =>
+      resource.created ? this.changeOne(stack, resource, cancel, changed) : this.createOne(stack, resource, cancel),
+    );
   }
 
-  private async changeOne(stack: Stack, resource: StackResource, cancel: Cancellation, changed: Set<StackResource>): Promise<boolean> {
+  private async changeOne(
+    stack: Stack,
+    resource: StackResource,
+    cancel: Cancellation,
+    changed: Set<StackResource>,
+  ): Promise<boolean> {
     try {
       const definition = stack.reader.template.Resources[resource.logicalId]!;
       const properties = this.resolve(stack, definition);
       const previous = resource.properties;
-      const names = [...new Set([...Object.keys(properties), ...Object.keys(previous)])].filter((name) => !isDeepStrictEqual(properties[name], previous[name]));
+      const names = [...new Set([...Object.keys(properties), ...Object.keys(previous)])].filter(
+        (name) => !isDeepStrictEqual(properties[name], previous[name]),
+      );
       resource.definition = definition;
       if (names.length === 0) return true;
       const type = this.typeOf(resource.type)!;
-      if (!type.update) throw new Error(`The emulation does not know how to change ${resource.type}: ${names.join(', ')}.`);
+      if (!type.update)
+        throw new Error(`The emulation does not know how to change ${resource.type}: ${names.join(', ')}.`);
       changed.add(resource);
       this.resourceStatus(stack, resource, 'UPDATE_IN_PROGRESS');
       resource.properties = properties;
@@ -326,7 +415,12 @@ export class CloudFormation implements Service {
   }
 
   /** What cannot be deleted in a cleanup is left behind, and the stack is none the worse for it. */
-  private async forget(stack: Stack, needs: Graph, which: (resource: StackResource) => boolean, rollback: boolean): Promise<void> {
+  private async forget(
+    stack: Stack,
+    needs: Graph,
+    which: (resource: StackResource) => boolean,
+    rollback: boolean,
+  ): Promise<void> {
     const gone = [...stack.resources.values()].filter(which);
     await this.deleteThese(stack, needs, rollback, which);
     for (const { logicalId } of gone) stack.resources.delete(logicalId);
@@ -338,24 +432,39 @@ export class CloudFormation implements Service {
     const policy = resource.definition.CreationPolicy;
     if (policy === undefined) return undefined;
     const other = Object.keys(policy).filter((key) => key !== 'ResourceSignal');
-    if (other.length > 0) throw new Error(`The emulation knows the creation policy ResourceSignal, not '${other.join(', ')}' (${resource.logicalId}).`);
+    if (other.length > 0)
+      throw new Error(
+        `The emulation knows the creation policy ResourceSignal, not '${other.join(', ')}' (${resource.logicalId}).`,
+      );
     const { Count: count = 1, Timeout: timeout = DEFAULT_SIGNAL_WAIT } = policy.ResourceSignal ?? {};
     const timeoutMs = duration(timeout);
-    if (timeoutMs > LONGEST_SIGNAL_WAIT_MS) throw new Error(`CreationPolicy timeout ${timeout} of ${resource.logicalId} is longer than the 12 hours that CloudFormation waits.`);
+    if (timeoutMs > LONGEST_SIGNAL_WAIT_MS)
+      throw new Error(
+        `CreationPolicy timeout ${timeout} of ${resource.logicalId} is longer than the 12 hours that ` +
+          'CloudFormation waits.',
+      );
     return new Signals(Number(count), timeoutMs);
   }
 
   /** https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SignalResource.html */
   private signal(input: Record<string, any>): Record<string, any> {
     const stack = this.find(input.StackName);
-    if (!/^(CREATE|UPDATE|UPDATE_ROLLBACK)_IN_PROGRESS$/.test(stack.status)) throw new AwsError('ValidationError', `Stack ${stack.id} is in ${stack.status} state and cannot be signaled`);
+    if (!/^(CREATE|UPDATE|UPDATE_ROLLBACK)_IN_PROGRESS$/.test(stack.status))
+      throw new AwsError('ValidationError', `Stack ${stack.id} is in ${stack.status} state and cannot be signaled`);
     const resource = this.resource(stack, input.LogicalResourceId);
     if (!resource.status?.endsWith('_IN_PROGRESS') || !resource.signals) {
-      throw new AwsError('ValidationError', `Resource ${resource.logicalId} is in ${resource.status} state and cannot be signaled`);
+      throw new AwsError(
+        'ValidationError',
+        `Resource ${resource.logicalId} is in ${resource.status} state and cannot be signaled`,
+      );
     }
     const { UniqueId: uniqueId, Status: status } = input;
     if (status !== 'SUCCESS' && status !== 'FAILURE') {
-      throw new AwsError('ValidationError', `1 validation error detected: Value '${status}' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [FAILURE, SUCCESS]`);
+      throw new AwsError(
+        'ValidationError',
+        `1 validation error detected: Value '${status}' at 'status' failed to satisfy constraint: Member ` +
+          'must satisfy enum value set: [FAILURE, SUCCESS]',
+      );
     }
     this.context.emit('cloudformation', 'signal', resource.logicalId, { uniqueId, status, stack: stack.name });
     if (status === 'FAILURE') resource.signals.failedBy = uniqueId;
@@ -370,8 +479,16 @@ export class CloudFormation implements Service {
     return this.deleteThese(stack, stack.dependencies, rollback, () => true);
   }
 
-  /** In the reverse order of their creation. @returns those that could not be deleted; what they depend on stays, too */
-  private async deleteThese(stack: Stack, needs: Graph, rollback: boolean, which: (resource: StackResource) => boolean): Promise<StackResource[]> {
+  /**
+   * In the reverse order of their creation.
+   * @returns those that could not be deleted; what they depend on stays, too
+   */
+  private async deleteThese(
+    stack: Stack,
+    needs: Graph,
+    rollback: boolean,
+    which: (resource: StackResource) => boolean,
+  ): Promise<StackResource[]> {
     const failures: StackResource[] = [];
     await inOrder(reversed(needs), async (id) => {
       const resource = stack.resources.get(id)!;
@@ -406,24 +523,38 @@ export class CloudFormation implements Service {
   private resourceStatus(stack: Stack, resource: StackResource, status: ResourceStatus, reason?: string): void {
     resource.status = status;
     resource.reason = reason;
-    this.context.emit('cloudformation', eventName(status), resource.logicalId, { type: resource.type, physicalId: resource.created?.id, reason, stack: stack.name });
+    this.context.emit('cloudformation', eventName(status), resource.logicalId, {
+      type: resource.type,
+      physicalId: resource.created?.id,
+      reason,
+      stack: stack.name,
+    });
   }
 
   private stackStatus(stack: Stack, status: StackStatus, reason?: string): void {
     stack.status = status;
     stack.reason = reason;
-    this.context.emit('cloudformation', eventName(status), stack.name, { type: 'AWS::CloudFormation::Stack', physicalId: stack.id, reason, stack: stack.name });
+    this.context.emit('cloudformation', eventName(status), stack.name, {
+      type: 'AWS::CloudFormation::Stack',
+      physicalId: stack.id,
+      reason,
+      stack: stack.name,
+    });
   }
 
   private find(nameOrId: string): Stack {
-    const stack = [...this.stacks.values()].find((candidate) => candidate.id === nameOrId || (candidate.name === nameOrId && candidate.status !== 'DELETE_COMPLETE'));
+    const stack = [...this.stacks.values()].find(
+      (candidate) =>
+        candidate.id === nameOrId || (candidate.name === nameOrId && candidate.status !== 'DELETE_COMPLETE'),
+    );
     if (!stack) throw new AwsError('ValidationError', `Stack with id ${nameOrId} does not exist`);
     return stack;
   }
 
   private resource(stack: Stack, logicalId: string): StackResource {
     const resource = stack.resources.get(logicalId);
-    if (!resource) throw new AwsError('ValidationError', `Resource ${logicalId} does not exist for stack ${stack.name}`);
+    if (!resource)
+      throw new AwsError('ValidationError', `Resource ${logicalId} does not exist for stack ${stack.name}`);
     return resource;
   }
 
@@ -472,12 +603,23 @@ function among(needs: Graph, ids: string[]): Graph {
 }
 
 function notCreated(logicalId: string, definition: TemplateResource): StackResource {
-  return { logicalId, type: definition.Type, definition, status: undefined, reason: undefined, properties: {}, created: undefined, signals: undefined };
+  return {
+    logicalId,
+    type: definition.Type,
+    definition,
+    status: undefined,
+    reason: undefined,
+    properties: {},
+    created: undefined,
+    signals: undefined,
+  };
 }
 
 /** Failed resources and their reasons, without a full stop. */
 function describe(failed: StackResource[]): string {
-  return failed.map((resource) => `${resource.logicalId} (${resource.type}): ${resource.reason?.replace(/\.$/, '')}`).join('; ');
+  return failed
+    .map((resource) => `${resource.logicalId} (${resource.type}): ${resource.reason?.replace(/\.$/, '')}`)
+    .join('; ');
 }
 
 function stackOutput(stack: Stack): Record<string, any> {

@@ -66,7 +66,10 @@ export interface CreatedResource {
 }
 
 export interface ResourceType {
-  /** Every property that is acted upon or known to make no difference in the emulation. Another one in a template is an error. */
+  /**
+   * Every property that is acted upon or known to make no difference in the emulation. Another one in a template is an
+   * error.
+   */
   properties: string[] | 'any';
   create(request: ResourceRequest): CreatedResource | Promise<CreatedResource>;
   /** Absent where no change is known. */
@@ -80,5 +83,8 @@ export type ResourceTypes = Record<string, ResourceType>;
 /** @throws Error when anything else is to be changed: that is not known here, or would make another resource of it. */
 export function onlyThese(type: string, changed: string[], known: string[]): void {
   const others = changed.filter((name) => !known.includes(name));
-  if (others.length > 0) throw new Error(`The emulation does not know how to change ${others.join(', ')} of ${type}. It knows ${known.join(', ')}.`);
+  if (others.length > 0)
+    throw new Error(
+      `The emulation does not know how to change ${others.join(', ')} of ${type}. It knows ${known.join(', ')}.`,
+    );
 }

@@ -35,7 +35,13 @@ export class Signals {
 export function awaitSignals(context: Context, signals: Signals, cancel: Cancellation): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     let forget = () => undefined as void;
-    const stop = context.after(signals.timeoutMs, () => end(new Error(`Failed to receive ${signals.count - signals.received.size} resource signal(s) within the specified duration`)));
+    const stop = context.after(signals.timeoutMs, () =>
+      end(
+        new Error(
+          `Failed to receive ${signals.count - signals.received.size} resource signal(s) within the specified duration`,
+        ),
+      ),
+    );
     const end = (error?: Error) => {
       stop();
       forget();

@@ -5,8 +5,12 @@ import type { Scope, TemplateReader, TemplateResource } from './template';
 
 type Phase = 'IN_PROGRESS' | 'COMPLETE' | 'FAILED' | 'SKIPPED';
 export type ResourceStatus = `CREATE_${Phase}` | `DELETE_${Phase}` | `UPDATE_${Phase}`;
-/** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources-status-codes */
-export type StackStatus = `${'CREATE' | 'DELETE' | 'ROLLBACK' | 'UPDATE' | 'UPDATE_ROLLBACK'}_${Phase}` | `${'UPDATE' | 'UPDATE_ROLLBACK'}_COMPLETE_CLEANUP_IN_PROGRESS`;
+/**
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources-status-codes
+ */
+export type StackStatus =
+  | `${'CREATE' | 'DELETE' | 'ROLLBACK' | 'UPDATE' | 'UPDATE_ROLLBACK'}_${Phase}`
+  | `${'UPDATE' | 'UPDATE_ROLLBACK'}_COMPLETE_CLEANUP_IN_PROGRESS`;
 
 export interface StackResource {
   logicalId: string;

@@ -1,5 +1,6 @@
 /**
- * A synthesised template: what depends on what, and what its intrinsic functions come to. Knows nothing of any resource type.
+ * A synthesised template: what depends on what, and what its intrinsic functions come to. Knows nothing of any resource
+ * type.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
  */
 
@@ -35,27 +36,52 @@ export interface Scope {
 
 /** `AWS::NoValue`: the property is left out. */
 const NO_VALUE = Symbol('AWS::NoValue');
-const SECTIONS = ['AWSTemplateFormatVersion', 'Description', 'Metadata', 'Parameters', 'Mappings', 'Conditions', 'Rules', 'Resources', 'Outputs'];
+const SECTIONS = [
+  'AWSTemplateFormatVersion',
+  'Description',
+  'Metadata',
+  'Parameters',
+  'Mappings',
+  'Conditions',
+  'Rules',
+  'Resources',
+  'Outputs',
+];
 
 export class TemplateReader {
   constructor(readonly template: Template) {
     for (const section of Object.keys(template)) {
-      if (!SECTIONS.includes(section)) throw new Error(`The emulation does not know the template section '${section}'. It knows ${SECTIONS.join(', ')}.`);
+      if (!SECTIONS.includes(section))
+        throw new Error(
+          `The emulation does not know the template section '${section}'. It knows ${SECTIONS.join(', ')}.`,
+        );
     }
   }
 
-  /** Resources whose condition holds, by logical id, each with what it depends on. @throws Error naming a circle or an unknown logical id. */
+  /**
+   * Resources whose condition holds, by logical id, each with what it depends on.
+   * @throws Error naming a circle or an unknown logical id.
+   */
   dependencies(scope: Scope): Map<string, Set<string>> {
-    const present = Object.entries(this.template.Resources).filter(([, resource]) => resource.Condition === undefined || this.condition(resource.Condition, scope));
+    const present = Object.entries(this.template.Resources).filter(
+      ([, resource]) => resource.Condition === undefined || this.condition(resource.Condition, scope),
+    );
     const ids = new Set(present.map(([id]) => id));
     const graph = new Map<string, Set<string>>();
     for (const [id, resource] of present) {
       const explicit = [resource.DependsOn ?? []].flat();
       const missing = explicit.filter((other) => !(other in this.template.Resources));
-      if (missing.length > 0) throw new Error(`Template format error: Unresolved resource dependencies [${missing.join(', ')}] in the Resources block of the template`);
+      if (missing.length > 0)
+        throw new Error(
+          `Template format error: Unresolved resource dependencies [${missing.join(', ')}] in the ` +
+            'Resources block of the template',
+        );
       const needs = new Set(explicit.filter((other) => ids.has(other)));
       for (const other of this.references(resource.Properties ?? {}, scope)) {
-        if (!ids.has(other)) throw new Error(`Template format error: Unresolved resource dependencies [${other}] in the Resources block of the template`);
+        if (!ids.has(other))
+          throw new Error(
+            `Template format error: Unresolved resource dependencies [${other}] in the Resources block of the template`,
+          );
         needs.add(other);
       }
       graph.set(id, needs);
@@ -68,7 +94,10 @@ export class TemplateReader {
   checkRules(scope: Scope): void {
     for (const [name, rule] of Object.entries(this.template.Rules ?? {})) {
       for (const { Assert: assertion, AssertDescription: description } of rule.Assertions) {
-        if (!this.truth(assertion, scope)) throw new Error(`Template validation error: Rule '${name}' failed: ${description ?? 'an assertion does not hold'}`);
+        if (!this.truth(assertion, scope))
+          throw new Error(
+            `Template validation error: Rule '${name}' failed: ${description ?? 'an assertion does not hold'}`,
+          );
       }
     }
   }
@@ -94,7 +123,8 @@ export class TemplateReader {
   }
 
   private evaluate(value: unknown, scope: Scope): unknown {
-    if (Array.isArray(value)) return value.map((item) => this.evaluate(item, scope)).filter((item) => item !== NO_VALUE);
+    if (Array.isArray(value))
+      return value.map((item) => this.evaluate(item, scope)).filter((item) => item !== NO_VALUE);
     if (typeof value === 'string') return dynamicReferences(value, scope);
     if (typeof value !== 'object' || value === null) return value;
     const call = functionCall(value);
@@ -117,7 +147,9 @@ export class TemplateReader {
         return pattern.replace(/\$\{(!?)([^}]+)\}/g, (_, literal: string, reference: string) => {
           if (literal) return `\${${reference}}`;
           if (reference in variables) return text(variables[reference]);
-          return reference.includes('.') ? String(scope.attribute(...splitAttribute(reference))) : String(this.ref(reference, scope));
+          return reference.includes('.')
+            ? String(scope.attribute(...splitAttribute(reference)))
+            : String(this.ref(reference, scope));
         });
       }
       case 'Fn::Join': {
@@ -132,7 +164,8 @@ export class TemplateReader {
         const [index, list] = argument as [unknown, unknown];
         const items = this.resolve(list, scope) as unknown[];
         const item = items[Number(text(index))];
-        if (item === undefined) throw new Error(`Template error: Fn::Select cannot select nonexistent value at index ${text(index)}`);
+        if (item === undefined)
+          throw new Error(`Template error: Fn::Select cannot select nonexistent value at index ${text(index)}`);
         return item;
       }
       case 'Fn::GetAZs':
@@ -142,7 +175,8 @@ export class TemplateReader {
       case 'Fn::FindInMap': {
         const [map, first, second] = (argument as unknown[]).map(text);
         const found = this.template.Mappings?.[map!]?.[first!]?.[second!];
-        if (found === undefined) throw new Error(`Template error: Unable to get mapping for ${map}::${first}::${second}`);
+        if (found === undefined)
+          throw new Error(`Template error: Unable to get mapping for ${map}::${first}::${second}`);
         return found;
       }
       case 'Fn::If': {
@@ -201,7 +235,8 @@ export class TemplateReader {
         if (name === 'Fn::Sub') {
           const [pattern, variables = {}] = [argument].flat() as [string, Record<string, unknown>?];
           for (const [, literal, reference = ''] of pattern.matchAll(/\$\{(!?)([^}]+)\}/g)) {
-            if (literal || reference in variables || reference in scope.parameters || reference.startsWith('AWS::')) continue;
+            if (literal || reference in variables || reference in scope.parameters || reference.startsWith('AWS::'))
+              continue;
             found.add(splitAttribute(reference)[0]);
           }
         }
@@ -214,7 +249,7 @@ export class TemplateReader {
 
   private refuseCircles(graph: Map<string, Set<string>>): void {
     const settled = new Set<string>();
-    for (let progress = true; progress; ) {
+    for (let progress = true; progress;) {
       progress = false;
       for (const [id, needs] of graph) {
         if (settled.has(id) || ![...needs].every((other) => settled.has(other))) continue;
@@ -233,14 +268,18 @@ function functionCall(value: object): { name: string; argument: unknown } | unde
   if (keys.length !== 1 || name === undefined) return undefined;
   // `Condition` is a function only inside conditions; in a policy statement it is a plain key.
   if (name === 'Ref' || name.startsWith('Fn::')) return { name, argument: (value as Record<string, unknown>)[name] };
-  if (name === 'Condition' && typeof (value as Record<string, unknown>)[name] === 'string') return { name, argument: (value as Record<string, unknown>)[name] };
+  if (name === 'Condition' && typeof (value as Record<string, unknown>)[name] === 'string')
+    return { name, argument: (value as Record<string, unknown>)[name] };
   return undefined;
 }
 
-/** `{{resolve:ssm:name}}`: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-ssm.html */
+/**
+ * `{{resolve:ssm:name}}`: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-ssm.html
+ */
 function dynamicReferences(text: string, scope: Scope): string {
   return text.replace(/\{\{resolve:([a-z-]+):([^}]+)\}\}/g, (_, service: string, reference: string) => {
-    if (service !== 'ssm') throw new Error(`The emulation does not know dynamic references to '${service}': {{resolve:${service}:...}}.`);
+    if (service !== 'ssm')
+      throw new Error(`The emulation does not know dynamic references to '${service}': {{resolve:${service}:...}}.`);
     return scope.ssmParameter(reference.replace(/:\d+$/, ''));
   });
 }

@@ -1,6 +1,6 @@
 /**
- * What every emulated service shares: the clock, the account, identifiers, delays, events, and background work that can be stopped.
- * Services never start a promise that nobody waits for, nor set an alarm, but through here.
+ * What every emulated service shares: the clock, the account, identifiers, delays, events, and background work that can
+ * be stopped. Services never start a promise that nobody waits for, nor set an alarm, but through here.
  */
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../../protocol/clock';
@@ -113,7 +113,10 @@ export class Context {
     return forget;
   }
 
-  /** Work that goes on by itself. It may only fail by being stopped: any other failure is a fault of the emulation and fails whatever waits with {@link orFault}. */
+  /**
+   * Work that goes on by itself. It may only fail by being stopped: any other failure is a fault of the emulation and
+   * fails whatever waits with {@link orFault}.
+   */
   start(work: () => Promise<void>): void {
     if (this.stopped) return;
     const promise = work()
@@ -143,7 +146,10 @@ export class Context {
     });
   }
 
-  /** Cancels alarms, ends sleeps and waits for what runs. @throws Error the first fault of the emulation, if there was one. */
+  /**
+   * Cancels alarms, ends sleeps and waits for what runs.
+   * @throws Error the first fault of the emulation, if there was one.
+   */
   async stop(): Promise<void> {
     this.abort.abort();
     for (const cancel of [...this.cancels]) cancel();

@@ -31,7 +31,10 @@ export class AwsError extends Error {
   }
 }
 
-/** One AWS service: inputs and outputs have the shapes of the SDK's commands (`GetItem` takes a `GetItemCommandInput`, ...). */
+/**
+ * One AWS service: inputs and outputs have the shapes of the SDK's commands (`GetItem` takes a `GetItemCommandInput`,
+ * ...).
+ */
 export interface Service {
   /** @throws AwsError as AWS would; an action that the emulation does not know is an Error that names it. */
   call(action: string, input: Record<string, any>, principal: Principal): Promise<Record<string, any>>;
@@ -60,7 +63,10 @@ export interface HealthCheck {
   path?: string;
 }
 
-/** Gives instances and volumes a body: real namespaces and loop devices, or simulated ones. All of it may be called again for what is already so. */
+/**
+ * Gives instances and volumes a body: real namespaces and loop devices, or simulated ones. All of it may be called
+ * again for what is already so.
+ */
 export interface Machines {
   /** Resolves when the instance runs (its user data has begun). */
   launch(spec: MachineSpec): Promise<void>;
@@ -71,7 +77,10 @@ export interface Machines {
   attachVolume(instanceId: string, volumeId: string, device: string): Promise<void>;
   detachVolume(instanceId: string, volumeId: string): Promise<void>;
   deleteVolume(volumeId: string): Promise<void>;
-  /** Whether the instance answers this check as a load balancer wants it. May reject, and may take its time: whoever asks waits no longer than its own timeout. */
+  /**
+   * Whether the instance answers this check as a load balancer wants it. May reject, and may take its time: whoever
+   * asks waits no longer than its own timeout.
+   */
   answers(instanceId: string, check: HealthCheck): Promise<boolean>;
 }
 
@@ -94,7 +103,10 @@ export interface FunctionRunner {
   invoke(fn: FunctionSpec, event: unknown): Promise<unknown>;
 }
 
-/** What happened, for timelines and tests. `subject` is the id of the thing; `what` is a short word; all in the emulated AWS's own truth. */
+/**
+ * What happened, for timelines and tests. `subject` is the id of the thing; `what` is a short word; all in the emulated
+ * AWS's own truth.
+ */
 export interface AwsEvent {
   at: number;
   source: 'cloudformation' | 'autoscaling' | 'ec2' | 'lambda' | 'sqs' | 'dynamodb' | 'events' | 'iam' | 'elb';

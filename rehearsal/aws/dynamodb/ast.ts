@@ -1,4 +1,6 @@
-/** What expressions of the emulated DynamoDB mean, once read. Placeholders are already replaced by what they stand for. */
+/**
+ * What expressions of the emulated DynamoDB mean, once read. Placeholders are already replaced by what they stand for.
+ */
 import type { AttributeValue } from './values';
 
 /** A document path such as `a.b[2]`: names and list indices; the first step is a name. */
@@ -29,7 +31,10 @@ export type Condition =
 
 /** What SET may assign. */
 export type Assigned =
-  Path | Value | { kind: 'if_not_exists'; path: Path; otherwise: Assigned } | { kind: 'list_append' | '+' | '-'; left: Assigned; right: Assigned };
+  | Path
+  | Value
+  | { kind: 'if_not_exists'; path: Path; otherwise: Assigned }
+  | { kind: 'list_append' | '+' | '-'; left: Assigned; right: Assigned };
 
 export interface Update {
   set: { path: Path; assigned: Assigned }[];

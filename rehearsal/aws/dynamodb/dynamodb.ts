@@ -1,7 +1,8 @@
 /**
- * The emulated DynamoDB: tables, items, conditions, transactions and streams, as one account in one region sees them. Every call is one step:
- * nothing runs between its reading and its writing, so reads are always consistent. Does not check permissions: that is the region's matter.
- * A parameter or action that it does not know is an Error that names it, never ignored.
+ * The emulated DynamoDB: tables, items, conditions, transactions and streams, as one account in one region sees them.
+ * Every call is one step: nothing runs between its reading and its writing, so reads are always consistent. Does not
+ * check permissions: that is the region's matter. A parameter or action that it does not know is an Error that names
+ * it, never ignored.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
  */
 import { isoTime, type Clock } from '../../../protocol/clock';
@@ -12,7 +13,15 @@ import { Placeholders } from './placeholders';
 import { itemsAfter, keyCondition, refuseKeys } from './query';
 import { streamRecord, type StreamRecord } from './stream';
 import { Table, type StreamView, type TableDefinition } from './table';
-import { copyItem, equalItems, itemBytes, MAX_ITEM_BYTES, validationError, type AttributeValue, type Item } from './values';
+import {
+  copyItem,
+  equalItems,
+  itemBytes,
+  MAX_ITEM_BYTES,
+  validationError,
+  type AttributeValue,
+  type Item,
+} from './values';
 import { AwsError, type Principal, type Service } from '../core/types';
 
 export type { StreamRecord, StreamView, TableDefinition };
@@ -24,7 +33,9 @@ const MAX_BATCH_BYTES = 16 * 1024 * 1024;
 const MAX_TRANSACTION_ITEMS = 100;
 const MAX_TRANSACTION_BYTES = 4 * 1024 * 1024;
 const MAX_PAGE_BYTES = 1024 * 1024;
-/** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html#DDB-TransactWriteItems-request-ClientRequestToken */
+/**
+ * https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html#DDB-TransactWriteItems-request-ClientRequestToken
+ */
 const REQUEST_TOKEN_MS = 10 * 60 * 1000;
 
 /** A write whose expressions have been read. */
@@ -68,7 +79,8 @@ export class DynamoDb implements Service {
   }
 
   deleteTable(tableName: string): void {
-    if (!this.tables.delete(tableName)) throw resourceNotFound(`Requested resource not found: Table: ${tableName} not found`);
+    if (!this.tables.delete(tableName))
+      throw resourceNotFound(`Requested resource not found: Table: ${tableName} not found`);
   }
 
   /** The ARN of a table's stream, or undefined when it has none. */
@@ -85,18 +97,27 @@ export class DynamoDb implements Service {
     return this.tables.get(tableName)?.definition.encryptionKey;
   }
 
-  /** The partition that a Query asks for; undefined when its parameters cannot be read, for which Query has its own answer. */
+  /**
+   * The partition that a Query asks for; undefined when its parameters cannot be read, for which Query has its own
+   * answer.
+   */
   queriedPartition(input: Input): AttributeValue | undefined {
     try {
       const placeholders = new Placeholders(input.ExpressionAttributeNames, input.ExpressionAttributeValues, true);
-      return keyCondition(this.table(input.TableName), parseCondition(input.KeyConditionExpression, placeholders, 'KeyConditionExpression')).partition;
+      return keyCondition(
+        this.table(input.TableName),
+        parseCondition(input.KeyConditionExpression, placeholders, 'KeyConditionExpression'),
+      ).partition;
     } catch (error) {
       if (error instanceof AwsError) return undefined;
       throw error;
     }
   }
 
-  /** Calls back after each committed write that changed something, for tables with a stream. A write that changes nothing makes no record. */
+  /**
+   * Calls back after each committed write that changed something, for tables with a stream. A write that changes
+   * nothing makes no record.
+   */
   onStreamRecord(listener: (tableName: string, record: StreamRecord) => void): void {
     this.listeners.push(listener);
   }
@@ -132,7 +153,14 @@ export class DynamoDb implements Service {
   }
 
   private getItem(input: Input): Record<string, any> {
-    known('GetItem', input, ['TableName', 'Key', 'ConsistentRead', 'ProjectionExpression', 'ExpressionAttributeNames', 'ReturnConsumedCapacity']);
+    known('GetItem', input, [
+      'TableName',
+      'Key',
+      'ConsistentRead',
+      'ProjectionExpression',
+      'ExpressionAttributeNames',
+      'ReturnConsumedCapacity',
+    ]);
     return this.read(input);
   }
 
@@ -145,9 +173,15 @@ export class DynamoDb implements Service {
   }
 
   private writeItem(action: 'PutItem' | 'UpdateItem' | 'DeleteItem', input: Input): Record<string, any> {
-    known(action, input, [...writeParameters[action], 'ReturnValues', 'ReturnConsumedCapacity', 'ReturnItemCollectionMetrics']);
+    known(action, input, [
+      ...writeParameters[action],
+      'ReturnValues',
+      'ReturnConsumedCapacity',
+      'ReturnItemCollectionMetrics',
+    ]);
     const returned = input.ReturnValues ?? 'NONE';
-    const allowed = action === 'UpdateItem' ? ['NONE', 'ALL_OLD', 'UPDATED_OLD', 'ALL_NEW', 'UPDATED_NEW'] : ['NONE', 'ALL_OLD'];
+    const allowed =
+      action === 'UpdateItem' ? ['NONE', 'ALL_OLD', 'UPDATED_OLD', 'ALL_NEW', 'UPDATED_NEW'] : ['NONE', 'ALL_OLD'];
     if (!allowed.includes(returned)) throw validationError('Return values set to invalid value');
     const { locate, updated } = this.prepare(action, input);
     const write = locate();
@@ -179,13 +213,17 @@ export class DynamoDb implements Service {
     ]);
     required(input, ['TableName']);
     if (input.KeyConditionExpression === undefined)
-      throw validationError('Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.');
+      throw validationError(
+        'Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.',
+      );
     if (input.Limit !== undefined && input.Limit < 1) {
       throw validationError(
-        `1 validation error detected: Value '${input.Limit}' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1`,
+        `1 validation error detected: Value '${input.Limit}' at 'limit' failed to satisfy constraint: ` +
+          'Member must have value greater than or equal to 1',
       );
     }
-    const select = input.Select ?? (input.ProjectionExpression === undefined ? 'ALL_ATTRIBUTES' : 'SPECIFIC_ATTRIBUTES');
+    const select =
+      input.Select ?? (input.ProjectionExpression === undefined ? 'ALL_ATTRIBUTES' : 'SPECIFIC_ATTRIBUTES');
     if (!['ALL_ATTRIBUTES', 'COUNT', 'SPECIFIC_ATTRIBUTES'].includes(select))
       throw new Error(`The emulated DynamoDB does not know the Select "${select}" of Query.`);
     if ((select === 'SPECIFIC_ATTRIBUTES') !== (input.ProjectionExpression !== undefined)) {
@@ -193,16 +231,24 @@ export class DynamoDb implements Service {
     }
     const table = this.table(input.TableName);
     const placeholders = new Placeholders(input.ExpressionAttributeNames, input.ExpressionAttributeValues, true);
-    const { partition, sort } = keyCondition(table, parseCondition(input.KeyConditionExpression, placeholders, 'KeyConditionExpression'));
-    const filter = input.FilterExpression === undefined ? undefined : parseCondition(input.FilterExpression, placeholders, 'FilterExpression');
-    const paths = input.ProjectionExpression === undefined ? undefined : parseProjection(input.ProjectionExpression, placeholders);
+    const { partition, sort } = keyCondition(
+      table,
+      parseCondition(input.KeyConditionExpression, placeholders, 'KeyConditionExpression'),
+    );
+    const filter =
+      input.FilterExpression === undefined
+        ? undefined
+        : parseCondition(input.FilterExpression, placeholders, 'FilterExpression');
+    const paths =
+      input.ProjectionExpression === undefined ? undefined : parseProjection(input.ProjectionExpression, placeholders);
     placeholders.finish();
     if (filter) refuseKeys(table, filter);
 
     let found = table.query(partition);
     if (sort) found = found.filter((item) => holds(sort, item));
     if (input.ScanIndexForward === false) found.reverse();
-    if (input.ExclusiveStartKey !== undefined) found = itemsAfter(table, found, table.key(input.ExclusiveStartKey), input.ScanIndexForward === false);
+    if (input.ExclusiveStartKey !== undefined)
+      found = itemsAfter(table, found, table.key(input.ExclusiveStartKey), input.ScanIndexForward === false);
 
     const page: Item[] = [];
     let bytes = 0;
@@ -229,7 +275,8 @@ export class DynamoDb implements Service {
     const count = requests.reduce((sum, [, { Keys }]) => sum + (Keys?.length ?? 0), 0);
     if (requests.length === 0 || requests.some(([, { Keys }]) => !Keys?.length)) {
       throw validationError(
-        `1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1`,
+        `1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Member must ` +
+          'have length greater than or equal to 1',
       );
     }
     if (count > MAX_BATCH_KEYS) throw validationError('Too many items requested for the BatchGetItem call');
@@ -241,7 +288,8 @@ export class DynamoDb implements Service {
       const table = this.table(tableName);
       const paths = projection(request);
       const keys: Item[] = request.Keys.map((key: Input) => table.key(key));
-      if (new Set(keys.map((key) => table.id(key))).size < keys.length) throw validationError('Provided list of item keys contains duplicates');
+      if (new Set(keys.map((key) => table.id(key))).size < keys.length)
+        throw validationError('Provided list of item keys contains duplicates');
       responses[tableName] = [];
       for (const key of keys) {
         const item = table.get(key);
@@ -255,7 +303,12 @@ export class DynamoDb implements Service {
   }
 
   private transactWriteItems(input: Input): Record<string, any> {
-    known('TransactWriteItems', input, ['TransactItems', 'ClientRequestToken', 'ReturnConsumedCapacity', 'ReturnItemCollectionMetrics']);
+    known('TransactWriteItems', input, [
+      'TransactItems',
+      'ClientRequestToken',
+      'ReturnConsumedCapacity',
+      'ReturnItemCollectionMetrics',
+    ]);
     requireTransactItems(input);
     const token = input.ClientRequestToken as string | undefined;
     const request = JSON.stringify(input.TransactItems);
@@ -266,7 +319,9 @@ export class DynamoDb implements Service {
       if (kind === undefined || others.length > 0) {
         throw validationError('TransactItems can only contain one of Check, Put, Update or Delete');
       }
-      const action = ({ ConditionCheck: 'ConditionCheck', Put: 'PutItem', Update: 'UpdateItem', Delete: 'DeleteItem' } as const)[kind];
+      const action = (
+        { ConditionCheck: 'ConditionCheck', Put: 'PutItem', Update: 'UpdateItem', Delete: 'DeleteItem' } as const
+      )[kind];
       if (!action) throw new Error(`The emulated DynamoDB does not know the operation ${kind} of TransactWriteItems.`);
       known(kind, operation[kind], writeParameters[action]);
       if (action === 'ConditionCheck') required(operation[kind], ['ConditionExpression']);
@@ -283,7 +338,8 @@ export class DynamoDb implements Service {
     const bytes = committed.reduce((sum, { after }) => sum + (after ? itemBytes(after) : 0), 0);
     if (bytes > MAX_TRANSACTION_BYTES)
       throw validationError(
-        `Member must have length less than or equal to ${MAX_TRANSACTION_BYTES} bytes: the items of the transaction have ${bytes} bytes`,
+        `Member must have length less than or equal to ${MAX_TRANSACTION_BYTES} bytes: the items of the ` +
+          `transaction have ${bytes} bytes`,
       );
     if (token !== undefined) this.requestTokens.set(token, { request, at: this.clock.now() });
     this.commit(committed);
@@ -307,15 +363,25 @@ export class DynamoDb implements Service {
     required(input, action === 'PutItem' ? ['TableName', 'Item'] : ['TableName', 'Key']);
     const table = this.table(input.TableName);
     const hasExpression = input.ConditionExpression !== undefined || input.UpdateExpression !== undefined;
-    const placeholders = new Placeholders(input.ExpressionAttributeNames, input.ExpressionAttributeValues, hasExpression);
+    const placeholders = new Placeholders(
+      input.ExpressionAttributeNames,
+      input.ExpressionAttributeValues,
+      hasExpression,
+    );
     const update =
-      input.UpdateExpression === undefined ? { set: [], remove: [], add: [], delete: [] } : parseUpdate(input.UpdateExpression, placeholders);
-    const condition = input.ConditionExpression === undefined ? undefined : parseCondition(input.ConditionExpression, placeholders);
+      input.UpdateExpression === undefined
+        ? { set: [], remove: [], add: [], delete: [] }
+        : parseUpdate(input.UpdateExpression, placeholders);
+    const condition =
+      input.ConditionExpression === undefined ? undefined : parseCondition(input.ConditionExpression, placeholders);
     placeholders.finish();
     const updated = [...update.set, ...update.remove, ...update.add, ...update.delete].map(({ path }) => path);
     for (const { name } of table.keys) {
       if (updated.some(({ steps }) => steps[0] === name)) {
-        throw validationError(`One or more parameter values were invalid: Cannot update attribute ${name}. This attribute is part of the key`);
+        throw validationError(
+          `One or more parameter values were invalid: Cannot update attribute ${name}. This attribute is ` +
+            'part of the key',
+        );
       }
     }
     const onFailure = input.ReturnValuesOnConditionCheckFailure ?? 'NONE';
@@ -323,14 +389,16 @@ export class DynamoDb implements Service {
       throw validationError(`ReturnValuesOnConditionCheckFailure is "${onFailure}"; it may be NONE or ALL_OLD`);
     const locate = (): Write => {
       const item = action === 'PutItem' ? table.item(input.Item) : undefined;
-      if (item && itemBytes(item) > MAX_ITEM_BYTES) throw validationError('Item size has exceeded the maximum allowed size');
+      if (item && itemBytes(item) > MAX_ITEM_BYTES)
+        throw validationError('Item size has exceeded the maximum allowed size');
       const key = item ? table.keyOf(item) : table.key(input.Key);
       const apply = (before: Item | undefined): Item | undefined => {
         if (action === 'PutItem') return item;
         if (action === 'DeleteItem') return undefined;
         if (action === 'ConditionCheck') return before;
         const after = applyUpdate(before ?? key, update);
-        if (itemBytes(after) > MAX_ITEM_BYTES) throw validationError('Item size to update has exceeded the maximum allowed size');
+        if (itemBytes(after) > MAX_ITEM_BYTES)
+          throw validationError('Item size to update has exceeded the maximum allowed size');
         return after;
       };
       return { table, key, apply, condition, answersItem: onFailure === 'ALL_OLD' };
@@ -345,7 +413,8 @@ export class DynamoDb implements Service {
       else write.table.delete(write.key);
     }
     for (const { write, before, after } of committed) {
-      if (write.table.streamArn === undefined || (before && after ? equalItems(before, after) : before === after)) continue;
+      if (write.table.streamArn === undefined || (before && after ? equalItems(before, after) : before === after))
+        continue;
       this.sequence += 1;
       const record = streamRecord(this.clock, this.sequence, write.table, write.key, before, after);
       for (const listener of this.listeners) listener(write.table.definition.tableName, record);
@@ -366,7 +435,10 @@ export class DynamoDb implements Service {
     }
     const earlier = this.requestTokens.get(token);
     if (earlier && earlier.request !== request) {
-      throw new AwsError('IdempotentParameterMismatchException', 'The request token was used before with other parameters.');
+      throw new AwsError(
+        'IdempotentParameterMismatchException',
+        'The request token was used before with other parameters.',
+      );
     }
     return earlier !== undefined;
   }
@@ -388,7 +460,8 @@ const writeParameters = {
 
 function known(action: string, input: Input, parameters: string[]): void {
   for (const [name, value] of Object.entries(input)) {
-    if (value !== undefined && !parameters.includes(name)) throw new Error(`The emulated DynamoDB does not know the parameter ${name} of ${action}.`);
+    if (value !== undefined && !parameters.includes(name))
+      throw new Error(`The emulated DynamoDB does not know the parameter ${name} of ${action}.`);
   }
   for (const name of ['ReturnConsumedCapacity', 'ReturnItemCollectionMetrics']) {
     if ((input[name] ?? 'NONE') !== 'NONE')
@@ -400,7 +473,9 @@ function required(input: Input, names: string[]): void {
   for (const name of names) {
     if (input[name] !== undefined) continue;
     const member = name[0]!.toLowerCase() + name.slice(1);
-    throw validationError(`1 validation error detected: Value null at '${member}' failed to satisfy constraint: Member must not be null`);
+    throw validationError(
+      `1 validation error detected: Value null at '${member}' failed to satisfy constraint: Member must not be null`,
+    );
   }
 }
 
@@ -408,14 +483,22 @@ function requireTransactItems(input: Input): void {
   required(input, ['TransactItems']);
   const count = input.TransactItems.length;
   const bound =
-    count < 1 ? 'greater than or equal to 1' : count > MAX_TRANSACTION_ITEMS ? `less than or equal to ${MAX_TRANSACTION_ITEMS}` : undefined;
+    count < 1
+      ? 'greater than or equal to 1'
+      : count > MAX_TRANSACTION_ITEMS
+        ? `less than or equal to ${MAX_TRANSACTION_ITEMS}`
+        : undefined;
   if (bound)
-    throw validationError(`1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length ${bound}`);
+    throw validationError(
+      `1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must ` +
+        `have length ${bound}`,
+    );
 }
 
 function requireDistinct(writes: Write[]): void {
   const named = writes.map(({ table, key }) => `${table.definition.tableName} ${table.id(key)}`);
-  if (new Set(named).size < named.length) throw validationError('Transaction request cannot include multiple operations on one item');
+  if (new Set(named).size < named.length)
+    throw validationError('Transaction request cannot include multiple operations on one item');
 }
 
 function requireCondition({ condition, answersItem }: Write, before: Item | undefined): void {
@@ -429,7 +512,8 @@ function requireCondition({ condition, answersItem }: Write, before: Item | unde
 }
 
 /**
- * One result for each operation of a transaction. When any fails, the cancellation has one reason for each, in the order of the request.
+ * One result for each operation of a transaction. When any fails, the cancellation has one reason for each, in the
+ * order of the request.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
  */
 function allOrCancelled<T, R>(operations: T[], attempt: (operation: T) => R): R[] {
@@ -440,7 +524,10 @@ function allOrCancelled<T, R>(operations: T[], attempt: (operation: T) => R): R[
       return { Code: 'None' };
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
-      const code = { ConditionalCheckFailedException: 'ConditionalCheckFailed', ValidationException: 'ValidationError' }[error.code] ?? error.code;
+      const code =
+        { ConditionalCheckFailedException: 'ConditionalCheckFailed', ValidationException: 'ValidationError' }[
+          error.code
+        ] ?? error.code;
       return { Code: code, Message: error.message, ...error.members };
     }
   });
@@ -461,8 +548,13 @@ function resourceNotFound(message: string): AwsError {
 }
 
 function projection(input: Input): Path[] | undefined {
-  const placeholders = new Placeholders(input.ExpressionAttributeNames, undefined, input.ProjectionExpression !== undefined);
-  const paths = input.ProjectionExpression === undefined ? undefined : parseProjection(input.ProjectionExpression, placeholders);
+  const placeholders = new Placeholders(
+    input.ExpressionAttributeNames,
+    undefined,
+    input.ProjectionExpression !== undefined,
+  );
+  const paths =
+    input.ProjectionExpression === undefined ? undefined : parseProjection(input.ProjectionExpression, placeholders);
   placeholders.finish();
   return paths;
 }

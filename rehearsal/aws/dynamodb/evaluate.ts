@@ -2,13 +2,24 @@
 import { AwsError } from '../core/types';
 import type { Assigned, Condition, Operand, Path, Update } from './ast';
 import { addNumbers, subtractNumbers } from './numbers';
-import { compareValues, copyItem, copyValue, equalValues, setKeys, typeOf, validationError, type AttributeValue, type Item } from './values';
+import {
+  compareValues,
+  copyItem,
+  copyValue,
+  equalValues,
+  setKeys,
+  typeOf,
+  validationError,
+  type AttributeValue,
+  type Item,
+} from './values';
 
 /** The value at a path, or undefined. */
 export function lookUp(item: Item, { steps }: Path): AttributeValue | undefined {
   let value: AttributeValue | undefined = { M: item };
   for (const step of steps) {
-    value = typeof step === 'number' ? value.L?.[step] : value.M && Object.hasOwn(value.M, step) ? value.M[step] : undefined;
+    value =
+      typeof step === 'number' ? value.L?.[step] : value.M && Object.hasOwn(value.M, step) ? value.M[step] : undefined;
     if (value === undefined) return undefined;
   }
   return value;
@@ -33,7 +44,9 @@ export function holds(condition: Condition, item: Item): boolean {
       return value !== undefined && typeOf(value) === condition.type;
     }
     case 'between': {
-      const [value, low, high] = [condition.operand, condition.low, condition.high].map((operand) => resolve(operand, item));
+      const [value, low, high] = [condition.operand, condition.low, condition.high].map((operand) =>
+        resolve(operand, item),
+      );
       return inOrder(low, value) && inOrder(value, high);
     }
     case 'in': {
@@ -51,7 +64,11 @@ export function holds(condition: Condition, item: Item): boolean {
     case 'begins_with': {
       const [value, sought] = [resolve(condition.operand, item), resolve(condition.sought, item)];
       if (value?.S !== undefined && sought?.S !== undefined) return value.S.startsWith(sought.S);
-      return value?.B !== undefined && sought?.B !== undefined && Buffer.compare(value.B.subarray(0, sought.B.length), sought.B) === 0;
+      return (
+        value?.B !== undefined &&
+        sought?.B !== undefined &&
+        Buffer.compare(value.B.subarray(0, sought.B.length), sought.B) === 0
+      );
     }
     case 'contains': {
       const [value, sought] = [resolve(condition.operand, item), resolve(condition.sought, item)];
@@ -66,7 +83,9 @@ function contains(value: AttributeValue, sought: AttributeValue): boolean {
   if (value.L) return value.L.some((member) => equalValues(member, sought));
   if (value.SS) return sought.S !== undefined && value.SS.includes(sought.S);
   if (value.NS) return sought.N !== undefined && value.NS.includes(sought.N);
-  return value.BS !== undefined && sought.B !== undefined && setKeys(value).has(Buffer.from(sought.B).toString('base64'));
+  return (
+    value.BS !== undefined && sought.B !== undefined && setKeys(value).has(Buffer.from(sought.B).toString('base64'))
+  );
 }
 
 function equal(a: AttributeValue | undefined, b: AttributeValue | undefined): boolean {
@@ -82,7 +101,9 @@ function resolve(operand: Operand, item: Item): AttributeValue | undefined {
   if (operand.kind === 'value') return operand.value;
   const value = lookUp(item, operand.kind === 'size' ? operand.path : operand);
   if (operand.kind === 'path' || value === undefined) return value;
-  const size = value.M ? Object.keys(value.M).length : (value.S ?? value.B ?? value.L ?? value.SS ?? value.NS ?? value.BS)?.length;
+  const size = value.M
+    ? Object.keys(value.M).length
+    : (value.S ?? value.B ?? value.L ?? value.SS ?? value.NS ?? value.BS)?.length;
   return size === undefined ? undefined : { N: String(size) };
 }
 
@@ -109,14 +130,17 @@ function pick(value: AttributeValue, { below }: Tree): AttributeValue | undefine
   if (value.M) {
     const members: Item = {};
     for (const [step, subtree] of below) {
-      const member = typeof step === 'string' && Object.hasOwn(value.M, step) ? pick(value.M[step]!, subtree) : undefined;
+      const member =
+        typeof step === 'string' && Object.hasOwn(value.M, step) ? pick(value.M[step]!, subtree) : undefined;
       if (member) members[step] = member;
     }
     return Object.keys(members).length > 0 ? { M: members } : undefined;
   }
   if (value.L) {
     const indices = [...below.keys()].filter((step) => typeof step === 'number').sort((a, b) => a - b);
-    const members = indices.flatMap((index) => (value.L![index] ? (pick(value.L![index], below.get(index)!) ?? []) : []));
+    const members = indices.flatMap((index) =>
+      value.L![index] ? (pick(value.L![index], below.get(index)!) ?? []) : [],
+    );
     return members.length > 0 ? { L: members } : undefined;
   }
   return undefined;
@@ -142,7 +166,9 @@ export function applyUpdate(before: Item, update: Update): Item {
     else removeAt(after, path);
   }
   // The deepest path first, then the highest index, so that the others keep their place.
-  const removals = update.remove.map(({ path }) => path).sort((a, b) => b.steps.length - a.steps.length || lastIndex(b) - lastIndex(a));
+  const removals = update.remove
+    .map(({ path }) => path)
+    .sort((a, b) => b.steps.length - a.steps.length || lastIndex(b) - lastIndex(a));
   for (const path of removals) removeAt(after, path);
   return after;
 }
@@ -158,7 +184,8 @@ function compute(assigned: Assigned, item: Item): AttributeValue {
       return assigned.value;
     case 'path': {
       const value = lookUp(item, assigned);
-      if (!value) throw validationError('The provided expression refers to an attribute that does not exist in the item');
+      if (!value)
+        throw validationError('The provided expression refers to an attribute that does not exist in the item');
       return value;
     }
     case 'if_not_exists':
@@ -180,7 +207,9 @@ function added(present: AttributeValue | undefined, value: AttributeValue): Attr
   if (present === undefined) return copyValue(value);
   if (typeOf(present) !== typeOf(value)) throw incorrectType();
   if (value.N !== undefined) return { N: addNumbers(present.N!, value.N) };
-  return { [typeOf(value)]: [...new Map([...setKeys(present), ...setKeys(value)]).values()] } as unknown as AttributeValue;
+  return {
+    [typeOf(value)]: [...new Map([...setKeys(present), ...setKeys(value)]).values()],
+  } as unknown as AttributeValue;
 }
 
 function without(present: AttributeValue, value: AttributeValue): AttributeValue | undefined {

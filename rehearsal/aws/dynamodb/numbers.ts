@@ -1,6 +1,7 @@
 /**
  * Decimal numbers as DynamoDB keeps them: exact, up to 38 significant digits, magnitudes from 1E-130 to 9.99...E+125.
- * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number
+ * Source:
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number
  */
 import { AwsError } from '../core/types';
 
@@ -43,12 +44,16 @@ function parse(text: string): Decimal {
   if (!match || (match[2] === '' && !match[3])) {
     throw new AwsError(
       'ValidationException',
-      text === '' ? 'The parameter cannot be converted to a numeric value' : `The parameter cannot be converted to a numeric value: ${text}`,
+      text === ''
+        ? 'The parameter cannot be converted to a numeric value'
+        : `The parameter cannot be converted to a numeric value: ${text}`,
     );
   }
   const fraction = match[3] ?? '';
   const magnitude = BigInt(match[2] + fraction);
-  return check(trim({ digits: match[1] === '-' ? -magnitude : magnitude, exponent: Number(match[4] ?? 0) - fraction.length }));
+  return check(
+    trim({ digits: match[1] === '-' ? -magnitude : magnitude, exponent: Number(match[4] ?? 0) - fraction.length }),
+  );
 }
 
 function trim({ digits, exponent }: Decimal): Decimal {
@@ -63,12 +68,22 @@ function trim({ digits, exponent }: Decimal): Decimal {
 function check(number: Decimal): Decimal {
   if (number.digits === 0n) return number;
   const length = absolute(number.digits).length;
-  if (length > MAX_DIGITS) throw new AwsError('ValidationException', `Attempting to store more than ${MAX_DIGITS} significant digits in a Number`);
+  if (length > MAX_DIGITS)
+    throw new AwsError(
+      'ValidationException',
+      `Attempting to store more than ${MAX_DIGITS} significant digits in a Number`,
+    );
   const magnitude = number.exponent + length - 1;
   if (magnitude > MAX_MAGNITUDE)
-    throw new AwsError('ValidationException', 'Number overflow. Attempting to store a number with magnitude larger than supported range');
+    throw new AwsError(
+      'ValidationException',
+      'Number overflow. Attempting to store a number with magnitude larger than supported range',
+    );
   if (magnitude < MIN_MAGNITUDE)
-    throw new AwsError('ValidationException', 'Number underflow. Attempting to store a number with magnitude smaller than supported range');
+    throw new AwsError(
+      'ValidationException',
+      'Number underflow. Attempting to store a number with magnitude smaller than supported range',
+    );
   return number;
 }
 

@@ -1,15 +1,26 @@
 /**
- * Reads the expressions of DynamoDB: a tokenizer and one recursive descent parser for conditions, updates, projections and key conditions.
- * What it does not know is a ValidationException that names it, as DynamoDB answers.
- * Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html (conditions),
+ * Reads the expressions of DynamoDB: a tokenizer and one recursive descent parser for conditions, updates, projections
+ * and key conditions. What it does not know is a ValidationException that names it, as DynamoDB answers.
+ * Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
+ * (conditions),
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html (updates)
  */
-import { printPath, type Assigned, type Comparator, type Condition, type Operand, type Path, type Update, type Value } from './ast';
+import {
+  printPath,
+  type Assigned,
+  type Comparator,
+  type Condition,
+  type Operand,
+  type Path,
+  type Update,
+  type Value,
+} from './ast';
 import type { Placeholders } from './placeholders';
 import { reservedWords } from './reserved';
 import { compareValues, dataTypes, typeOf, validationError, type AttributeValue, type DataType } from './values';
 
-type ExpressionKind = 'ConditionExpression' | 'FilterExpression' | 'KeyConditionExpression' | 'UpdateExpression' | 'ProjectionExpression';
+type ExpressionKind =
+  'ConditionExpression' | 'FilterExpression' | 'KeyConditionExpression' | 'UpdateExpression' | 'ProjectionExpression';
 
 /** https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters */
 const MAX_EXPRESSION_BYTES = 4096;
@@ -19,7 +30,11 @@ const MAX_IN_OPERANDS = 100;
 const comparators = new Set(['=', '<>', '<', '<=', '>', '>=']);
 const ordered: DataType[] = ['S', 'N', 'B'];
 
-export function parseCondition(text: string, placeholders: Placeholders, kind: ExpressionKind = 'ConditionExpression'): Condition {
+export function parseCondition(
+  text: string,
+  placeholders: Placeholders,
+  kind: ExpressionKind = 'ConditionExpression',
+): Condition {
   const parser = new Parser(text, placeholders, kind);
   const condition = parser.condition();
   parser.end();
@@ -51,7 +66,9 @@ class Parser {
   ) {
     if (text.trim() === '') throw this.invalid('The expression can not be empty;');
     if (Buffer.byteLength(text) > MAX_EXPRESSION_BYTES) {
-      throw this.invalid(`Expression size has exceeded the maximum allowed size; expression size: ${Buffer.byteLength(text)}`);
+      throw this.invalid(
+        `Expression size has exceeded the maximum allowed size; expression size: ${Buffer.byteLength(text)}`,
+      );
     }
     this.tokens = this.tokenize(text);
   }
@@ -68,7 +85,8 @@ class Parser {
     while (this.peek() !== undefined) {
       const section = this.peek()!.toUpperCase();
       if (!['SET', 'REMOVE', 'ADD', 'DELETE'].includes(section)) throw this.syntaxError();
-      if (seen.has(section)) throw this.invalid(`The "${section}" section can only be used once in an update expression;`);
+      if (seen.has(section))
+        throw this.invalid(`The "${section}" section can only be used once in an update expression;`);
       seen.add(section);
       this.at += 1;
       do {
@@ -83,7 +101,10 @@ class Parser {
           const { value } = this.value();
           this.requireType(operator, value, operator === 'ADD' ? ['N', 'SS', 'NS', 'BS'] : ['SS', 'NS', 'BS']);
           if (path.steps.length > 1) {
-            throw this.invalid(`${operator} can only be used on top-level attributes, not on nested attributes; path: ${printPath(path)}`);
+            throw this.invalid(
+              `${operator} can only be used on top-level attributes, not on nested attributes; path: ` +
+                `${printPath(path)}`,
+            );
           }
           update[operator === 'ADD' ? 'add' : 'delete'].push({ path, value });
         }
@@ -128,9 +149,13 @@ class Parser {
         while (same < shorter && one.steps[same] === two.steps[same]) same += 1;
         const described = `path one: ${printPath(one)}, path two: ${printPath(two)}`;
         if (same === shorter)
-          throw this.invalid(`Two document paths overlap with each other; must remove or rewrite one of these paths; ${described}`);
+          throw this.invalid(
+            `Two document paths overlap with each other; must remove or rewrite one of these paths; ${described}`,
+          );
         if (typeof one.steps[same] !== typeof two.steps[same])
-          throw this.invalid(`Two document paths conflict with each other; must remove or rewrite one of these paths; ${described}`);
+          throw this.invalid(
+            `Two document paths conflict with each other; must remove or rewrite one of these paths; ${described}`,
+          );
       }
     });
   }
@@ -161,7 +186,8 @@ class Parser {
       const low = this.operand();
       if (!this.takeWord('AND')) throw this.syntaxError();
       const high = this.operand();
-      for (const operand of [left, low, high]) if (operand.kind === 'value') this.requireType('BETWEEN', operand.value, ordered);
+      for (const operand of [left, low, high])
+        if (operand.kind === 'value') this.requireType('BETWEEN', operand.value, ordered);
       this.requireOrderedBounds(low, high);
       return { kind: 'between', operand: left, low, high };
     }
@@ -180,7 +206,8 @@ class Parser {
     this.at += 1;
     const right = this.operand();
     if (comparator !== '=' && comparator !== '<>') {
-      for (const operand of [left, right]) if (operand.kind === 'value') this.requireType(comparator, operand.value, ordered);
+      for (const operand of [left, right])
+        if (operand.kind === 'value') this.requireType(comparator, operand.value, ordered);
     }
     return { kind: 'compare', comparator: comparator as Comparator, left, right };
   }
@@ -204,7 +231,9 @@ class Parser {
         const { value } = this.value();
         this.requireType(name, value, ['S']);
         if (!dataTypes.includes(value.S as DataType)) {
-          throw this.invalid(`Invalid attribute type name found; type: ${value.S}, valid types: {${[...dataTypes].sort().join(',')}}`);
+          throw this.invalid(
+            `Invalid attribute type name found; type: ${value.S}, valid types: {${[...dataTypes].sort().join(',')}}`,
+          );
         }
         return { kind: 'type', path, type: value.S! };
       }
@@ -214,7 +243,8 @@ class Parser {
         this.expect(',');
         const sought = this.operand();
         if (name === 'begins_with') {
-          for (const each of [operand, sought]) if (each.kind === 'value') this.requireType(name, each.value, ['S', 'B']);
+          for (const each of [operand, sought])
+            if (each.kind === 'value') this.requireType(name, each.value, ['S', 'B']);
         }
         return { kind: name, operand, sought };
       }
@@ -285,7 +315,8 @@ class Parser {
       this.at += 1;
       return this.placeholders.name(token, this.kind);
     }
-    if (reservedWords.has(token.toUpperCase())) throw this.invalid(`Attribute name is a reserved keyword; reserved keyword: ${token}`);
+    if (reservedWords.has(token.toUpperCase()))
+      throw this.invalid(`Attribute name is a reserved keyword; reserved keyword: ${token}`);
     this.at += 1;
     return token;
   }
@@ -301,20 +332,27 @@ class Parser {
   private requireType(operator: string, value: AttributeValue, allowed: DataType[]): void {
     const type = typeOf(value);
     if (!allowed.includes(type))
-      throw this.invalid(`Incorrect operand type for operator or function; operator or function: ${operator}, operand type: ${type}`);
+      throw this.invalid(
+        `Incorrect operand type for operator or function; operator or function: ${operator}, operand type: ${type}`,
+      );
   }
 
   private requireOrderedBounds(low: Operand, high: Operand): void {
     if (low.kind !== 'value' || high.kind !== 'value') return;
     const order = compareValues(low.value, high.value);
     const bounds = `lower bound operand: ${JSON.stringify(low.value)}, upper bound operand: ${JSON.stringify(high.value)}`;
-    if (order === undefined) throw this.invalid(`The BETWEEN operator requires same data type for lower and upper bounds; ${bounds}`);
-    if (order > 0) throw this.invalid(`The BETWEEN operator requires upper bound to be greater than or equal to lower bound; ${bounds}`);
+    if (order === undefined)
+      throw this.invalid(`The BETWEEN operator requires same data type for lower and upper bounds; ${bounds}`);
+    if (order > 0)
+      throw this.invalid(
+        `The BETWEEN operator requires upper bound to be greater than or equal to lower bound; ${bounds}`,
+      );
   }
 
   private counted(condition: Condition): Condition {
     this.operators += 1;
-    if (this.operators > MAX_OPERATORS) throw this.invalid(`The expression contains too many operators; operator count: ${this.operators}`);
+    if (this.operators > MAX_OPERATORS)
+      throw this.invalid(`The expression contains too many operators; operator count: ${this.operators}`);
     return condition;
   }
 
@@ -342,7 +380,10 @@ class Parser {
     while (token.lastIndex < text.length) {
       const from = token.lastIndex;
       const match = token.exec(text);
-      if (!match) throw this.invalid(`Syntax error; token: "${text[from]}", near: "${text.slice(Math.max(0, from - 10), from + 10)}"`);
+      if (!match)
+        throw this.invalid(
+          `Syntax error; token: "${text[from]}", near: "${text.slice(Math.max(0, from - 10), from + 10)}"`,
+        );
       if (match[1] !== undefined) tokens.push(match[1]);
     }
     return tokens;

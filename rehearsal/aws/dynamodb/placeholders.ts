@@ -10,7 +10,11 @@ export class Placeholders {
   private readonly used = new Set<string>();
 
   /** @param hasExpression whether the request has any expression: placeholders without one are an error. */
-  constructor(names: Record<string, string> | undefined, values: Record<string, unknown> | undefined, hasExpression: boolean) {
+  constructor(
+    names: Record<string, string> | undefined,
+    values: Record<string, unknown> | undefined,
+    hasExpression: boolean,
+  ) {
     for (const [parameter, given, prefix] of [
       ['ExpressionAttributeNames', names, '#'],
       ['ExpressionAttributeValues', values, ':'],
@@ -29,7 +33,9 @@ export class Placeholders {
         try {
           return [key, canonicalValue(value)];
         } catch (error) {
-          throw validationError(`ExpressionAttributeValues contains invalid value: ${(error as Error).message} for key ${key}`);
+          throw validationError(
+            `ExpressionAttributeValues contains invalid value: ${(error as Error).message} for key ${key}`,
+          );
         }
       }),
     );
@@ -39,7 +45,8 @@ export class Placeholders {
     const name = this.names.get(placeholder);
     if (name === undefined)
       throw validationError(
-        `Invalid ${expression}: An expression attribute name used in the document path is not defined; attribute name: ${placeholder}`,
+        `Invalid ${expression}: An expression attribute name used in the document path is not defined; ` +
+          `attribute name: ${placeholder}`,
       );
     this.used.add(placeholder);
     return name;
@@ -49,7 +56,8 @@ export class Placeholders {
     const value = this.values.get(placeholder);
     if (value === undefined)
       throw validationError(
-        `Invalid ${expression}: An expression attribute value used in expression is not defined; attribute value: ${placeholder}`,
+        `Invalid ${expression}: An expression attribute value used in expression is not defined; attribute ` +
+          `value: ${placeholder}`,
       );
     this.used.add(placeholder);
     return value;
@@ -62,7 +70,8 @@ export class Placeholders {
       ['ExpressionAttributeValues', this.values],
     ] as const) {
       const unused = [...given.keys()].filter((key) => !this.used.has(key));
-      if (unused.length > 0) throw validationError(`Value provided in ${parameter} unused in expressions: keys: {${unused.join(', ')}}`);
+      if (unused.length > 0)
+        throw validationError(`Value provided in ${parameter} unused in expressions: keys: {${unused.join(', ')}}`);
     }
   }
 }

@@ -1,4 +1,7 @@
-/** What a Query asks of the keys of a table: the key condition, the filter that must leave keys alone, and where a page begins. */
+/**
+ * What a Query asks of the keys of a table: the key condition, the filter that must leave keys alone, and where a page
+ * begins.
+ */
 import type { Condition } from './ast';
 import type { Table } from './table';
 import { compareValues, typeOf, validationError, type AttributeValue, type Item } from './values';
@@ -15,17 +18,25 @@ export function keyCondition(table: Table, condition: Condition): { partition: A
   for (const half of halves) {
     const { name, values } = keyComparison(half);
     const key = table.keys.find((each) => each.name === name);
-    if (!key) throw validationError(`Query condition missed key schema element: ${(partition ? sortKey : partitionKey)?.name ?? partitionKey!.name}`);
+    if (!key)
+      throw validationError(
+        'Query condition missed key schema element: ' +
+          `${(partition ? sortKey : partitionKey)?.name ?? partitionKey!.name}`,
+      );
     for (const value of values) {
       if (typeOf(value) !== key.type)
-        throw validationError('One or more parameter values were invalid: Condition parameter type does not match schema type');
+        throw validationError(
+          'One or more parameter values were invalid: Condition parameter type does not match schema type',
+        );
       if (value.S === '' || value.B?.length === 0) {
         throw validationError(
-          `One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: ${name}`,
+          'One or more parameter values are not valid. The AttributeValue for a key attribute cannot ' +
+            `contain an empty string value. Key: ${name}`,
         );
       }
     }
-    if (key === partitionKey ? partition : sort) throw validationError('KeyConditionExpressions must only contain one condition per key');
+    if (key === partitionKey ? partition : sort)
+      throw validationError('KeyConditionExpressions must only contain one condition per key');
     if (key === sortKey) sort = half;
     else if (half.kind === 'compare' && half.comparator === '=') partition = values[0];
     else throw validationError('Query key condition not supported');
@@ -45,12 +56,20 @@ function keyComparison(condition: Condition): { name: string; values: AttributeV
           ? [condition.operand, condition.sought]
           : undefined;
   if (!operands)
-    throw validationError('Invalid operator used in KeyConditionExpression: it may be =, <, <=, >, >=, BETWEEN or begins_with, joined by one AND');
+    throw validationError(
+      'Invalid operator used in KeyConditionExpression: it may be =, <, <=, >, >=, BETWEEN or begins_with, ' +
+        'joined by one AND',
+    );
   const [path, ...values] = operands;
   if (path!.kind !== 'path' || path!.steps.length > 1 || values.some(({ kind }) => kind !== 'value')) {
-    throw validationError('Invalid condition in KeyConditionExpression: a key attribute is compared with values, and stands on the left');
+    throw validationError(
+      'Invalid condition in KeyConditionExpression: a key attribute is compared with values, and stands on the left',
+    );
   }
-  return { name: String(path!.steps[0]), values: values.map((operand) => (operand as { value: AttributeValue }).value) };
+  return {
+    name: String(path!.steps[0]),
+    values: values.map((operand) => (operand as { value: AttributeValue }).value),
+  };
 }
 
 /** https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.FilterExpression.html */
@@ -59,7 +78,10 @@ export function refuseKeys(table: Table, filter: Condition): void {
     if (typeof node !== 'object' || node === null) return;
     const { kind, steps } = node as { kind?: string; steps?: unknown[] };
     const key = kind === 'path' && table.keys.find(({ name }) => name === steps![0]);
-    if (key) throw validationError(`Filter Expression can only contain non-primary key attributes: Primary key attribute: ${key.name}`);
+    if (key)
+      throw validationError(
+        `Filter Expression can only contain non-primary key attributes: Primary key attribute: ${key.name}`,
+      );
     // What a value holds is the caller's data, not part of the expression.
     if (kind !== 'value') Object.values(node).forEach(walk);
   };

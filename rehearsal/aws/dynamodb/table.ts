@@ -1,4 +1,7 @@
-/** One table of the emulated DynamoDB: its key schema and its items. Items go in and out in canonical form and are never changed in place. */
+/**
+ * One table of the emulated DynamoDB: its key schema and its items. Items go in and out in canonical form and are never
+ * changed in place.
+ */
 import { canonicalMap, compareValues, typeOf, validationError, type AttributeValue, type Item } from './values';
 
 export type KeyType = 'S' | 'N' | 'B';
@@ -41,13 +44,17 @@ export class Table {
     readonly streamArn: string | undefined,
   ) {
     this.keys = [{ name: definition.partitionKey, type: definition.partitionKeyType ?? 'S', maxBytes: 2048 }];
-    if (definition.sortKey !== undefined) this.keys.push({ name: definition.sortKey, type: definition.sortKeyType ?? 'S', maxBytes: 1024 });
+    if (definition.sortKey !== undefined)
+      this.keys.push({ name: definition.sortKey, type: definition.sortKeyType ?? 'S', maxBytes: 1024 });
   }
 
   /** The key that a request names, checked. */
   key(given: Record<string, unknown>): Item {
     const key = canonicalMap(given);
-    if (Object.keys(key).length !== this.keys.length || this.keys.some(({ name, type }) => !key[name] || typeOf(key[name]) !== type)) {
+    if (
+      Object.keys(key).length !== this.keys.length ||
+      this.keys.some(({ name, type }) => !key[name] || typeOf(key[name]) !== type)
+    ) {
       throw validationError('The provided key element does not match the schema');
     }
     this.checkKeyValues(key);
@@ -59,9 +66,13 @@ export class Table {
     const item = canonicalMap(given);
     for (const { name, type } of this.keys) {
       const value = item[name];
-      if (!value) throw validationError(`One or more parameter values were invalid: Missing the key ${name} in the item`);
+      if (!value)
+        throw validationError(`One or more parameter values were invalid: Missing the key ${name} in the item`);
       if (typeOf(value) !== type)
-        throw validationError(`One or more parameter values were invalid: Type mismatch for key ${name} expected: ${type} actual: ${typeOf(value)}`);
+        throw validationError(
+          `One or more parameter values were invalid: Type mismatch for key ${name} expected: ${type} ` +
+            `actual: ${typeOf(value)}`,
+        );
     }
     this.checkKeyValues(item);
     return item;
@@ -121,12 +132,14 @@ export class Table {
       if (bytes === 0) {
         const kind = typeof content === 'string' ? 'string' : 'binary';
         throw validationError(
-          `One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty ${kind} value. Key: ${name}`,
+          'One or more parameter values are not valid. The AttributeValue for a key attribute cannot ' +
+            `contain an empty ${kind} value. Key: ${name}`,
         );
       }
       if (bytes > maxBytes) {
         throw validationError(
-          `One or more parameter values were invalid: Size of ${n === 0 ? 'hashkey' : 'rangekey'} has exceeded the maximum size limit of ${maxBytes} bytes`,
+          `One or more parameter values were invalid: Size of ${n === 0 ? 'hashkey' : 'rangekey'} has ` +
+            `exceeded the maximum size limit of ${maxBytes} bytes`,
         );
       }
     });

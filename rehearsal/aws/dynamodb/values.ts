@@ -1,5 +1,6 @@
 /**
- * Attribute values of the emulated DynamoDB: checking, canonical form, equality, order and size. Knows no tables and no expressions.
+ * Attribute values of the emulated DynamoDB: checking, canonical form, equality, order and size. Knows no tables and no
+ * expressions.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
  */
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
@@ -24,16 +25,28 @@ export function typeOf(value: AttributeValue): DataType {
   return Object.keys(value)[0] as DataType;
 }
 
-/** The value in canonical form, as a copy: what is stored shares nothing with the caller's input. @throws AwsError ValidationException */
+/**
+ * The value in canonical form, as a copy: what is stored shares nothing with the caller's input.
+ * @throws AwsError ValidationException
+ */
 export function canonicalValue(value: unknown, depth = 1): AttributeValue {
-  const types = typeof value === 'object' && value !== null ? Object.keys(value).filter((key) => (value as Item)[key] !== undefined) : [];
-  if (types.length === 0) throw validationError('Supplied AttributeValue is empty, must contain exactly one of the supported datatypes');
+  const types =
+    typeof value === 'object' && value !== null
+      ? Object.keys(value).filter((key) => (value as Item)[key] !== undefined)
+      : [];
+  if (types.length === 0)
+    throw validationError('Supplied AttributeValue is empty, must contain exactly one of the supported datatypes');
   if (types.length > 1)
-    throw validationError('Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes');
+    throw validationError(
+      'Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes',
+    );
   const type = types[0] as DataType;
   const content = (value as Record<string, unknown>)[type];
   if (depth > MAX_DEPTH)
-    throw validationError('Nesting Levels have exceeded supported limits: Attributes in the item have nested levels that exceed supported limit');
+    throw validationError(
+      'Nesting Levels have exceeded supported limits: Attributes in the item have nested levels that ' +
+        'exceed supported limit',
+    );
   switch (type) {
     case 'S':
       return { S: expect(type, content, typeof content === 'string') };
@@ -45,7 +58,9 @@ export function canonicalValue(value: unknown, depth = 1): AttributeValue {
       return { BOOL: expect(type, content, typeof content === 'boolean') };
     case 'NULL':
       if (content !== true)
-        throw validationError('One or more parameter values were invalid: Null attribute value types must have the value of true');
+        throw validationError(
+          'One or more parameter values were invalid: Null attribute value types must have the value of true',
+        );
       return { NULL: true };
     case 'SS':
       return {
@@ -70,35 +85,57 @@ export function canonicalValue(value: unknown, depth = 1): AttributeValue {
       return { BS: canonicalSet<Uint8Array>(type, content, bytes, (member) => Buffer.from(member).toString('base64')) };
     }
     case 'L':
-      return { L: expect<unknown[]>(type, content, Array.isArray(content)).map((member) => canonicalValue(member, depth + 1)) };
+      return {
+        L: expect<unknown[]>(type, content, Array.isArray(content)).map((member) => canonicalValue(member, depth + 1)),
+      };
     case 'M':
-      return { M: canonicalMap(expect(type, content, typeof content === 'object' && content !== null && !Array.isArray(content)), depth + 1) };
+      return {
+        M: canonicalMap(
+          expect(type, content, typeof content === 'object' && content !== null && !Array.isArray(content)),
+          depth + 1,
+        ),
+      };
     default:
-      throw new Error(`The emulated DynamoDB knows no data type "${String(type)}"; the data types are ${dataTypes.join(', ')}.`);
+      throw new Error(
+        `The emulated DynamoDB knows no data type "${String(type)}"; the data types are ${dataTypes.join(', ')}.`,
+      );
   }
 }
 
 export function canonicalMap(members: Record<string, unknown>, depth = 1): Item {
   const map: Item = {};
-  for (const [name, member] of Object.entries(members)) if (member !== undefined) map[name] = canonicalValue(member, depth);
+  for (const [name, member] of Object.entries(members))
+    if (member !== undefined) map[name] = canonicalValue(member, depth);
   return map;
 }
 
-function canonicalSet<T>(type: DataType, content: unknown, member: (value: unknown) => T, key: (value: T) => string): T[] {
+function canonicalSet<T>(
+  type: DataType,
+  content: unknown,
+  member: (value: unknown) => T,
+  key: (value: T) => string,
+): T[] {
   const members = expect<unknown[]>(type, content, Array.isArray(content)).map(member);
   if (members.length === 0) {
     const kind = { SS: 'string', NS: 'number', BS: 'binary' }[type as 'SS' | 'NS' | 'BS'];
     throw validationError(`One or more parameter values were invalid: An ${kind} set  may not be empty`);
   }
   if (new Set(members.map(key)).size < members.length) {
-    throw validationError(`One or more parameter values were invalid: Input collection [${members.map(key).join(', ')}] contains duplicates.`);
+    throw validationError(
+      `One or more parameter values were invalid: Input collection [${members.map(key).join(', ')}] ` +
+        'contains duplicates.',
+    );
   }
   return members;
 }
 
 /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html */
 function expect<T>(type: DataType, content: unknown, holds: boolean): T {
-  if (!holds) throw new AwsError('SerializationException', `A value of data type ${type} cannot be made of a JSON ${typeof content}.`);
+  if (!holds)
+    throw new AwsError(
+      'SerializationException',
+      `A value of data type ${type} cannot be made of a JSON ${typeof content}.`,
+    );
   return content as T;
 }
 
@@ -143,7 +180,10 @@ export function equalValues(a: AttributeValue, b: AttributeValue): boolean {
 
 export function equalItems(a: Item, b: Item): boolean {
   const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && equalValues(a[name]!, b[name]!));
+  return (
+    names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && equalValues(a[name]!, b[name]!))
+  );
 }
 
 /** The members of a set by a text that names each; undefined for what is no set. */
@@ -152,7 +192,10 @@ export function setKeys(value: AttributeValue): Map<string, string | Uint8Array>
   return new Map((value.SS ?? value.NS ?? []).map((member) => [member, member]));
 }
 
-/** Negative, zero or positive; undefined for two types or a type without an order. Texts are ordered by their UTF-8 bytes. */
+/**
+ * Negative, zero or positive; undefined for two types or a type without an order. Texts are ordered by their UTF-8
+ * bytes.
+ */
 export function compareValues(a: AttributeValue, b: AttributeValue): number | undefined {
   if (a.S !== undefined && b.S !== undefined) return Buffer.compare(Buffer.from(a.S), Buffer.from(b.S));
   if (a.N !== undefined && b.N !== undefined) return compareNumbers(a.N, b.N);
@@ -178,7 +221,10 @@ export function valueBytes(value: AttributeValue): number {
     case 'L':
       return value.L!.reduce((sum, member) => sum + 1 + valueBytes(member), 3);
     case 'M':
-      return Object.entries(value.M!).reduce((sum, [name, member]) => sum + 1 + Buffer.byteLength(name) + valueBytes(member), 3);
+      return Object.entries(value.M!).reduce(
+        (sum, [name, member]) => sum + 1 + Buffer.byteLength(name) + valueBytes(member),
+        3,
+      );
     default:
       return 1;
   }

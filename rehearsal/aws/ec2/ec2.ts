@@ -1,11 +1,19 @@
 /**
- * EC2: networks, interfaces, volumes, launch templates and instances. An instance gets its body from `Machines`; all that AWS itself knows of it is kept here.
- * Networks are kept for their addresses and for what may not be deleted while it is used: traffic is never filtered here.
+ * EC2: networks, interfaces, volumes, launch templates and instances. An instance gets its body from `Machines`; all
+ * that AWS itself knows of it is kept here. Networks are kept for their addresses and for what may not be deleted while
+ * it is used: traffic is never filtered here.
  */
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../core/context';
 import { matchesFilters, page, tagList, tagMap, type Tags } from '../core/describe';
-import { permittedBy, revokedOutput, ruleOutput, SecurityGroupRules, type Permitted, type SecurityGroupRuleView } from './rules';
+import {
+  permittedBy,
+  revokedOutput,
+  ruleOutput,
+  SecurityGroupRules,
+  type Permitted,
+  type SecurityGroupRuleView,
+} from './rules';
 import type { Iam } from '../iam/iam';
 import type { Authorization } from '../iam/authorization';
 import type { Ssm } from '../ssm/ssm';
@@ -122,9 +130,15 @@ export interface RunRequest {
 }
 
 const STATE_CODES: Record<InstanceState, number> = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48 };
-/** "a short while" in https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html ; about an hour is seen. */
+/**
+ * "a short while" in https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html ; about an hour is
+ * seen.
+ */
 export const TERMINATED_VISIBLE_MS = 3_600_000;
-/** https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html : the first four addresses of a subnet and the last are AWS's. */
+/**
+ * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html : the first four addresses of a subnet and the
+ * last are AWS's.
+ */
 const RESERVED_FIRST = 4;
 const RESERVED_LAST = 1;
 const DEFAULT_PAGE = 1000;
@@ -202,8 +216,12 @@ export class Ec2 implements Service {
   /** Ids of everything that exists, terminated instances excepted: what a deleted stack may not leave behind. */
   remains(): string[] {
     return [
-      ...[...this.machinesById.values()].filter((instance) => instance.state !== 'terminated').map((instance) => instance.instanceId),
-      ...[this.vpcs, this.subnets, this.securityGroups, this.interfaces, this.volumes, this.templates].flatMap((things) => [...(things as Map<string, unknown>).keys()]),
+      ...[...this.machinesById.values()]
+        .filter((instance) => instance.state !== 'terminated')
+        .map((instance) => instance.instanceId),
+      ...[this.vpcs, this.subnets, this.securityGroups, this.interfaces, this.volumes, this.templates].flatMap(
+        (things) => [...(things as Map<string, unknown>).keys()],
+      ),
     ];
   }
 
@@ -213,11 +231,14 @@ export class Ec2 implements Service {
   }
 
   byAddress(ip: string): InstanceView | undefined {
-    return [...this.machinesById.values()].find((instance) => instance.privateIpAddress === ip && instance.state !== 'terminated');
+    return [...this.machinesById.values()].find(
+      (instance) => instance.privateIpAddress === ip && instance.state !== 'terminated',
+    );
   }
 
   /**
-   * None either where the role does not trust EC2: the instance runs, and its metadata service says so in the role's place.
+   * None either where the role does not trust EC2: the instance runs, and its metadata service says so in the role's
+   * place.
    * Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html
    */
   credentialsFor(instanceId: string): Credentials | undefined {
@@ -234,7 +255,15 @@ export class Ec2 implements Service {
     this.vpcs.set(vpc.id, vpc);
     vpc.defaultSecurityGroup = this.context.id('sg');
     // https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
-    this.rules.add(vpc.defaultSecurityGroup, false, [{ protocol: '-1', fromPort: -1, toPort: -1, peer: { kind: 'ReferencedGroupId', value: vpc.defaultSecurityGroup }, description: undefined }]);
+    this.rules.add(vpc.defaultSecurityGroup, false, [
+      {
+        protocol: '-1',
+        fromPort: -1,
+        toPort: -1,
+        peer: { kind: 'ReferencedGroupId', value: vpc.defaultSecurityGroup },
+        description: undefined,
+      },
+    ]);
     this.rules.allowAllOut(vpc.defaultSecurityGroup);
     return vpc;
   }
@@ -261,10 +290,12 @@ export class Ec2 implements Service {
     const vpc = this.vpc(vpcId);
     const range = parseCidr(cidr);
     const outer = parseCidr(vpc.cidr);
-    if (range.first < outer.first || range.last > outer.last) throw new AwsError('InvalidSubnet.Range', `The CIDR '${cidr}' is invalid.`);
+    if (range.first < outer.first || range.last > outer.last)
+      throw new AwsError('InvalidSubnet.Range', `The CIDR '${cidr}' is invalid.`);
     for (const other of this.subnets.values()) {
       const { first, last } = parseCidr(other.cidr);
-      if (other.vpcId === vpcId && range.first <= last && first <= range.last) throw new AwsError('InvalidSubnet.Conflict', `The CIDR '${cidr}' conflicts with another subnet`);
+      if (other.vpcId === vpcId && range.first <= last && first <= range.last)
+        throw new AwsError('InvalidSubnet.Conflict', `The CIDR '${cidr}' conflicts with another subnet`);
     }
     const subnet = { id: this.context.id('subnet'), vpcId, cidr, availabilityZone };
     this.subnets.set(subnet.id, subnet);
@@ -308,13 +339,21 @@ export class Ec2 implements Service {
     if ([...this.interfaces.values()].some((eni) => eni.groups.includes(id))) {
       throw new AwsError('DependencyViolation', `resource ${id} has a dependent object`);
     }
-    // https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html : not while a rule of another group names it.
+    // https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html : not while a rule of another
+    // group names it.
     if (this.rules.isReferenced(id)) throw new AwsError('DependencyViolation', `resource ${id} has a dependent object`);
     this.rules.forget(id);
     this.securityGroups.delete(id);
   }
 
-  createNetworkInterface(input: { subnetId: string; privateIpAddress?: string; groups?: string[]; description?: string; tags: Tags; deleteOnTermination?: boolean }): NetworkInterface {
+  createNetworkInterface(input: {
+    subnetId: string;
+    privateIpAddress?: string;
+    groups?: string[];
+    description?: string;
+    tags: Tags;
+    deleteOnTermination?: boolean;
+  }): NetworkInterface {
     const subnet = this.subnet(input.subnetId);
     for (const group of input.groups ?? []) this.checkSecurityGroup(group);
     const address = input.privateIpAddress ?? this.freeAddress(subnet);
@@ -323,7 +362,8 @@ export class Ec2 implements Service {
     if (number < range.first + RESERVED_FIRST || number > range.last - RESERVED_LAST) {
       throw new AwsError('InvalidParameterValue', `Address ${address} does not fall within the subnet's address range`);
     }
-    if (this.usedAddresses(subnet).has(number)) throw new AwsError('InvalidIPAddress.InUse', `Address ${address} is in use.`);
+    if (this.usedAddresses(subnet).has(number))
+      throw new AwsError('InvalidIPAddress.InUse', `Address ${address} is in use.`);
     const eni: NetworkInterface = {
       networkInterfaceId: this.context.id('eni'),
       status: 'available',
@@ -342,14 +382,28 @@ export class Ec2 implements Service {
 
   deleteNetworkInterface(id: string): void {
     const eni = this.interfaces.get(id);
-    if (eni?.status === 'in-use') throw new AwsError('InvalidParameterValue', `Network interface '${id}' is currently in use.`);
+    if (eni?.status === 'in-use')
+      throw new AwsError('InvalidParameterValue', `Network interface '${id}' is currently in use.`);
     this.interfaces.delete(id);
   }
 
   // Volumes
 
-  async createVolume(input: { sizeGiB: number; availabilityZone: string; type: string; encrypted: boolean; encryptionKey?: string; tags: Tags }): Promise<VolumeView> {
-    const volume: Volume = { volumeId: this.context.id('vol'), state: 'available', attachment: undefined, createdAt: this.context.clock.now(), ...input };
+  async createVolume(input: {
+    sizeGiB: number;
+    availabilityZone: string;
+    type: string;
+    encrypted: boolean;
+    encryptionKey?: string;
+    tags: Tags;
+  }): Promise<VolumeView> {
+    const volume: Volume = {
+      volumeId: this.context.id('vol'),
+      state: 'available',
+      attachment: undefined,
+      createdAt: this.context.clock.now(),
+      ...input,
+    };
     await this.machines.createVolume(volume.volumeId, volume.sizeGiB);
     this.volumes.set(volume.volumeId, volume);
     return volume;
@@ -358,7 +412,8 @@ export class Ec2 implements Service {
   async deleteVolume(id: string): Promise<void> {
     const volume = this.volumes.get(id);
     if (!volume) return;
-    if (volume.attachment) throw new AwsError('VolumeInUse', `Volume ${id} is currently attached to ${volume.attachment.instanceId}`);
+    if (volume.attachment)
+      throw new AwsError('VolumeInUse', `Volume ${id} is currently attached to ${volume.attachment.instanceId}`);
     this.volumes.delete(id);
     await this.machines.deleteVolume(id);
   }
@@ -371,7 +426,10 @@ export class Ec2 implements Service {
     return template;
   }
 
-  /** The first version stays the default: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/manage-launch-template-versions.html */
+  /**
+   * The first version stays the default:
+   * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/manage-launch-template-versions.html
+   */
   addLaunchTemplateVersion(id: string, data: Record<string, any>): LaunchTemplate {
     const versions = this.versions({ LaunchTemplateId: id });
     const next = { ...versions[0]!, version: versions.length + 1, data };
@@ -386,14 +444,25 @@ export class Ec2 implements Service {
   launchTemplate(reference: LaunchTemplateReference): LaunchTemplate {
     const versions = this.versions(reference);
     const { Version: version = '$Default' } = reference;
-    const template = version === '$Latest' ? versions.at(-1) : versions[version === '$Default' ? 0 : Number(version) - 1];
-    if (!template) throw new AwsError('InvalidLaunchTemplateId.VersionNotFound', `Could not find launch template version ${version} for launch template ${versions[0]!.id}`);
+    const template =
+      version === '$Latest' ? versions.at(-1) : versions[version === '$Default' ? 0 : Number(version) - 1];
+    if (!template)
+      throw new AwsError(
+        'InvalidLaunchTemplateId.VersionNotFound',
+        `Could not find launch template version ${version} for launch template ${versions[0]!.id}`,
+      );
     return template;
   }
 
   private versions({ LaunchTemplateId: id, LaunchTemplateName: name }: LaunchTemplateReference): LaunchTemplate[] {
-    const versions = [...this.templates.values()].find(([first]) => first!.id === id || (name !== undefined && first!.name === name));
-    if (!versions) throw new AwsError('InvalidLaunchTemplateId.NotFoundException', `The specified launch template, with template ID ${id ?? name}, does not exist.`);
+    const versions = [...this.templates.values()].find(
+      ([first]) => first!.id === id || (name !== undefined && first!.name === name),
+    );
+    if (!versions)
+      throw new AwsError(
+        'InvalidLaunchTemplateId.NotFoundException',
+        `The specified launch template, with template ID ${id ?? name}, does not exist.`,
+      );
     return versions;
   }
 
@@ -409,17 +478,23 @@ export class Ec2 implements Service {
     if (imageArchitecture !== undefined && imageArchitecture !== architecture) {
       throw new AwsError(
         'InvalidParameterValue',
-        `The architecture '${architecture}' of the specified instance type does not match the architecture '${imageArchitecture}' of the specified AMI. ` +
+        `The architecture '${architecture}' of the specified instance type does not match the architecture ` +
+          `'${imageArchitecture}' of the specified AMI. ` +
           'Specify an instance type and an AMI that have matching architectures, and try again.',
       );
     }
-    const profile = data.IamInstanceProfile && this.iam.instanceProfile(data.IamInstanceProfile.Arn ?? data.IamInstanceProfile.Name);
+    const profile =
+      data.IamInstanceProfile && this.iam.instanceProfile(data.IamInstanceProfile.Arn ?? data.IamInstanceProfile.Name);
     const tags = { ...specifiedTags(data, 'instance'), ...request.tags };
     const eni = this.primaryInterface(data, request);
     const subnet = this.subnet(eni.subnetId);
     if (request.availabilityZone !== undefined && subnet.availabilityZone !== request.availabilityZone) {
       if (eni.deleteOnTermination) this.interfaces.delete(eni.networkInterfaceId);
-      throw new AwsError('InvalidParameterValue', `The network interface ${eni.networkInterfaceId} is in ${subnet.availabilityZone}, not in ${request.availabilityZone}`);
+      throw new AwsError(
+        'InvalidParameterValue',
+        `The network interface ${eni.networkInterfaceId} is in ${subnet.availabilityZone}, not in ` +
+          `${request.availabilityZone}`,
+      );
     }
     const instance: Instance = {
       instanceId: this.context.id('i'),
@@ -483,7 +558,8 @@ export class Ec2 implements Service {
   /** Takes a spot instance back, two minutes after its notice. For faults. */
   interruptSpot(id: string): void {
     const instance = this.find(id);
-    if (instance.lifecycle !== 'spot') throw new Error(`Instance ${id} is ${instance.lifecycle}: only spot instances are interrupted.`);
+    if (instance.lifecycle !== 'spot')
+      throw new Error(`Instance ${id} is ${instance.lifecycle}: only spot instances are interrupted.`);
     if (instance.noticedAt !== undefined) return;
     instance.noticedAt = this.context.clock.now();
     for (const listener of this.spotListeners) listener(instance);
@@ -492,10 +568,16 @@ export class Ec2 implements Service {
     });
   }
 
-  /** Earlier than a notice, which may never come. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html */
+  /**
+   * Earlier than a notice, which may never come.
+   * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
+   */
   recommendRebalance(id: string): void {
     const instance = this.find(id);
-    if (instance.lifecycle !== 'spot') throw new Error(`Instance ${id} is ${instance.lifecycle}: only of spot instances EC2 recommends that they are replaced.`);
+    if (instance.lifecycle !== 'spot')
+      throw new Error(
+        `Instance ${id} is ${instance.lifecycle}: only of spot instances EC2 recommends that they are replaced.`,
+      );
     for (const listener of this.rebalanceListeners) listener(instance);
   }
 
@@ -531,7 +613,10 @@ export class Ec2 implements Service {
       }
       default:
         throw new Error(
-          `The emulation does not know the action '${action}' of EC2. It knows DescribeInstances, DescribeVolumes, DescribeSpotInstanceRequests, DescribeNetworkInterfaces, DescribeSecurityGroupRules, AuthorizeSecurityGroupIngress, RevokeSecurityGroupIngress, AttachVolume, DetachVolume, TerminateInstances.`,
+          `The emulation does not know the action '${action}' of EC2. It knows DescribeInstances, ` +
+            'DescribeVolumes, DescribeSpotInstanceRequests, DescribeNetworkInterfaces, ' +
+            'DescribeSecurityGroupRules, AuthorizeSecurityGroupIngress, RevokeSecurityGroupIngress, ' +
+            'AttachVolume, DetachVolume, TerminateInstances.',
         );
     }
   }
@@ -539,8 +624,14 @@ export class Ec2 implements Service {
   /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html */
   private authorizeIngress(input: Record<string, any>): Record<string, any> {
     const groupId = this.ruledGroup('AuthorizeSecurityGroupIngress', input, ['TagSpecifications']);
-    const other = (input.TagSpecifications ?? []).find(({ ResourceType }: Record<string, string>) => ResourceType !== RULE_TYPE);
-    if (other) throw new AwsError('InvalidParameterValue', `'${other.ResourceType}' is not a valid taggable resource type for this operation.`);
+    const other = (input.TagSpecifications ?? []).find(
+      ({ ResourceType }: Record<string, string>) => ResourceType !== RULE_TYPE,
+    );
+    if (other)
+      throw new AwsError(
+        'InvalidParameterValue',
+        `'${other.ResourceType}' is not a valid taggable resource type for this operation.`,
+      );
     const permitted = permittedBy(input);
     this.checkPeers(permitted);
     const rules = this.rules.add(groupId, false, permitted, specifiedTags(input, RULE_TYPE));
@@ -548,7 +639,10 @@ export class Ec2 implements Service {
     return { Return: true, SecurityGroupRules: rules.map((rule) => this.ruleOutput(rule)) };
   }
 
-  /** In a VPC of one's own a rule that is not there is an error, and nothing is revoked. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html */
+  /**
+   * In a VPC of one's own a rule that is not there is an error, and nothing is revoked.
+   * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
+   */
   private revokeIngress(input: Record<string, any>): Record<string, any> {
     const groupId = this.ruledGroup('RevokeSecurityGroupIngress', input, ['SecurityGroupRuleIds']);
     const { SecurityGroupRuleIds: ids } = input;
@@ -560,8 +654,10 @@ export class Ec2 implements Service {
   private ruledGroup(action: string, input: Record<string, any>, more: string[]): string {
     const known = ['GroupId', 'IpPermissions', 'IpProtocol', 'FromPort', 'ToPort', 'CidrIp', ...more];
     const unknown = Object.keys(input).filter((name) => input[name] !== undefined && !known.includes(name));
-    if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of ${action}. It knows ${known.join(', ')}.`);
-    if (input.GroupId === undefined) throw new AwsError('MissingParameter', 'The request must contain the parameter groupName or groupId');
+    if (unknown.length > 0)
+      throw new Error(`The emulation does not know ${unknown.join(', ')} of ${action}. It knows ${known.join(', ')}.`);
+    if (input.GroupId === undefined)
+      throw new AwsError('MissingParameter', 'The request must contain the parameter groupName or groupId');
     this.checkSecurityGroup(input.GroupId);
     return input.GroupId;
   }
@@ -572,7 +668,13 @@ export class Ec2 implements Service {
 
   /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroupRules.html */
   private describeRules(input: Record<string, any>): Record<string, any> {
-    const found = this.select(input, 'SecurityGroupRuleIds', 'securityGroupRuleIdSet', (id) => this.rules.rule(id), this.rules.views()).filter((rule) =>
+    const found = this.select(
+      input,
+      'SecurityGroupRuleIds',
+      'securityGroupRuleIdSet',
+      (id) => this.rules.rule(id),
+      this.rules.views(),
+    ).filter((rule) =>
       matchesFilters(input.Filters, rule.tags, { 'group-id': rule.groupId, 'security-group-rule-id': rule.ruleId }),
     );
     const { items, next } = this.paged(found, input);
@@ -590,18 +692,30 @@ export class Ec2 implements Service {
 
   /** The existing interface that the template names, or a new one that goes with the instance. */
   private primaryInterface(data: Record<string, any>, request: RunRequest): NetworkInterface {
-    const described: Record<string, any> | undefined = (data.NetworkInterfaces ?? []).find((eni: Record<string, any>) => Number(eni.DeviceIndex) === 0);
+    const described: Record<string, any> | undefined = (data.NetworkInterfaces ?? []).find(
+      (eni: Record<string, any>) => Number(eni.DeviceIndex) === 0,
+    );
     if (described?.NetworkInterfaceId !== undefined) {
       const id: string = described.NetworkInterfaceId;
       const eni = this.interfaces.get(id);
-      if (!eni) throw new AwsError('InvalidNetworkInterfaceID.NotFound', `The networkInterface ID '${id}' does not exist`);
+      if (!eni)
+        throw new AwsError('InvalidNetworkInterfaceID.NotFound', `The networkInterface ID '${id}' does not exist`);
       if (eni.status === 'in-use') throw new AwsError('InvalidNetworkInterface.InUse', `Interface: [${id}] in use.`);
       return eni;
     }
     const subnetId: string | undefined = described?.SubnetId ?? request.subnetId;
-    if (subnetId === undefined) throw new AwsError('VPCIdNotSpecified', 'No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.');
+    if (subnetId === undefined)
+      throw new AwsError(
+        'VPCIdNotSpecified',
+        'No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.',
+      );
     const groups: string[] | undefined = described?.Groups ?? data.SecurityGroupIds;
-    return this.createNetworkInterface({ subnetId, groups, tags: specifiedTags(data, 'network-interface'), deleteOnTermination: true });
+    return this.createNetworkInterface({
+      subnetId,
+      groups,
+      tags: specifiedTags(data, 'network-interface'),
+      deleteOnTermination: true,
+    });
   }
 
   private async boot(instance: Instance, subnet: Subnet): Promise<void> {
@@ -622,7 +736,9 @@ export class Ec2 implements Service {
     try {
       await this.enqueue(instance, () => this.machines.launch(spec));
     } catch (error) {
-      this.context.emit('ec2', 'launch-failed', instance.instanceId, { reason: error instanceof Error ? error.message : String(error) });
+      this.context.emit('ec2', 'launch-failed', instance.instanceId, {
+        reason: error instanceof Error ? error.message : String(error),
+      });
       this.terminate(instance.instanceId, 'Server.InternalError: Internal error on launch');
       return;
     }
@@ -646,13 +762,18 @@ export class Ec2 implements Service {
       eni.instanceId = undefined;
       if (eni.deleteOnTermination) this.interfaces.delete(eni.networkInterfaceId);
     }
-    for (const volume of this.volumes.values()) if (volume.attachment?.instanceId === instance.instanceId) this.released(volume);
+    for (const volume of this.volumes.values())
+      if (volume.attachment?.instanceId === instance.instanceId) this.released(volume);
     this.context.after(TERMINATED_VISIBLE_MS, () => this.machinesById.delete(instance.instanceId));
     this.changed(instance);
   }
 
   private changed(instance: Instance): void {
-    this.context.emit('ec2', instance.state, instance.instanceId, { privateIpAddress: instance.privateIpAddress, availabilityZone: instance.availabilityZone, reason: instance.stateReason });
+    this.context.emit('ec2', instance.state, instance.instanceId, {
+      privateIpAddress: instance.privateIpAddress,
+      availabilityZone: instance.availabilityZone,
+      reason: instance.stateReason,
+    });
     for (const listener of [...this.listeners]) listener(instance);
   }
 
@@ -662,14 +783,30 @@ export class Ec2 implements Service {
     const instance = this.find(instanceId);
     // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     if (volume.attachment) throw new AwsError('VolumeInUse', `${volumeId} is already attached to an instance`);
-    if (instance.state !== 'running') throw new AwsError('IncorrectState', `Instance '${instanceId}' is not 'running'.`);
+    if (instance.state !== 'running')
+      throw new AwsError('IncorrectState', `Instance '${instanceId}' is not 'running'.`);
     if (volume.availabilityZone !== instance.availabilityZone) {
-      throw new AwsError('InvalidVolume.ZoneMismatch', `The volume '${volumeId}' is not in the same availability zone as instance '${instanceId}'`);
+      throw new AwsError(
+        'InvalidVolume.ZoneMismatch',
+        `The volume '${volumeId}' is not in the same availability zone as instance '${instanceId}'`,
+      );
     }
-    if ([...this.volumes.values()].some((other) => other.attachment?.instanceId === instanceId && other.attachment?.device === device)) {
-      throw new AwsError('InvalidParameterValue', `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`);
+    if (
+      [...this.volumes.values()].some(
+        (other) => other.attachment?.instanceId === instanceId && other.attachment?.device === device,
+      )
+    ) {
+      throw new AwsError(
+        'InvalidParameterValue',
+        `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`,
+      );
     }
-    const attachment = { instanceId, device, state: 'attaching' as 'attaching' | 'attached', at: this.context.clock.now() };
+    const attachment = {
+      instanceId,
+      device,
+      state: 'attaching' as 'attaching' | 'attached',
+      at: this.context.clock.now(),
+    };
     volume.state = 'in-use';
     volume.attachment = attachment;
     this.context.start(async () => {
@@ -677,11 +814,15 @@ export class Ec2 implements Service {
       if (volume.attachment !== attachment) return;
       try {
         await this.enqueue(instance, async () => {
-          if (volume.attachment === attachment && instance.state === 'running') await this.machines.attachVolume(instanceId, volumeId, device);
+          if (volume.attachment === attachment && instance.state === 'running')
+            await this.machines.attachVolume(instanceId, volumeId, device);
         });
       } catch (error) {
         if (volume.attachment !== attachment) return;
-        this.context.emit('ec2', 'attach-failed', volumeId, { instanceId, reason: error instanceof Error ? error.message : String(error) });
+        this.context.emit('ec2', 'attach-failed', volumeId, {
+          instanceId,
+          reason: error instanceof Error ? error.message : String(error),
+        });
         this.released(volume);
         return;
       }
@@ -696,10 +837,16 @@ export class Ec2 implements Service {
     const volume = this.volume(input.VolumeId);
     const attachment = volume.attachment;
     if (!attachment || attachment.state === 'detaching') {
-      throw new AwsError('IncorrectState', `Volume '${volume.volumeId}' is in the '${attachment ? 'detaching' : 'available'}' state.`);
+      throw new AwsError(
+        'IncorrectState',
+        `Volume '${volume.volumeId}' is in the '${attachment ? 'detaching' : 'available'}' state.`,
+      );
     }
     if (input.InstanceId !== undefined && input.InstanceId !== attachment.instanceId) {
-      throw new AwsError('InvalidAttachment.NotFound', `The volume '${volume.volumeId}' is not attached to instance '${input.InstanceId}'.`);
+      throw new AwsError(
+        'InvalidAttachment.NotFound',
+        `The volume '${volume.volumeId}' is not attached to instance '${input.InstanceId}'.`,
+      );
     }
     const instance = this.find(attachment.instanceId);
     attachment.state = 'detaching';
@@ -713,7 +860,10 @@ export class Ec2 implements Service {
       } catch (error) {
         // In EC2 a volume that is still mounted stays attached (`busy`).
         attachment.state = 'attached';
-        this.context.emit('ec2', 'detach-failed', volume.volumeId, { instanceId: instance.instanceId, reason: error instanceof Error ? error.message : String(error) });
+        this.context.emit('ec2', 'detach-failed', volume.volumeId, {
+          instanceId: instance.instanceId,
+          reason: error instanceof Error ? error.message : String(error),
+        });
       }
     });
     return attachmentOutput(volume)!;
@@ -727,7 +877,9 @@ export class Ec2 implements Service {
   }
 
   private describeInstances(input: Record<string, any>): Record<string, any> {
-    const found = this.select(input, 'InstanceIds', 'instancesSet', (id) => this.find(id), [...this.machinesById.values()]).filter((instance) =>
+    const found = this.select(input, 'InstanceIds', 'instancesSet', (id) => this.find(id), [
+      ...this.machinesById.values(),
+    ]).filter((instance) =>
       matchesFilters(input.Filters, instance.tags, {
         'instance-id': instance.instanceId,
         'instance-state-name': instance.state,
@@ -751,13 +903,21 @@ export class Ec2 implements Service {
     };
   }
 
-  /** Every spot instance has one. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html */
+  /**
+   * Every spot instance has one. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
+   */
   private describeSpotRequests(input: Record<string, any>): Record<string, any> {
     const requests = [...this.machinesById.values()]
       .filter(({ lifecycle }) => lifecycle === 'spot')
       .map((instance) => ({ instance, ended: instance.state === 'shutting-down' || instance.state === 'terminated' }))
-      .map(({ instance, ended }) => ({ instance, state: ended ? 'closed' : 'active', code: spotStatus(instance, ended) }))
-      .filter(({ instance, state, code }) => matchesFilters(input.Filters, {}, { 'instance-id': instance.instanceId, state, 'status-code': code }));
+      .map(({ instance, ended }) => ({
+        instance,
+        state: ended ? 'closed' : 'active',
+        code: spotStatus(instance, ended),
+      }))
+      .filter(({ instance, state, code }) =>
+        matchesFilters(input.Filters, {}, { 'instance-id': instance.instanceId, state, 'status-code': code }),
+      );
     const { items, next } = this.paged(requests, input);
     return {
       SpotInstanceRequests: items.map(({ instance, state, code }) => ({
@@ -783,7 +943,10 @@ export class Ec2 implements Service {
       InstanceType: instance.instanceType,
       Architecture: instance.architecture,
       State: stateOf(instance),
-      StateReason: instance.stateReason === undefined ? undefined : { Code: instance.stateReason.split(':')[0], Message: instance.stateReason },
+      StateReason:
+        instance.stateReason === undefined
+          ? undefined
+          : { Code: instance.stateReason.split(':')[0], Message: instance.stateReason },
       LaunchTime: isoTime(instance.launchedAt),
       Placement: { AvailabilityZone: instance.availabilityZone, GroupName: '', Tenancy: 'default' },
       InstanceLifecycle: instance.lifecycle === 'spot' ? 'spot' : undefined,
@@ -809,12 +972,17 @@ export class Ec2 implements Service {
         : [],
       BlockDeviceMappings: [...this.volumes.values()]
         .filter((volume) => volume.attachment?.instanceId === instance.instanceId)
-        .map((volume) => ({ DeviceName: volume.attachment!.device, Ebs: { VolumeId: volume.volumeId, Status: volume.attachment!.state, DeleteOnTermination: false } })),
+        .map((volume) => ({
+          DeviceName: volume.attachment!.device,
+          Ebs: { VolumeId: volume.volumeId, Status: volume.attachment!.state, DeleteOnTermination: false },
+        })),
     };
   }
 
   private describeVolumes(input: Record<string, any>): Record<string, any> {
-    const found = this.select(input, 'VolumeIds', 'volumeSet', (id) => this.volume(id), [...this.volumes.values()]).filter((volume) =>
+    const found = this.select(input, 'VolumeIds', 'volumeSet', (id) => this.volume(id), [
+      ...this.volumes.values(),
+    ]).filter((volume) =>
       matchesFilters(input.Filters, volume.tags, {
         'volume-id': volume.volumeId,
         status: volume.state,
@@ -848,10 +1016,13 @@ export class Ec2 implements Service {
   private describeNetworkInterfaces(input: Record<string, any>): Record<string, any> {
     const one = (id: string) => {
       const eni = this.interfaces.get(id);
-      if (!eni) throw new AwsError('InvalidNetworkInterfaceID.NotFound', `The networkInterface ID '${id}' does not exist`);
+      if (!eni)
+        throw new AwsError('InvalidNetworkInterfaceID.NotFound', `The networkInterface ID '${id}' does not exist`);
       return eni;
     };
-    const found = this.select(input, 'NetworkInterfaceIds', 'networkInterfaceIdSet', one, [...this.interfaces.values()]).filter((eni) =>
+    const found = this.select(input, 'NetworkInterfaceIds', 'networkInterfaceIdSet', one, [
+      ...this.interfaces.values(),
+    ]).filter((eni) =>
       matchesFilters(input.Filters, eni.tags, {
         'network-interface-id': eni.networkInterfaceId,
         status: eni.status,
@@ -882,7 +1053,15 @@ export class Ec2 implements Service {
           RequesterManaged: false,
           SourceDestCheck: true,
           Groups: this.groupOutput(eni.groups),
-          Attachment: eni.instanceId === undefined ? undefined : { InstanceId: eni.instanceId, DeviceIndex: 0, Status: 'attached', DeleteOnTermination: eni.deleteOnTermination },
+          Attachment:
+            eni.instanceId === undefined
+              ? undefined
+              : {
+                  InstanceId: eni.instanceId,
+                  DeviceIndex: 0,
+                  Status: 'attached',
+                  DeleteOnTermination: eni.deleteOnTermination,
+                },
           TagSet: tagList(eni.tags),
         };
       }),
@@ -890,12 +1069,24 @@ export class Ec2 implements Service {
     };
   }
 
-  /** The things with the given ids, or all. Pages and ids exclude each other: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination */
-  private select<T>(input: Record<string, any>, member: string, wireName: string, one: (id: string) => T, all: T[]): T[] {
+  /**
+   * The things with the given ids, or all. Pages and ids exclude each other:
+   * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination
+   */
+  private select<T>(
+    input: Record<string, any>,
+    member: string,
+    wireName: string,
+    one: (id: string) => T,
+    all: T[],
+  ): T[] {
     const ids: string[] | undefined = input[member];
     if (!ids?.length) return all;
     if (input.MaxResults !== undefined) {
-      throw new AwsError('InvalidParameterCombination', `The parameter ${wireName} cannot be used with the parameter maxResults`);
+      throw new AwsError(
+        'InvalidParameterCombination',
+        `The parameter ${wireName} cannot be used with the parameter maxResults`,
+      );
     }
     return ids.map(one);
   }
@@ -903,7 +1094,11 @@ export class Ec2 implements Service {
   private paged<T>(items: T[], input: Record<string, any>): { items: T[]; next: string | undefined } {
     const size = input.MaxResults ?? DEFAULT_PAGE;
     if (size < 5 || size > 1000) {
-      throw new AwsError('InvalidParameterValue', `Value ( ${size} ) for parameter maxResults is invalid. Expecting a value greater than or equal to 5 and less than or equal to 1000.`);
+      throw new AwsError(
+        'InvalidParameterValue',
+        `Value ( ${size} ) for parameter maxResults is invalid. Expecting a value greater than or equal to ` +
+          '5 and less than or equal to 1000.',
+      );
     }
     return page(items, size, input.NextToken);
   }
@@ -921,7 +1116,8 @@ export class Ec2 implements Service {
   private find(id: string): Instance {
     const instance = this.machinesById.get(id);
     if (instance) return instance;
-    if (!/^i-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id)) throw new AwsError('InvalidInstanceID.Malformed', `Invalid id: "${id}"`);
+    if (!/^i-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id))
+      throw new AwsError('InvalidInstanceID.Malformed', `Invalid id: "${id}"`);
     throw new AwsError('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
   }
 
@@ -932,17 +1128,27 @@ export class Ec2 implements Service {
   }
 
   private usedAddresses(subnet: Subnet): Set<number> {
-    return new Set([...this.interfaces.values()].filter((eni) => eni.subnetId === subnet.id).map((eni) => parseAddress(eni.privateIpAddress)));
+    return new Set(
+      [...this.interfaces.values()]
+        .filter((eni) => eni.subnetId === subnet.id)
+        .map((eni) => parseAddress(eni.privateIpAddress)),
+    );
   }
 
-  /** The lowest free one, so that a new instance soon gets the address of an old one: software must not take one for the other. */
+  /**
+   * The lowest free one, so that a new instance soon gets the address of an old one: software must not take one for the
+   * other.
+   */
   private freeAddress(subnet: Subnet): string {
     const used = this.usedAddresses(subnet);
     const { first, last } = parseCidr(subnet.cidr);
     for (let address = first + RESERVED_FIRST; address <= last - RESERVED_LAST; address += 1) {
       if (!used.has(address)) return formatAddress(address);
     }
-    throw new AwsError('InsufficientFreeAddressesInSubnet', `There are not enough free addresses in subnet '${subnet.id}' to satisfy the requested number of instances.`);
+    throw new AwsError(
+      'InsufficientFreeAddressesInSubnet',
+      `There are not enough free addresses in subnet '${subnet.id}' to satisfy the requested number of instances.`,
+    );
   }
 }
 
@@ -952,12 +1158,17 @@ export class Ec2 implements Service {
  */
 export function architectureOf(instanceType: string): 'x86_64' | 'arm64' {
   const [, family, attributes] = /^([a-z]+)\d+([a-z-]*)\.[a-z0-9-]+$/.exec(instanceType) ?? [];
-  if (family === undefined) throw new AwsError('InvalidParameterValue', `The following supplied instance types do not exist: [${instanceType}]`);
+  if (family === undefined)
+    throw new AwsError(
+      'InvalidParameterValue',
+      `The following supplied instance types do not exist: [${instanceType}]`,
+    );
   return family === 'a' || attributes!.includes('g') ? 'arm64' : 'x86_64';
 }
 
 function specifiedTags(data: Record<string, any>, resourceType: string): Tags {
-  const specifications: { ResourceType: string; Tags: { Key: string; Value: string }[] }[] = data.TagSpecifications ?? [];
+  const specifications: { ResourceType: string; Tags: { Key: string; Value: string }[] }[] =
+    data.TagSpecifications ?? [];
   return tagMap(specifications.find((specification) => specification.ResourceType === resourceType)?.Tags);
 }
 

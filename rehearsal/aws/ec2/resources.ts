@@ -2,7 +2,13 @@
 import type { Context } from '../core/context';
 import type { Ec2 } from './ec2';
 import { permittedByTemplate, type Permitted } from './rules';
-import { onlyThese, type CreatedResource, type ResourceType, type ResourceTypes, type Services } from '../cloudformation/resource';
+import {
+  onlyThese,
+  type CreatedResource,
+  type ResourceType,
+  type ResourceTypes,
+  type Services,
+} from '../cloudformation/resource';
 
 /** What rules of a security group have in both directions. */
 const RULE = ['IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
@@ -13,7 +19,15 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
       properties: ['CidrBlock', 'EnableDnsHostnames', 'EnableDnsSupport', 'InstanceTenancy', 'Tags'],
       create({ properties }) {
         const vpc = ec2.createVpc(properties.CidrBlock);
-        return { id: vpc.id, attributes: { VpcId: vpc.id, CidrBlock: vpc.cidr, DefaultSecurityGroup: vpc.defaultSecurityGroup, DefaultNetworkAcl: context.id('acl') } };
+        return {
+          id: vpc.id,
+          attributes: {
+            VpcId: vpc.id,
+            CidrBlock: vpc.cidr,
+            DefaultSecurityGroup: vpc.defaultSecurityGroup,
+            DefaultNetworkAcl: context.id('acl'),
+          },
+        };
       },
       delete: (id) => ec2.deleteVpc(id),
     },
@@ -21,14 +35,25 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
       properties: ['VpcId', 'CidrBlock', 'AvailabilityZone', 'MapPublicIpOnLaunch', 'Tags'],
       create({ properties }) {
         const subnet = ec2.createSubnet(properties.VpcId, properties.CidrBlock, properties.AvailabilityZone);
-        return { id: subnet.id, attributes: { SubnetId: subnet.id, VpcId: subnet.vpcId, CidrBlock: subnet.cidr, AvailabilityZone: subnet.availabilityZone } };
+        return {
+          id: subnet.id,
+          attributes: {
+            SubnetId: subnet.id,
+            VpcId: subnet.vpcId,
+            CidrBlock: subnet.cidr,
+            AvailabilityZone: subnet.availabilityZone,
+          },
+        };
       },
       delete: (id) => ec2.deleteSubnet(id),
     },
     'AWS::EC2::SecurityGroup': {
       properties: ['GroupDescription', 'GroupName', 'VpcId', 'SecurityGroupIngress', 'SecurityGroupEgress', 'Tags'],
       create({ properties, physicalName, tags }) {
-        const rules = { ingress: inlineRules(properties.SecurityGroupIngress, 'Source'), egress: inlineRules(properties.SecurityGroupEgress, 'Destination') };
+        const rules = {
+          ingress: inlineRules(properties.SecurityGroupIngress, 'Source'),
+          egress: inlineRules(properties.SecurityGroupEgress, 'Destination'),
+        };
         const group = ec2.createSecurityGroup(properties.VpcId, properties.GroupName ?? physicalName(255), tags);
         try {
           if (rules.ingress.length > 0) ec2.addRules(group.id, false, rules.ingress);
@@ -52,12 +77,25 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
           tags,
         });
         const id = eni.networkInterfaceId;
-        return { id, attributes: { Id: id, PrimaryPrivateIpAddress: eni.privateIpAddress, VpcId: ec2.subnet(eni.subnetId).vpcId } };
+        return {
+          id,
+          attributes: { Id: id, PrimaryPrivateIpAddress: eni.privateIpAddress, VpcId: ec2.subnet(eni.subnetId).vpcId },
+        };
       },
       delete: (id) => ec2.deleteNetworkInterface(id),
     },
     'AWS::EC2::Volume': {
-      properties: ['AvailabilityZone', 'Size', 'VolumeType', 'Encrypted', 'KmsKeyId', 'Iops', 'Throughput', 'AutoEnableIO', 'Tags'],
+      properties: [
+        'AvailabilityZone',
+        'Size',
+        'VolumeType',
+        'Encrypted',
+        'KmsKeyId',
+        'Iops',
+        'Throughput',
+        'AutoEnableIO',
+        'Tags',
+      ],
       async create({ properties, tags }) {
         const volume = await ec2.createVolume({
           sizeGiB: Number(properties.Size),
@@ -74,13 +112,26 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
     'AWS::EC2::LaunchTemplate': {
       properties: ['LaunchTemplateData', 'LaunchTemplateName', 'TagSpecifications', 'VersionDescription'],
       create({ properties, physicalName }) {
-        const template = ec2.createLaunchTemplate(properties.LaunchTemplateName ?? physicalName(128), checkedTemplate(properties.LaunchTemplateData));
-        return { id: template.id, attributes: { LaunchTemplateId: template.id, LatestVersionNumber: '1', DefaultVersionNumber: '1' } };
+        const template = ec2.createLaunchTemplate(
+          properties.LaunchTemplateName ?? physicalName(128),
+          checkedTemplate(properties.LaunchTemplateData),
+        );
+        return {
+          id: template.id,
+          attributes: { LaunchTemplateId: template.id, LatestVersionNumber: '1', DefaultVersionNumber: '1' },
+        };
       },
       update({ id, properties, changed }) {
-        onlyThese('AWS::EC2::LaunchTemplate', changed, ['LaunchTemplateData', 'TagSpecifications', 'VersionDescription']);
+        onlyThese('AWS::EC2::LaunchTemplate', changed, [
+          'LaunchTemplateData',
+          'TagSpecifications',
+          'VersionDescription',
+        ]);
         const { version } = ec2.addLaunchTemplateVersion(id, checkedTemplate(properties.LaunchTemplateData));
-        return { id, attributes: { LaunchTemplateId: id, LatestVersionNumber: String(version), DefaultVersionNumber: '1' } };
+        return {
+          id,
+          attributes: { LaunchTemplateId: id, LatestVersionNumber: String(version), DefaultVersionNumber: '1' },
+        };
       },
       delete: (id) => ec2.deleteLaunchTemplate(id),
     },
@@ -95,29 +146,55 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
     },
     'AWS::EC2::InternetGateway': plain(context, 'igw', ['Tags'], (id) => ({ InternetGatewayId: id })),
     'AWS::EC2::VPCGatewayAttachment': plain(context, 'attachment', ['VpcId', 'InternetGatewayId', 'VpnGatewayId']),
-    'AWS::EC2::NatGateway': plain(context, 'nat', ['SubnetId', 'AllocationId', 'ConnectivityType', 'Tags'], (id) => ({ NatGatewayId: id })),
+    'AWS::EC2::NatGateway': plain(context, 'nat', ['SubnetId', 'AllocationId', 'ConnectivityType', 'Tags'], (id) => ({
+      NatGatewayId: id,
+    })),
     'AWS::EC2::RouteTable': plain(context, 'rtb', ['VpcId', 'Tags'], (id) => ({ RouteTableId: id })),
-    'AWS::EC2::Route': plain(context, 'route', ['RouteTableId', 'DestinationCidrBlock', 'DestinationIpv6CidrBlock', 'GatewayId', 'NatGatewayId', 'NetworkInterfaceId', 'TransitGatewayId']),
-    'AWS::EC2::SubnetRouteTableAssociation': plain(context, 'rtbassoc', ['RouteTableId', 'SubnetId'], (id) => ({ Id: id })),
+    'AWS::EC2::Route': plain(context, 'route', [
+      'RouteTableId',
+      'DestinationCidrBlock',
+      'DestinationIpv6CidrBlock',
+      'GatewayId',
+      'NatGatewayId',
+      'NetworkInterfaceId',
+      'TransitGatewayId',
+    ]),
+    'AWS::EC2::SubnetRouteTableAssociation': plain(context, 'rtbassoc', ['RouteTableId', 'SubnetId'], (id) => ({
+      Id: id,
+    })),
     'AWS::EC2::VPCEndpoint': plain(
       context,
       'vpce',
-      ['VpcId', 'ServiceName', 'VpcEndpointType', 'RouteTableIds', 'SubnetIds', 'SecurityGroupIds', 'PrivateDnsEnabled', 'Tags'],
+      [
+        'VpcId',
+        'ServiceName',
+        'VpcEndpointType',
+        'RouteTableIds',
+        'SubnetIds',
+        'SecurityGroupIds',
+        'PrivateDnsEnabled',
+        'Tags',
+      ],
       (id) => ({ Id: id }),
     ),
     'AWS::EC2::SecurityGroupIngress': ruleType(context, ec2, 'Source'),
     'AWS::EC2::SecurityGroupEgress': ruleType(context, ec2, 'Destination'),
-    'AWS::EC2::FlowLog': plain(context, 'fl', [
-      'ResourceId',
-      'ResourceType',
-      'TrafficType',
-      'LogDestinationType',
-      'LogDestination',
-      'LogGroupName',
-      'DeliverLogsPermissionArn',
-      'MaxAggregationInterval',
-      'Tags',
-    ], (id) => ({ Id: id })),
+    'AWS::EC2::FlowLog': plain(
+      context,
+      'fl',
+      [
+        'ResourceId',
+        'ResourceType',
+        'TrafficType',
+        'LogDestinationType',
+        'LogDestination',
+        'LogGroupName',
+        'DeliverLogsPermissionArn',
+        'MaxAggregationInterval',
+        'Tags',
+      ],
+      (id) => ({ Id: id }),
+    ),
   };
 }
 
@@ -138,14 +215,23 @@ function inlineRules(rules: Record<string, any>[] = [], direction: 'Source' | 'D
   const known = [...RULE, ...peers(direction)];
   return rules.map((rule) => {
     const unknown = Object.keys(rule).filter((name) => !known.includes(name));
-    if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of a rule of a security group. It knows ${known.join(', ')}.`);
+    if (unknown.length > 0)
+      throw new Error(
+        `The emulation does not know ${unknown.join(', ')} of a rule of a security group. It knows ` +
+          `${known.join(', ')}.`,
+      );
     return permittedByTemplate(rule, direction);
   });
 }
 
 const peers = (direction: 'Source' | 'Destination') => [`${direction}SecurityGroupId`, `${direction}PrefixListId`];
 
-function plain(context: Context, prefix: string, properties: string[], attributes?: (id: string) => CreatedResource['attributes']): ResourceType {
+function plain(
+  context: Context,
+  prefix: string,
+  properties: string[],
+  attributes?: (id: string) => CreatedResource['attributes'],
+): ResourceType {
   return {
     properties,
     create() {
@@ -172,13 +258,20 @@ const TEMPLATE_DATA = [
   'CreditSpecification',
 ];
 
-/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html#instancedata-add-user-data : 16 KB before it is encoded. */
+/**
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html#instancedata-add-user-data : 16 KB before it is
+ * encoded.
+ */
 const USER_DATA_BYTES = 16_384;
 
 function checkedTemplate(data: Record<string, any>): Record<string, any> {
   const unknown = Object.keys(data).filter((key) => !TEMPLATE_DATA.includes(key));
-  if (unknown.length > 0) throw new Error(`The emulation does not know ${unknown.join(', ')} of a launch template. It knows ${TEMPLATE_DATA.join(', ')}.`);
+  if (unknown.length > 0)
+    throw new Error(
+      `The emulation does not know ${unknown.join(', ')} of a launch template. It knows ${TEMPLATE_DATA.join(', ')}.`,
+    );
   const userData = Buffer.from(data.UserData ?? '', 'base64');
-  if (userData.length > USER_DATA_BYTES) throw new Error(`User data is limited to ${USER_DATA_BYTES} bytes; this one has ${userData.length}.`);
+  if (userData.length > USER_DATA_BYTES)
+    throw new Error(`User data is limited to ${USER_DATA_BYTES} bytes; this one has ${userData.length}.`);
   return data;
 }

@@ -31,10 +31,21 @@ interface Rule extends SecurityGroupRuleView {
   preset: boolean;
 }
 
-/** For each direction, and for IPv4 and IPv6 apart: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups */
+/**
+ * For each direction, and for IPv4 and IPv6 apart:
+ * https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups
+ */
 const MOST_RULES = 60;
 /** https://www.iana.org/assignments/protocol-numbers/protocol-numbers.xhtml ; the API names the first four. */
-const PROTOCOLS: Record<string, string> = { '1': 'icmp', '6': 'tcp', '17': 'udp', '58': 'icmpv6', all: '-1', esp: '50', ah: '51' };
+const PROTOCOLS: Record<string, string> = {
+  '1': 'icmp',
+  '6': 'tcp',
+  '17': 'udp',
+  '58': 'icmpv6',
+  all: '-1',
+  esp: '50',
+  ah: '51',
+};
 
 const invalid = (message: string) => new AwsError('InvalidParameterValue', message);
 
@@ -49,7 +60,19 @@ export class SecurityGroupRules {
 
   /** What each new group has. https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html */
   allowAllOut(groupId: string): void {
-    this.insert(groupId, true, { protocol: '-1', fromPort: -1, toPort: -1, peer: { kind: 'CidrIpv4', value: '0.0.0.0/0' }, description: undefined }, {}, true);
+    this.insert(
+      groupId,
+      true,
+      {
+        protocol: '-1',
+        fromPort: -1,
+        toPort: -1,
+        peer: { kind: 'CidrIpv4', value: '0.0.0.0/0' },
+        description: undefined,
+      },
+      {},
+      true,
+    );
   }
 
   /**
@@ -63,29 +86,55 @@ export class SecurityGroupRules {
   /**
    * All or none.
    * @param ruleId of the only one
-   * @throws AwsError with the words of AWS, e.g. in https://github.com/terraform-aws-modules/terraform-aws-security-group/issues/351 , https://github.com/hashicorp/terraform/issues/16876 and
+   * @throws AwsError with the words of AWS, e.g. in
+   * https://github.com/terraform-aws-modules/terraform-aws-security-group/issues/351 ,
+   * https://github.com/hashicorp/terraform/issues/16876 and
    * https://github.com/aws-samples/aws-cloudfront-samples/issues/53
    */
-  add(groupId: string, egress: boolean, permitted: Permitted[], tags: Tags = {}, ruleId?: string): SecurityGroupRuleView[] {
-    if (new Set(permitted.map(peerOf)).size < permitted.length) throw invalid('The same permission must not appear multiple times');
+  add(
+    groupId: string,
+    egress: boolean,
+    permitted: Permitted[],
+    tags: Tags = {},
+    ruleId?: string,
+  ): SecurityGroupRuleView[] {
+    if (new Set(permitted.map(peerOf)).size < permitted.length)
+      throw invalid('The same permission must not appear multiple times');
     const there = this.of(groupId).filter((rule) => rule.egress === egress);
     for (const each of permitted) {
-      if (there.some((rule) => peerOf(rule) === peerOf(each))) throw new AwsError('InvalidPermission.Duplicate', `the specified rule "${peerOf(each)}" already exists`);
+      if (there.some((rule) => peerOf(rule) === peerOf(each)))
+        throw new AwsError('InvalidPermission.Duplicate', `the specified rule "${peerOf(each)}" already exists`);
     }
     const after = [...there, ...permitted];
     for (const counts of [countsForIpv4, countsForIpv6]) {
-      if (after.filter(counts).length > MOST_RULES) throw new AwsError('RulesPerSecurityGroupLimitExceeded', 'The maximum number of rules per security group has been reached.');
+      if (after.filter(counts).length > MOST_RULES)
+        throw new AwsError(
+          'RulesPerSecurityGroupLimitExceeded',
+          'The maximum number of rules per security group has been reached.',
+        );
     }
     return permitted.map((each) => this.insert(groupId, egress, each, tags, false, ruleId));
   }
 
-  /** All or none. @throws AwsError with the words of AWS, e.g. in https://github.com/piyushsonigra/aws_ipadd/issues/10 ; those for an id are not published */
-  revoke(groupId: string, egress: boolean, wanted: { ids: string[] } | { permitted: Permitted[] }): SecurityGroupRuleView[] {
+  /**
+   * All or none.
+   * @throws AwsError with the words of AWS, e.g. in https://github.com/piyushsonigra/aws_ipadd/issues/10 ; those for an
+   * id are not published
+   */
+  revoke(
+    groupId: string,
+    egress: boolean,
+    wanted: { ids: string[] } | { permitted: Permitted[] },
+  ): SecurityGroupRuleView[] {
     const there = this.of(groupId).filter((rule) => rule.egress === egress);
     const gone =
       'ids' in wanted
         ? wanted.ids.map((id) => there.find((rule) => rule.ruleId === id) ?? noSuchRule(id))
-        : wanted.permitted.map((each) => there.find((rule) => peerOf(rule) === peerOf(each)) ?? fail('InvalidPermission.NotFound', 'The specified rule does not exist in this security group.'));
+        : wanted.permitted.map(
+            (each) =>
+              there.find((rule) => peerOf(rule) === peerOf(each)) ??
+              fail('InvalidPermission.NotFound', 'The specified rule does not exist in this security group.'),
+          );
     for (const { ruleId } of gone) this.rules.delete(ruleId);
     return gone;
   }
@@ -107,14 +156,23 @@ export class SecurityGroupRules {
 
   /** Whether a rule of another group names this one. */
   isReferenced(groupId: string): boolean {
-    return [...this.rules.values()].some((rule) => rule.groupId !== groupId && rule.peer.kind === 'ReferencedGroupId' && rule.peer.value === groupId);
+    return [...this.rules.values()].some(
+      (rule) => rule.groupId !== groupId && rule.peer.kind === 'ReferencedGroupId' && rule.peer.value === groupId,
+    );
   }
 
   private of(groupId: string): Rule[] {
     return [...this.rules.values()].filter((rule) => rule.groupId === groupId);
   }
 
-  private insert(groupId: string, egress: boolean, permitted: Permitted, tags: Tags, preset: boolean, ruleId = this.nextId(groupId)): Rule {
+  private insert(
+    groupId: string,
+    egress: boolean,
+    permitted: Permitted,
+    tags: Tags,
+    preset: boolean,
+    ruleId = this.nextId(groupId),
+  ): Rule {
     const rule = { ...permitted, ruleId, groupId, egress, tags, preset };
     this.rules.set(ruleId, rule);
     return rule;
@@ -127,19 +185,44 @@ export class SecurityGroupRules {
   }
 }
 
-/** Of a request: one for each peer of each of its permissions. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html */
+/**
+ * Of a request: one for each peer of each of its permissions.
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+ */
 export function permittedBy(input: Record<string, any>): Permitted[] {
   if (input.IpPermissions !== undefined) return (input.IpPermissions as Record<string, any>[]).flatMap(ofPermission);
-  if (input.CidrIp === undefined) throw new AwsError('MissingParameter', 'The request must contain the parameter ipPermissions or cidrIp');
-  return ofPermission({ IpProtocol: input.IpProtocol, FromPort: input.FromPort, ToPort: input.ToPort, IpRanges: [{ CidrIp: input.CidrIp }] });
+  if (input.CidrIp === undefined)
+    throw new AwsError('MissingParameter', 'The request must contain the parameter ipPermissions or cidrIp');
+  return ofPermission({
+    IpProtocol: input.IpProtocol,
+    FromPort: input.FromPort,
+    ToPort: input.ToPort,
+    IpRanges: [{ CidrIp: input.CidrIp }],
+  });
 }
 
-function ofPermission({ IpProtocol, FromPort, ToPort, IpRanges = [], Ipv6Ranges = [], PrefixListIds = [], UserIdGroupPairs = [] }: Record<string, any>): Permitted[] {
+function ofPermission({
+  IpProtocol,
+  FromPort,
+  ToPort,
+  IpRanges = [],
+  Ipv6Ranges = [],
+  PrefixListIds = [],
+  UserIdGroupPairs = [],
+}: Record<string, any>): Permitted[] {
   const peers = [
-    ...IpRanges.map(({ CidrIp, Description }: Record<string, string>) => permitted(IpProtocol, FromPort, ToPort, 'CidrIpv4', CidrIp!, Description)),
-    ...Ipv6Ranges.map(({ CidrIpv6, Description }: Record<string, string>) => permitted(IpProtocol, FromPort, ToPort, 'CidrIpv6', CidrIpv6!, Description)),
-    ...PrefixListIds.map(({ PrefixListId, Description }: Record<string, string>) => permitted(IpProtocol, FromPort, ToPort, 'PrefixListId', PrefixListId!, Description)),
-    ...UserIdGroupPairs.map(({ GroupId, Description }: Record<string, string>) => permitted(IpProtocol, FromPort, ToPort, 'ReferencedGroupId', GroupId!, Description)),
+    ...IpRanges.map(({ CidrIp, Description }: Record<string, string>) =>
+      permitted(IpProtocol, FromPort, ToPort, 'CidrIpv4', CidrIp!, Description),
+    ),
+    ...Ipv6Ranges.map(({ CidrIpv6, Description }: Record<string, string>) =>
+      permitted(IpProtocol, FromPort, ToPort, 'CidrIpv6', CidrIpv6!, Description),
+    ),
+    ...PrefixListIds.map(({ PrefixListId, Description }: Record<string, string>) =>
+      permitted(IpProtocol, FromPort, ToPort, 'PrefixListId', PrefixListId!, Description),
+    ),
+    ...UserIdGroupPairs.map(({ GroupId, Description }: Record<string, string>) =>
+      permitted(IpProtocol, FromPort, ToPort, 'ReferencedGroupId', GroupId!, Description),
+    ),
   ];
   if (peers.length === 0) throw invalid('Invalid value for ipPermissions: a peer must be specified');
   return peers;
@@ -147,30 +230,58 @@ function ofPermission({ IpProtocol, FromPort, ToPort, IpRanges = [], Ipv6Ranges 
 
 /** Of a template: a rule has one peer. */
 export function permittedByTemplate(rule: Record<string, any>, direction: 'Source' | 'Destination'): Permitted {
-  const { CidrIp, CidrIpv6, Description, [`${direction}SecurityGroupId`]: group, [`${direction}PrefixListId`]: list } = rule;
-  const peers: [PeerKind, string | undefined][] = [['CidrIpv4', CidrIp], ['CidrIpv6', CidrIpv6], ['ReferencedGroupId', group], ['PrefixListId', list]];
+  const {
+    CidrIp,
+    CidrIpv6,
+    Description,
+    [`${direction}SecurityGroupId`]: group,
+    [`${direction}PrefixListId`]: list,
+  } = rule;
+  const peers: [PeerKind, string | undefined][] = [
+    ['CidrIpv4', CidrIp],
+    ['CidrIpv6', CidrIpv6],
+    ['ReferencedGroupId', group],
+    ['PrefixListId', list],
+  ];
   const [peer, ...more] = peers.filter((each): each is [PeerKind, string] => each[1] !== undefined);
-  if (!peer || more.length > 0) throw invalid(`A rule of a security group needs exactly one of CidrIp, CidrIpv6, ${direction}SecurityGroupId, ${direction}PrefixListId`);
+  if (!peer || more.length > 0)
+    throw invalid(
+      `A rule of a security group needs exactly one of CidrIp, CidrIpv6, ${direction}SecurityGroupId, ` +
+        `${direction}PrefixListId`,
+    );
   return permitted(String(rule.IpProtocol), rule.FromPort, rule.ToPort, ...peer, Description);
 }
 
-function permitted(givenProtocol: string | undefined, from: unknown, to: unknown, kind: PeerKind, value: string, description: string | undefined): Permitted {
-  if (givenProtocol === undefined) throw new AwsError('MissingParameter', 'The request must contain the parameter ipProtocol');
+function permitted(
+  givenProtocol: string | undefined,
+  from: unknown,
+  to: unknown,
+  kind: PeerKind,
+  value: string,
+  description: string | undefined,
+): Permitted {
+  if (givenProtocol === undefined)
+    throw new AwsError('MissingParameter', 'The request must contain the parameter ipProtocol');
   const name = String(givenProtocol).toLowerCase();
   const protocol = PROTOCOLS[name] ?? name;
-  if (!/^(-1|\d+|tcp|udp|icmp|icmpv6)$/.test(protocol)) throw invalid(`Invalid value '${givenProtocol}' for IP protocol. Unknown protocol.`);
+  if (!/^(-1|\d+|tcp|udp|icmp|icmpv6)$/.test(protocol))
+    throw invalid(`Invalid value '${givenProtocol}' for IP protocol. Unknown protocol.`);
   if (kind === 'CidrIpv4' && !/^\d+(\.\d+){3}\/\d+$/.test(value)) throw invalid(`CIDR block ${value} is malformed`);
   if (kind === 'CidrIpv6' && !/^[0-9a-f:]+\/\d+$/i.test(value)) throw invalid(`CIDR block ${value} is malformed`);
   const [fromPort, toPort] = portsOf(protocol, from, to);
   return { protocol, fromPort, toPort, peer: { kind, value }, description };
 }
 
-/** "Use -1 to specify all protocols [...] allows traffic on all ports, regardless of any port range you specify." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html */
+/**
+ * "Use -1 to specify all protocols [...] allows traffic on all ports, regardless of any port range you specify."
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
+ */
 function portsOf(protocol: string, from: unknown, to: unknown): [number, number] {
   if (protocol.startsWith('icmp')) return [Number(from ?? -1), Number(to ?? -1)];
   if (protocol !== 'tcp' && protocol !== 'udp') return [-1, -1];
   const [first, last] = [Number(from), Number(to)];
-  if (!(first >= 0 && last <= 65_535 && first <= last)) throw invalid(`Invalid value for portRange. Must specify both from and to ports with TCP/UDP.`);
+  if (!(first >= 0 && last <= 65_535 && first <= last))
+    throw invalid(`Invalid value for portRange. Must specify both from and to ports with TCP/UDP.`);
   return [first, last];
 }
 
@@ -178,12 +289,18 @@ function portsOf(protocol: string, from: unknown, to: unknown): [number, number]
 function peerOf({ protocol, fromPort, toPort, peer }: Permitted): string {
   const from = `peer: ${peer.value}`;
   if (protocol === '-1') return `${from}, ALL, ALLOW`;
-  if (protocol === 'tcp' || protocol === 'udp') return `${from}, ${protocol.toUpperCase()}, from port: ${fromPort}, to port: ${toPort}, ALLOW`;
+  if (protocol === 'tcp' || protocol === 'udp')
+    return `${from}, ${protocol.toUpperCase()}, from port: ${fromPort}, to port: ${toPort}, ALLOW`;
   const code = (value: number) => (value === -1 ? 'ALL' : String(value));
-  return protocol.startsWith('icmp') ? `${from}, ${protocol.toUpperCase()}, type: ${code(fromPort)}, code: ${code(toPort)}, ALLOW` : `${from}, protocol: ${protocol}, ALLOW`;
+  return protocol.startsWith('icmp')
+    ? `${from}, ${protocol.toUpperCase()}, type: ${code(fromPort)}, code: ${code(toPort)}, ALLOW`
+    : `${from}, protocol: ${protocol}, ALLOW`;
 }
 
-/** "A rule that references a security group or prefix list ID counts as one rule each for IPv4 and IPv6." How many entries a prefix list has is not known here: it counts once. */
+/**
+ * "A rule that references a security group or prefix list ID counts as one rule each for IPv4 and IPv6." How many
+ * entries a prefix list has is not known here: it counts once.
+ */
 const countsForIpv4 = ({ peer }: Permitted) => peer.kind !== 'CidrIpv6';
 const countsForIpv6 = ({ peer }: Permitted) => peer.kind !== 'CidrIpv4';
 
@@ -192,7 +309,8 @@ function fail(code: string, message: string): never {
 }
 
 function noSuchRule(id: string): never {
-  if (!/^sgr-[0-9a-f]+$/.test(id)) fail('InvalidSecurityGroupRuleId.Malformed', `Invalid id: "${id}" (expecting "sgr-...")`);
+  if (!/^sgr-[0-9a-f]+$/.test(id))
+    fail('InvalidSecurityGroupRuleId.Malformed', `Invalid id: "${id}" (expecting "sgr-...")`);
   return fail('InvalidSecurityGroupRuleId.NotFound', `The security group rule ID '${id}' does not exist`);
 }
 
@@ -209,6 +327,24 @@ export function ruleOutput(rule: SecurityGroupRuleView, ownerId: string, arn: st
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokedSecurityGroupRule.html */
-export function revokedOutput({ ruleId, groupId, egress, protocol, fromPort, toPort, peer, description }: SecurityGroupRuleView): Record<string, any> {
-  return { SecurityGroupRuleId: ruleId, GroupId: groupId, IsEgress: egress, IpProtocol: protocol, FromPort: fromPort, ToPort: toPort, [peer.kind]: peer.value, Description: description };
+export function revokedOutput({
+  ruleId,
+  groupId,
+  egress,
+  protocol,
+  fromPort,
+  toPort,
+  peer,
+  description,
+}: SecurityGroupRuleView): Record<string, any> {
+  return {
+    SecurityGroupRuleId: ruleId,
+    GroupId: groupId,
+    IsEgress: egress,
+    IpProtocol: protocol,
+    FromPort: fromPort,
+    ToPort: toPort,
+    [peer.kind]: peer.value,
+    Description: description,
+  };
 }

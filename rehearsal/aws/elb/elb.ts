@@ -1,13 +1,21 @@
 /**
- * Elastic Load Balancing, version 2, as far as a Network Load Balancer in front of EC2 instances needs it. Load balancers are made by CloudFormation alone; listeners, target groups and targets by the API, too.
- * No packet passes here: whom new connections go to is told (`views`), for tests and for a proxy.
+ * Elastic Load Balancing, version 2, as far as a Network Load Balancer in front of EC2 instances needs it. Load
+ * balancers are made by CloudFormation alone; listeners, target groups and targets by the API, too. No packet passes
+ * here: whom new connections go to is told (`views`), for tests and for a proxy.
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/introduction.html
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Context } from '../core/context';
 import { page, tagList, type Tags } from '../core/describe';
 import type { Ec2 } from '../ec2/ec2';
-import { loadBalancerOf, type Listener, type LoadBalancer, type LoadBalancerView, type Scheme, type TargetGroup } from './model';
+import {
+  loadBalancerOf,
+  type Listener,
+  type LoadBalancer,
+  type LoadBalancerView,
+  type Scheme,
+  type TargetGroup,
+} from './model';
 import { groupOutput, listenerOutput, loadBalancerOutput } from './output';
 import {
   checkedTags,
@@ -71,7 +79,13 @@ export class LoadBalancers implements Service {
       zones: loadBalancer.subnets.map(({ zone }) => zone),
       securityGroups: loadBalancer.securityGroups,
       tags: loadBalancer.tags,
-      listeners: [...loadBalancer.listeners.values()].map(({ arn, port, protocol, targetGroup }) => ({ arn, port, protocol, targetGroupArn: targetGroup.arn, targets: this.targets.views(targetGroup) })),
+      listeners: [...loadBalancer.listeners.values()].map(({ arn, port, protocol, targetGroup }) => ({
+        arn,
+        port,
+        protocol,
+        targetGroupArn: targetGroup.arn,
+        targets: this.targets.views(targetGroup),
+      })),
     }));
   }
 
@@ -87,35 +101,79 @@ export class LoadBalancers implements Service {
 
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
     const known = this.actions[action];
-    if (!known) throw new Error(`The emulation does not know the action '${action}' of Elastic Load Balancing. It knows ${Object.keys(this.actions).join(', ')}.`);
+    if (!known)
+      throw new Error(
+        `The emulation does not know the action '${action}' of Elastic Load Balancing. It knows ` +
+          `${Object.keys(this.actions).join(', ')}.`,
+      );
     onlyKnown(action, input, known.members);
     return known.run(input);
   }
 
-  private readonly actions: Record<string, { members: string[]; run: (input: Record<string, any>) => Record<string, any> }> = {
-    DescribeLoadBalancers: { members: ['LoadBalancerArns', 'Names', 'Marker', 'PageSize'], run: (input) => this.describeLoadBalancers(input) },
-    DescribeListeners: { members: ['LoadBalancerArn', 'ListenerArns', 'Marker', 'PageSize'], run: (input) => this.describeListeners(input) },
-    DescribeTargetGroups: { members: ['LoadBalancerArn', 'TargetGroupArns', 'Names', 'Marker', 'PageSize'], run: (input) => this.describeTargetGroups(input) },
-    DescribeTargetGroupAttributes: { members: ['TargetGroupArn'], run: (input) => ({ Attributes: attributeList(this.targetGroup(input.TargetGroupArn).attributes) }) },
+  private readonly actions: Record<
+    string,
+    { members: string[]; run: (input: Record<string, any>) => Record<string, any> }
+  > = {
+    DescribeLoadBalancers: {
+      members: ['LoadBalancerArns', 'Names', 'Marker', 'PageSize'],
+      run: (input) => this.describeLoadBalancers(input),
+    },
+    DescribeListeners: {
+      members: ['LoadBalancerArn', 'ListenerArns', 'Marker', 'PageSize'],
+      run: (input) => this.describeListeners(input),
+    },
+    DescribeTargetGroups: {
+      members: ['LoadBalancerArn', 'TargetGroupArns', 'Names', 'Marker', 'PageSize'],
+      run: (input) => this.describeTargetGroups(input),
+    },
+    DescribeTargetGroupAttributes: {
+      members: ['TargetGroupArn'],
+      run: (input) => ({ Attributes: attributeList(this.targetGroup(input.TargetGroupArn).attributes) }),
+    },
     DescribeTags: { members: ['ResourceArns'], run: (input) => this.describeTags(input) },
     DescribeTargetHealth: {
       members: ['TargetGroupArn', 'Targets'],
-      run: (input) => ({ TargetHealthDescriptions: this.targets.describe(this.targetGroup(input.TargetGroupArn), input.Targets) }),
+      run: (input) => ({
+        TargetHealthDescriptions: this.targets.describe(this.targetGroup(input.TargetGroupArn), input.Targets),
+      }),
     },
-    RegisterTargets: { members: ['TargetGroupArn', 'Targets'], run: (input) => nothing(this.targets.register(this.targetGroup(input.TargetGroupArn), input.Targets ?? [])) },
-    DeregisterTargets: { members: ['TargetGroupArn', 'Targets'], run: (input) => nothing(this.targets.deregister(this.targetGroup(input.TargetGroupArn), input.Targets ?? [])) },
+    RegisterTargets: {
+      members: ['TargetGroupArn', 'Targets'],
+      run: (input) => nothing(this.targets.register(this.targetGroup(input.TargetGroupArn), input.Targets ?? [])),
+    },
+    DeregisterTargets: {
+      members: ['TargetGroupArn', 'Targets'],
+      run: (input) => nothing(this.targets.deregister(this.targetGroup(input.TargetGroupArn), input.Targets ?? [])),
+    },
     CreateTargetGroup: {
       members: ['Name', 'Protocol', 'Port', 'VpcId', 'TargetType', 'IpAddressType', 'Tags', ...HEALTH_CHECK_MEMBERS],
       run: (input) => ({ TargetGroups: [groupOutput(this.createTargetGroup(input))] }),
     },
-    ModifyTargetGroup: { members: ['TargetGroupArn', ...HEALTH_CHECK_MEMBERS], run: (input) => ({ TargetGroups: [groupOutput(this.modifyTargetGroup(input))] }) },
+    ModifyTargetGroup: {
+      members: ['TargetGroupArn', ...HEALTH_CHECK_MEMBERS],
+      run: (input) => ({ TargetGroups: [groupOutput(this.modifyTargetGroup(input))] }),
+    },
     ModifyTargetGroupAttributes: {
       members: ['TargetGroupArn', 'Attributes'],
-      run: (input) => ({ Attributes: attributeList(this.modifyTargetGroupAttributes(input.TargetGroupArn, input.Attributes).attributes) }),
+      run: (input) => ({
+        Attributes: attributeList(this.modifyTargetGroupAttributes(input.TargetGroupArn, input.Attributes).attributes),
+      }),
     },
-    DeleteTargetGroup: { members: ['TargetGroupArn'], run: (input) => nothing(this.deleteTargetGroup(input.TargetGroupArn)) },
+    DeleteTargetGroup: {
+      members: ['TargetGroupArn'],
+      run: (input) => nothing(this.deleteTargetGroup(input.TargetGroupArn)),
+    },
     CreateListener: {
-      members: ['LoadBalancerArn', 'Protocol', 'Port', 'SslPolicy', 'Certificates', 'DefaultActions', 'AlpnPolicy', 'Tags'],
+      members: [
+        'LoadBalancerArn',
+        'Protocol',
+        'Port',
+        'SslPolicy',
+        'Certificates',
+        'DefaultActions',
+        'AlpnPolicy',
+        'Tags',
+      ],
       run: (input) => ({ Listeners: [listenerOutput(this.createListener(input))] }),
     },
     ModifyListener: {
@@ -132,17 +190,29 @@ export class LoadBalancers implements Service {
 
   // Load balancers
 
-  /** It is active at once. https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html */
+  /**
+   * It is active at once.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+   */
   createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     const { name, scheme } = options;
     checkName('Load balancer', name);
-    if ([...this.loadBalancers.values()].some((other) => other.name === name)) throw new AwsError('DuplicateLoadBalancerName', `A load balancer with the same name '${name}' exists, but with different settings`);
+    if ([...this.loadBalancers.values()].some((other) => other.name === name))
+      throw new AwsError(
+        'DuplicateLoadBalancerName',
+        `A load balancer with the same name '${name}' exists, but with different settings`,
+      );
     if (options.subnetIds.length === 0) throw validation('At least one subnet must be specified');
     const subnets = options.subnetIds.map((id) => this.subnet(id));
     const zones = subnets.map(({ availabilityZone }) => availabilityZone);
     const [{ vpcId }] = subnets as [(typeof subnets)[number]];
-    if (new Set(zones).size < zones.length) throw new AwsError('InvalidConfigurationRequest', 'A load balancer cannot be attached to multiple subnets in the same Availability Zone');
-    if (subnets.some((subnet) => subnet.vpcId !== vpcId)) throw new AwsError('InvalidConfigurationRequest', 'All subnets must belong to the same VPC');
+    if (new Set(zones).size < zones.length)
+      throw new AwsError(
+        'InvalidConfigurationRequest',
+        'A load balancer cannot be attached to multiple subnets in the same Availability Zone',
+      );
+    if (subnets.some((subnet) => subnet.vpcId !== vpcId))
+      throw new AwsError('InvalidConfigurationRequest', 'All subnets must belong to the same VPC');
     this.checkSecurityGroups(options.securityGroups);
     const id = this.hex();
     const loadBalancer: LoadBalancer = {
@@ -168,21 +238,44 @@ export class LoadBalancers implements Service {
    * Security groups can only be exchanged on one that was made with some.
    * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
    */
-  changeLoadBalancer(arn: string, { securityGroups, enforcesOnPrivateLink, attributes, tags }: Pick<LoadBalancerOptions, 'securityGroups' | 'enforcesOnPrivateLink' | 'attributes' | 'tags'>): LoadBalancer {
+  changeLoadBalancer(
+    arn: string,
+    {
+      securityGroups,
+      enforcesOnPrivateLink,
+      attributes,
+      tags,
+    }: Pick<LoadBalancerOptions, 'securityGroups' | 'enforcesOnPrivateLink' | 'attributes' | 'tags'>,
+  ): LoadBalancer {
     const loadBalancer = this.loadBalancer(arn);
     if (loadBalancer.securityGroups.length === 0 && securityGroups.length > 0) {
-      throw new AwsError('InvalidConfigurationRequest', 'You cannot set security groups on a Network Load Balancer that was created without a security group.');
+      throw new AwsError(
+        'InvalidConfigurationRequest',
+        'You cannot set security groups on a Network Load Balancer that was created without a security group.',
+      );
     }
     this.checkSecurityGroups(securityGroups);
-    Object.assign(loadBalancer, { securityGroups, enforcesOnPrivateLink, attributes: loadBalancerAttributes(attributes), tags });
+    Object.assign(loadBalancer, {
+      securityGroups,
+      enforcesOnPrivateLink,
+      attributes: loadBalancerAttributes(attributes),
+      tags,
+    });
     return loadBalancer;
   }
 
-  /** With its listeners. One that is gone is no error. https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html */
+  /**
+   * With its listeners. One that is gone is no error.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html
+   */
   deleteLoadBalancer(arn: string): void {
     const loadBalancer = this.loadBalancers.get(arn);
     if (!loadBalancer) return;
-    if (loadBalancer.attributes['deletion_protection.enabled'] === 'true') throw new AwsError('OperationNotPermitted', `Load balancer '${arn}' cannot be deleted because deletion protection is enabled`);
+    if (loadBalancer.attributes['deletion_protection.enabled'] === 'true')
+      throw new AwsError(
+        'OperationNotPermitted',
+        `Load balancer '${arn}' cannot be deleted because deletion protection is enabled`,
+      );
     for (const listener of [...loadBalancer.listeners.keys()]) this.deleteListener(listener);
     this.loadBalancers.delete(arn);
   }
@@ -208,12 +301,20 @@ export class LoadBalancers implements Service {
   // Target groups
 
   /**
-   * With the same settings it succeeds again, and gives the one that there is: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
+   * With the same settings it succeeds again, and gives the one that there is:
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
    * @param template what comes beside the request from a template, which always makes a new one
    */
-  createTargetGroup(input: Record<string, any>, template?: { tags: Tags; attributes: { Key?: string; Value?: string }[] }): TargetGroup {
+  createTargetGroup(
+    input: Record<string, any>,
+    template?: { tags: Tags; attributes: { Key?: string; Value?: string }[] },
+  ): TargetGroup {
     const { Name: name, Port: port, VpcId: vpcId, TargetType = 'instance', IpAddressType = 'ipv4' } = input;
-    if (TargetType !== 'instance' || IpAddressType !== 'ipv4') throw new Error(`The emulation does not know target groups of ${TargetType}s with ${IpAddressType}. It knows those of instances with ipv4.`);
+    if (TargetType !== 'instance' || IpAddressType !== 'ipv4')
+      throw new Error(
+        `The emulation does not know target groups of ${TargetType}s with ${IpAddressType}. It knows those ` +
+          'of instances with ipv4.',
+      );
     checkName('Target group', String(name ?? ''));
     const protocol = targetGroupProtocol(input.Protocol);
     if (port === undefined) throw validation('A port must be specified');
@@ -228,7 +329,10 @@ export class LoadBalancers implements Service {
       const same = isDeepStrictEqual({ protocol, port, vpcId, healthCheck }, settings);
       if (same && !template) return existing;
       // The words of AWS, e.g. in https://github.com/terraform-aws-modules/terraform-aws-alb/issues/251
-      throw new AwsError('DuplicateTargetGroupName', `A target group with the same name '${name}' exists, but with different settings`);
+      throw new AwsError(
+        'DuplicateTargetGroupName',
+        `A target group with the same name '${name}' exists, but with different settings`,
+      );
     }
     const arn = this.context.arn('elasticloadbalancing', `targetgroup/${name}/${this.hex()}`);
     const group: TargetGroup = { arn, name, ...settings, attributes, tags, targets: new Map(), listeners: new Set() };
@@ -236,7 +340,10 @@ export class LoadBalancers implements Service {
     return group;
   }
 
-  /** What it says nothing of stays. https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyTargetGroup.html */
+  /**
+   * What it says nothing of stays.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyTargetGroup.html
+   */
   modifyTargetGroup(input: Record<string, any>): TargetGroup {
     const group = this.targetGroup(input.TargetGroupArn);
     group.healthCheck = healthCheck(input, group.healthCheck);
@@ -250,17 +357,28 @@ export class LoadBalancers implements Service {
   }
 
   /** As a template has it: what that says nothing of is the default again. */
-  resetTargetGroup(arn: string, settings: Record<string, any>, attributes: { Key?: string; Value?: string }[]): TargetGroup {
+  resetTargetGroup(
+    arn: string,
+    settings: Record<string, any>,
+    attributes: { Key?: string; Value?: string }[],
+  ): TargetGroup {
     const group = this.targetGroup(arn);
-    const changed = { healthCheck: healthCheck(settings), attributes: targetGroupAttributes(group.protocol, attributes) };
+    const changed = {
+      healthCheck: healthCheck(settings),
+      attributes: targetGroupAttributes(group.protocol, attributes),
+    };
     return Object.assign(group, changed);
   }
 
-  /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteTargetGroup.html ; that one is gone already is no error of its. The words: https://github.com/pulumi/pulumi-aws/issues/4220 */
+  /**
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteTargetGroup.html ; that one is gone
+   * already is no error of its. The words: https://github.com/pulumi/pulumi-aws/issues/4220
+   */
   deleteTargetGroup(arn: string): void {
     const group = this.targetGroups.get(arn);
     if (!group) return;
-    if (group.listeners.size > 0) throw new AwsError('ResourceInUse', `Target group '${arn}' is currently in use by a listener or a rule`);
+    if (group.listeners.size > 0)
+      throw new AwsError('ResourceInUse', `Target group '${arn}' is currently in use by a listener or a rule`);
     this.targets.forget(group);
     this.targetGroups.delete(arn);
   }
@@ -268,8 +386,10 @@ export class LoadBalancers implements Service {
   // Listeners
 
   /**
-   * With the same settings it succeeds again, and gives the one that there is: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html . There is one listener a
-   * port, whatever its protocol: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
+   * With the same settings it succeeds again, and gives the one that there is:
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html . There is one
+   * listener a port, whatever its protocol:
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
    */
   createListener(input: Record<string, any>, template?: { tags: Tags }): Listener {
     const loadBalancer = this.loadBalancer(input.LoadBalancerArn);
@@ -280,9 +400,17 @@ export class LoadBalancers implements Service {
       const same = isDeepStrictEqual(summary(existing), summary(settings));
       if (same && !template) return existing;
       // The words of AWS, e.g. in https://github.com/hashicorp/terraform/issues/26407
-      throw new AwsError('DuplicateListener', `A listener already exists on this port for this load balancer '${loadBalancer.arn}'`);
+      throw new AwsError(
+        'DuplicateListener',
+        `A listener already exists on this port for this load balancer '${loadBalancer.arn}'`,
+      );
     }
-    if (loadBalancer.listeners.size >= MOST_LISTENERS) throw new AwsError('TooManyListeners', `The maximum number of listeners per load balancer '${MOST_LISTENERS}' has been reached on load balancer '${loadBalancer.arn}'`);
+    if (loadBalancer.listeners.size >= MOST_LISTENERS)
+      throw new AwsError(
+        'TooManyListeners',
+        `The maximum number of listeners per load balancer '${MOST_LISTENERS}' has been reached on load ` +
+          `balancer '${loadBalancer.arn}'`,
+      );
     this.targets.checkRoom(loadBalancer, new Map([[settings.targetGroup, registered(settings.targetGroup)]]));
     const arn = `${loadBalancer.arn.replace(':loadbalancer/', ':listener/')}/${this.hex()}`;
     const listener: Listener = { arn, loadBalancer, moreCertificates: [], tags, ...settings };
@@ -292,13 +420,17 @@ export class LoadBalancers implements Service {
     return listener;
   }
 
-  /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html : what it says nothing of stays, but for certificate and policy where the protocol is TLS no more. */
+  /**
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html : what it says nothing
+   * of stays, but for certificate and policy where the protocol is TLS no more.
+   */
   modifyListener(input: Record<string, any>): Listener {
     const listener = this.listener(input.ListenerArn);
     const { loadBalancer, targetGroup: previous } = listener;
     const settings = this.listenerSettings(input, loadBalancer, listener);
     // The words of AWS, e.g. in https://github.com/hashicorp/terraform/issues/26407
-    if ([...loadBalancer.listeners.values()].some((other) => other !== listener && other.port === settings.port)) throw new AwsError('DuplicateListener', `Listener port '${settings.port}' is already in use`);
+    if ([...loadBalancer.listeners.values()].some((other) => other !== listener && other.port === settings.port))
+      throw new AwsError('DuplicateListener', `Listener port '${settings.port}' is already in use`);
     this.targets.checkRoom(loadBalancer, new Map([[settings.targetGroup, registered(settings.targetGroup)]]));
     Object.assign(listener, settings);
     if (settings.targetGroup !== previous) {
@@ -322,7 +454,11 @@ export class LoadBalancers implements Service {
   /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AddListenerCertificates.html */
   setMoreCertificates(listenerArn: string, certificates: { CertificateArn?: string }[]): void {
     const listener = this.listener(listenerArn);
-    if (listener.protocol !== 'TLS') throw new AwsError('InvalidConfigurationRequest', `A certificate cannot be specified for ${listener.protocol} listeners`);
+    if (listener.protocol !== 'TLS')
+      throw new AwsError(
+        'InvalidConfigurationRequest',
+        `A certificate cannot be specified for ${listener.protocol} listeners`,
+      );
     listener.moreCertificates = certificates.map(({ CertificateArn }) => String(CertificateArn));
   }
 
@@ -331,15 +467,28 @@ export class LoadBalancers implements Service {
     if (listener) listener.moreCertificates = [];
   }
 
-  private listenerSettings(input: Record<string, any>, loadBalancer: LoadBalancer, before?: Listener): Omit<Listener, 'arn' | 'loadBalancer' | 'moreCertificates' | 'tags'> {
+  private listenerSettings(
+    input: Record<string, any>,
+    loadBalancer: LoadBalancer,
+    before?: Listener,
+  ): Omit<Listener, 'arn' | 'loadBalancer' | 'moreCertificates' | 'tags'> {
     const protocol = listenerProtocol(input.Protocol ?? before?.protocol);
     if (input.Port === undefined && !before) throw validation('A listener port must be specified');
     const port = inRange('port', input.Port ?? before?.port, 1, 65_535);
-    const targetGroup = input.DefaultActions === undefined && before ? before.targetGroup : this.forwarded(input.DefaultActions);
+    const targetGroup =
+      input.DefaultActions === undefined && before ? before.targetGroup : this.forwarded(input.DefaultActions);
     checkFits(protocol, targetGroup);
     const user = loadBalancerOf(targetGroup);
-    if (user && user !== loadBalancer) throw new AwsError('TargetGroupAssociationLimit', `The following target groups cannot be associated with more than one load balancer: ${targetGroup.arn}`);
-    if (targetGroup.vpcId !== loadBalancer.vpcId) throw new AwsError('InvalidConfigurationRequest', `The following target groups are not in the same VPC as the load balancer: ${targetGroup.arn}`);
+    if (user && user !== loadBalancer)
+      throw new AwsError(
+        'TargetGroupAssociationLimit',
+        `The following target groups cannot be associated with more than one load balancer: ${targetGroup.arn}`,
+      );
+    if (targetGroup.vpcId !== loadBalancer.vpcId)
+      throw new AwsError(
+        'InvalidConfigurationRequest',
+        `The following target groups are not in the same VPC as the load balancer: ${targetGroup.arn}`,
+      );
     return { port, protocol, targetGroup, ...tlsSettings(protocol, input, before) };
   }
 
@@ -347,11 +496,19 @@ export class LoadBalancers implements Service {
   private forwarded(actions: Record<string, any>[] | undefined): TargetGroup {
     if (!actions?.length) throw validation('A default action must be specified');
     const [action] = actions as [Record<string, any>];
-    if (actions.length > 1) throw new AwsError('TooManyActions', 'You can specify one action per rule of a Network Load Balancer.');
+    if (actions.length > 1)
+      throw new AwsError('TooManyActions', 'You can specify one action per rule of a Network Load Balancer.');
     onlyKnown('an action', action, ['Type', 'TargetGroupArn', 'ForwardConfig', 'Order']);
-    if (action.Type !== 'forward') throw new AwsError('InvalidLoadBalancerAction', `Actions of type '${action.Type}' are not supported for listeners of Network Load Balancers`);
-    const groups: string[] = (action.ForwardConfig?.TargetGroups ?? []).map((each: Record<string, any>) => each.TargetGroupArn);
-    if (groups.length > 1) throw new Error('The emulation does not know an action that forwards to more than one target group.');
+    if (action.Type !== 'forward')
+      throw new AwsError(
+        'InvalidLoadBalancerAction',
+        `Actions of type '${action.Type}' are not supported for listeners of Network Load Balancers`,
+      );
+    const groups: string[] = (action.ForwardConfig?.TargetGroups ?? []).map(
+      (each: Record<string, any>) => each.TargetGroupArn,
+    );
+    if (groups.length > 1)
+      throw new Error('The emulation does not know an action that forwards to more than one target group.');
     return this.targetGroup(action.TargetGroupArn ?? groups[0]);
   }
 
@@ -359,14 +516,17 @@ export class LoadBalancers implements Service {
 
   /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AddTags.html */
   private addTags({ ResourceArns = [], Tags }: Record<string, any>): Record<string, any> {
-    const changed = (ResourceArns as string[]).map((arn) => this.require(arn)).map((resource) => ({ resource, tags: checkedTags(resource.tags, Tags) }));
+    const changed = (ResourceArns as string[])
+      .map((arn) => this.require(arn))
+      .map((resource) => ({ resource, tags: checkedTags(resource.tags, Tags) }));
     for (const { resource, tags } of changed) resource.tags = tags;
     return {};
   }
 
   private removeTags({ ResourceArns = [], TagKeys = [] }: Record<string, any>): Record<string, any> {
     const resources = (ResourceArns as string[]).map((arn) => this.require(arn));
-    for (const resource of resources) resource.tags = Object.fromEntries(Object.entries(resource.tags).filter(([key]) => !TagKeys.includes(key)));
+    for (const resource of resources)
+      resource.tags = Object.fromEntries(Object.entries(resource.tags).filter(([key]) => !TagKeys.includes(key)));
     return {};
   }
 
@@ -375,27 +535,40 @@ export class LoadBalancers implements Service {
   }
 
   private describeTags({ ResourceArns = [] }: Record<string, any>): Record<string, any> {
-    if (ResourceArns.length > MOST_DESCRIBED) throw validation(`Cannot have more than ${MOST_DESCRIBED} resources described`);
-    return { TagDescriptions: (ResourceArns as string[]).map((ResourceArn) => ({ ResourceArn, Tags: tagList(this.require(ResourceArn).tags) })) };
+    if (ResourceArns.length > MOST_DESCRIBED)
+      throw validation(`Cannot have more than ${MOST_DESCRIBED} resources described`);
+    return {
+      TagDescriptions: (ResourceArns as string[]).map((ResourceArn) => ({
+        ResourceArn,
+        Tags: tagList(this.require(ResourceArn).tags),
+      })),
+    };
   }
 
   // Describing
 
   private describeLoadBalancers(input: Record<string, any>): Record<string, any> {
     const { LoadBalancerArns: arns, Names: names } = input;
-    const byName = (name: string) => [...this.loadBalancers.values()].find((loadBalancer) => loadBalancer.name === name);
+    const byName = (name: string) =>
+      [...this.loadBalancers.values()].find((loadBalancer) => loadBalancer.name === name);
     const found = arns?.length
       ? (arns as string[]).map((arn) => this.loadBalancer(arn))
       : names?.length
-        ? (names as string[]).map((name) => byName(name) ?? fail('LoadBalancerNotFound', `Load balancers '[${name}]' not found`))
+        ? (names as string[]).map(
+            (name) => byName(name) ?? fail('LoadBalancerNotFound', `Load balancers '[${name}]' not found`),
+          )
         : [...this.loadBalancers.values()];
     return this.paged('LoadBalancers', found.map(loadBalancerOutput), input);
   }
 
   private describeListeners(input: Record<string, any>): Record<string, any> {
     const { LoadBalancerArn: arn, ListenerArns: arns } = input;
-    if (arn === undefined && !arns?.length) throw validation('You must specify either listener ARNs or a load balancer ARN');
-    const found = arn === undefined ? (arns as string[]).map((each) => this.listener(each)) : [...this.loadBalancer(arn).listeners.values()];
+    if (arn === undefined && !arns?.length)
+      throw validation('You must specify either listener ARNs or a load balancer ARN');
+    const found =
+      arn === undefined
+        ? (arns as string[]).map((each) => this.listener(each))
+        : [...this.loadBalancer(arn).listeners.values()];
     return this.paged('Listeners', found.map(listenerOutput), input);
   }
 
@@ -405,12 +578,18 @@ export class LoadBalancers implements Service {
     const notFound = () => fail('TargetGroupNotFound', 'One or more target groups not found');
     let found = all;
     if (arns?.length) found = (arns as string[]).map((each) => this.targetGroups.get(each) ?? notFound());
-    else if (names?.length) found = (names as string[]).map((name) => all.find((group) => group.name === name) ?? notFound());
-    else if (arn !== undefined) found = [...new Set([...this.loadBalancer(arn).listeners.values()].map(({ targetGroup }) => targetGroup))];
+    else if (names?.length)
+      found = (names as string[]).map((name) => all.find((group) => group.name === name) ?? notFound());
+    else if (arn !== undefined)
+      found = [...new Set([...this.loadBalancer(arn).listeners.values()].map(({ targetGroup }) => targetGroup))];
     return this.paged('TargetGroups', found.map(groupOutput), input);
   }
 
-  private paged(member: string, items: Record<string, any>[], { PageSize = MOST_IN_PAGE, Marker }: Record<string, any>): Record<string, any> {
+  private paged(
+    member: string,
+    items: Record<string, any>[],
+    { PageSize = MOST_IN_PAGE, Marker }: Record<string, any>,
+  ): Record<string, any> {
     const { items: some, next } = page(items, inRange('pageSize', PageSize, 1, MOST_IN_PAGE), Marker);
     return { [member]: some, NextMarker: next };
   }
@@ -459,7 +638,13 @@ function nothing(_: void): Record<string, any> {
 }
 
 /** What two listeners on one port are compared by. */
-function summary({ protocol, targetGroup, certificate, sslPolicy, alpnPolicy }: Pick<Listener, 'protocol' | 'targetGroup' | 'certificate' | 'sslPolicy' | 'alpnPolicy'>): Record<string, unknown> {
+function summary({
+  protocol,
+  targetGroup,
+  certificate,
+  sslPolicy,
+  alpnPolicy,
+}: Pick<Listener, 'protocol' | 'targetGroup' | 'certificate' | 'sslPolicy' | 'alpnPolicy'>): Record<string, unknown> {
   return { protocol, targetGroup: targetGroup.arn, certificate, sslPolicy, alpnPolicy };
 }
 

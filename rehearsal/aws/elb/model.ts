@@ -3,7 +3,10 @@ import type { Tags } from '../core/describe';
 
 export type ListenerProtocol = 'TCP' | 'TLS' | 'UDP' | 'TCP_UDP';
 
-/** As DescribeTargetHealth gives them: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-states */
+/**
+ * As DescribeTargetHealth gives them:
+ * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-states
+ */
 export type TargetState = 'initial' | 'healthy' | 'unhealthy' | 'unhealthy.draining' | 'draining' | 'unused';
 
 export interface TargetView {

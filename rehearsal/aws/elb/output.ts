@@ -3,7 +3,10 @@ import { isoTime } from '../../../protocol/clock';
 import type { Listener, LoadBalancer, TargetGroup } from './model';
 import { MATCHER } from './settings';
 
-/** Of Network Load Balancers in us-east-1: https://docs.aws.amazon.com/general/latest/gr/elb.html . The emulation has it everywhere. */
+/**
+ * Of Network Load Balancers in us-east-1: https://docs.aws.amazon.com/general/latest/gr/elb.html . The emulation has it
+ * everywhere.
+ */
 export const HOSTED_ZONE = 'Z26RNL4JYFTOTI';
 
 export function loadBalancerOutput(loadBalancer: LoadBalancer): Record<string, any> {
@@ -17,14 +20,27 @@ export function loadBalancerOutput(loadBalancer: LoadBalancer): Record<string, a
     VpcId: loadBalancer.vpcId,
     State: { Code: 'active' },
     Type: 'network',
-    AvailabilityZones: loadBalancer.subnets.map(({ zone, subnetId }) => ({ ZoneName: zone, SubnetId: subnetId, LoadBalancerAddresses: [] })),
+    AvailabilityZones: loadBalancer.subnets.map(({ zone, subnetId }) => ({
+      ZoneName: zone,
+      SubnetId: subnetId,
+      LoadBalancerAddresses: [],
+    })),
     SecurityGroups: loadBalancer.securityGroups.length > 0 ? loadBalancer.securityGroups : undefined,
     IpAddressType: loadBalancer.ipAddressType,
     EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: loadBalancer.enforcesOnPrivateLink,
   };
 }
 
-export function listenerOutput({ arn, loadBalancer, port, protocol, targetGroup, certificate, sslPolicy, alpnPolicy }: Listener): Record<string, any> {
+export function listenerOutput({
+  arn,
+  loadBalancer,
+  port,
+  protocol,
+  targetGroup,
+  certificate,
+  sslPolicy,
+  alpnPolicy,
+}: Listener): Record<string, any> {
   return {
     ListenerArn: arn,
     LoadBalancerArn: loadBalancer.arn,

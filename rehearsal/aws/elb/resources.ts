@@ -4,9 +4,21 @@ import type { LoadBalancerOptions } from './elb';
 import type { Listener, LoadBalancer, TargetGroup } from './model';
 import { HOSTED_ZONE } from './output';
 import { HEALTH_CHECK_MEMBERS } from './settings';
-import { onlyThese, type CreatedResource, type ResourceRequest, type ResourceTypes, type Services, type UpdateRequest } from '../cloudformation/resource';
+import {
+  onlyThese,
+  type CreatedResource,
+  type ResourceRequest,
+  type ResourceTypes,
+  type Services,
+  type UpdateRequest,
+} from '../cloudformation/resource';
 
-const LOAD_BALANCER_CHANGES = ['SecurityGroups', 'EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic', 'LoadBalancerAttributes', 'Tags'];
+const LOAD_BALANCER_CHANGES = [
+  'SecurityGroups',
+  'EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic',
+  'LoadBalancerAttributes',
+  'Tags',
+];
 const TARGET_GROUP_CHANGES = [...HEALTH_CHECK_MEMBERS, 'TargetGroupAttributes', 'Tags'];
 const LISTENER_CHANGES = ['AlpnPolicy', 'Certificates', 'DefaultActions', 'Port', 'Protocol', 'SslPolicy'];
 
@@ -16,8 +28,15 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
       properties: ['Name', 'Type', 'Scheme', 'IpAddressType', 'Subnets', 'SubnetMappings', ...LOAD_BALANCER_CHANGES],
       create(request) {
         const { properties, physicalName } = request;
-        const { Type = 'application', Scheme = 'internet-facing', IpAddressType = 'ipv4', Subnets, SubnetMappings = [] } = properties;
-        if (Type !== 'network') throw new Error(`The emulation does not know load balancers of the type '${Type}'. It knows network.`);
+        const {
+          Type = 'application',
+          Scheme = 'internet-facing',
+          IpAddressType = 'ipv4',
+          Subnets,
+          SubnetMappings = [],
+        } = properties;
+        if (Type !== 'network')
+          throw new Error(`The emulation does not know load balancers of the type '${Type}'. It knows network.`);
         return loadBalancer(
           elb.createLoadBalancer({
             ...changeable(request),
@@ -30,7 +49,12 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
       },
       update(request) {
         onlyThese('AWS::ElasticLoadBalancingV2::LoadBalancer', request.changed, LOAD_BALANCER_CHANGES);
-        return loadBalancer(elb.changeLoadBalancer(request.id, { ...changeable(request), tags: changedTags(request, elb.tagsOf(request.id)) }));
+        return loadBalancer(
+          elb.changeLoadBalancer(request.id, {
+            ...changeable(request),
+            tags: changedTags(request, elb.tagsOf(request.id)),
+          }),
+        );
       },
       delete: (arn) => elb.deleteLoadBalancer(arn),
     },
@@ -38,12 +62,21 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
       properties: ['Name', 'Port', 'Protocol', 'VpcId', 'TargetType', 'IpAddressType', ...TARGET_GROUP_CHANGES],
       create({ properties, physicalName, tags }) {
         const { TargetGroupAttributes, Tags: _, ...settings } = properties;
-        return targetGroup(elb.createTargetGroup({ ...settings, ...numbers(settings), Name: settings.Name ?? physicalName(32) }, { tags, attributes: TargetGroupAttributes ?? [] }));
+        return targetGroup(
+          elb.createTargetGroup(
+            { ...settings, ...numbers(settings), Name: settings.Name ?? physicalName(32) },
+            { tags, attributes: TargetGroupAttributes ?? [] },
+          ),
+        );
       },
       update(request) {
         const { id, properties, changed } = request;
         onlyThese('AWS::ElasticLoadBalancingV2::TargetGroup', changed, TARGET_GROUP_CHANGES);
-        const group = elb.resetTargetGroup(id, { ...properties, ...numbers(properties) }, properties.TargetGroupAttributes ?? []);
+        const group = elb.resetTargetGroup(
+          id,
+          { ...properties, ...numbers(properties) },
+          properties.TargetGroupAttributes ?? [],
+        );
         elb.setTags(id, changedTags(request, elb.tagsOf(id)));
         return targetGroup(group);
       },
@@ -75,7 +108,16 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
       delete: (_, properties) => elb.clearMoreCertificates(properties.ListenerArn),
     },
     'AWS::Route53::RecordSet': {
-      properties: ['AliasTarget', 'Comment', 'HostedZoneId', 'HostedZoneName', 'Name', 'ResourceRecords', 'TTL', 'Type'],
+      properties: [
+        'AliasTarget',
+        'Comment',
+        'HostedZoneId',
+        'HostedZoneName',
+        'Name',
+        'ResourceRecords',
+        'TTL',
+        'Type',
+      ],
       create({ properties }) {
         context.emit('cloudformation', 'record', properties.Name, { type: properties.Type });
         return { id: properties.Name };
@@ -84,8 +126,13 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
   };
 }
 
-/** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-elasticloadbalancingv2-loadbalancer.html */
-function changeable({ properties, tags }: ResourceRequest): Pick<LoadBalancerOptions, 'securityGroups' | 'enforcesOnPrivateLink' | 'attributes' | 'tags'> {
+/**
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-elasticloadbalancingv2-loadbalancer.html
+ */
+function changeable({
+  properties,
+  tags,
+}: ResourceRequest): Pick<LoadBalancerOptions, 'securityGroups' | 'enforcesOnPrivateLink' | 'attributes' | 'tags'> {
   return {
     securityGroups: properties.SecurityGroups ?? [],
     enforcesOnPrivateLink: properties.EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic,
@@ -101,10 +148,22 @@ function changedTags({ previous, tags }: UpdateRequest, present: Tags = {}): Tag
 }
 
 function loadBalancer({ arn, name, dnsName }: LoadBalancer): CreatedResource {
-  return { id: arn, attributes: { LoadBalancerArn: arn, LoadBalancerName: name, LoadBalancerFullName: fullName(arn, 'loadbalancer/'), DNSName: dnsName, CanonicalHostedZoneID: HOSTED_ZONE } };
+  return {
+    id: arn,
+    attributes: {
+      LoadBalancerArn: arn,
+      LoadBalancerName: name,
+      LoadBalancerFullName: fullName(arn, 'loadbalancer/'),
+      DNSName: dnsName,
+      CanonicalHostedZoneID: HOSTED_ZONE,
+    },
+  };
 }
 
-/** Its load balancers are those of the moment at which they are asked for: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-elasticloadbalancingv2-targetgroup.html */
+/**
+ * Its load balancers are those of the moment at which they are asked for:
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-elasticloadbalancingv2-targetgroup.html
+ */
 function targetGroup(group: TargetGroup): CreatedResource {
   return {
     id: group.arn,
@@ -130,9 +189,19 @@ function fullName(arn: string, without: string): string {
 
 /** Templates may write numbers and truth values as texts. */
 function numbers(properties: Record<string, any>): Record<string, any> {
-  const names = ['Port', 'HealthCheckIntervalSeconds', 'HealthCheckTimeoutSeconds', 'HealthyThresholdCount', 'UnhealthyThresholdCount'];
+  const names = [
+    'Port',
+    'HealthCheckIntervalSeconds',
+    'HealthCheckTimeoutSeconds',
+    'HealthyThresholdCount',
+    'UnhealthyThresholdCount',
+  ];
   return {
-    ...Object.fromEntries(names.filter((name) => properties[name] !== undefined).map((name) => [name, Number(properties[name])])),
-    ...(properties.HealthCheckEnabled !== undefined && { HealthCheckEnabled: String(properties.HealthCheckEnabled) === 'true' }),
+    ...Object.fromEntries(
+      names.filter((name) => properties[name] !== undefined).map((name) => [name, Number(properties[name])]),
+    ),
+    ...(properties.HealthCheckEnabled !== undefined && {
+      HealthCheckEnabled: String(properties.HealthCheckEnabled) === 'true',
+    }),
   };
 }

@@ -1,12 +1,28 @@
 /**
- * The targets of target groups: from registration over health checks to the end of their draining, and whom new connections go to.
+ * The targets of target groups: from registration over health checks to the end of their draining, and whom new
+ * connections go to.
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 import type { Context } from '../core/context';
 import { TERMINATED_VISIBLE_MS, type Ec2, type InstanceView } from '../ec2/ec2';
 import { AwsError, type Machines } from '../core/types';
-import { loadBalancerOf, type LoadBalancer, type Target, type TargetGroup, type TargetState, type TargetView } from './model';
-import { checkedPort, CROSS_ZONE, deregistrationDelayMs, inRange, onlyKnown, unhealthyDrainingMs, validation } from './settings';
+import {
+  loadBalancerOf,
+  type LoadBalancer,
+  type Target,
+  type TargetGroup,
+  type TargetState,
+  type TargetView,
+} from './model';
+import {
+  checkedPort,
+  CROSS_ZONE,
+  deregistrationDelayMs,
+  inRange,
+  onlyKnown,
+  unhealthyDrainingMs,
+  validation,
+} from './settings';
 
 /** https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html */
 const MOST_IN_GROUP = 1000;
@@ -14,7 +30,10 @@ const MOST_IN_ZONE = 500;
 const MOST_WITH_CROSS_ZONE = 500;
 const MOST_IN_LOAD_BALANCER = 3000;
 
-/** Descriptions of reason codes: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-reason-codes */
+/**
+ * Descriptions of reason codes:
+ * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-reason-codes
+ */
 interface Health {
   state: TargetState;
   reason: string | undefined;
@@ -28,8 +47,16 @@ const HEALTHY = health('healthy');
 const UNHEALTHY_DRAINING = health('unhealthy.draining', 'Target.FailedHealthChecks', 'Health checks failed');
 const UNHEALTHY = health('unhealthy', 'Target.FailedHealthChecks', 'Health checks failed');
 const DRAINING = health('draining', 'Target.DeregistrationInProgress', 'Target deregistration is in progress');
-const NOT_IN_USE = health('unused', 'Target.NotInUse', 'Target group is not configured to receive traffic from the load balancer');
-const ZONE_NOT_ENABLED = health('unused', 'Target.NotInUse', 'Target is in an Availability Zone that is not enabled for the load balancer');
+const NOT_IN_USE = health(
+  'unused',
+  'Target.NotInUse',
+  'Target group is not configured to receive traffic from the load balancer',
+);
+const ZONE_NOT_ENABLED = health(
+  'unused',
+  'Target.NotInUse',
+  'Target is in an Availability Zone that is not enabled for the load balancer',
+);
 const TERMINATED = health('unused', 'Target.InvalidState', 'Target is in the terminated state');
 const NOT_REGISTERED = health('unused', 'Target.NotRegistered', 'Target is not registered to the target group');
 
@@ -42,7 +69,10 @@ export class Targets {
     private readonly machines: Machines,
   ) {}
 
-  /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RegisterTargets.html @throws AwsError before anything is registered */
+  /**
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RegisterTargets.html
+   * @throws AwsError before anything is registered
+   */
   register(group: TargetGroup, descriptions: Description[]): void {
     const instances = this.instancesOf(group, descriptions);
     const added = new Map<string, Target>();
@@ -53,7 +83,12 @@ export class Targets {
       added.set(key, newTarget(instanceId, description.Port ?? group.port, availabilityZone));
     }
     const after = [...registered(group), ...added.values()];
-    if (after.length > MOST_IN_GROUP) throw new AwsError('TooManyTargets', `The maximum number of targets per target group '${MOST_IN_GROUP}' has been reached on target group '${group.arn}'`);
+    if (after.length > MOST_IN_GROUP)
+      throw new AwsError(
+        'TooManyTargets',
+        `The maximum number of targets per target group '${MOST_IN_GROUP}' has been reached on target ` +
+          `group '${group.arn}'`,
+      );
     const loadBalancer = loadBalancerOf(group);
     if (loadBalancer) this.checkRoom(loadBalancer, new Map([[group, after]]));
     for (const [key, target] of added) {
@@ -65,7 +100,10 @@ export class Targets {
     this.refresh(group);
   }
 
-  /** One that is not registered is none of its business: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html */
+  /**
+   * One that is not registered is none of its business:
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html
+   */
   deregister(group: TargetGroup, descriptions: Description[]): void {
     for (const description of descriptions) {
       checkDescription(description);
@@ -75,7 +113,10 @@ export class Targets {
     this.refresh(group);
   }
 
-  /** To be called when a listener begins or ceases to use the group: nobody checks the targets of a group that is not used. */
+  /**
+   * To be called when a listener begins or ceases to use the group: nobody checks the targets of a group that is not
+   * used.
+   */
   useChanged(group: TargetGroup): void {
     const used = group.listeners.size > 0;
     for (const target of [...group.targets.values()]) {
@@ -91,7 +132,9 @@ export class Targets {
     for (const target of [...group.targets.values()]) this.remove(group, target);
   }
 
-  /** To be called when an instance is terminated. How long a group keeps it is not published: here as long as EC2 does. */
+  /**
+   * To be called when an instance is terminated. How long a group keeps it is not published: here as long as EC2 does.
+   */
   terminated(groups: Iterable<TargetGroup>, instanceId: string): void {
     for (const group of groups) {
       const ofInstance = [...group.targets.values()].filter((target) => target.instanceId === instanceId);
@@ -116,7 +159,9 @@ export class Targets {
 
   /** https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html */
   describe(group: TargetGroup, descriptions: Description[] | undefined): Record<string, any>[] {
-    const wanted: Description[] = descriptions?.length ? descriptions : [...group.targets.values()].map(({ instanceId, port }) => ({ Id: instanceId, Port: port }));
+    const wanted: Description[] = descriptions?.length
+      ? descriptions
+      : [...group.targets.values()].map(({ instanceId, port }) => ({ Id: instanceId, Port: port }));
     return wanted.map((description) => {
       checkDescription(description);
       const target = group.targets.get(keyOf(group, description));
@@ -131,16 +176,27 @@ export class Targets {
   }
 
   /**
-   * With cross-zone load balancing 500 targets in all, without it 500 in each zone. A target counts once for each group that has it.
+   * With cross-zone load balancing 500 targets in all, without it 500 in each zone. A target counts once for each group
+   * that has it.
    * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
    * @param changed what groups will have that are changed, or are new to the load balancer
-   * @throws AwsError with the words of AWS, e.g. in https://github.com/kubernetes/ingress-nginx/issues/4847 ; those for a zone are not published
+   * @throws AwsError with the words of AWS, e.g. in https://github.com/kubernetes/ingress-nginx/issues/4847 ; those for
+   * a zone are not published
    */
   checkRoom(loadBalancer: LoadBalancer, changed: Map<TargetGroup, Target[]>): void {
-    const groups = new Set([...[...loadBalancer.listeners.values()].map(({ targetGroup }) => targetGroup), ...changed.keys()]);
+    const groups = new Set([
+      ...[...loadBalancer.listeners.values()].map(({ targetGroup }) => targetGroup),
+      ...changed.keys(),
+    ]);
     const all = [...groups].flatMap((group) => changed.get(group) ?? registered(group));
-    const crossZone = loadBalancer.attributes[CROSS_ZONE] === 'true' || [...groups].some((group) => group.attributes[CROSS_ZONE] === 'true');
-    const tooMany = (per: string, most: number) => new AwsError('TooManyTargets', `The maximum number of targets per ${per} '${most}' has been reached on load balancer '${loadBalancer.arn}'`);
+    const crossZone =
+      loadBalancer.attributes[CROSS_ZONE] === 'true' ||
+      [...groups].some((group) => group.attributes[CROSS_ZONE] === 'true');
+    const tooMany = (per: string, most: number) =>
+      new AwsError(
+        'TooManyTargets',
+        `The maximum number of targets per ${per} '${most}' has been reached on load balancer '${loadBalancer.arn}'`,
+      );
     const most = crossZone ? MOST_WITH_CROSS_ZONE : MOST_IN_LOAD_BALANCER;
     if (all.length > most) throw tooMany('load balancer', most);
     const byZone = new Map<string, number>();
@@ -148,19 +204,28 @@ export class Targets {
     if ([...byZone.values()].some((count) => count > MOST_IN_ZONE)) throw tooMany('Availability Zone', MOST_IN_ZONE);
   }
 
-  /** The words for what does not exist are those of the API reference; the others are in https://github.com/hashicorp/terraform-provider-aws/issues/8537 and many more. */
+  /**
+   * The words for what does not exist are those of the API reference; the others are in
+   * https://github.com/hashicorp/terraform-provider-aws/issues/8537 and many more.
+   */
   private instancesOf(group: TargetGroup, descriptions: Description[]): Map<string, InstanceView> {
     if (descriptions.length === 0) throw validation('Targets cannot be empty');
     for (const description of descriptions) checkDescription(description);
     const ids = [...new Set(descriptions.map(({ Id }) => Id!))];
     const invalid = (message: string) => new AwsError('InvalidTarget', message);
-    if (ids.some((id) => !this.ec2.instanceTags(id))) throw invalid('The specified target does not exist, is not in the same VPC as the target group, or has an unsupported instance type.');
+    if (ids.some((id) => !this.ec2.instanceTags(id)))
+      throw invalid(
+        'The specified target does not exist, is not in the same VPC as the target group, or has an ' +
+          'unsupported instance type.',
+      );
     const instances = ids.map((id) => this.ec2.instance(id));
     const named = (some: InstanceView[]) => some.map(({ instanceId }) => `'${instanceId}'`).join(', ');
     const idle = instances.filter(({ state }) => state !== 'running');
-    if (idle.length > 0) throw invalid(`The following targets are not in a running state and cannot be registered: ${named(idle)}`);
+    if (idle.length > 0)
+      throw invalid(`The following targets are not in a running state and cannot be registered: ${named(idle)}`);
     const elsewhere = instances.filter(({ subnetId }) => this.ec2.subnet(subnetId).vpcId !== group.vpcId);
-    if (elsewhere.length > 0) throw invalid(`The following targets are not in the target group VPC '${group.vpcId}': ${named(elsewhere)}`);
+    if (elsewhere.length > 0)
+      throw invalid(`The following targets are not in the target group VPC '${group.vpcId}': ${named(elsewhere)}`);
     return new Map(instances.map((instance) => [instance.instanceId, instance]));
   }
 
@@ -177,10 +242,14 @@ export class Targets {
     });
   }
 
-  /** "The time that it takes for the target to respond does not affect the interval for the next health check request." */
+  /**
+   * "The time that it takes for the target to respond does not affect the interval for the next health check request."
+   */
   private async check(group: TargetGroup, target: Target, life: object): Promise<void> {
     const { healthCheck: settings } = group;
-    target.cancelCheck = this.context.after(settings.intervalSeconds * 1000, () => this.context.start(() => this.check(group, target, life)));
+    target.cancelCheck = this.context.after(settings.intervalSeconds * 1000, () =>
+      this.context.start(() => this.check(group, target, life)),
+    );
     const ok = (await this.context.within(settings.timeoutSeconds * 1000, this.ask(group, target))) ?? false;
     if (target.life !== life) return;
     target.row = { ok, count: target.row.ok === ok ? target.row.count + 1 : 1 };
@@ -192,7 +261,9 @@ export class Targets {
     this.refresh(group);
   }
 
-  /** Connections are ended when the interval is over and the target is unhealthy still: that much is seen by its state. */
+  /**
+   * Connections are ended when the interval is over and the target is unhealthy still: that much is seen by its state.
+   */
   private keep(group: TargetGroup, target: Target): void {
     const interval = unhealthyDrainingMs(group);
     const keeps = target.verdict === 'unhealthy' && interval > 0 ? {} : undefined;
@@ -207,15 +278,20 @@ export class Targets {
 
   private async ask({ healthCheck: settings }: TargetGroup, { instanceId, port }: Target): Promise<boolean> {
     try {
-      return await this.machines.answers(instanceId, { protocol: settings.protocol, port: checkedPort(settings, port), ...(settings.path !== undefined && { path: settings.path }) });
+      return await this.machines.answers(instanceId, {
+        protocol: settings.protocol,
+        port: checkedPort(settings, port),
+        ...(settings.path !== undefined && { path: settings.path }),
+      });
     } catch {
       return false;
     }
   }
 
   /**
-   * "It can take a few minutes for the deregistration process to complete and for the load balancer to stop routing requests to the target": so it stays as long as that takes, even where the
-   * group's own delay is shorter. https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-register-targets.html
+   * "It can take a few minutes for the deregistration process to complete and for the load balancer to stop routing
+   * requests to the target": so it stays as long as that takes, even where the group's own delay is shorter.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-register-targets.html
    */
   private drain(group: TargetGroup, target: Target): void {
     const lingers = routedTargets(group).has(target);
@@ -239,7 +315,14 @@ export class Targets {
 
   private phase(target: Target, phase: Target['phase']): object {
     target.cancelCheck();
-    Object.assign(target, { phase, verdict: undefined, keeps: undefined, row: { ok: false, count: 0 }, lingers: false, life: {} });
+    Object.assign(target, {
+      phase,
+      verdict: undefined,
+      keeps: undefined,
+      row: { ok: false, count: 0 },
+      lingers: false,
+      life: {},
+    });
     return target.life;
   }
 
@@ -265,12 +348,30 @@ export class Targets {
   }
 
   private emit(group: TargetGroup, { instanceId, port }: Target, what: string, reason?: string): void {
-    this.context.emit('elb', what, instanceId, { targetGroup: group.name, targetGroupArn: group.arn, port, ...(reason !== undefined && { reason }) });
+    this.context.emit('elb', what, instanceId, {
+      targetGroup: group.name,
+      targetGroupArn: group.arn,
+      port,
+      ...(reason !== undefined && { reason }),
+    });
   }
 }
 
 function newTarget(instanceId: string, port: number, zone: string): Target {
-  return { instanceId, port, zone, phase: 'idle', verdict: undefined, keeps: undefined, row: { ok: false, count: 0 }, lingers: false, terminated: false, life: {}, cancelCheck: () => undefined, told: undefined };
+  return {
+    instanceId,
+    port,
+    zone,
+    phase: 'idle',
+    verdict: undefined,
+    keeps: undefined,
+    row: { ok: false, count: 0 },
+    lingers: false,
+    terminated: false,
+    life: {},
+    cancelCheck: () => undefined,
+    told: undefined,
+  };
 }
 
 const idOf = ({ instanceId, port }: Target) => `${instanceId}:${port}`;
@@ -278,8 +379,12 @@ const keyOf = (group: TargetGroup, { Id, Port }: Description) => `${Id}:${Port ?
 
 function checkDescription(description: Description): void {
   onlyKnown('a target', description, ['Id', 'Port', 'AvailabilityZone']);
-  if (description.AvailabilityZone !== undefined) throw validation("You cannot specify an Availability Zone for a target of a target group with the target type 'instance'");
-  if (description.Id === undefined || !/^i-[0-9a-f]+$/.test(description.Id)) throw validation(`Instance ID '${description.Id}' is not valid`);
+  if (description.AvailabilityZone !== undefined)
+    throw validation(
+      "You cannot specify an Availability Zone for a target of a target group with the target type 'instance'",
+    );
+  if (description.Id === undefined || !/^i-[0-9a-f]+$/.test(description.Id))
+    throw validation(`Instance ID '${description.Id}' is not valid`);
   if (description.Port !== undefined) inRange('targets.1.member.port', description.Port, 1, 65_535);
 }
 
@@ -308,8 +413,9 @@ function healthOf(group: TargetGroup, target: Target): Health {
 }
 
 /**
- * The healthy ones. Where there is none and one is unhealthy, the load balancer fails open: "allow traffic to all targets in all enabled Availability Zones, regardless of their health status". One that is
- * draining is still reached until all of the load balancer's nodes know.
+ * The healthy ones. Where there is none and one is unhealthy, the load balancer fails open: "allow traffic to all
+ * targets in all enabled Availability Zones, regardless of their health status". One that is draining is still reached
+ * until all of the load balancer's nodes know.
  * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 function routedTargets(group: TargetGroup): Set<Target> {

@@ -1,4 +1,7 @@
-/** EventBridge: rules on the default bus, by schedule or by pattern, with queues as targets; and events of the account's own programs. */
+/**
+ * EventBridge: rules on the default bus, by schedule or by pattern, with queues as targets; and events of the account's
+ * own programs.
+ */
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../core/context';
 import type { Authorization } from '../iam/authorization';
@@ -37,7 +40,9 @@ export interface BusEvent {
 const SERVICE = 'events.amazonaws.com';
 const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
-/** Entries of one request, and bytes of all. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html */
+/**
+ * Entries of one request, and bytes of all. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+ */
 const MOST_ENTRIES = 10;
 const MOST_BYTES = 256 * 1024;
 
@@ -77,16 +82,31 @@ export class Events implements Service {
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
     if (action !== 'PutEvents') throw new Error(`The emulation does not know the action ${action} of EventBridge.`);
     const entries = (input.Entries ?? []) as Entry[];
-    if (entries.length === 0 || entries.length > MOST_ENTRIES) throw new AwsError('ValidationException', `1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length less than or equal to ${MOST_ENTRIES}`);
-    if (entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0) > MOST_BYTES) throw new AwsError('ValidationException', 'Total size of the entries in the request is over the limit.');
+    if (entries.length === 0 || entries.length > MOST_ENTRIES)
+      throw new AwsError(
+        'ValidationException',
+        `1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have ` +
+          `length less than or equal to ${MOST_ENTRIES}`,
+      );
+    if (entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0) > MOST_BYTES)
+      throw new AwsError('ValidationException', 'Total size of the entries in the request is over the limit.');
     const answers = entries.map((entry) => this.take(entry));
     return { FailedEntryCount: answers.filter(({ ErrorCode }) => ErrorCode).length, Entries: answers };
   }
 
-  /** An entry that is refused keeps no other from being taken. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html */
-  private take({ Source, DetailType, Detail, Resources = [] }: Entry): { EventId?: string; ErrorCode?: string; ErrorMessage?: string } {
-    if (!Source || !DetailType || Detail === undefined) return { ErrorCode: 'InvalidArgument', ErrorMessage: 'Parameter Source, DetailType or Detail is missing.' };
-    if (Source.startsWith('aws.')) return { ErrorCode: 'NotAuthorizedForSourceException', ErrorMessage: 'Not authorized for the source.' };
+  /**
+   * An entry that is refused keeps no other from being taken.
+   * https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
+   */
+  private take({ Source, DetailType, Detail, Resources = [] }: Entry): {
+    EventId?: string;
+    ErrorCode?: string;
+    ErrorMessage?: string;
+  } {
+    if (!Source || !DetailType || Detail === undefined)
+      return { ErrorCode: 'InvalidArgument', ErrorMessage: 'Parameter Source, DetailType or Detail is missing.' };
+    if (Source.startsWith('aws.'))
+      return { ErrorCode: 'NotAuthorizedForSourceException', ErrorMessage: 'Not authorized for the source.' };
     const detail = parseObject(Detail);
     if (detail === undefined) return { ErrorCode: 'MalformedDetail', ErrorMessage: 'Detail is malformed.' };
     this.context.emit('events', 'put', Source, { detailType: DetailType, ...detail });
@@ -98,7 +118,10 @@ export class Events implements Service {
     // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html
     rule.cancel = this.context.after(every, () => {
       this.schedule(rule, every);
-      this.fire(rule, this.envelope({ source: 'aws.events', detailType: 'Scheduled Event', resources: [rule.arn], detail: {} }));
+      this.fire(
+        rule,
+        this.envelope({ source: 'aws.events', detailType: 'Scheduled Event', resources: [rule.arn], detail: {} }),
+      );
     });
   }
 
@@ -107,8 +130,15 @@ export class Events implements Service {
     for (const target of rule.targets) {
       const queue = this.sqs.byArn(target.arn);
       // Only the queue's own policy can allow it, and what is denied is not tried again.
-      // Sources: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions, https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
-      const allowed = queue && this.authorization.serviceMay({ service: SERVICE, sourceArn: rule.arn }, { action: 'sqs:SendMessage', resource: queue.arn });
+      // Sources:
+      // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions,
+      // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+      const allowed =
+        queue &&
+        this.authorization.serviceMay(
+          { service: SERVICE, sourceArn: rule.arn },
+          { action: 'sqs:SendMessage', resource: queue.arn },
+        );
       if (allowed) queue.send(target.input ?? JSON.stringify(event), SERVICE);
     }
   }
@@ -143,7 +173,9 @@ function sizeOf(entry: Entry): number {
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }
@@ -152,9 +184,11 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 function interval(schedule: string): number {
   const [, count, unit, plural] = /^rate\((\d+) (minute|hour|day)(s?)\)$/.exec(schedule) ?? [];
   if (unit === undefined) {
-    if (schedule.startsWith('cron(')) throw new Error(`The emulation knows schedules of the form rate(...), not '${schedule}'.`);
+    if (schedule.startsWith('cron('))
+      throw new Error(`The emulation knows schedules of the form rate(...), not '${schedule}'.`);
     throw new AwsError('ValidationException', 'Parameter ScheduleExpression is not valid.');
   }
-  if (Number(count) < 1 || (Number(count) === 1) !== (plural === '')) throw new AwsError('ValidationException', 'Parameter ScheduleExpression is not valid.');
+  if (Number(count) < 1 || (Number(count) === 1) !== (plural === ''))
+    throw new AwsError('ValidationException', 'Parameter ScheduleExpression is not valid.');
   return Number(count) * UNIT_MS[unit]!;
 }

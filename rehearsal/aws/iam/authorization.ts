@@ -1,6 +1,7 @@
 /**
- * Allows or denies by the policies of the templates: calls of sessions, and what AWS's own services do in a role's name or in their own. Says what was denied as AWS says it, and tells it as an
- * event. Decisions are kept until a policy changes.
+ * Allows or denies by the policies of the templates: calls of sessions, and what AWS's own services do in a role's name
+ * or in their own. Says what was denied as AWS says it, and tells it as an event. Decisions are kept until a policy
+ * changes.
  */
 import type { Context } from '../core/context';
 import type { Iam, Role } from './iam';
@@ -41,15 +42,24 @@ interface Decided {
   decisions: Map<string, Decision>;
 }
 
-/** How a request comes: the emulation's plain HTTP over loopback stands for TLS, so who means a request without it has to say so. */
+/**
+ * How a request comes: the emulation's plain HTTP over loopback stands for TLS, so who means a request without it has
+ * to say so.
+ */
 export type Transport = 'tls' | 'plain';
 
-const ADMINISTRATOR = compilePolicy('AdministratorAccess', 'identity', { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] });
+const ADMINISTRATOR = compilePolicy('AdministratorAccess', 'identity', {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
+});
 
 /** Against callers that ask for ever new resources. */
 const MAX_DECIDED = 10_000;
 
-/** How a service says that something is not allowed; AccessDenied where it is not named. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html and the services' common errors. */
+/**
+ * How a service says that something is not allowed; AccessDenied where it is not named. Source:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html and the services' common errors.
+ */
 const DENIALS: Record<string, { code: string; status: number; prefix?: string }> = {
   dynamodb: { code: 'AccessDeniedException', status: 400 },
   logs: { code: 'AccessDeniedException', status: 400 },
@@ -61,7 +71,10 @@ export class Authorization {
   private readonly services = new Map<string, Known>();
   /** Services and the roles that trust them. */
   private readonly trusted = new Set<string>();
-  /** For keys that are not in a template: the policy that KMS itself gives to a new key. Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html */
+  /**
+   * For keys that are not in a template: the policy that KMS itself gives to a new key. Source:
+   * https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+   */
   private readonly policyOfKeyFromElsewhere: Policy;
   private readonly register = new StatementRegister();
 
@@ -70,8 +83,16 @@ export class Authorization {
     private readonly iam: Iam,
   ) {
     iam.onChange(() => this.policiesChanged());
-    const statement = { Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${context.accountId}:root` }, Action: 'kms:*', Resource: '*' };
-    this.policyOfKeyFromElsewhere = compilePolicy('default', 'resource', { Version: '2012-10-17', Statement: [statement] });
+    const statement = {
+      Effect: 'Allow',
+      Principal: { AWS: `arn:aws:iam::${context.accountId}:root` },
+      Action: 'kms:*',
+      Resource: '*',
+    };
+    this.policyOfKeyFromElsewhere = compilePolicy('default', 'resource', {
+      Version: '2012-10-17',
+      Statement: [statement],
+    });
   }
 
   /** Every statement that ever was in a policy, and whether it has ever decided something. */
@@ -79,9 +100,20 @@ export class Authorization {
     return this.register.all();
   }
 
-  /** What a call through the API needs. The operator may do everything that no policy of a resource denies. @throws AwsError as the service would deny it */
-  require(principal: Principal, service: string, action: string, input: Record<string, any>, inventory: Inventory, transport: Transport): void {
-    const permissions = permissionsFor(service, action, input, inventory) ?? this.unknown(principal, `${service}:${action}`, transport);
+  /**
+   * What a call through the API needs. The operator may do everything that no policy of a resource denies.
+   * @throws AwsError as the service would deny it
+   */
+  require(
+    principal: Principal,
+    service: string,
+    action: string,
+    input: Record<string, any>,
+    inventory: Inventory,
+    transport: Transport,
+  ): void {
+    const permissions =
+      permissionsFor(service, action, input, inventory) ?? this.unknown(principal, `${service}:${action}`, transport);
     for (const permission of permissions) {
       const message = this.denial(this.session(principal, transport), permission);
       if (message === undefined) continue;
@@ -108,18 +140,30 @@ export class Authorization {
     const name = `${service} ${role.arn}`;
     if (this.trusted.has(name)) return true;
     const action = 'sts:AssumeRole';
-    const decision = evaluate({ caller: { type: 'service', name: service }, action, resource: role.arn, keys: SECURE }, { identity: [], resource: role.trust });
+    const decision = evaluate(
+      { caller: { type: 'service', name: service }, action, resource: role.arn, keys: SECURE },
+      { identity: [], resource: role.trust },
+    );
     this.exercise({ role: role.logicalId }, decision);
     if (decision.allowed) this.trusted.add(name);
     else this.tell(service, service, { action, resource: role.arn }, decision.because);
     return decision.allowed;
   }
 
-  /** A call that nothing maps to permissions is denied when no statement names its action: whatever it would be checked on. */
+  /**
+   * A call that nothing maps to permissions is denied when no statement names its action: whatever it would be checked
+   * on.
+   */
   private unknown(principal: Principal, action: string, transport: Transport): Permission[] {
     const { identity } = this.session(principal, transport);
-    const named = identity.some((policy) => policy.statements.some((statement) => statement.effect === 'Allow' && statement.appliesTo(action)));
-    if (named) throw new Error(`The emulation does not know on which resources ${action} is checked. Add it to rehearsal/aws/iam/permissions.ts.`);
+    const named = identity.some((policy) =>
+      policy.statements.some((statement) => statement.effect === 'Allow' && statement.appliesTo(action)),
+    );
+    if (named)
+      throw new Error(
+        `The emulation does not know on which resources ${action} is checked. Add it to ` +
+          'rehearsal/aws/iam/permissions.ts.',
+      );
     return [{ action, resource: '*' }];
   }
 
@@ -154,7 +198,10 @@ export class Authorization {
   }
 
   private evaluate(known: Known, { action, resource }: Permission, requestKeys: Keys): Decision {
-    const decision = evaluate({ caller: known.caller, action, resource, keys: { ...requestKeys, ...known.keys } }, this.policies(known, resource));
+    const decision = evaluate(
+      { caller: known.caller, action, resource, keys: { ...requestKeys, ...known.keys } },
+      this.policies(known, resource),
+    );
     this.exercise(known.role ? { role: known.role.logicalId } : undefined, decision, resource);
     return decision;
   }
@@ -176,7 +223,9 @@ export class Authorization {
   /** The keys that statements about this action ask for, but those that all requests of the caller share. */
   private relevantKeys(known: Known, { action, resource }: Permission): string[] {
     const { identity, boundary, resource: policy } = this.policies(known, resource);
-    const statements = [...identity, ...(boundary ? [boundary] : []), ...(policy ? [policy] : [])].flatMap((each) => each.statements);
+    const statements = [...identity, ...(boundary ? [boundary] : []), ...(policy ? [policy] : [])].flatMap(
+      (each) => each.statements,
+    );
     const keys = statements.filter((statement) => statement.appliesTo(action)).flatMap((statement) => statement.keys);
     return [...new Set(keys)].filter((key) => !(key in known.keys));
   }
@@ -186,9 +235,15 @@ export class Authorization {
     let known = this.sessions.get(name);
     if (known) return known;
     const role = this.iam.roleOf(principal);
-    if (!role && principal.accessKeyId !== this.iam.operator.accessKeyId) throw new Error(`Nobody's role is behind the access key of ${principal.arn}: only the operator has none.`);
+    if (!role && principal.accessKeyId !== this.iam.operator.accessKeyId)
+      throw new Error(`Nobody's role is behind the access key of ${principal.arn}: only the operator has none.`);
     known = {
-      caller: { type: 'session', arn: principal.arn, roleArn: role?.arn ?? principal.arn, accountId: this.context.accountId },
+      caller: {
+        type: 'session',
+        arn: principal.arn,
+        roleArn: role?.arn ?? principal.arn,
+        accountId: this.context.accountId,
+      },
       arn: principal.arn,
       name: role?.logicalId ?? 'operator',
       role,
@@ -224,7 +279,8 @@ export class Authorization {
     this.trusted.clear();
     for (const role of this.iam.allRoles()) {
       const { identity, boundary } = this.iam.policiesOf(role);
-      for (const policy of [role.trust, ...identity, ...(boundary ? [boundary] : [])]) this.register.add({ role: role.logicalId }, policy);
+      for (const policy of [role.trust, ...identity, ...(boundary ? [boundary] : [])])
+        this.register.add({ role: role.logicalId }, policy);
     }
     for (const [resource, policy] of this.iam.allResourcePolicies()) this.register.add({ resource }, policy);
   }

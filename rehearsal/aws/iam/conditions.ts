@@ -1,5 +1,6 @@
 /**
- * The `Condition` of a statement: operators over the condition keys that policies of our templates use. Any other operator or key is an Error that names it.
+ * The `Condition` of a statement: operators over the condition keys that policies of our templates use. Any other
+ * operator or key is an Error that names it.
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
  */
 import { ArnGlob, Glob, type Keys } from './glob';
@@ -27,7 +28,10 @@ const OPERATORS: Record<string, Operator> = {
   StringLike: { negated: false, value: (text, variables) => new Glob(text, { wildcards: true, variables }) },
   ArnEquals: { negated: false, value: arn },
   ArnLike: { negated: false, value: arn },
-  Bool: { negated: false, value: (text, variables) => new Glob(text, { wildcards: false, variables, ignoreCase: true }) },
+  Bool: {
+    negated: false,
+    value: (text, variables) => new Glob(text, { wildcards: false, variables, ignoreCase: true }),
+  },
 };
 
 /** Whether a request has many values of a key. A name that ends in `/` is followed by the key of a tag. */
@@ -49,36 +53,64 @@ const KEYS: Record<string, 'one' | 'many'> = {
   'kms:viaservice': 'one',
 };
 
-/** @throws Error when a variable stands for a key that the emulation does not know: AWS may have a value where it has none */
+/**
+ * @throws Error when a variable stands for a key that the emulation does not know: AWS may have a value where it has
+ * none
+ */
 export function requireKnownVariables(variables: string[], where: string): void {
-  for (const variable of variables) if (!isKnown(variable)) throw new Error(`The emulation does not know the policy variable \${${variable}} in ${where}. It knows ${Object.keys(KEYS).join(', ')}.`);
+  for (const variable of variables)
+    if (!isKnown(variable))
+      throw new Error(
+        `The emulation does not know the policy variable \${${variable}} in ${where}. It knows ` +
+          `${Object.keys(KEYS).join(', ')}.`,
+      );
 }
 
 const kindOf = (key: string) => KEYS[key.replace(/\/.*$/, '/')];
 const isKnown = (key: string) => kindOf(key) !== undefined;
 
-/** @throws Error for an operator, a key or a variable that the emulation does not know, and for a list without values */
+/**
+ * @throws Error for an operator, a key or a variable that the emulation does not know, and for a list without values
+ */
 export function compileConditions(block: Record<string, Record<string, unknown>>, variables: boolean): Condition[] {
-  return Object.entries(block).flatMap(([operator, keys]) => Object.entries(keys).map(([key, values]) => compile(operator, key, values, variables)));
+  return Object.entries(block).flatMap(([operator, keys]) =>
+    Object.entries(keys).map(([key, values]) => compile(operator, key, values, variables)),
+  );
 }
 
 function compile(name: string, givenKey: string, given: unknown, variables: boolean): Condition {
   const [, quantifier, operatorName = '', ifExists] = /^(?:(ForAllValues|ForAnyValue):)?(.*?)(IfExists)?$/.exec(name)!;
   const operator = OPERATORS[operatorName];
-  if (!operator) throw new Error(`The emulation does not know the condition operator '${name}'. It knows ${Object.keys(OPERATORS).join(', ')}, with IfExists, ForAllValues: and ForAnyValue:.`);
+  if (!operator)
+    throw new Error(
+      `The emulation does not know the condition operator '${name}'. It knows ` +
+        `${Object.keys(OPERATORS).join(', ')}, with IfExists, ForAllValues: and ForAnyValue:.`,
+    );
   const key = givenKey.toLowerCase();
   const kind = kindOf(key);
-  if (!kind) throw new Error(`The emulation does not know the condition key '${givenKey}'. It knows ${Object.keys(KEYS).join(', ')}.`);
-  if (kind === 'many' && quantifier === undefined) throw new Error(`The condition key '${givenKey}' has many values: say whether ForAllValues:${name} or ForAnyValue:${name} is meant.`);
+  if (!kind)
+    throw new Error(
+      `The emulation does not know the condition key '${givenKey}'. It knows ${Object.keys(KEYS).join(', ')}.`,
+    );
+  if (kind === 'many' && quantifier === undefined)
+    throw new Error(
+      `The condition key '${givenKey}' has many values: say whether ForAllValues:${name} or ` +
+        `ForAnyValue:${name} is meant.`,
+    );
   const comparisons = [given].flat().map((value) => operator.value(String(value), variables));
   if (comparisons.length === 0) throw new Error(`The condition ${name} of '${givenKey}' has no values.`);
-  requireKnownVariables(comparisons.flatMap((comparison) => comparison.variables), `the condition ${name} of '${givenKey}'`);
-  const holdsFor = (value: string, keys: Keys) => comparisons.some((comparison) => comparison.matches(value, keys)) !== operator.negated;
+  requireKnownVariables(
+    comparisons.flatMap((comparison) => comparison.variables),
+    `the condition ${name} of '${givenKey}'`,
+  );
+  const holdsFor = (value: string, keys: Keys) =>
+    comparisons.some((comparison) => comparison.matches(value, keys)) !== operator.negated;
   return {
     keys: [key, ...comparisons.flatMap((comparison) => comparison.variables)],
     holds(keys) {
       const values = keys[key] ?? [];
-      // Source of all that absent keys give: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+      // Source of all that absent keys give:
+      // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
       if (quantifier === 'ForAllValues') return values.every((value) => holdsFor(value, keys));
       if (values.length === 0) return ifExists !== undefined || (operator.negated && quantifier === undefined);
       return values.some((value) => holdsFor(value, keys));

@@ -1,13 +1,16 @@
 /**
- * Whether a request is allowed, as IAM documents it for one account: an explicit Deny anywhere decides; then an Allow of the caller's own policies, which its boundary limits, or an Allow of the
- * resource's policy. Pure: everything it looks at is given.
- * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
+ * Whether a request is allowed, as IAM documents it for one account: an explicit Deny anywhere decides; then an Allow
+ * of the caller's own policies, which its boundary limits, or an Allow of the resource's policy. Pure: everything it
+ * looks at is given.
+ * Source:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
  */
 import type { Keys } from './glob';
 import type { NamedPrincipal, Policy, Statement } from './policy';
 
 /** Who asks: a session of a role, or a service of AWS in its own name. */
-export type Caller = { type: 'session'; arn: string; roleArn: string; accountId: string } | { type: 'service'; name: string };
+export type Caller =
+  { type: 'session'; arn: string; roleArn: string; accountId: string } | { type: 'service'; name: string };
 
 export interface Request {
   caller: Caller;
@@ -25,7 +28,8 @@ export interface Policies {
   resource?: Policy;
   /**
    * Whether identity policies count only where the resource's policy leaves it to the account, as with keys of KMS.
-   * Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam
+   * Source:
+   * https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam
    */
   resourceDecides?: boolean;
 }
@@ -41,17 +45,30 @@ export type Decision = { allowed: true; by: Match[] } | { allowed: false; becaus
 /** How closely a policy of a resource names the caller. */
 type Naming = 'directly' | 'by role' | 'by account' | 'not';
 
-export function evaluate(request: Request, { identity, boundary, resource, resourceDecides = false }: Policies): Decision {
+export function evaluate(
+  request: Request,
+  { identity, boundary, resource, resourceDecides = false }: Policies,
+): Decision {
   const own = matches(request, identity);
   const limits = boundary && matches(request, [boundary]);
-  const named = matches(request, resource ? [resource] : []).map((match) => ({ ...match, naming: naming(match.statement.principals, request.caller) }));
+  const named = matches(request, resource ? [resource] : []).map((match) => ({
+    ...match,
+    naming: naming(match.statement.principals, request.caller),
+  }));
 
   const explicit =
-    denied('an identity-based policy', own) ?? denied('a resource-based policy', named.filter((match) => match.naming !== 'not')) ?? denied('a permissions boundary', limits ?? []);
+    denied('an identity-based policy', own) ??
+    denied(
+      'a resource-based policy',
+      named.filter((match) => match.naming !== 'not'),
+    ) ??
+    denied('a permissions boundary', limits ?? []);
   if (explicit) return explicit;
 
-  // A boundary does not limit what a resource grants to everybody or to the session itself; what it grants to the role, it does.
-  // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
+  // A boundary does not limit what a resource grants to everybody or to the session itself; what it grants to the role,
+  // it does.
+  // Source:
+  // https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
   const direct = allows(named.filter((match) => match.naming === 'directly'));
   const left = allows(named.filter((match) => match.naming === 'by account'));
   const ownCounts = !resourceDecides || left.length > 0;
@@ -60,7 +77,12 @@ export function evaluate(request: Request, { identity, boundary, resource, resou
   const granted = limits === undefined || within.length > 0 ? limited : [];
   if (granted.length > 0) return { allowed: true, by: [...direct, ...left, ...granted, ...within] };
   if (direct.length > 0) return { allowed: true, by: direct };
-  const missing = request.caller.type === 'service' || !ownCounts ? 'resource-based policy' : limited.length > 0 ? 'permissions boundary' : 'identity-based policy';
+  const missing =
+    request.caller.type === 'service' || !ownCounts
+      ? 'resource-based policy'
+      : limited.length > 0
+        ? 'permissions boundary'
+        : 'identity-based policy';
   return { allowed: false, because: `because no ${missing} allows the ${request.action} action`, by: [] };
 }
 
@@ -83,10 +105,18 @@ function allows(found: Match[]): Match[] {
 
 function naming(principals: NamedPrincipal[], caller: Caller): Naming {
   if (principals.some(({ type }) => type === 'everybody')) return 'directly';
-  if (caller.type === 'service') return principals.some((principal) => principal.type === 'service' && principal.value === caller.name) ? 'directly' : 'not';
+  if (caller.type === 'service')
+    return principals.some((principal) => principal.type === 'service' && principal.value === caller.name)
+      ? 'directly'
+      : 'not';
   const named = principals.flatMap((principal) => (principal.type === 'aws' ? [principal.value] : []));
   if (named.includes(caller.arn)) return 'directly';
   if (named.includes(caller.roleArn)) return 'by role';
-  // The account in a policy leaves it to the account's own policies: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-accounts
-  return named.some((value) => value === caller.accountId || new RegExp(`^arn:aws[a-z-]*:iam::${caller.accountId}:root$`).test(value)) ? 'by account' : 'not';
+  // The account in a policy leaves it to the account's own policies:
+  // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-accounts
+  return named.some(
+    (value) => value === caller.accountId || new RegExp(`^arn:aws[a-z-]*:iam::${caller.accountId}:root$`).test(value),
+  )
+    ? 'by account'
+    : 'not';
 }

@@ -56,7 +56,10 @@ export class Glob {
   }
 }
 
-/** An ARN with wildcards, each of its six parts compared apart. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_ARN */
+/**
+ * An ARN with wildcards, each of its six parts compared apart. Source:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_ARN
+ */
 export class ArnGlob {
   readonly variables: string[];
   private readonly parts: Glob[];
@@ -67,7 +70,8 @@ export class ArnGlob {
     variables: boolean,
   ) {
     const parts = splitArn(text);
-    if (parts.length < 6) throw new Error(`'${text}' is no ARN: it has ${parts.length} of the six parts between colons.`);
+    if (parts.length < 6)
+      throw new Error(`'${text}' is no ARN: it has ${parts.length} of the six parts between colons.`);
     this.parts = parts.map((part) => new Glob(part, { wildcards: true, variables }));
     this.variables = this.parts.flatMap((part) => part.variables);
   }
@@ -78,7 +82,9 @@ export class ArnGlob {
   }
 }
 
-/** The five parts before the resource, and the resource with all its colons. Colons within `${...}` separate nothing. */
+/**
+ * The five parts before the resource, and the resource with all its colons. Colons within `${...}` separate nothing.
+ */
 function splitArn(text: string): string[] {
   const parts: string[] = [];
   let start = 0;
@@ -101,7 +107,9 @@ function partsOf(text: string, options: Options): Part[] {
   for (const match of text.matchAll(VARIABLE)) {
     parts.push({ pattern: patternOf(text.slice(end, match.index), options) });
     const [whole, name, otherwise] = match;
-    parts.push(['*', '?', '$'].includes(name!) ? { pattern: escape(name!) } : { variable: name!.toLowerCase(), otherwise });
+    parts.push(
+      ['*', '?', '$'].includes(name!) ? { pattern: escape(name!) } : { variable: name!.toLowerCase(), otherwise },
+    );
     end = match.index + whole.length;
   }
   return [...parts, { pattern: patternOf(text.slice(end), options) }];

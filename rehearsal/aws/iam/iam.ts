@@ -1,5 +1,6 @@
 /**
- * Roles, their policies, those of resources, instance profiles, and who is behind an access key. What policies allow is decided in iam/authorization.ts.
+ * Roles, their policies, those of resources, instance profiles, and who is behind an access key. What policies allow is
+ * decided in iam/authorization.ts.
  */
 import type { Context } from '../core/context';
 import { compilePolicy, type Policy, type PolicyDocument } from './policy';
@@ -70,9 +71,11 @@ export class Iam implements Service {
   }
 
   createRole(input: NewRole): Role {
-    if (this.roles.has(input.name)) throw new AwsError('EntityAlreadyExists', `Role with name ${input.name} already exists.`, 409);
+    if (this.roles.has(input.name))
+      throw new AwsError('EntityAlreadyExists', `Role with name ${input.name} already exists.`, 409);
     const { path = '/', trust, policies, boundaryArn, ...rest } = input;
-    for (const arn of [...input.managedPolicyArns, ...(boundaryArn === undefined ? [] : [boundaryArn])]) this.managedPolicy(arn);
+    for (const arn of [...input.managedPolicyArns, ...(boundaryArn === undefined ? [] : [boundaryArn])])
+      this.managedPolicy(arn);
     const role: Role = {
       ...rest,
       boundaryArn,
@@ -89,7 +92,8 @@ export class Iam implements Service {
 
   deleteRole(name: string): void {
     const inUse = [...this.profiles.values()].find((profile) => profile.roleName === name);
-    if (inUse) throw new AwsError('DeleteConflict', 'Cannot delete entity, must remove roles from instance profile first.', 409);
+    if (inUse)
+      throw new AwsError('DeleteConflict', 'Cannot delete entity, must remove roles from instance profile first.', 409);
     this.roles.delete(name);
     this.changed();
     for (const [key, session] of this.sessions) {
@@ -154,7 +158,9 @@ export class Iam implements Service {
     };
   }
 
-  /** In place of the one that the resource had: it has one policy at most, named after its logical id in the template. */
+  /**
+   * In place of the one that the resource had: it has one policy at most, named after its logical id in the template.
+   */
   putResourcePolicy(resourceArn: string, logicalId: string, document: PolicyDocument): void {
     this.resourcePolicies.set(resourceArn, compilePolicy(logicalId, 'resource', document));
     this.changed();
@@ -176,7 +182,12 @@ export class Iam implements Service {
 
   createInstanceProfile(name: string, roleName: string): InstanceProfile {
     this.role(roleName);
-    const profile = { name, id: `AIPA${this.context.letters(17)}`, arn: `arn:aws:iam::${this.context.accountId}:instance-profile/${name}`, roleName };
+    const profile = {
+      name,
+      id: `AIPA${this.context.letters(17)}`,
+      arn: `arn:aws:iam::${this.context.accountId}:instance-profile/${name}`,
+      roleName,
+    };
     this.profiles.set(name, profile);
     return profile;
   }
@@ -189,7 +200,11 @@ export class Iam implements Service {
   instanceProfile(nameOrArn: string): InstanceProfile {
     const name = nameOrArn.slice(nameOrArn.lastIndexOf('/') + 1);
     const profile = this.profiles.get(name);
-    if (!profile) throw new AwsError('InvalidParameterValue', `Value (${name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`);
+    if (!profile)
+      throw new AwsError(
+        'InvalidParameterValue',
+        `Value (${name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`,
+      );
     return profile;
   }
 
@@ -225,19 +240,25 @@ export class Iam implements Service {
   /** @throws AwsError for a key that was never handed out. */
   resolve(accessKeyId: string): Principal {
     const principal = this.principals.get(accessKeyId);
-    if (!principal) throw new AwsError('UnrecognizedClientException', 'The security token included in the request is invalid.', 403);
+    if (!principal)
+      throw new AwsError('UnrecognizedClientException', 'The security token included in the request is invalid.', 403);
     return principal;
   }
 
   /** STS. */
   async call(action: string, _input: Record<string, any>, principal: Principal): Promise<Record<string, any>> {
-    if (action !== 'GetCallerIdentity') throw new Error(`The emulation does not know the action '${action}' of STS. It knows GetCallerIdentity.`);
+    if (action !== 'GetCallerIdentity')
+      throw new Error(`The emulation does not know the action '${action}' of STS. It knows GetCallerIdentity.`);
     return { UserId: principal.userId, Account: this.context.accountId, Arn: principal.arn };
   }
 
   private managedPolicy(arn: string): Policy {
     const policy = this.managedPolicies.get(arn);
-    if (!policy) throw new Error(`The emulation knows the managed policies of the template, not '${arn}'. Write its statements into a policy of the template.`);
+    if (!policy)
+      throw new Error(
+        `The emulation knows the managed policies of the template, not '${arn}'. Write its statements into ` +
+          'a policy of the template.',
+      );
     return policy;
   }
 

@@ -1,5 +1,6 @@
 /**
- * Policy documents, read once and ready to be asked. What IAM refuses is a MalformedPolicyDocument; an element that IAM knows and the emulation does not is an Error that names it.
+ * Policy documents, read once and ready to be asked. What IAM refuses is a MalformedPolicyDocument; an element that IAM
+ * knows and the emulation does not is an Error that names it.
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
  */
 import { AwsError } from '../core/types';
@@ -16,7 +17,8 @@ export interface PolicyDocument {
 export type PolicyKind = 'identity' | 'resource' | 'trust';
 
 /** Whom a statement of a resource's policy names. */
-export type NamedPrincipal = { type: 'everybody' } | { type: 'aws'; value: string } | { type: 'service'; value: string };
+export type NamedPrincipal =
+  { type: 'everybody' } | { type: 'aws'; value: string } | { type: 'service'; value: string };
 
 export interface Statement {
   sid: string | undefined;
@@ -38,7 +40,10 @@ export interface Policy {
   statements: Statement[];
 }
 
-/** Only policies of this version know variables. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html */
+/**
+ * Only policies of this version know variables. Source:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
+ */
 const VERSION_WITH_VARIABLES = '2012-10-17';
 const VERSIONS = [VERSION_WITH_VARIABLES, '2008-10-17'];
 const DOCUMENT_ELEMENTS = ['Version', 'Id', 'Statement'];
@@ -53,14 +58,19 @@ export function compilePolicy(name: string, kind: PolicyKind, document: PolicyDo
     throw new AwsError('MalformedPolicyDocument', `Policy ${name}: ${why}`);
   };
   requireKnown(document, DOCUMENT_ELEMENTS, `the policy ${name}`);
-  if (document.Version !== undefined && !VERSIONS.includes(document.Version)) refuse(`Policy document must be version 2012-10-17 or greater, not ${document.Version}.`);
+  if (document.Version !== undefined && !VERSIONS.includes(document.Version))
+    refuse(`Policy document must be version 2012-10-17 or greater, not ${document.Version}.`);
   if (document.Statement === undefined) refuse('Missing required field Statement');
   const variables = document.Version === VERSION_WITH_VARIABLES;
   const given = [document.Statement].flat();
   const sids = given.flatMap((statement) => (statement.Sid === undefined ? [] : [statement.Sid]));
   if (new Set(sids).size < sids.length) refuse('Statement IDs (SID) in a single policy must be unique.');
   const statements = given.map((statement, index) => {
-    requireKnown(statement, STATEMENT_ELEMENTS[kind], `statement ${statement.Sid ?? index} of the ${kind} policy ${name}`);
+    requireKnown(
+      statement,
+      STATEMENT_ELEMENTS[kind],
+      `statement ${statement.Sid ?? index} of the ${kind} policy ${name}`,
+    );
     return compileStatement(statement, index, kind, variables, refuse);
   });
   return { name, document, statements };
@@ -70,13 +80,23 @@ type Refuse = (why: string) => never;
 
 function requireKnown(given: object, known: string[], where: string): void {
   const unknown = Object.keys(given).filter((element) => !known.includes(element));
-  if (unknown.length > 0) throw new Error(`The emulation does not know the element ${unknown.join(', ')} in ${where}. It knows ${known.join(', ')}.`);
+  if (unknown.length > 0)
+    throw new Error(
+      `The emulation does not know the element ${unknown.join(', ')} in ${where}. It knows ${known.join(', ')}.`,
+    );
 }
 
-function compileStatement(given: Record<string, any>, index: number, kind: PolicyKind, variables: boolean, refuse: Refuse): Statement {
+function compileStatement(
+  given: Record<string, any>,
+  index: number,
+  kind: PolicyKind,
+  variables: boolean,
+  refuse: Refuse,
+): Statement {
   if (given.Effect !== 'Allow' && given.Effect !== 'Deny') refuse(`Invalid effect: ${given.Effect}`);
   const actions = oneOf(given, 'Action', 'NotAction', refuse);
-  const resources = kind === 'trust' ? { negated: false, values: ['*'] } : oneOf(given, 'Resource', 'NotResource', refuse);
+  const resources =
+    kind === 'trust' ? { negated: false, values: ['*'] } : oneOf(given, 'Resource', 'NotResource', refuse);
   const actionGlobs = actions.values.map((action) => actionGlob(action, refuse));
   const resourceGlobs = resources.values.map((resource) => resourceGlob(resource, variables, refuse));
   for (const { text, variables: used } of resourceGlobs) requireKnownVariables(used, `the resource ${text}`);
@@ -93,22 +113,33 @@ function compileStatement(given: Record<string, any>, index: number, kind: Polic
   };
 }
 
-function oneOf(given: Record<string, any>, element: string, negation: string, refuse: Refuse): { negated: boolean; values: string[] } {
-  if ((given[element] === undefined) === (given[negation] === undefined)) refuse(`Policy statement must contain either ${element} or ${negation}.`);
+function oneOf(
+  given: Record<string, any>,
+  element: string,
+  negation: string,
+  refuse: Refuse,
+): { negated: boolean; values: string[] } {
+  if ((given[element] === undefined) === (given[negation] === undefined))
+    refuse(`Policy statement must contain either ${element} or ${negation}.`);
   const values = [given[element] ?? given[negation]].flat().map(String);
   if (values.length === 0) refuse(`Policy statement must contain ${element.toLowerCase()}s.`);
   return { negated: given[element] === undefined, values };
 }
 
-/** Names of actions are compared without case: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html */
+/**
+ * Names of actions are compared without case:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
+ */
 function actionGlob(action: string, refuse: Refuse): Glob {
-  if (action !== '*' && !/^[a-z0-9-]+:[a-zA-Z0-9*?]+$/i.test(action)) refuse(`Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.: ${action}`);
+  if (action !== '*' && !/^[a-z0-9-]+:[a-zA-Z0-9*?]+$/i.test(action))
+    refuse(`Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.: ${action}`);
   return new Glob(action, { wildcards: true, variables: false, ignoreCase: true });
 }
 
 function resourceGlob(resource: string, variables: boolean, refuse: Refuse): Glob | ArnGlob {
   if (resource === '*') return new Glob('*', { wildcards: true, variables: false });
-  if (!resource.startsWith('arn:') || resource.split(':').length < 6) refuse(`Resource ${resource} must be in ARN format or "*".`);
+  if (!resource.startsWith('arn:') || resource.split(':').length < 6)
+    refuse(`Resource ${resource} must be in ARN format or "*".`);
   return new ArnGlob(resource, variables);
 }
 
@@ -119,9 +150,11 @@ function principalsOf(given: unknown, refuse: Refuse): NamedPrincipal[] {
   return Object.entries(given as Record<string, string | string[]>).flatMap(([kind, values]) =>
     [values].flat().map((value): NamedPrincipal => {
       if (kind === 'Service') return { type: 'service', value };
-      if (kind !== 'AWS') throw new Error(`The emulation does not know principals of the kind '${kind}'. It knows AWS, Service and "*".`);
+      if (kind !== 'AWS')
+        throw new Error(`The emulation does not know principals of the kind '${kind}'. It knows AWS, Service and "*".`);
       if (value === '*') return { type: 'everybody' };
-      if (!/^(arn:|\d{12}$)/.test(value)) throw new Error(`The emulation knows principals by ARN or account, not '${value}'.`);
+      if (!/^(arn:|\d{12}$)/.test(value))
+        throw new Error(`The emulation knows principals by ARN or account, not '${value}'.`);
       return { type: 'aws', value };
     }),
   );

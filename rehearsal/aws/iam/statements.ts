@@ -1,4 +1,7 @@
-/** Which statements there are, and which of them ever decided that something is allowed: what no test has exercised may be needless, or untested. */
+/**
+ * Which statements there are, and which of them ever decided that something is allowed: what no test has exercised may
+ * be needless, or untested.
+ */
 import type { Policy } from './policy';
 
 /** One statement of a policy that is, or was, in a template. */
@@ -27,7 +30,14 @@ export class StatementRegister {
   add(holder: Holder, policy: Policy): void {
     for (const { sid, index, effect } of policy.statements) {
       const key = keyOf(holder, policy.name, index);
-      this.views.set(key, { ...holder, policy: policy.name, sid, index, effect, exercised: this.views.get(key)?.exercised ?? false });
+      this.views.set(key, {
+        ...holder,
+        policy: policy.name,
+        sid,
+        index,
+        effect,
+        exercised: this.views.get(key)?.exercised ?? false,
+      });
     }
   }
 

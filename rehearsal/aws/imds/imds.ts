@@ -1,6 +1,7 @@
 /**
- * The instance metadata service of the emulated EC2, version 2 only: one listener for all instances, which knows each by the address it calls from.
- * A path that it does not know is 404, as on EC2. Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html ,
+ * The instance metadata service of the emulated EC2, version 2 only: one listener for all instances, which knows each
+ * by the address it calls from. A path that it does not know is 404, as on EC2. Sources:
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html ,
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-metadata.html (paths)
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -15,7 +16,10 @@ export interface InstanceMetadata {
   region: string;
   instanceType: string;
   instanceLifeCycle: 'on-demand' | 'spot';
-  /** Not served: EC2 serves tags only where the launch template turns that on, https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html */
+  /**
+   * Not served: EC2 serves tags only where the launch template turns that on,
+   * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+   */
   tags: Record<string, string>;
   roleName: string;
   credentials: Credentials;
@@ -29,7 +33,10 @@ export interface InstanceMetadata {
   accountId?: string;
 }
 
-/** The longest life of a token. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html */
+/**
+ * The longest life of a token. Source:
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+ */
 const MAX_TOKEN_SECONDS = 6 * 60 * 60;
 const CREDENTIALS_MS = 6 * 60 * 60 * 1000;
 
@@ -40,16 +47,26 @@ interface Reply {
   headers?: Record<string, string>;
 }
 
-/** @param view the instance that calls from an address, or undefined when there is none: then every request fails with a sentence that says so */
-export function imdsHandler(view: (ip: string) => InstanceMetadata | undefined, clock: Clock = systemClock): RequestListener {
+/**
+ * @param view the instance that calls from an address, or undefined when there is none: then every request fails with a
+ * sentence that says so
+ */
+export function imdsHandler(
+  view: (ip: string) => InstanceMetadata | undefined,
+  clock: Clock = systemClock,
+): RequestListener {
   const tokens = new Map<string, { instanceId: string; expiresAt: number }>();
 
   const issueToken = (request: IncomingMessage, instanceId: string): Reply => {
-    if (request.headers['x-forwarded-for'] !== undefined) return { status: 403, body: 'Forbidden: the request came through a proxy.' };
+    if (request.headers['x-forwarded-for'] !== undefined)
+      return { status: 403, body: 'Forbidden: the request came through a proxy.' };
     const given = request.headers['x-aws-ec2-metadata-token-ttl-seconds'];
     const seconds = Number(given);
     if (given === undefined || !Number.isInteger(seconds) || seconds < 1 || seconds > MAX_TOKEN_SECONDS) {
-      return { status: 400, body: `Bad Request: x-aws-ec2-metadata-token-ttl-seconds must be from 1 to ${MAX_TOKEN_SECONDS}.` };
+      return {
+        status: 400,
+        body: `Bad Request: x-aws-ec2-metadata-token-ttl-seconds must be from 1 to ${MAX_TOKEN_SECONDS}.`,
+      };
     }
     for (const [token, { expiresAt }] of tokens) if (expiresAt <= clock.now()) tokens.delete(token);
     const token = Buffer.from(clock.uuid()).toString('base64');
@@ -66,9 +83,15 @@ export function imdsHandler(view: (ip: string) => InstanceMetadata | undefined, 
     const ip = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     const path = (request.url ?? '').split('?')[0]!;
     const instance = view(ip);
-    if (!instance) return send(response, { status: 500, body: `No instance of the emulated EC2 has the address ${ip}.` });
+    if (!instance)
+      return send(response, { status: 500, body: `No instance of the emulated EC2 has the address ${ip}.` });
     if (path === '/latest/api/token') {
-      return send(response, request.method === 'PUT' ? issueToken(request, instance.instanceId) : { status: 405, body: 'Method Not Allowed' });
+      return send(
+        response,
+        request.method === 'PUT'
+          ? issueToken(request, instance.instanceId)
+          : { status: 405, body: 'Method Not Allowed' },
+      );
     }
     if (request.method !== 'GET') return send(response, { status: 405, body: 'Method Not Allowed' });
     if (!authorized(request, instance.instanceId)) return send(response, { status: 401, body: 'Unauthorized' });
@@ -106,8 +129,12 @@ function documents(instance: InstanceMetadata, now: number): Record<string, (() 
         Expiration: isoTime(now + CREDENTIALS_MS),
       }),
     // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
-    'spot/instance-action': () => (instance.terminatedAt === undefined ? undefined : json({ action: 'terminate', time: isoTime(instance.terminatedAt).replace(/\.\d+/, '') })),
-    'autoscaling/target-lifecycle-state': () => (instance.targetLifecycleState === undefined ? undefined : plain(instance.targetLifecycleState)),
+    'spot/instance-action': () =>
+      instance.terminatedAt === undefined
+        ? undefined
+        : json({ action: 'terminate', time: isoTime(instance.terminatedAt).replace(/\.\d+/, '') }),
+    'autoscaling/target-lifecycle-state': () =>
+      instance.targetLifecycleState === undefined ? undefined : plain(instance.targetLifecycleState),
   };
   return {
     ...Object.fromEntries(Object.entries(metadata).map(([path, document]) => [`/latest/meta-data/${path}`, document])),
@@ -121,7 +148,8 @@ function documents(instance: InstanceMetadata, now: number): Record<string, (() 
         region: instance.region,
         version: '2017-09-30',
       }),
-    '/latest/user-data': () => (instance.userData === '' ? undefined : { status: 200, body: instance.userData, type: 'application/octet-stream' }),
+    '/latest/user-data': () =>
+      instance.userData === '' ? undefined : { status: 200, body: instance.userData, type: 'application/octet-stream' },
   };
 }
 

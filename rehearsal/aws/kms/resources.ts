@@ -4,7 +4,18 @@ import type { ResourceTypes, Services } from '../cloudformation/resource';
 export function kmsTypes({ context, iam }: Services): ResourceTypes {
   return {
     'AWS::KMS::Key': {
-      properties: ['Description', 'EnableKeyRotation', 'Enabled', 'KeyPolicy', 'KeySpec', 'KeyUsage', 'MultiRegion', 'PendingWindowInDays', 'RotationPeriodInDays', 'Tags'],
+      properties: [
+        'Description',
+        'EnableKeyRotation',
+        'Enabled',
+        'KeyPolicy',
+        'KeySpec',
+        'KeyUsage',
+        'MultiRegion',
+        'PendingWindowInDays',
+        'RotationPeriodInDays',
+        'Tags',
+      ],
       create({ logicalId, properties }) {
         const id = context.clock.uuid();
         const arn = context.arn('kms', `key/${id}`);
@@ -14,6 +25,9 @@ export function kmsTypes({ context, iam }: Services): ResourceTypes {
       },
       delete: (id) => iam.deleteResourcePolicy(context.arn('kms', `key/${id}`)),
     },
-    'AWS::KMS::Alias': { properties: ['AliasName', 'TargetKeyId'], create: ({ properties }) => ({ id: properties.AliasName }) },
+    'AWS::KMS::Alias': {
+      properties: ['AliasName', 'TargetKeyId'],
+      create: ({ properties }) => ({ id: properties.AliasName }),
+    },
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Lambda: functions and their event source mappings for queues and table streams. Code runs in the given runner; what to call, when, how often and with what is decided here.
+ * Lambda: functions and their event source mappings for queues and table streams. Code runs in the given runner; what
+ * to call, when, how often and with what is decided here.
  * https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html
  */
 import type { Context } from '../core/context';
@@ -60,7 +61,10 @@ interface Mapping {
   close(): Promise<void>;
 }
 
-/** https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html : a mapping without a bound starts with five concurrent batches. */
+/**
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html : a mapping without a bound starts with five
+ * concurrent batches.
+ */
 const INITIAL_QUEUE_CONCURRENCY = 5;
 /** Streams keep records for 24 hours: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html */
 const STREAM_RETENTION_MS = 24 * 3_600_000;
@@ -73,7 +77,10 @@ const ASYNCHRONOUS_RETRIES_MS = [60_000, 120_000];
 
 /** What the execution role must allow before a mapping is made. */
 const QUEUE_ACTIONS = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes'];
-/** ListStreams knows no resources, and yet Lambda takes a role that has it on the stream alone, as those of the Serverless Framework have. */
+/**
+ * ListStreams knows no resources, and yet Lambda takes a role that has it on the stream alone, as those of the
+ * Serverless Framework have.
+ */
 const STREAM_ACTIONS = ['GetRecords', 'GetShardIterator', 'DescribeStream', 'ListStreams'];
 const READ_ACTIONS = ['GetShardIterator', 'GetRecords'];
 /** When a mapping looks again after its role was denied is not published. */
@@ -83,7 +90,10 @@ export class Lambda {
   private readonly functions = new Map<string, LambdaFunction>();
   private readonly mappings = new Map<string, Mapping>();
   /** Records by table name; `first` is the position of the first one kept. */
-  private readonly streams = new Map<string, { first: number; records: { at: number; record: StreamRecord }[]; listeners: Set<() => void> }>();
+  private readonly streams = new Map<
+    string,
+    { first: number; records: { at: number; record: StreamRecord }[]; listeners: Set<() => void> }
+  >();
 
   constructor(
     private readonly context: Context,
@@ -94,10 +104,14 @@ export class Lambda {
   ) {}
 
   createFunction(fn: Omit<LambdaFunction, 'arn'>): LambdaFunction {
-    if (this.functions.has(fn.name)) throw new AwsError('ResourceConflictException', `Function already exist: ${fn.name}`, 409);
+    if (this.functions.has(fn.name))
+      throw new AwsError('ResourceConflictException', `Function already exist: ${fn.name}`, 409);
     // https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html#permissions-executionrole-trustrelationship
     if (!this.authorization.trusts(this.iam.role(fn.roleName), 'lambda.amazonaws.com')) {
-      throw new AwsError('InvalidParameterValueException', 'The role defined for the function cannot be assumed by Lambda.');
+      throw new AwsError(
+        'InvalidParameterValueException',
+        'The role defined for the function cannot be assumed by Lambda.',
+      );
     }
     const created = { ...fn, arn: this.context.arn('lambda', `function:${fn.name}`) };
     this.functions.set(fn.name, created);
@@ -121,7 +135,12 @@ export class Lambda {
   fn(nameOrArn: string): LambdaFunction {
     const name = nameOrArn.slice(nameOrArn.lastIndexOf(':') + 1);
     const fn = this.functions.get(name);
-    if (!fn) throw new AwsError('ResourceNotFoundException', `Function not found: ${this.context.arn('lambda', `function:${name}`)}`, 404);
+    if (!fn)
+      throw new AwsError(
+        'ResourceNotFoundException',
+        `Function not found: ${this.context.arn('lambda', `function:${name}`)}`,
+        404,
+      );
     return fn;
   }
 
@@ -154,8 +173,10 @@ export class Lambda {
   }
 
   /**
-   * Lambda writes the lines of a function under the function's role. A function that may not log runs on without its lines, which only the runner keeps here.
-   * Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs
+   * Lambda writes the lines of a function under the function's role. A function that may not log runs on without its
+   * lines, which only the runner keeps here.
+   * Source:
+   * https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs
    */
   private openLog(fn: LambdaFunction): void {
     const stream = this.context.arn('logs', `log-group:${fn.logGroup}:log-stream:${fn.name}`);
@@ -169,11 +190,18 @@ export class Lambda {
     const started = this.context.clock.now();
     try {
       const result = await this.runner.invoke(this.spec(fn), event);
-      this.context.emit('lambda', 'invoked', fn.name, { logicalId: fn.logicalId, durationMs: this.context.clock.now() - started });
+      this.context.emit('lambda', 'invoked', fn.name, {
+        logicalId: fn.logicalId,
+        durationMs: this.context.clock.now() - started,
+      });
       return result;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.context.emit('lambda', 'failed', fn.name, { logicalId: fn.logicalId, durationMs: this.context.clock.now() - started, reason });
+      this.context.emit('lambda', 'failed', fn.name, {
+        logicalId: fn.logicalId,
+        durationMs: this.context.clock.now() - started,
+        reason,
+      });
       throw error;
     }
   }
@@ -216,7 +244,10 @@ export class Lambda {
   createMapping(options: MappingOptions): string {
     const fn = this.fn(options.functionName);
     const id = this.context.clock.uuid();
-    const mapping = options.eventSourceArn.split(':')[2] === 'sqs' ? this.queueMapping(id, fn, options) : this.streamMapping(id, fn, options);
+    const mapping =
+      options.eventSourceArn.split(':')[2] === 'sqs'
+        ? this.queueMapping(id, fn, options)
+        : this.streamMapping(id, fn, options);
     this.mappings.set(id, mapping);
     return id;
   }
@@ -230,23 +261,43 @@ export class Lambda {
   private queueMapping(id: string, fn: LambdaFunction, options: MappingOptions): Mapping {
     const queue = this.sqs.byArn(options.eventSourceArn);
     if (!queue) {
-      throw new AwsError('InvalidParameterValueException', `Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not exist: ${options.eventSourceArn}`);
+      throw new AwsError(
+        'InvalidParameterValueException',
+        'Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS ' +
+          `Error Message: The specified queue does not exist: ${options.eventSourceArn}`,
+      );
     }
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     if (queue.visibilityTimeoutMs < fn.timeoutMs) {
-      throw new AwsError('InvalidParameterValueException', `Queue visibility timeout: ${queue.visibilityTimeoutMs / 1000} seconds is less than Function timeout: ${fn.timeoutMs / 1000} seconds`);
+      throw new AwsError(
+        'InvalidParameterValueException',
+        `Queue visibility timeout: ${queue.visibilityTimeoutMs / 1000} seconds is less than Function ` +
+          `timeout: ${fn.timeoutMs / 1000} seconds`,
+      );
     }
-    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions ; its words: https://github.com/aws/aws-cdk/issues/6770
+    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions ; its words:
+    // https://github.com/aws/aws-cdk/issues/6770
     const missing = QUEUE_ACTIONS.find((action) => !this.may(fn, `sqs:${action}`, queue.arn));
-    if (missing) throw new AwsError('InvalidParameterValueException', `The provided execution role does not have permissions to call ${missing} on SQS`);
-    if (options.maximumConcurrency !== undefined && (options.maximumConcurrency < 2 || options.maximumConcurrency > 1000)) {
-      throw new AwsError('InvalidParameterValueException', `MaximumConcurrency must be between 2 and 1000, not ${options.maximumConcurrency}`);
+    if (missing)
+      throw new AwsError(
+        'InvalidParameterValueException',
+        `The provided execution role does not have permissions to call ${missing} on SQS`,
+      );
+    if (
+      options.maximumConcurrency !== undefined &&
+      (options.maximumConcurrency < 2 || options.maximumConcurrency > 1000)
+    ) {
+      throw new AwsError(
+        'InvalidParameterValueException',
+        `MaximumConcurrency must be between 2 and 1000, not ${options.maximumConcurrency}`,
+      );
     }
     const bound = options.maximumConcurrency ?? INITIAL_QUEUE_CONCURRENCY;
     const pollers = new Counter();
     const poll = async () => {
       await this.context.delay('queue');
-      if (options.batchingWindowMs > 0 && queue.counts().visible < options.batchSize) await this.context.sleep(options.batchingWindowMs);
+      if (options.batchingWindowMs > 0 && queue.counts().visible < options.batchSize)
+        await this.context.sleep(options.batchingWindowMs);
       while (!mapping.stopped && !this.context.stopped) {
         if (!this.may(fn, 'sqs:ReceiveMessage', queue.arn)) return this.context.sleep(DENIED_RETRY_MS);
         const batch = queue.receive(options.batchSize);
@@ -278,9 +329,21 @@ export class Lambda {
     return mapping;
   }
 
-  /** https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html : deleted on success; on failure they come back after the visibility timeout. */
-  private async deliverMessages(queue: Queue, fn: LambdaFunction, options: MappingOptions, batch: Message[]): Promise<void> {
-    const wanted = batch.filter((message) => options.filters.length === 0 || options.filters.some((filter) => matchesPattern(filter, { body: parsed(message.body) })));
+  /**
+   * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html : deleted on success; on failure they
+   * come back after the visibility timeout.
+   */
+  private async deliverMessages(
+    queue: Queue,
+    fn: LambdaFunction,
+    options: MappingOptions,
+    batch: Message[],
+  ): Promise<void> {
+    const wanted = batch.filter(
+      (message) =>
+        options.filters.length === 0 ||
+        options.filters.some((filter) => matchesPattern(filter, { body: parsed(message.body) })),
+    );
     const handles = new Map(batch.map((message) => [message.id, message.receiptHandle!]));
     const forget = (message: Message) => {
       if (this.may(fn, 'sqs:DeleteMessage', queue.arn)) queue.delete(handles.get(message.id)!);
@@ -313,13 +376,23 @@ export class Lambda {
 
   private streamMapping(id: string, fn: LambdaFunction, options: MappingOptions): Mapping {
     const [, tableName] = /:table\/([^/]+)\/stream\//.exec(options.eventSourceArn) ?? [];
-    if (!tableName) throw new Error(`The emulation maps functions to queues and to table streams, not to '${options.eventSourceArn}'.`);
-    if (options.startingPosition === undefined) throw new AwsError('InvalidParameterValueException', '1 validation error detected: Value null at startingPosition failed to satisfy constraint: Member must not be null.');
-    // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping ; its words: https://github.com/aws-samples/lambda-refarch-webapp/issues/7
+    if (!tableName)
+      throw new Error(
+        `The emulation maps functions to queues and to table streams, not to '${options.eventSourceArn}'.`,
+      );
+    if (options.startingPosition === undefined)
+      throw new AwsError(
+        'InvalidParameterValueException',
+        '1 validation error detected: Value null at startingPosition failed to satisfy constraint: Member ' +
+          'must not be null.',
+      );
+    // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping ; its words:
+    // https://github.com/aws-samples/lambda-refarch-webapp/issues/7
     if (!STREAM_ACTIONS.every((action) => this.may(fn, `dynamodb:${action}`, options.eventSourceArn))) {
       throw new AwsError(
         'InvalidParameterValueException',
-        `Cannot access stream ${options.eventSourceArn}. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM.`,
+        `Cannot access stream ${options.eventSourceArn}. Please ensure the role can perform the ` +
+          'GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM.',
       );
     }
     const stream = this.stream(tableName);
@@ -332,16 +405,21 @@ export class Lambda {
         position = Math.max(position, stream.first);
         const batch = stream.records.slice(position - stream.first, position - stream.first + options.batchSize);
         if (batch.length === 0 || mapping.stopped) return;
-        if (!READ_ACTIONS.every((action) => this.may(fn, `dynamodb:${action}`, options.eventSourceArn))) return this.context.sleep(DENIED_RETRY_MS);
+        if (!READ_ACTIONS.every((action) => this.may(fn, `dynamodb:${action}`, options.eventSourceArn)))
+          return this.context.sleep(DENIED_RETRY_MS);
         const next = position + batch.length;
-        const wanted = batch.filter(({ record }) => options.filters.length === 0 || options.filters.some((filter) => matchesPattern(filter, record)));
+        const wanted = batch.filter(
+          ({ record }) =>
+            options.filters.length === 0 || options.filters.some((filter) => matchesPattern(filter, record)),
+        );
         await this.deliverRecords(mapping, wanted);
         position = Math.max(position, next);
       }
     };
     const wake = () => {
       // One shard, in order: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
-      if (!options.enabled || mapping.stopped || readers.count > 0 || position >= stream.first + stream.records.length) return;
+      if (!options.enabled || mapping.stopped || readers.count > 0 || position >= stream.first + stream.records.length)
+        return;
       this.context.start(async () => {
         await readers.during(read);
         wake();
@@ -363,15 +441,25 @@ export class Lambda {
     return mapping;
   }
 
-  /** https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-errors.html : the shard waits until the batch succeeds, or its retries or its records' age are used up. */
+  /**
+   * https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-errors.html : the shard waits until the batch succeeds,
+   * or its retries or its records' age are used up.
+   */
   private async deliverRecords(mapping: Mapping, batch: { at: number; record: StreamRecord }[]): Promise<void> {
     const { options, fn } = mapping;
     const discard = (reason: string, records: typeof batch) => {
       this.context.emit('lambda', 'discarded', fn.name, { logicalId: fn.logicalId, records: records.length, reason });
       const queue = options.onFailureArn === undefined ? undefined : this.sqs.byArn(options.onFailureArn);
-      // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html : the destination needs the function's role to send to it.
+      // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html : the destination needs the
+      // function's role to send to it.
       if (!queue || !this.may(fn, 'sqs:SendMessage', queue.arn)) return;
-      queue.send(JSON.stringify({ requestContext: { functionArn: fn.arn, condition: reason }, DDBStreamBatchInfo: { batchSize: records.length, streamArn: options.eventSourceArn } }), 'lambda');
+      queue.send(
+        JSON.stringify({
+          requestContext: { functionArn: fn.arn, condition: reason },
+          DDBStreamBatchInfo: { batchSize: records.length, streamArn: options.eventSourceArn },
+        }),
+        'lambda',
+      );
     };
     let rest = batch;
     for (let attempt = 0; !mapping.stopped; attempt += 1) {
@@ -390,13 +478,16 @@ export class Lambda {
       } catch {
         // The failure is in the event log; retried below.
       }
-      if (options.maximumRetryAttempts >= 0 && attempt >= options.maximumRetryAttempts) return discard('RetryAttemptsExhausted', rest);
+      if (options.maximumRetryAttempts >= 0 && attempt >= options.maximumRetryAttempts)
+        return discard('RetryAttemptsExhausted', rest);
       if (options.bisectOnError && rest.length > 1) {
         const middle = Math.ceil(rest.length / 2);
         await this.deliverRecords(mapping, rest.slice(0, middle));
         return this.deliverRecords(mapping, rest.slice(middle));
       }
-      await this.context.sleep(Math.min(STREAM_RETRY_MS * 2 ** Math.min(Math.max(attempt, 0), 10), STREAM_RETRY_LIMIT_MS));
+      await this.context.sleep(
+        Math.min(STREAM_RETRY_MS * 2 ** Math.min(Math.max(attempt, 0), 10), STREAM_RETRY_LIMIT_MS),
+      );
     }
   }
 
@@ -429,7 +520,8 @@ class Counter {
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/example_serverless_SQS_Lambda_batch_item_failures_section.html */
 function failedItems(result: unknown): Set<string> {
-  const failures = (result as { batchItemFailures?: { itemIdentifier: string }[] } | null | undefined)?.batchItemFailures ?? [];
+  const failures =
+    (result as { batchItemFailures?: { itemIdentifier: string }[] } | null | undefined)?.batchItemFailures ?? [];
   return new Set(failures.map((failure) => failure.itemIdentifier));
 }
 

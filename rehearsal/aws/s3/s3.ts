@@ -21,14 +21,22 @@ export class S3 implements Service {
   /** Folder of a published zip asset: a function's code. @throws AwsError when nothing was published there. */
   folder(bucket: string, key: string): string {
     const object = this.object(bucket, key);
-    if (object.packaging !== 'zip') throw new AwsError('InvalidParameterValueException', `Could not unzip uploaded file ${bucket}/${key}. Please check your file, then try to upload again.`);
+    if (object.packaging !== 'zip')
+      throw new AwsError(
+        'InvalidParameterValueException',
+        `Could not unzip uploaded file ${bucket}/${key}. Please check your file, then try to upload again.`,
+      );
     return object.path;
   }
 
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
-    if (action !== 'GetObject' && action !== 'HeadObject') throw new Error(`The emulation does not know the action '${action}' of S3. It knows GetObject, HeadObject.`);
+    if (action !== 'GetObject' && action !== 'HeadObject')
+      throw new Error(`The emulation does not know the action '${action}' of S3. It knows GetObject, HeadObject.`);
     const object = this.object(input.Bucket, input.Key);
-    if (object.packaging === 'zip') throw new Error(`The emulated S3 keeps the asset ${input.Key} as a folder for its function; it does not serve it as a file.`);
+    if (object.packaging === 'zip')
+      throw new Error(
+        `The emulated S3 keeps the asset ${input.Key} as a folder for its function; it does not serve it as a file.`,
+      );
     const { body, etag } = this.content(object);
     const head = { ContentLength: body.length, ContentType: 'application/octet-stream', ETag: `"${etag}"` };
     return action === 'HeadObject' ? head : { ...head, Body: body };

@@ -1,4 +1,7 @@
-/** SQS standard queues: visibility, receive counts, delays, redrive to a dead-letter queue. Messages keep the order they came in, and each is delivered at least once. */
+/**
+ * SQS standard queues: visibility, receive counts, delays, redrive to a dead-letter queue. Messages keep the order they
+ * came in, and each is delivered at least once.
+ */
 import { createHash } from 'node:crypto';
 import type { Context } from '../core/context';
 import { AwsError, type Principal, type Service } from '../core/types';
@@ -51,7 +54,10 @@ export class Queue {
 
   send(body: string, senderId: string, delayMs = this.delayMs): Message {
     if (Buffer.byteLength(body) > MAX_BODY_BYTES) {
-      throw new AwsError('InvalidParameterValue', `One or more parameters are invalid. Reason: Message must be shorter than ${MAX_BODY_BYTES} bytes.`);
+      throw new AwsError(
+        'InvalidParameterValue',
+        `One or more parameters are invalid. Reason: Message must be shorter than ${MAX_BODY_BYTES} bytes.`,
+      );
     }
     const message: Message = {
       id: this.context.clock.uuid(),
@@ -69,7 +75,10 @@ export class Queue {
     return message;
   }
 
-  /** Up to `max` visible messages, now hidden for the visibility timeout. Those received too often go to the dead-letter queue instead. */
+  /**
+   * Up to `max` visible messages, now hidden for the visibility timeout. Those received too often go to the dead-letter
+   * queue instead.
+   */
   receive(max: number, visibilityMs = this.visibilityTimeoutMs): Message[] {
     const now = this.context.clock.now();
     const received: Message[] = [];
@@ -81,11 +90,18 @@ export class Queue {
       }
       if (message.visibleAt > now) continue;
       const { redrive } = this.attributes;
-      const deadLetters = redrive && message.receiveCount >= redrive.maxReceiveCount ? this.deadLetterQueue(redrive.deadLetterTargetArn) : undefined;
+      const deadLetters =
+        redrive && message.receiveCount >= redrive.maxReceiveCount
+          ? this.deadLetterQueue(redrive.deadLetterTargetArn)
+          : undefined;
       if (deadLetters) {
         this.remove(message);
         deadLetters.adopt(message);
-        this.context.emit('sqs', 'dead-lettered', message.id, { queue: this.name, deadLetterQueue: deadLetters.name, receiveCount: message.receiveCount });
+        this.context.emit('sqs', 'dead-lettered', message.id, {
+          queue: this.name,
+          deadLetterQueue: deadLetters.name,
+          receiveCount: message.receiveCount,
+        });
         continue;
       }
       message.receiveCount += 1;
@@ -106,7 +122,10 @@ export class Queue {
   changeVisibility(receiptHandle: string, ms: number): void {
     const message = this.byReceipt(receiptHandle);
     if (!message) {
-      throw new AwsError('ReceiptHandleIsInvalid', `The input receipt handle "${receiptHandle}" is not a valid receipt handle.`);
+      throw new AwsError(
+        'ReceiptHandleIsInvalid',
+        `The input receipt handle "${receiptHandle}" is not a valid receipt handle.`,
+      );
     }
     this.hide(message, ms);
   }
@@ -162,7 +181,10 @@ export class Queue {
 }
 
 export class Sqs implements Service {
-  /** Origin of queue URLs. Clients of the SDK send to the origin of the queue's URL unless they were given another endpoint in code. */
+  /**
+   * Origin of queue URLs. Clients of the SDK send to the origin of the queue's URL unless they were given another
+   * endpoint in code.
+   */
   origin: string;
   private readonly queues = new Map<string, Queue>();
 
@@ -171,7 +193,11 @@ export class Sqs implements Service {
   }
 
   createQueue(name: string, attributes: QueueAttributes): Queue {
-    if (this.queues.has(name)) throw new AwsError('QueueNameExists', 'A queue already exists with the same name and a different value for attributes');
+    if (this.queues.has(name))
+      throw new AwsError(
+        'QueueNameExists',
+        'A queue already exists with the same name and a different value for attributes',
+      );
     const queue = new Queue(this.context, name, attributes, (arn) => this.byArn(arn));
     this.queues.set(name, queue);
     return queue;
@@ -204,7 +230,11 @@ export class Sqs implements Service {
   async call(action: string, input: Record<string, any>, principal: Principal): Promise<Record<string, any>> {
     switch (action) {
       case 'SendMessage': {
-        const message = this.byUrl(input.QueueUrl).send(input.MessageBody, principal.userId, input.DelaySeconds === undefined ? undefined : input.DelaySeconds * 1000);
+        const message = this.byUrl(input.QueueUrl).send(
+          input.MessageBody,
+          principal.userId,
+          input.DelaySeconds === undefined ? undefined : input.DelaySeconds * 1000,
+        );
         return { MessageId: message.id, MD5OfMessageBody: md5(message.body) };
       }
       case 'ReceiveMessage':
@@ -231,11 +261,16 @@ export class Sqs implements Service {
           ...(queue.attributes.redrive && { RedrivePolicy: JSON.stringify(queue.attributes.redrive) }),
         };
         const wanted: string[] = input.AttributeNames ?? [];
-        return { Attributes: Object.fromEntries(Object.entries(all).filter(([name]) => wanted.includes('All') || wanted.includes(name))) };
+        return {
+          Attributes: Object.fromEntries(
+            Object.entries(all).filter(([name]) => wanted.includes('All') || wanted.includes(name)),
+          ),
+        };
       }
       default:
         throw new Error(
-          `The emulation does not know the action '${action}' of SQS. It knows SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueUrl, GetQueueAttributes.`,
+          `The emulation does not know the action '${action}' of SQS. It knows SendMessage, ` +
+            'ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueUrl, GetQueueAttributes.',
         );
     }
   }
@@ -243,7 +278,10 @@ export class Sqs implements Service {
   private async receive(queue: Queue, input: Record<string, any>): Promise<Record<string, any>> {
     const max = input.MaxNumberOfMessages ?? 1;
     if (max < 1 || max > 10) {
-      throw new AwsError('InvalidParameterValue', `Value ${max} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.`);
+      throw new AwsError(
+        'InvalidParameterValue',
+        `Value ${max} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.`,
+      );
     }
     const visibilityMs = input.VisibilityTimeout === undefined ? undefined : input.VisibilityTimeout * 1000;
     let messages = queue.receive(max, visibilityMs);

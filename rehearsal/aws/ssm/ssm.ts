@@ -1,6 +1,7 @@
 /**
- * Systems Manager parameters: those of the template, and the public ones that a template may read: Amazon Linux images and the version of CDK's bootstrap stack.
- * Image ids are made up, but name their parameter, so that an instance's architecture is known.
+ * Systems Manager parameters: those of the template, and the public ones that a template may read: Amazon Linux images
+ * and the version of CDK's bootstrap stack. Image ids are made up, but name their parameter, so that an instance's
+ * architecture is known.
  */
 import { createHash } from 'node:crypto';
 import { AwsError } from '../core/types';

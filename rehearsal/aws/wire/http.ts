@@ -1,7 +1,9 @@
 /**
- * The emulated AWS on a socket: takes what the SDK's clients send, hands it to the region in the SDK's shapes, and answers as AWS does. Service and caller come from the
- * credential scope of the signature; signatures are not verified, and permissions are the region's matter. What is unknown is an error that names it.
- * Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html (scope), https://smithy.io/2.0/aws/protocols/index.html
+ * The emulated AWS on a socket: takes what the SDK's clients send, hands it to the region in the SDK's shapes, and
+ * answers as AWS does. Service and caller come from the credential scope of the signature; signatures are not verified,
+ * and permissions are the region's matter. What is unknown is an error that names it.
+ * Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html (scope),
+ * https://smithy.io/2.0/aws/protocols/index.html
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,7 +20,10 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const KEEP_ALIVE_MS = 10 * 60 * 1000;
 
 export interface AwsCall {
-  /** As in the credential scope of the signature: `dynamodb`, `sqs`, `logs`, `autoscaling`, `cloudformation`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. */
+  /**
+   * As in the credential scope of the signature: `dynamodb`, `sqs`, `logs`, `autoscaling`, `cloudformation`, `ec2`,
+   * `elasticloadbalancing`, `s3`, `sts`.
+   */
   service: string;
   action: string;
   /** In the shape of the SDK's command input; timestamps are texts. */
@@ -43,7 +48,10 @@ interface Answer {
  * Serves until closed.
  * @param options.port 0 for any free one
  */
-export async function serveAws(backend: AwsBackend, options: { host: string; port: number }): Promise<{ url: string; close(): Promise<void> }> {
+export async function serveAws(
+  backend: AwsBackend,
+  options: { host: string; port: number },
+): Promise<{ url: string; close(): Promise<void> }> {
   let requests = 0;
   const server = createServer(async (request, response) => {
     requests += 1;
@@ -80,11 +88,21 @@ function send(response: ServerResponse, { status, headers, body }: Answer, reque
   response.end(bytes);
 }
 
-async function answer(backend: AwsBackend, request: IncomingMessage, body: string | undefined, requestId: string): Promise<Answer> {
+async function answer(
+  backend: AwsBackend,
+  request: IncomingMessage,
+  body: string | undefined,
+  requestId: string,
+): Promise<Answer> {
   let shapes: ServiceShapes | undefined;
   try {
     try {
-      if (body === undefined) throw new AwsError('RequestEntityTooLarge', `The body of a request may have ${MAX_BODY_BYTES} bytes at most.`, 413);
+      if (body === undefined)
+        throw new AwsError(
+          'RequestEntityTooLarge',
+          `The body of a request may have ${MAX_BODY_BYTES} bytes at most.`,
+          413,
+        );
       if (request.method === 'PUT' && request.headers.authorization === undefined && backend.put) {
         backend.put(request.url ?? '/', body);
         return { status: 200, headers: {}, body: '' };
@@ -100,11 +118,18 @@ async function answer(backend: AwsBackend, request: IncomingMessage, body: strin
     }
   } catch (error) {
     console.error(`The emulated AWS failed on ${request.method} ${request.url}:`, error);
-    return encodeError(shapes, new AwsError('InternalFailure', error instanceof Error ? error.message : String(error), 500), requestId);
+    return encodeError(
+      shapes,
+      new AwsError('InternalFailure', error instanceof Error ? error.message : String(error), 500),
+      requestId,
+    );
   }
 }
 
-/** The whole body, or undefined when it is too large; then the rest is read and thrown away, so that the client gets its answer. */
+/**
+ * The whole body, or undefined when it is too large; then the rest is read and thrown away, so that the client gets its
+ * answer.
+ */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -116,18 +141,33 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
   return bytes <= MAX_BODY_BYTES ? Buffer.concat(chunks).toString('utf8') : undefined;
 }
 
-/** https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html : `Credential=<access key>/<date>/<region>/<service>/aws4_request` */
+/**
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html : `Credential=<access
+ * key>/<date>/<region>/<service>/aws4_request`
+ */
 function credentialScope({ headers }: IncomingMessage): { service: string; accessKeyId: string } {
-  const scope = /^AWS4-HMAC-SHA256 .*?Credential=([^/,\s]+)\/\d{8}\/[^/,\s]+\/([^/,\s]+)\/aws4_request/.exec(headers.authorization ?? '');
-  if (!scope) throw new AwsError('MissingAuthenticationToken', 'The request has no Authorization header of Signature Version 4.', 403);
+  const scope = /^AWS4-HMAC-SHA256 .*?Credential=([^/,\s]+)\/\d{8}\/[^/,\s]+\/([^/,\s]+)\/aws4_request/.exec(
+    headers.authorization ?? '',
+  );
+  if (!scope)
+    throw new AwsError(
+      'MissingAuthenticationToken',
+      'The request has no Authorization header of Signature Version 4.',
+      403,
+    );
   return { accessKeyId: scope[1]!, service: scope[2]! };
 }
 
-function decode(shapes: ServiceShapes, request: IncomingMessage, body: string): { action: string; input: Record<string, unknown> } {
+function decode(
+  shapes: ServiceShapes,
+  request: IncomingMessage,
+  body: string,
+): { action: string; input: Record<string, unknown> } {
   const { service, protocol } = shapes;
   const { headers } = request;
   const encoding = headers['content-encoding'];
-  if (encoding !== undefined) throw new Error(`The emulated AWS does not know the content encoding "${encoding}" that ${service} was asked in.`);
+  if (encoding !== undefined)
+    throw new Error(`The emulated AWS does not know the content encoding "${encoding}" that ${service} was asked in.`);
   if (protocol === 's3') {
     const s3Request = { method: request.method ?? '', url: new URL(request.url ?? '/', 'http://host'), headers };
     const action = s3Action(s3Request);
@@ -137,7 +177,8 @@ function decode(shapes: ServiceShapes, request: IncomingMessage, body: string): 
   const asked = headers['content-type']?.split(';')[0];
   if (asked !== spoken) {
     throw new Error(
-      `The emulated AWS speaks ${spoken} for ${service}, and was asked in "${headers['smithy-protocol'] ?? asked ?? 'no content type'}".`,
+      `The emulated AWS speaks ${spoken} for ${service}, and was asked in ` +
+        `"${headers['smithy-protocol'] ?? asked ?? 'no content type'}".`,
     );
   }
   if (protocol === 'json') {
@@ -170,7 +211,8 @@ function encode(shapes: ServiceShapes, action: string, output: Record<string, un
   const inner =
     protocol === 'ec2'
       ? element('requestId', requestId) + content
-      : (schema.isUnitSchema() ? '' : element(`${action}Result`, content)) + element('ResponseMetadata', element('RequestId', requestId));
+      : (schema.isUnitSchema() ? '' : element(`${action}Result`, content)) +
+        element('ResponseMetadata', element('RequestId', requestId));
   return xml(200, `<${action}Response xmlns="${dialect}">${inner}</${action}Response>`);
 }
 
@@ -183,7 +225,11 @@ function encodeError(shapes: ServiceShapes | undefined, error: AwsError, request
   switch (shapes?.protocol) {
     case 'json':
     case undefined: {
-      const body = { ...(schema ? encodeJson(schema, members, code) : members), __type: schema?.getName(true) ?? code, message };
+      const body = {
+        ...(schema ? encodeJson(schema, members, code) : members),
+        __type: schema?.getName(true) ?? code,
+        message,
+      };
       return {
         status,
         headers: {
@@ -206,11 +252,18 @@ function encodeError(shapes: ServiceShapes | undefined, error: AwsError, request
         status,
         element(
           'Response',
-          element('Errors', element('Error', element('Code', text(code)) + element('Message', text(message)))) + element('RequestID', requestId),
+          element('Errors', element('Error', element('Code', text(code)) + element('Message', text(message)))) +
+            element('RequestID', requestId),
         ),
       );
     case 's3':
-      return xml(status, element('Error', element('Code', text(code)) + element('Message', text(message)) + element('RequestId', requestId)));
+      return xml(
+        status,
+        element(
+          'Error',
+          element('Code', text(code)) + element('Message', text(message)) + element('RequestId', requestId),
+        ),
+      );
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * AWS JSON 1.0 and 1.1, as DynamoDB, SQS and CloudWatch Logs speak it: between JSON texts and the SDK's shapes, driven by the SDK's schemas.
+ * AWS JSON 1.0 and 1.1, as DynamoDB, SQS and CloudWatch Logs speak it: between JSON texts and the SDK's shapes, driven
+ * by the SDK's schemas.
  * Source: https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
  */
 import type { NormalizedSchema } from '@smithy/core/schema';
@@ -16,21 +17,27 @@ export function decodeJson(schema: NormalizedSchema, body: string, place: Place)
   return read(schema, parsed, place) as Record<string, unknown>;
 }
 
-export function encodeJson(schema: NormalizedSchema, output: Record<string, unknown>, place: Place): Record<string, unknown> {
+export function encodeJson(
+  schema: NormalizedSchema,
+  output: Record<string, unknown>,
+  place: Place,
+): Record<string, unknown> {
   return write(schema, output, place) as Record<string, unknown>;
 }
 
 function read(schema: NormalizedSchema, value: unknown, place: Place): unknown {
   return walk(schema, value, place, read, (given) => {
     if (schema.isBlobSchema()) return typeof given === 'string' ? Uint8Array.from(Buffer.from(given, 'base64')) : given;
-    if (schema.isTimestampSchema()) throw new Error(`${place} is a timestamp, which the emulation does not read from JSON.`);
+    if (schema.isTimestampSchema())
+      throw new Error(`${place} is a timestamp, which the emulation does not read from JSON.`);
     return given;
   });
 }
 
 function write(schema: NormalizedSchema, value: unknown, place: Place): unknown {
   return walk(schema, value, place, write, (given) => {
-    if (schema.isTimestampSchema()) throw new Error(`${place} is a timestamp, which the emulation does not write to JSON.`);
+    if (schema.isTimestampSchema())
+      throw new Error(`${place} is a timestamp, which the emulation does not write to JSON.`);
     const scalar = requireScalar(schema, place, given);
     return scalar instanceof Uint8Array ? Buffer.from(scalar).toString('base64') : scalar;
   });
@@ -38,7 +45,13 @@ function write(schema: NormalizedSchema, value: unknown, place: Place): unknown 
 
 type Step = (schema: NormalizedSchema, value: unknown, place: Place) => unknown;
 
-function walk(schema: NormalizedSchema, value: unknown, place: Place, step: Step, scalar: (value: unknown) => unknown): unknown {
+function walk(
+  schema: NormalizedSchema,
+  value: unknown,
+  place: Place,
+  step: Step,
+  scalar: (value: unknown) => unknown,
+): unknown {
   if (schema.isUnitSchema()) return {};
   if (schema.isStructSchema()) {
     const known = members(schema);

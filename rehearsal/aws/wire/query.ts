@@ -1,6 +1,8 @@
 /**
- * AWS query and EC2 query requests, as EC2, Auto Scaling, CloudFormation and STS take them: form fields such as `Filter.1.Value.2`, read by the SDK's schemas.
- * Sources: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html , https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
+ * AWS query and EC2 query requests, as EC2, Auto Scaling, CloudFormation and STS take them: form fields such as
+ * `Filter.1.Value.2`, read by the SDK's schemas.
+ * Sources: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html ,
+ * https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
  */
 import type { NormalizedSchema } from '@smithy/core/schema';
 import { AwsError } from '../core/types';
@@ -10,7 +12,12 @@ import { members, unknownMember, type Place } from './scalars';
 type Field = string | Map<string, Field>;
 
 /** @param fields without `Action` and `Version` */
-export function decodeQuery(schema: NormalizedSchema, fields: Iterable<[string, string]>, ec2: boolean, place: Place): Record<string, unknown> {
+export function decodeQuery(
+  schema: NormalizedSchema,
+  fields: Iterable<[string, string]>,
+  ec2: boolean,
+  place: Place,
+): Record<string, unknown> {
   const root = new Map<string, Field>();
   for (const [key, value] of fields) {
     const steps = key.split('.');
@@ -27,7 +34,9 @@ export function decodeQuery(schema: NormalizedSchema, fields: Iterable<[string, 
 
 function read(schema: NormalizedSchema, field: Field, ec2: boolean, place: Place): unknown {
   if (schema.isUnitSchema() || schema.isStructSchema()) {
-    const byWireName = new Map([...members(schema)].map(([name, member]) => [wireName(name, member, ec2), { name, member }]));
+    const byWireName = new Map(
+      [...members(schema)].map(([name, member]) => [wireName(name, member, ec2), { name, member }]),
+    );
     const result: Record<string, unknown> = {};
     for (const [key, below] of asMap(field, place)) {
       const known = byWireName.get(key);
@@ -47,9 +56,14 @@ function read(schema: NormalizedSchema, field: Field, ec2: boolean, place: Place
   if (schema.isMapSchema()) {
     const flat = schema.getMergedTraits().xmlFlattened;
     const [key, value] = [schema.getKeySchema(), schema.getValueSchema()];
-    const [keyName, valueName] = [(key.getMergedTraits().xmlName as string) ?? 'key', (value.getMergedTraits().xmlName as string) ?? 'value'];
+    const [keyName, valueName] = [
+      (key.getMergedTraits().xmlName as string) ?? 'key',
+      (value.getMergedTraits().xmlName as string) ?? 'value',
+    ];
     const entries = inOrder(flat ? field : below(field, 'entry', place), place);
-    return Object.fromEntries(entries.map((entry) => [below(entry, keyName, place), read(value, below(entry, valueName, place), ec2, place)]));
+    return Object.fromEntries(
+      entries.map((entry) => [below(entry, keyName, place), read(value, below(entry, valueName, place), ec2, place)]),
+    );
   }
   if (typeof field !== 'string') throw malformed(place);
   if (schema.isBooleanSchema()) {

@@ -1,6 +1,8 @@
 /**
- * The REST protocol of S3, as far as GetObject and HeadObject: bucket and key from the path or the host name, parameters and results by the bindings of the SDK's schemas.
- * Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html , https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+ * The REST protocol of S3, as far as GetObject and HeadObject: bucket and key from the path or the host name,
+ * parameters and results by the bindings of the SDK's schemas.
+ * Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html ,
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { NormalizedSchema } from '@smithy/core/schema';
@@ -17,7 +19,9 @@ export function s3Action({ method, url, headers }: S3Request): string {
   const [, key] = bucketAndKey(url, headers.host ?? '');
   const action = { GET: 'GetObject', HEAD: 'HeadObject' }[method];
   if (!action || key === '' || (url.searchParams.get('x-id') ?? action) !== action) {
-    throw new Error(`The emulated S3 only knows GetObject and HeadObject, and was asked to ${method} ${url.pathname}${url.search}.`);
+    throw new Error(
+      `The emulated S3 only knows GetObject and HeadObject, and was asked to ${method} ${url.pathname}${url.search}.`,
+    );
   }
   return action;
 }
@@ -29,7 +33,11 @@ export function decodeS3(schema: NormalizedSchema, { url, headers }: S3Request, 
   for (const [name, member] of members(schema)) {
     const { httpQuery, httpHeader } = member.getMergedTraits();
     if (httpQuery) known.add(httpQuery as string);
-    const given = httpQuery ? url.searchParams.get(httpQuery as string) : httpHeader ? headers[String(httpHeader).toLowerCase()] : undefined;
+    const given = httpQuery
+      ? url.searchParams.get(httpQuery as string)
+      : httpHeader
+        ? headers[String(httpHeader).toLowerCase()]
+        : undefined;
     if (typeof given === 'string') input[name] = member.isNumericSchema() ? Number(given) : given;
   }
   for (const name of url.searchParams.keys()) if (!known.has(name)) throw unknownMember(place, name);
@@ -51,7 +59,8 @@ export function encodeS3(
     if (!member) throw unknownMember(place, name);
     const { httpHeader, httpPayload } = member.getMergedTraits();
     if (httpPayload) body = typeof value === 'string' ? Buffer.from(value) : requireBytes(value, `${place}.${name}`);
-    else if (!httpHeader || member.isTimestampSchema()) throw new Error(`The emulated S3 does not write ${place}.${name}.`);
+    else if (!httpHeader || member.isTimestampSchema())
+      throw new Error(`The emulated S3 does not write ${place}.${name}.`);
     else headers[String(httpHeader).toLowerCase()] = String(requireScalar(member, `${place}.${name}`, value));
   }
   return { headers, body };

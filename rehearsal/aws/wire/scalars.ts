@@ -1,11 +1,17 @@
-/** Checks that what a handler answers, or a client sends, is of the type that its shape says. A mismatch is an Error that names the member: a bug on our side. */
+/**
+ * Checks that what a handler answers, or a client sends, is of the type that its shape says. A mismatch is an Error
+ * that names the member: a bug on our side.
+ */
 import type { NormalizedSchema } from '@smithy/core/schema';
 
 /** A member's place, for messages: `DescribeVolumes.Volumes.Size`. */
 export type Place = string;
 
 export function mismatch(place: Place, wanted: string, value: unknown): Error {
-  return new Error(`${place} should be ${wanted}, and is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}.`);
+  return new Error(
+    `${place} should be ${wanted}, and is ` +
+      `${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}.`,
+  );
 }
 
 export function unknownMember(place: Place, name: string): Error {
@@ -27,7 +33,11 @@ export function requireList(place: Place, value: unknown): unknown[] {
 }
 
 /** A scalar as it is in memory: text, number, boolean, bytes, or a timestamp as ISO text. */
-export function requireScalar(schema: NormalizedSchema, place: Place, value: unknown): string | number | boolean | Uint8Array {
+export function requireScalar(
+  schema: NormalizedSchema,
+  place: Place,
+  value: unknown,
+): string | number | boolean | Uint8Array {
   const [wanted, holds] = schema.isStringSchema()
     ? ['a text', typeof value === 'string']
     : schema.isBooleanSchema()

@@ -1,6 +1,8 @@
 /**
- * Which protocol each service speaks, and the shapes of its requests and answers: those of the SDK's own clients, so that no shape is written down twice.
- * Sources: https://smithy.io/2.0/aws/protocols/index.html , https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+ * Which protocol each service speaks, and the shapes of its requests and answers: those of the SDK's own clients, so
+ * that no shape is written down twice.
+ * Sources: https://smithy.io/2.0/aws/protocols/index.html ,
+ * https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
  */
 import { NormalizedSchema } from '@smithy/core/schema';
 
@@ -19,7 +21,11 @@ const services: Record<string, WireService> = {
   sqs: { protocol: 'json', dialect: '1.0', load: () => import('@aws-sdk/client-sqs') },
   events: { protocol: 'json', dialect: '1.1', load: () => import('@aws-sdk/client-eventbridge') },
   logs: { protocol: 'json', dialect: '1.1', load: () => import('@aws-sdk/client-cloudwatch-logs') },
-  autoscaling: { protocol: 'query', dialect: 'http://autoscaling.amazonaws.com/doc/2011-01-01/', load: () => import('@aws-sdk/client-auto-scaling') },
+  autoscaling: {
+    protocol: 'query',
+    dialect: 'http://autoscaling.amazonaws.com/doc/2011-01-01/',
+    load: () => import('@aws-sdk/client-auto-scaling'),
+  },
   cloudformation: {
     protocol: 'query',
     dialect: 'http://cloudformation.amazonaws.com/doc/2010-05-15/',
@@ -30,9 +36,14 @@ const services: Record<string, WireService> = {
     dialect: 'http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/',
     load: () => import('@aws-sdk/client-elastic-load-balancing-v2'),
   },
-  ec2: { protocol: 'ec2', dialect: 'http://ec2.amazonaws.com/doc/2016-11-15/', load: () => import('@aws-sdk/client-ec2') },
+  ec2: {
+    protocol: 'ec2',
+    dialect: 'http://ec2.amazonaws.com/doc/2016-11-15/',
+    load: () => import('@aws-sdk/client-ec2'),
+  },
   s3: { protocol: 's3', dialect: 'http://s3.amazonaws.com/doc/2006-03-01/', load: () => import('@aws-sdk/client-s3') },
-  // No client of STS is among the project's packages; the shapes are those of its one action here, in the form of the SDK's schemas.
+  // No client of STS is among the project's packages; the shapes are those of its one action here, in the form of the
+  // SDK's schemas.
   sts: {
     protocol: 'query',
     dialect: 'https://sts.amazonaws.com/doc/2011-06-15/',
@@ -67,8 +78,13 @@ export class ServiceShapes {
     let shapes = this.loaded.get(service);
     if (!shapes) {
       const known = Object.hasOwn(services, service) ? services[service] : undefined;
-      if (!known) throw new Error(`The emulated AWS does not know the service "${service}"; it knows ${Object.keys(services).join(', ')}.`);
-      shapes = known.load().then((module) => new ServiceShapes(service, known.protocol, known.dialect, module as Record<string, unknown>));
+      if (!known)
+        throw new Error(
+          `The emulated AWS does not know the service "${service}"; it knows ${Object.keys(services).join(', ')}.`,
+        );
+      shapes = known
+        .load()
+        .then((module) => new ServiceShapes(service, known.protocol, known.dialect, module as Record<string, unknown>));
       this.loaded.set(service, shapes);
     }
     return shapes;
@@ -84,7 +100,8 @@ export class ServiceShapes {
   /** @throws Error for an action that the service does not have */
   operation(action: string): Operation {
     const schema = this.schema(action);
-    if (schema?.[0] !== OPERATION) throw new Error(`The emulated AWS does not know the action "${action}" of ${this.service}.`);
+    if (schema?.[0] !== OPERATION)
+      throw new Error(`The emulated AWS does not know the action "${action}" of ${this.service}.`);
     return { input: NormalizedSchema.of(schema[4] as never), output: NormalizedSchema.of(schema[5] as never) };
   }
 

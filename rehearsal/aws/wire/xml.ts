@@ -1,4 +1,7 @@
-/** XML answers of the query protocols, and errors in XML, written by the SDK's schemas. Source: https://smithy.io/2.0/spec/protocol-traits.html#xml-bindings */
+/**
+ * XML answers of the query protocols, and errors in XML, written by the SDK's schemas. Source:
+ * https://smithy.io/2.0/spec/protocol-traits.html#xml-bindings
+ */
 import type { NormalizedSchema } from '@smithy/core/schema';
 import { members, requireList, requireObject, requireScalar, unknownMember, type Place } from './scalars';
 
@@ -41,7 +44,10 @@ function encode(schema: NormalizedSchema, name: string, value: unknown, place: P
     const keyName = (keySchema.getMergedTraits().xmlName as string | undefined) ?? 'key';
     const valueName = (valueSchema.getMergedTraits().xmlName as string | undefined) ?? 'value';
     const entries = Object.entries(requireObject(place, value)).map(([key, each]) =>
-      element(flat ? name : 'entry', element(keyName, text(key)) + encode(valueSchema, valueName, each, `${place}.${key}`)),
+      element(
+        flat ? name : 'entry',
+        element(keyName, text(key)) + encode(valueSchema, valueName, each, `${place}.${key}`),
+      ),
     );
     return flat ? entries.join('') : element(name, entries.join(''));
   }

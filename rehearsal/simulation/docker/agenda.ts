@@ -1,4 +1,7 @@
-/** Timers of one simulation, rounded up to tenths of a second and rung together: a thousand nodes that come back at once cost a hundred turns of the clock, not thousands. The dispatcher batches its updates in the same way. */
+/**
+ * Timers of one simulation, rounded up to tenths of a second and rung together: a thousand nodes that come back at once
+ * cost a hundred turns of the clock, not thousands. The dispatcher batches its updates in the same way.
+ */
 import type { Clock } from '../../../protocol/clock';
 
 /** Source: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go (maxBatchInterval) */

@@ -1,10 +1,16 @@
-/** The agent inside every engine that is part of a swarm: it holds a session with the leader, directly or through any manager that it reaches, and begins a new one when it is broken. */
+/**
+ * The agent inside every engine that is part of a swarm: it holds a session with the leader, directly or through any
+ * manager that it reaches, and begins a new one when it is broken.
+ */
 import type { Clock } from '../../../protocol/clock';
 import type { Agenda } from './agenda';
 import type { Dispatcher, Session } from './dispatcher';
 import { changeNode, type SwarmState } from './swarm-state';
 
-/** The first session of an engine that has just started, and the longest pause between two tries. https://github.com/moby/swarmkit/blob/master/agent/agent.go (maxSessionFailureBackoff) */
+/**
+ * The first session of an engine that has just started, and the longest pause between two tries.
+ * https://github.com/moby/swarmkit/blob/master/agent/agent.go (maxSessionFailureBackoff)
+ */
 const FIRST_MS = 100;
 const MOST_MS = 8_000;
 
@@ -81,7 +87,12 @@ export class Agent implements Session {
   register(state: SwarmState): SwarmState | undefined {
     if (!state.nodes.has(this.nodeId)) throw new Error('node not found');
     const { hostname, address, instanceId } = this.host;
-    return changeNode(state, this.nodeId, { state: 'ready', hostname, address, ...(instanceId !== undefined && { instanceId }) });
+    return changeNode(state, this.nodeId, {
+      state: 'ready',
+      hostname,
+      address,
+      ...(instanceId !== undefined && { instanceId }),
+    });
   }
 
   private begin(): void {

@@ -1,8 +1,16 @@
 /**
- * One simulated Docker engine: what the agent sees of it. As dockerd does, it first brings its part in a swarm up, for 20 s at most, and answers nobody before.
+ * One simulated Docker engine: what the agent sees of it. As dockerd does, it first brings its part in a swarm up, for
+ * 20 s at most, and answers nobody before.
  * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/swarm.go, cluster.go, nodes.go
  */
-import { changedLabels, EngineError, type Engine, type EngineInfo, type NodeChange, type SwarmState as SwarmInfo } from '../../../agent/engine';
+import {
+  changedLabels,
+  EngineError,
+  type Engine,
+  type EngineInfo,
+  type NodeChange,
+  type SwarmState as SwarmInfo,
+} from '../../../agent/engine';
 import { INSTANCE_ID_LABEL } from '../../../protocol/labels';
 import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 import type { Disk } from './disk';
@@ -10,7 +18,16 @@ import type { Leadership } from './leadership';
 import { NodeRunner, type EngineHost, type Universe } from './node-runner';
 import type { Peer } from './raft';
 import * as sentences from './sentences';
-import { changeCluster, changeNode, changePorts, memberOf, removeNode, rotatedTokens, type NodeObject, type SwarmState } from './swarm-state';
+import {
+  changeCluster,
+  changeNode,
+  changePorts,
+  memberOf,
+  removeNode,
+  rotatedTokens,
+  type NodeObject,
+  type SwarmState,
+} from './swarm-state';
 
 const VERSION = '20.10.24+dfsg1';
 /** Without a part in a swarm the engine is there this soon. Measured: 0.6 s with containerd. */
@@ -19,7 +36,10 @@ const START_MS = 500;
 const CONNECT_MS = 20_000;
 /** A manager needs this long to end. Measured. */
 const MANAGER_STOP_MS = 2_300;
-/** systemd waits so long for a unit that does not end before it kills it: https://www.freedesktop.org/software/systemd/man/latest/systemd-system.conf.html#DefaultTimeoutStartSec= */
+/**
+ * systemd waits so long for a unit that does not end before it kills it:
+ * https://www.freedesktop.org/software/systemd/man/latest/systemd-system.conf.html#DefaultTimeoutStartSec=
+ */
 const STOP_TIMEOUT_MS = 90_000;
 /** What the agent's own client (`docker-socket.ts`) gives a request. */
 const CLIENT_TIMEOUT_MS = 30_000;
@@ -105,7 +125,9 @@ export class SimulatedDaemon implements Engine, EngineHost {
     this.docker.network.silence(this.address);
     const { calls } = life;
     const open = [...calls];
-    this.docker.clock.after(CLIENT_TIMEOUT_MS, () => open.forEach((fail) => calls.has(fail) && fail(sentences.noAnswer())));
+    this.docker.clock.after(CLIENT_TIMEOUT_MS, () =>
+      open.forEach((fail) => calls.has(fail) && fail(sentences.noAnswer())),
+    );
   }
 
   /** SIGTERM. The others are not told; they miss its beats as if it were killed. */
@@ -126,15 +148,29 @@ export class SimulatedDaemon implements Engine, EngineHost {
     return this.call(async () => {
       const { runner } = this;
       if (!runner) return { version: VERSION, swarm: { state: 'inactive', controlAvailable: false } };
-      const swarmId = runner.peer && (await runner.findLeadership().then(({ state }) => state.swarmId, () => undefined));
+      const swarmId =
+        runner.peer &&
+        (await runner.findLeadership().then(
+          ({ state }) => state.swarmId,
+          () => undefined,
+        ));
       return {
         version: VERSION,
-        swarm: { state: runner.status, ...(runner.nodeId && { nodeId: runner.nodeId }), ...(swarmId && { swarmId }), controlAvailable: runner.peer !== undefined },
+        swarm: {
+          state: runner.status,
+          ...(runner.nodeId && { nodeId: runner.nodeId }),
+          ...(swarmId && { swarmId }),
+          controlAvailable: runner.peer !== undefined,
+        },
       };
     });
   }
 
-  initSwarm(options: { advertiseAddress: string; addressPools: string[]; addressPoolPrefixLength: number }): Promise<void> {
+  initSwarm(options: {
+    advertiseAddress: string;
+    addressPools: string[];
+    addressPoolPrefixLength: number;
+  }): Promise<void> {
     return this.controlCall(async () => {
       const runner = this.newRunner();
       runner.init(options.advertiseAddress);
@@ -177,7 +213,12 @@ export class SimulatedDaemon implements Engine, EngineHost {
   }
 
   swarm(): Promise<SwarmInfo> {
-    return this.managerCall(async ({ state: { swarmId, version, labels, tokens } }) => ({ swarmId, version, labels: { ...labels }, tokens: { ...tokens } }));
+    return this.managerCall(async ({ state: { swarmId, version, labels, tokens } }) => ({
+      swarmId,
+      version,
+      labels: { ...labels },
+      tokens: { ...tokens },
+    }));
   }
 
   labelSwarm(version: number, labels: Record<string, string>): Promise<void> {
@@ -194,7 +235,10 @@ export class SimulatedDaemon implements Engine, EngineHost {
     return this.managerCall(async (leadership) => {
       await leadership.propose((state) => {
         if (state.version !== version) throw sentences.outOfSequence();
-        return changeCluster(state, { labels: { ...state.labels, ...labels }, tokens: rotatedTokens(this.docker.clock, state.tokens) });
+        return changeCluster(state, {
+          labels: { ...state.labels, ...labels },
+          tokens: rotatedTokens(this.docker.clock, state.tokens),
+        });
       });
       this.docker.step(leadership.peer.host.address, 'cluster updated');
     });
@@ -222,7 +266,12 @@ export class SimulatedDaemon implements Engine, EngineHost {
         if (node.version !== before.version) throw sentences.outOfSequence();
         const availability = change.availability ?? node.availability;
         const labels = changedLabels(node.labels ?? {}, change.labels);
-        return changeNode(state, nodeId, { desiredRole: change.role ?? node.desiredRole, availability, labels, drainedAt: availability === 'drain' ? (node.drainedAt ?? this.docker.clock.now()) : undefined });
+        return changeNode(state, nodeId, {
+          desiredRole: change.role ?? node.desiredRole,
+          availability,
+          labels,
+          drainedAt: availability === 'drain' ? (node.drainedAt ?? this.docker.clock.now()) : undefined,
+        });
       });
       this.docker.step(leadership.peer.host.address, 'node updated');
       leadership.reconcileRole(nodeId);
@@ -250,7 +299,10 @@ export class SimulatedDaemon implements Engine, EngineHost {
   }
 
   unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>> {
-    return this.managerCall(async ({ state }) => new Map(nodeIds.flatMap((id) => (this.docker.hasTasks(state.nodes.get(id)) ? [[id, 1] as const] : []))));
+    return this.managerCall(
+      async ({ state }) =>
+        new Map(nodeIds.flatMap((id) => (this.docker.hasTasks(state.nodes.get(id)) ? [[id, 1] as const] : []))),
+    );
   }
 
   publishedPorts(): Promise<PublishedPort[]> {

@@ -1,4 +1,7 @@
-/** What an engine keeps on its disk. Each write replaces the whole, as the atomic renames of the real files do for each of them. */
+/**
+ * What an engine keeps on its disk. Each write replaces the whole, as the atomic renames of the real files do for each
+ * of them.
+ */
 import type { SwarmNode } from '../../../protocol/swarm';
 import type { SwarmState } from './swarm-state';
 

@@ -1,12 +1,16 @@
 /**
- * The leader's dispatcher: nodes that are in session, and when it declares one Down. A beat is not simulated; a node that cannot be heard any more has sent its last one at a time that chance gives.
+ * The leader's dispatcher: nodes that are in session, and when it declares one Down. A beat is not simulated; a node
+ * that cannot be heard any more has sent its last one at a time that chance gives.
  * Source: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go, nodes.go, period.go
  */
 import type { Clock } from '../../../protocol/clock';
 import type { Agenda } from './agenda';
 import { changeNode, type Change, type SwarmState } from './swarm-state';
 
-/** A beat every 5 s +- 0.5 s; the node is Down after three of them, after six when its state was unknown (right after a change of leader). */
+/**
+ * A beat every 5 s +- 0.5 s; the node is Down after three of them, after six when its state was unknown (right after a
+ * change of leader).
+ */
 const BEAT_MS = 5_000;
 const EPSILON_MS = 500;
 const GRACE = 3;
@@ -43,7 +47,8 @@ export class Dispatcher {
   /** No node has come to this leader yet. */
   begin(): void {
     this.term.commit(unknown);
-    for (const { id, state } of this.term.state.nodes.values()) if (state === 'unknown') this.expectBeat(id, this.period() * UNKNOWN_GRACE);
+    for (const { id, state } of this.term.state.nodes.values())
+      if (state === 'unknown') this.expectBeat(id, this.period() * UNKNOWN_GRACE);
   }
 
   end(): void {

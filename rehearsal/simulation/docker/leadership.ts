@@ -1,10 +1,21 @@
-/** What runs on a swarm's leader and ends with its term: proposals that wait for a majority, and the role manager. The dispatcher has a file of its own. */
+/**
+ * What runs on a swarm's leader and ends with its term: proposals that wait for a majority, and the role manager. The
+ * dispatcher has a file of its own.
+ */
 import type { Clock } from '../../../protocol/clock';
 import type { SwarmNode } from '../../../protocol/swarm';
 import { Dispatcher } from './dispatcher';
 import type { Agenda } from './agenda';
 import { deadline, lostLeadership } from './sentences';
-import { canRemoveMember, changeNode, memberOf, removeMember, type Change, type Member, type SwarmState } from './swarm-state';
+import {
+  canRemoveMember,
+  changeNode,
+  memberOf,
+  removeMember,
+  type Change,
+  type Member,
+  type SwarmState,
+} from './swarm-state';
 
 /** Source: https://github.com/moby/swarmkit/blob/master/manager/role_manager.go (roleReconcileInterval) */
 const RECONCILE_MS = 5_000;
@@ -71,7 +82,8 @@ export class Leadership<Leader extends LeadingMember> {
    * Commits a change, or waits until a majority is there to commit it.
    *
    * @returns the state with the change in it
-   * @throws whatever the change throws to refuse; EngineError when this leader steps down first, or the caller's time is over. In the latter case the change may still be committed.
+   * @throws whatever the change throws to refuse; EngineError when this leader steps down first, or the caller's time
+   * is over. In the latter case the change may still be committed.
    */
   async propose(change: Change): Promise<SwarmState> {
     if (this.over) throw lostLeadership();
@@ -123,7 +135,8 @@ export class Leadership<Leader extends LeadingMember> {
   }
 
   /**
-   * Makes a node's role what is wanted of it. A demoted manager leaves raft at once, but becomes a worker only at the next look (measured); a demotion that would cost the quorum is tried again later, and nobody is told.
+   * Makes a node's role what is wanted of it. A demoted manager leaves raft at once, but becomes a worker only at the
+   * next look (measured); a demotion that would cost the quorum is tried again later, and nobody is told.
    */
   reconcileRole(id: string): void {
     const node = this.state.nodes.get(id);
@@ -144,6 +157,10 @@ export class Leadership<Leader extends LeadingMember> {
   }
 
   private reconcileLater(): void {
-    if (!this.over) this.cancelReconcile ??= this.clock.after(RECONCILE_MS, () => ((this.cancelReconcile = undefined), this.reconcileRoles()));
+    if (!this.over)
+      this.cancelReconcile ??= this.clock.after(
+        RECONCILE_MS,
+        () => ((this.cancelReconcile = undefined), this.reconcileRoles()),
+      );
   }
 }

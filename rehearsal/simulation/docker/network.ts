@@ -1,10 +1,14 @@
 /**
- * Which private addresses reach each other. A cut is silent and in both directions, as a security group or a broken route makes it: nobody is refused, packets are lost. New connections are there as soon as it is healed; one that
- * was open before carries nothing until TCP tries again, and it tries ever more rarely.
+ * Which private addresses reach each other. A cut is silent and in both directions, as a security group or a broken
+ * route makes it: nobody is refused, packets are lost. New connections are there as soon as it is healed; one that was
+ * open before carries nothing until TCP tries again, and it tries ever more rarely.
  */
 import type { Clock } from '../../../protocol/clock';
 
-/** The first retransmission comes after 0.2 s, and each waits twice as long as the one before, 120 s at most. https://man7.org/linux/man-pages/man7/tcp.7.html, RFC 6298 */
+/**
+ * The first retransmission comes after 0.2 s, and each waits twice as long as the one before, 120 s at most.
+ * https://man7.org/linux/man-pages/man7/tcp.7.html, RFC 6298
+ */
 const FIRST_RETRY_MS = 200;
 const MOST_RETRY_MS = 120_000;
 

@@ -1,6 +1,8 @@
 /**
- * An engine's part in a swarm while it runs: how it makes one, joins one, comes back from its disk, changes its role and ends. Between any two effects that outlive it the universe may kill the engine.
- * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/noderunner.go, https://github.com/moby/swarmkit/blob/master/node/node.go
+ * An engine's part in a swarm while it runs: how it makes one, joins one, comes back from its disk, changes its role
+ * and ends. Between any two effects that outlive it the universe may kill the engine.
+ * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/noderunner.go,
+ * https://github.com/moby/swarmkit/blob/master/node/node.go
  */
 import type { Clock } from '../../../protocol/clock';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -19,9 +21,15 @@ const CERTIFICATE_MS = 30;
 const MANAGER_START_MS = 50;
 /** The same on a machine with much to do: the agent may have its session before. */
 const MOST_MANAGER_START_MS = 400;
-/** From the moment that raft counts a new member until it has written down the leader's first entries, at most. Measured. */
+/**
+ * From the moment that raft counts a new member until it has written down the leader's first entries, at most.
+ * Measured.
+ */
 const UNHEARD_MS = 750;
-/** When an engine that comes back deaf has its own manager, at most: as often as not its agent has found another one before. */
+/**
+ * When an engine that comes back deaf has its own manager, at most: as often as not its agent has found another one
+ * before.
+ */
 const MOST_DEAF_START_MS = 200;
 const RECOVER_MS = 500;
 const RENEW_MS = 50;
@@ -30,7 +38,10 @@ const RETRY_MS = 2_000;
 const TRIES = 5;
 /** So long a remote may be silent. Measured. */
 const SILENCE_MS = 35_000;
-/** How long a manager that has been removed from raft waits to become a worker, twice. https://github.com/moby/swarmkit/blob/master/node/node.go (roleChangeTimeout) */
+/**
+ * How long a manager that has been removed from raft waits to become a worker, twice.
+ * https://github.com/moby/swarmkit/blob/master/node/node.go (roleChangeTimeout)
+ */
 const ROLE_CHANGE_MS = 16_000;
 /** The leader must reach a new member's address in this time. */
 const DIAL_MS = 5_000;
@@ -44,7 +55,16 @@ export interface SwarmGroup {
   maximumVersion: number;
 }
 
-export type DockerEventKind = 'bootstrapped' | 'node-created' | 'node-removed' | 'raft-member-added' | 'raft-member-removed' | 'promoted' | 'demoted' | 'elected' | 'leader-lost';
+export type DockerEventKind =
+  | 'bootstrapped'
+  | 'node-created'
+  | 'node-removed'
+  | 'raft-member-added'
+  | 'raft-member-removed'
+  | 'promoted'
+  | 'demoted'
+  | 'elected'
+  | 'leader-lost';
 
 /** The universe, as an engine's part in a swarm sees it. */
 export interface Universe {
@@ -119,7 +139,10 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.write({ local: { advertiseAddress, joinInProgress: false }, managers: [] });
     this.go(async () => {
       await this.pause(INIT_MS);
-      this.write({ ...this.disk, certificate: { nodeId: newId(this.docker.clock), swarmId: newId(this.docker.clock), role: 'manager' } });
+      this.write({
+        ...this.disk,
+        certificate: { nodeId: newId(this.docker.clock), swarmId: newId(this.docker.clock), role: 'manager' },
+      });
       await this.run();
     });
   }
@@ -163,7 +186,8 @@ export class NodeRunner implements PeerHost, AgentHost {
   }
 
   leadership(): Leadership<Peer> | undefined {
-    // It asks its own manager first, which asks nobody else. Measured: it has no session, unless it had one before its own manager was there.
+    // It asks its own manager first, which asks nobody else. Measured: it has no session, unless it had one before its
+    // own manager was there.
     if (this.peer?.deaf && !this.agent?.inSession) return undefined;
     const own = this.peer && this.group!.raft.leadershipSeenBy(this.peer);
     return own ?? (this.group && this.docker.leadershipInReach(this.group, this.address, this.disk.managers));
@@ -175,7 +199,10 @@ export class NodeRunner implements PeerHost, AgentHost {
 
   onState(state: SwarmState): void {
     const before = this.disk.raft!;
-    this.daemon.disk.docker = { ...this.disk, raft: { raftId: before.raftId, term: this.peer?.term ?? before.term, state } };
+    this.daemon.disk.docker = {
+      ...this.disk,
+      raft: { raftId: before.raftId, term: this.peer?.term ?? before.term, state },
+    };
     if (before.state.nodes !== state.nodes) this.daemon.tellWatchers('node');
     if (before.state.ports !== state.ports) this.daemon.tellWatchers('service');
   }
@@ -219,14 +246,13 @@ export class NodeRunner implements PeerHost, AgentHost {
     });
   }
 
-
   /**
    * Asks the remote for a certificate, five times where it refuses; a remote that does not answer at all is given 35 s.
    * https://github.com/moby/swarmkit/blob/master/ca/certificates.go (RequestAndSaveNewCertificates)
    */
   private async requestCertificate(remote: string, token: string): Promise<void> {
     const end = this.docker.clock.now() + SILENCE_MS;
-    for (let tries = 1; ; ) {
+    for (let tries = 1; ;) {
       if (!this.docker.network.connected(this.address, remote)) {
         if (this.docker.clock.now() >= end) throw new Error('context deadline exceeded');
         await this.pause(RETRY_MS);
@@ -267,7 +293,9 @@ export class NodeRunner implements PeerHost, AgentHost {
     if (certificate!.role === 'worker') return;
     if (!raft && this.disk.raft) return this.startPeer();
     if (raft && !local.joinInProgress) {
-      await this.pause(raft.unheard ? this.docker.clock.random() * MOST_DEAF_START_MS : this.group!.raft.redialAfter(this.nodeId!));
+      await this.pause(
+        raft.unheard ? this.docker.clock.random() * MOST_DEAF_START_MS : this.group!.raft.redialAfter(this.nodeId!),
+      );
       this.startPeer(raft.unheard);
     } else await this.becomeMember(local.joinInProgress ? [local.remote!] : managers);
   }
@@ -276,8 +304,16 @@ export class NodeRunner implements PeerHost, AgentHost {
   private bootstrap(): void {
     const { certificate, local } = this.disk;
     const { hostname, instanceId } = this;
-    const first = { swarmId: certificate!.swarmId, nodeId: certificate!.nodeId, raftId: newRaftId(this.docker.clock), address: local.advertiseAddress, hostname, ...(instanceId !== undefined && { instanceId }) };
-    // A swarm is made by its root certificate. Killed before raft's first write, its engine goes on making that very swarm.
+    const first = {
+      swarmId: certificate!.swarmId,
+      nodeId: certificate!.nodeId,
+      raftId: newRaftId(this.docker.clock),
+      address: local.advertiseAddress,
+      hostname,
+      ...(instanceId !== undefined && { instanceId }),
+    };
+    // A swarm is made by its root certificate. Killed before raft's first write, its engine goes on making that very
+    // swarm.
     const state = this.docker.bootstrap(this.address, newSwarm(this.docker.clock, first));
     const [member] = state.members.values();
     this.write({ ...this.disk, raft: { raftId: member!.raftId, term: 1, state } });
@@ -289,25 +325,45 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.agent.settle();
   }
 
-  /** Asks the leader, through the first manager that answers, to take this node into raft; a member already gets the number that it had. */
+  /**
+   * Asks the leader, through the first manager that answers, to take this node into raft; a member already gets the
+   * number that it had.
+   */
   private async becomeMember(remotes: readonly string[]): Promise<void> {
     const manager = remotes.map((remote) => this.docker.managerAt(this.address, remote)).find(Boolean);
-    if (!manager) throw await this.late(`failed to join the cluster: no manager answers at ${remotes.join(', ')}`, NOBODY_MS);
+    if (!manager)
+      throw await this.late(`failed to join the cluster: no manager answers at ${remotes.join(', ')}`, NOBODY_MS);
     await this.pause(MANAGER_START_MS + this.docker.clock.random() * (MOST_MANAGER_START_MS - MANAGER_START_MS));
     const leadership = await this.alive(manager.findLeadership());
     // Its session has told it meanwhile that it is to be a worker.
     if (this.disk.certificate!.role === 'worker') return;
     const { advertiseAddress } = this.disk.local;
-    if (!this.docker.network.connected(leadership.peer.host.address, advertiseAddress) || advertiseAddress !== this.address) throw await this.late('could not connect to prospective new cluster member using its advertised address', DIAL_MS);
+    if (
+      !this.docker.network.connected(leadership.peer.host.address, advertiseAddress) ||
+      advertiseAddress !== this.address
+    )
+      throw await this.late(
+        'could not connect to prospective new cluster member using its advertised address',
+        DIAL_MS,
+      );
     if (leadership.state.removed.has(this.nodeId!)) throw new Error('certificate was blacklisted');
     const known = memberOf(leadership.state, this.nodeId!);
     // The others believe that this member has entries which it has lost: raft ends the whole engine. Measured.
     if (known && !this.disk.raft && this.group!.raft.hasRun(known.raftId)) return this.daemon.kill();
     let member = known;
     if (known?.address !== advertiseAddress) {
-      const wanted = { raftId: known?.raftId ?? newRaftId(this.docker.clock), nodeId: this.nodeId!, address: advertiseAddress };
-      // Joins are one at a time: who waited here meets a request of its own, from before its engine died, that was carried out meanwhile. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (membershipLock)
-      const state = await this.alive(leadership.propose((now) => (memberOf(now, wanted.nodeId)?.address === wanted.address ? undefined : addMember(now, wanted))));
+      const wanted = {
+        raftId: known?.raftId ?? newRaftId(this.docker.clock),
+        nodeId: this.nodeId!,
+        address: advertiseAddress,
+      };
+      // Joins are one at a time: who waited here meets a request of its own, from before its engine died, that was
+      // carried out meanwhile. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (membershipLock)
+      const state = await this.alive(
+        leadership.propose((now) =>
+          memberOf(now, wanted.nodeId)?.address === wanted.address ? undefined : addMember(now, wanted),
+        ),
+      );
       member = memberOf(state, wanted.nodeId)!;
       this.docker.step(leadership.peer.host.address, 'raft member added');
     }

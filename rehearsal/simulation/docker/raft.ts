@@ -1,7 +1,10 @@
 /**
- * Raft among the managers of one swarm, without messages: who hears whom follows from who runs and what is cut. Timers are set only when that changes, so a swarm at rest costs nothing.
- * What is kept of raft: terms, a leader's lease, votes only for who has all that the voter has, one committed value that every member in reach of the leader takes at once, and the time that each of it needs.
- * Source: https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go, https://github.com/etcd-io/etcd/blob/v3.3.25/raft/raft.go (CheckQuorum)
+ * Raft among the managers of one swarm, without messages: who hears whom follows from who runs and what is cut. Timers
+ * are set only when that changes, so a swarm at rest costs nothing. What is kept of raft: terms, a leader's lease,
+ * votes only for who has all that the voter has, one committed value that every member in reach of the leader takes at
+ * once, and the time that each of it needs.
+ * Source: https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go,
+ * https://github.com/etcd-io/etcd/blob/v3.3.25/raft/raft.go (CheckQuorum)
  */
 import type { Clock } from '../../../protocol/clock';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -12,7 +15,10 @@ import { isUpToDate, nothing, quorumOf, type Member, type SwarmState } from './s
 
 /** 10 ticks of 1 s; a member campaigns 10 to 20 ticks after it heard its leader last. */
 const ELECTION_MS = 10_000;
-/** How long the engine waits for an answer of its swarm part. https://github.com/moby/moby/blob/master/daemon/cluster/cluster.go (swarmRequestTimeout) */
+/**
+ * How long the engine waits for an answer of its swarm part.
+ * https://github.com/moby/moby/blob/master/daemon/cluster/cluster.go (swarmRequestTimeout)
+ */
 const REQUEST_MS = 20_000;
 
 const MOST_REDIAL_MS = 7_000;
@@ -46,7 +52,10 @@ export class Peer {
     readonly nodeId: string,
     readonly raftId: number,
     public state: SwarmState,
-    /** With the entry that it appended as leader and no majority has; whether that is ever committed, the next election decides. */
+    /**
+     * With the entry that it appended as leader and no majority has; whether that is ever committed, the next election
+     * decides.
+     */
     public log: SwarmState | undefined,
     public term: number,
     now: number,
@@ -56,7 +65,9 @@ export class Peer {
     this.leaderlessSince = now;
   }
 
-  /** A member that came back with another address than raft knows hears nobody: all answers go to the old one. Measured. */
+  /**
+   * A member that came back with another address than raft knows hears nobody: all answers go to the old one. Measured.
+   */
   get isWhereItSays(): boolean {
     const member = this.state.members.get(this.raftId);
     return member === undefined || member.address === this.host.address;
@@ -119,7 +130,10 @@ export class RaftGroup {
     return this.known.has(raftId);
   }
 
-  /** How long after its engine's start the others find a member again. Between 1 and 8 s were measured, the most after long absences. */
+  /**
+   * How long after its engine's start the others find a member again. Between 1 and 8 s were measured, the most after
+   * long absences.
+   */
   redialAfter(nodeId: string): number {
     if (this.committed.members.size === 1) return 0;
     const away = this.around.clock.now() - (this.endedAt.get(nodeId) ?? this.around.clock.now());
@@ -132,7 +146,13 @@ export class RaftGroup {
 
   /** Whether a member takes what it is sent; the leader calls it reachable then, though it may be deaf. Measured. */
   private takes(from: Peer, to: Peer): boolean {
-    return from === to || (this.peers.get(to.nodeId) === to && from.isWhereItSays && to.isWhereItSays && this.around.carries(from.host.address, to.host.address));
+    return (
+      from === to ||
+      (this.peers.get(to.nodeId) === to &&
+        from.isWhereItSays &&
+        to.isWhereItSays &&
+        this.around.carries(from.host.address, to.host.address))
+    );
   }
 
   onRole(nodeId: string, role: SwarmNode['role']): void {
@@ -181,7 +201,7 @@ export class RaftGroup {
   settle(): void {
     if (this.settling) return;
     this.settling = true;
-    for (let again = true; again; ) again = this.disruptStaleLeaders();
+    for (let again = true; again;) again = this.disruptStaleLeaders();
     for (const peer of this.peers.values()) if (peer.leadership) this.checkQuorum(peer);
     for (const peer of [...this.peers.values()]) if (!peer.leadership) this.follow(peer);
     this.settling = false;
@@ -190,7 +210,8 @@ export class RaftGroup {
 
   /** The leader's state is new: members in its reach take it over. */
   replicate(leader: Peer): void {
-    if (leader.state.index <= this.committed.index && leader.state !== this.committed) throw new Error('A committed state of the simulated swarm would be lost.');
+    if (leader.state.index <= this.committed.index && leader.state !== this.committed)
+      throw new Error('A committed state of the simulated swarm would be lost.');
     const before = this.committed;
     this.committed = leader.state;
     this.around.onCommitted(before, leader.state);
@@ -209,7 +230,9 @@ export class RaftGroup {
     if (!state.members.has(peer.raftId)) peer.host.onRemoved();
   }
 
-  /** A member that campaigned while it was cut off answers its old leader from a later term, and the leader steps down. */
+  /**
+   * A member that campaigned while it was cut off answers its old leader from a later term, and the leader steps down.
+   */
   private disruptStaleLeaders(): boolean {
     for (const leader of this.peers.values()) {
       if (!leader.leadership) continue;
@@ -252,11 +275,15 @@ export class RaftGroup {
 
   private leaderHeardBy(peer: Peer): Peer | undefined {
     let heard: Peer | undefined;
-    for (const leader of this.peers.values()) if (leader.leadership && this.reaches(leader, peer) && leader.term >= (heard?.term ?? peer.term)) heard = leader;
+    for (const leader of this.peers.values())
+      if (leader.leadership && this.reaches(leader, peer) && leader.term >= (heard?.term ?? peer.term)) heard = leader;
     return heard;
   }
 
-  /** Sets the one timer that a member without a leader has: none where a campaign could not be won, for then only its leader's loss is left to notice. */
+  /**
+   * Sets the one timer that a member without a leader has: none where a campaign could not be won, for then only its
+   * leader's loss is left to notice.
+   */
   private awaitLeader(peer: Peer): void {
     const now = this.around.clock.now();
     if (peer.heardAt === Number.POSITIVE_INFINITY) peer.heardAt = now;
@@ -279,7 +306,9 @@ export class RaftGroup {
     peer.term++;
     if (!this.hasQuorum(peer)) return;
     let votes = 1;
-    for (const voter of this.peers.values()) if (voter !== peer && peer.state.members.has(voter.raftId) && this.reaches(peer, voter) && this.vote(voter, peer)) votes++;
+    for (const voter of this.peers.values())
+      if (voter !== peer && peer.state.members.has(voter.raftId) && this.reaches(peer, voter) && this.vote(voter, peer))
+        votes++;
     if (votes >= quorumOf(peer.state.members.size)) this.lead(peer);
     else this.campaignAfter(peer, ELECTION_MS * (1 + this.around.clock.random()));
   }
@@ -287,7 +316,8 @@ export class RaftGroup {
   /** Who has heard a leader within the least election time-out does not even answer. */
   private vote(voter: Peer, candidate: Peer): boolean {
     const now = this.around.clock.now();
-    if (voter.leadership || voter.heardAt === Number.POSITIVE_INFINITY || now - voter.heardAt < ELECTION_MS) return false;
+    if (voter.leadership || voter.heardAt === Number.POSITIVE_INFINITY || now - voter.heardAt < ELECTION_MS)
+      return false;
     if (voter.term > candidate.term) {
       candidate.term = voter.term;
       return false;

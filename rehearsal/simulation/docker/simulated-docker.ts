@@ -1,4 +1,7 @@
-/** The universe of simulated Docker engines: one network, every swarm that was ever made, and the truth about each, for those who judge. */
+/**
+ * The universe of simulated Docker engines: one network, every swarm that was ever made, and the truth about each, for
+ * those who judge.
+ */
 import type { Clock } from '../../../protocol/clock';
 import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 import { Agenda } from './agenda';
@@ -35,7 +38,10 @@ export interface SwarmTruth {
 export class SimulatedDocker implements EngineUniverse {
   readonly network: SimulatedNetwork;
   readonly agenda: Agenda;
-  /** How long the tasks on a node that is drained take to end, in milliseconds; undefined while there is no service, and nothing runs anywhere. */
+  /**
+   * How long the tasks on a node that is drained take to end, in milliseconds; undefined while there is no service, and
+   * nothing runs anywhere.
+   */
   tasksEndMs: number | undefined;
   private readonly groups = new Map<string, SwarmGroup>();
   private readonly daemons = new Map<string, SimulatedDaemon>();
@@ -73,7 +79,10 @@ export class SimulatedDocker implements EngineUniverse {
       const leader = [...peers.values()].find((peer) => peer.leadership && group.raft.hasQuorum(peer));
       return {
         swarmId: committed.swarmId,
-        members: [...committed.members.values()].map((member) => ({ ...member, alive: peers.get(member.nodeId)?.deaf === false && !this.network.isSilent(member.address) })),
+        members: [...committed.members.values()].map((member) => ({
+          ...member,
+          alive: peers.get(member.nodeId)?.deaf === false && !this.network.isSilent(member.address),
+        })),
         leader: leader?.nodeId,
         hasQuorum: [...peers.values()].some((peer) => committed.members.has(peer.raftId) && group.raft.hasQuorum(peer)),
         nodes: listNodes(committed, leader?.nodeId, ({ nodeId }) => peers.has(nodeId)),
@@ -142,7 +151,9 @@ export class SimulatedDocker implements EngineUniverse {
   /** The leader's list. While nothing has changed, the same one. */
   listNodes({ peer, state }: Leadership<Peer>): SwarmNode[] {
     const { raft } = this.group(state.swarmId);
-    const key = [...state.members.values()].map((member) => (raft.callsReachable(peer, member) ? '+' : '-')).join('') + peer.nodeId;
+    const key =
+      [...state.members.values()].map((member) => (raft.callsReachable(peer, member) ? '+' : '-')).join('') +
+      peer.nodeId;
     const known = this.lists.get(state);
     if (known?.key === key) return known.nodes;
     const nodes = listNodes(state, peer.nodeId, (member) => raft.callsReachable(peer, member));
@@ -156,7 +167,13 @@ export class SimulatedDocker implements EngineUniverse {
   }
 
   tell(what: DockerEventKind, swarmId: string, nodeId?: string, address?: string): void {
-    const event: DockerEvent = { at: this.clock.now(), what, swarmId, ...(nodeId !== undefined && { nodeId }), ...(address !== undefined && { address }) };
+    const event: DockerEvent = {
+      at: this.clock.now(),
+      what,
+      swarmId,
+      ...(nodeId !== undefined && { nodeId }),
+      ...(address !== undefined && { address }),
+    };
     for (const listener of this.listeners) listener(event);
   }
 
@@ -165,8 +182,10 @@ export class SimulatedDocker implements EngineUniverse {
     if (after.version < group.maximumVersion) throw new Error('The version of a simulated swarm went back.');
     group.maximumVersion = after.version;
     if (before.members !== after.members) {
-      for (const { raftId, nodeId, address } of after.members.values()) if (!before.members.has(raftId)) this.tell('raft-member-added', after.swarmId, nodeId, address);
-      for (const { raftId, nodeId, address } of before.members.values()) if (!after.members.has(raftId)) this.tell('raft-member-removed', after.swarmId, nodeId, address);
+      for (const { raftId, nodeId, address } of after.members.values())
+        if (!before.members.has(raftId)) this.tell('raft-member-added', after.swarmId, nodeId, address);
+      for (const { raftId, nodeId, address } of before.members.values())
+        if (!after.members.has(raftId)) this.tell('raft-member-removed', after.swarmId, nodeId, address);
     }
   }
 

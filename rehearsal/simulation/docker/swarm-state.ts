@@ -1,5 +1,6 @@
 /**
- * What raft has committed, as an immutable value: every change makes a new one that shares all else with the old. A manager that is cut off keeps the one it had. Pure, but for chance, which it is given.
+ * What raft has committed, as an immutable value: every change makes a new one that shares all else with the old. A
+ * manager that is cut off keeps the one it had. Pure, but for chance, which it is given.
  */
 import type { Clock } from '../../../protocol/clock';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../../../protocol/labels';
@@ -16,7 +17,10 @@ export interface Member {
 export interface NodeObject {
   id: string;
   version: number;
-  /** What is wanted; `role` is what its next certificate will say. https://github.com/moby/swarmkit/blob/master/manager/role_manager.go */
+  /**
+   * What is wanted; `role` is what its next certificate will say.
+   * https://github.com/moby/swarmkit/blob/master/manager/role_manager.go
+   */
   desiredRole: SwarmNode['role'];
   role: SwarmNode['role'];
   availability: SwarmNode['availability'];
@@ -32,7 +36,9 @@ export interface NodeObject {
 
 export interface SwarmState {
   readonly swarmId: string;
-  /** Term and index of the last entry; of two logs, the one with the later term, then the greater index, is the later. */
+  /**
+   * Term and index of the last entry; of two logs, the one with the later term, then the greater index, is the later.
+   */
   readonly term: number;
   readonly index: number;
   /** `Cluster.Version.Index`. */
@@ -50,7 +56,10 @@ export interface SwarmState {
 /** How many entries Docker has written when it has made a swarm: the first version that callers see. Measured. */
 const FIRST_INDEX = 10;
 
-export function newSwarm(clock: Clock, first: { swarmId: string; nodeId: string; raftId: number; address: string; hostname: string; instanceId?: string }): SwarmState {
+export function newSwarm(
+  clock: Clock,
+  first: { swarmId: string; nodeId: string; raftId: number; address: string; hostname: string; instanceId?: string },
+): SwarmState {
   const digest = base36(clock, 50);
   const node: NodeObject = {
     id: first.nodeId,
@@ -80,18 +89,26 @@ export function newSwarm(clock: Clock, first: { swarmId: string; nodeId: string;
 /** What a change makes of a state; undefined when there is nothing to write. It throws to refuse. */
 export type Change = (state: SwarmState) => SwarmState | undefined;
 
-const next = (state: SwarmState, what: Partial<SwarmState>): SwarmState => ({ ...state, index: state.index + 1, ...what });
+const next = (state: SwarmState, what: Partial<SwarmState>): SwarmState => ({
+  ...state,
+  index: state.index + 1,
+  ...what,
+});
 
 /** An entry without content: what a new leader commits first. */
 export const nothing: Change = (state) => next(state, {});
 
 /** Any write of the cluster object moves its version. */
-export function changeCluster(state: SwarmState, what: { labels?: Record<string, string>; removed?: ReadonlySet<string>; tokens?: SwarmState['tokens'] }): SwarmState {
+export function changeCluster(
+  state: SwarmState,
+  what: { labels?: Record<string, string>; removed?: ReadonlySet<string>; tokens?: SwarmState['tokens'] },
+): SwarmState {
   return next(state, { ...what, version: state.index + 1 });
 }
 
 /** Other secrets, of the same certificate authority. */
-export const rotatedTokens = (clock: Clock, { manager }: SwarmState['tokens']) => newTokens(clock, manager.split('-')[2]!);
+export const rotatedTokens = (clock: Clock, { manager }: SwarmState['tokens']) =>
+  newTokens(clock, manager.split('-')[2]!);
 
 function newTokens(clock: Clock, digest: string): SwarmState['tokens'] {
   return { manager: `SWMTKN-1-${digest}-${base36(clock, 25)}`, worker: `SWMTKN-1-${digest}-${base36(clock, 25)}` };
@@ -109,7 +126,15 @@ export function changeNode(state: SwarmState, id: string, what: Partial<NodeObje
 }
 
 export function addNode(state: SwarmState, id: string, role: SwarmNode['role']): SwarmState {
-  const node: NodeObject = { id, version: state.index + 1, desiredRole: role, role, availability: 'active', state: 'unknown', hostname: '' };
+  const node: NodeObject = {
+    id,
+    version: state.index + 1,
+    desiredRole: role,
+    role,
+    availability: 'active',
+    state: 'unknown',
+    hostname: '',
+  };
   return next(state, { nodes: new Map(state.nodes).set(id, node) });
 }
 
@@ -141,7 +166,8 @@ export function memberOf(state: SwarmState, nodeId: string): Member | undefined 
 }
 
 /** Whether a log has all that another one has. */
-export const isUpToDate = (log: SwarmState, other: SwarmState): boolean => log.term > other.term || (log.term === other.term && log.index >= other.index);
+export const isUpToDate = (log: SwarmState, other: SwarmState): boolean =>
+  log.term > other.term || (log.term === other.term && log.index >= other.index);
 
 export const quorumOf = (members: number): number => Math.floor(members / 2) + 1;
 
@@ -150,7 +176,11 @@ export const quorumOf = (members: number): number => Math.floor(members / 2) + 1
  *
  * @param isReachable whether the leader reaches a member's address
  */
-export function listNodes(state: SwarmState, leader: string | undefined, isReachable: (member: Member) => boolean): SwarmNode[] {
+export function listNodes(
+  state: SwarmState,
+  leader: string | undefined,
+  isReachable: (member: Member) => boolean,
+): SwarmNode[] {
   const members = new Map([...state.members.values()].map((member) => [member.nodeId, member]));
   const nodes = [...state.nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return nodes.map(({ id, desiredRole, availability, hostname, address, instanceId, labels, state: status }) => {
@@ -166,12 +196,21 @@ export function listNodes(state: SwarmState, leader: string | undefined, isReach
       ...(address !== undefined && { address }),
       ...(drainedFor !== undefined && { drainedFor }),
       ...(idleFor !== undefined && { idleFor }),
-      ...(member && { manager: { leader: id === leader, reachability: isReachable(member) ? ('reachable' as const) : ('unreachable' as const), address: `${member.address}:2377` } }),
+      ...(member && {
+        manager: {
+          leader: id === leader,
+          reachability: isReachable(member) ? ('reachable' as const) : ('unreachable' as const),
+          address: `${member.address}:2377`,
+        },
+      }),
     };
   });
 }
 
-/** Whether the reachable members left would be a majority of those left. Permits 3 -> 2 -> 1. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (CanRemoveMember) */
+/**
+ * Whether the reachable members left would be a majority of those left. Permits 3 -> 2 -> 1.
+ * https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (CanRemoveMember)
+ */
 export function canRemoveMember(state: SwarmState, raftId: number, isReachable: (member: Member) => boolean): boolean {
   const left = [...state.members.values()].filter((member) => member.raftId !== raftId);
   return left.filter(isReachable).length >= quorumOf(left.length);

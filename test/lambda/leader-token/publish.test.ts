@@ -14,14 +14,38 @@ const instanceId = 'i-00000000000000001';
 const managerRoleId = 'AROAMANAGER';
 const box = `${managerRoleId}:${instanceId}`;
 const swarmId = 's'.repeat(25);
-const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
-const report: Report = { instanceId, role: 'manager', seat: 0, address: '10.0.0.1', swarm: { state: 'active', nodeId: 'n'.repeat(25), swarmId, controlAvailable: true }, tokens };
+const tokens = {
+  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
+  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
+};
+const report: Report = {
+  instanceId,
+  role: 'manager',
+  seat: 0,
+  address: '10.0.0.1',
+  swarm: { state: 'active', nodeId: 'n'.repeat(25), swarmId, controlAvailable: true },
+  tokens,
+};
 const swarm = (epoch: number, extra = 0): SwarmReport => ({
   swarmId,
   epoch,
   nodes: [
-    { id: 'n'.repeat(25), hostname: 'm', role: 'manager', availability: 'active', state: 'ready', instanceId, manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' } },
-    ...Array.from({ length: extra }, (_, n) => ({ id: String(n).padStart(25, '0'), hostname: `w${n}`, role: 'worker' as const, availability: 'active' as const, state: 'ready' as const })),
+    {
+      id: 'n'.repeat(25),
+      hostname: 'm',
+      role: 'manager',
+      availability: 'active',
+      state: 'ready',
+      instanceId,
+      manager: { leader: true, reachability: 'reachable', address: '10.0.0.1:2377' },
+    },
+    ...Array.from({ length: extra }, (_, n) => ({
+      id: String(n).padStart(25, '0'),
+      hostname: `w${n}`,
+      role: 'worker' as const,
+      availability: 'active' as const,
+      state: 'ready' as const,
+    })),
   ],
 });
 
@@ -48,11 +72,20 @@ beforeEach(async () => {
     managerRoleId,
     joinQueueUrl: 'https://sqs.eu-west-1.amazonaws.com/000000000000/join',
   };
-  await put(TOKEN_TABLE, 'cluster', 'membership', membershipCodec.encode({ ...emptyMembership, bootstrap: { seat: 0, instanceId, volumeId: 'vol-1', commandId: 'c' } }));
+  await put(
+    TOKEN_TABLE,
+    'cluster',
+    'membership',
+    membershipCodec.encode({
+      ...emptyMembership,
+      bootstrap: { seat: 0, instanceId, volumeId: 'vol-1', commandId: 'c' },
+    }),
+  );
 });
 afterEach(() => endpoint.close());
 
-const put = (table: string, pk: string, sk: string, attributes: object) => endpoint.client.send(new PutItemCommand({ TableName: table, Item: marshall({ pk, sk, ...attributes }) }));
+const put = (table: string, pk: string, sk: string, attributes: object) =>
+  endpoint.client.send(new PutItemCommand({ TableName: table, Item: marshall({ pk, sk, ...attributes }) }));
 
 async function reports(what: SwarmReport, of: Report = report): Promise<void> {
   await put(REPORT_TABLE, box, 'report', reportCodec.encode(of));
@@ -62,14 +95,24 @@ async function reports(what: SwarmReport, of: Report = report): Promise<void> {
 async function published() {
   const items = await queryPartition(endpoint.client, TOKEN_TABLE, 'cluster');
   const list = decodeSwarmReport(items.filter(({ sk }) => String(sk).startsWith('nodes#')));
-  return { leader: decodeOwn({ tokenTable: TOKEN_TABLE }, leaderCodec, items.find(({ sk }) => sk === 'leader')), nodes: list.ok ? list.value.nodes : [] };
+  return {
+    leader: decodeOwn(
+      { tokenTable: TOKEN_TABLE },
+      leaderCodec,
+      items.find(({ sk }) => sk === 'leader'),
+    ),
+    nodes: list.ok ? list.value.nodes : [],
+  };
 }
 
 describe('publishing', () => {
   it('writes leader record, node list and acknowledgement, and has node-join look again', async () => {
     await reports(swarm(12));
     await publish(publisher, box);
-    expect(await published()).toMatchObject({ leader: { swarmId, epoch: 12, instanceId, tokens }, nodes: swarm(12).nodes });
+    expect(await published()).toMatchObject({
+      leader: { swarmId, epoch: 12, instanceId, tokens },
+      nodes: swarm(12).nodes,
+    });
     const [commands] = await queryPartition(endpoint.client, TOKEN_TABLE, box);
     expect(commands).toMatchObject({ sk: 'commands', [PUBLISHED_TOKENS_ATTRIBUTE]: tokensDigest(tokens) });
     expect(sent).toHaveLength(1);
@@ -88,7 +131,10 @@ describe('publishing', () => {
     await reports(swarm(12));
     await publish({ ...publisher, targetsQueueUrl }, box);
     sent.length = 0;
-    await reports({ ...swarm(13), ports: [{ service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress' }] }, acknowledged);
+    await reports(
+      { ...swarm(13), ports: [{ service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress' }] },
+      acknowledged,
+    );
     await publish({ ...publisher, targetsQueueUrl }, box);
     expect(sent).toMatchObject([{ QueueUrl: targetsQueueUrl }]);
   });
@@ -114,7 +160,10 @@ describe('publishing', () => {
   it('never brings back join tokens that were replaced since it looked, and publishes the rest', async () => {
     await reports(swarm(12));
     await publish(publisher, box);
-    const rotated = { manager: tokens.manager.replace(/m+$/, 'x'.repeat(25)), worker: tokens.worker.replace(/w+$/, 'y'.repeat(25)) };
+    const rotated = {
+      manager: tokens.manager.replace(/m+$/, 'x'.repeat(25)),
+      worker: tokens.worker.replace(/w+$/, 'y'.repeat(25)),
+    };
     const { tokens: _, ...acknowledged } = report;
     const { client } = endpoint;
     const others = async () => {
@@ -141,7 +190,17 @@ describe('publishing', () => {
   it('after a quorum was recovered, goes on from what is far behind', async () => {
     await reports(swarm(9_000));
     await publish(publisher, box);
-    const membership = (generation: object) => put(TOKEN_TABLE, 'cluster', 'membership', membershipCodec.encode({ ...emptyMembership, bootstrap: { seat: 0, instanceId, volumeId: 'vol-1', commandId: 'c' }, ...generation }));
+    const membership = (generation: object) =>
+      put(
+        TOKEN_TABLE,
+        'cluster',
+        'membership',
+        membershipCodec.encode({
+          ...emptyMembership,
+          bootstrap: { seat: 0, instanceId, volumeId: 'vol-1', commandId: 'c' },
+          ...generation,
+        }),
+      );
     await membership({ generation: { number: 1, seat: 0 } });
     await reports(swarm(12));
     await publish(publisher, box);
@@ -161,7 +220,7 @@ describe('publishing', () => {
   });
 
   it.each([
-    ['a worker\'s mailbox', 'AROAWORKER:i-00000000000000001'],
+    ["a worker's mailbox", 'AROAWORKER:i-00000000000000001'],
     ['a key that is no mailbox', 'cluster'],
   ])('never happens from %s', async (_name, key) => {
     await put(REPORT_TABLE, key, 'report', reportCodec.encode(report));
@@ -173,7 +232,10 @@ describe('publishing', () => {
 
   it('never happens from a poisoned report, which is counted and not logged', async () => {
     await reports(swarm(12));
-    await put(REPORT_TABLE, box, 'report', { v: 1, body: '{"instanceId":"i-00000000000000001","role":"<script>poison</script>"}' });
+    await put(REPORT_TABLE, box, 'report', {
+      v: 1,
+      body: '{"instanceId":"i-00000000000000001","role":"<script>poison</script>"}',
+    });
     await publish(publisher, box);
     expect((await published()).leader).toBeUndefined();
     expect(logged.join()).toContain('ReportsIgnored');

@@ -7,7 +7,8 @@ import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { startDynamoDb } from '../dynamodb-endpoint';
 
 const instanceId = 'i-00000000000000001';
-const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) => announcementOf({ instanceId, group: 'web', reason: 'So it is.', ...effect } as Effect)?.event;
+const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) =>
+  announcementOf({ instanceId, group: 'web', reason: 'So it is.', ...effect } as Effect)?.event;
 
 test('of effects, those are told that change what a node is', () => {
   expect(of({ kind: 'admit' })).toBe('nodeReady');
@@ -35,16 +36,29 @@ describe('what is told', () => {
       requests.push(input);
       return answer();
     });
-    by = { cluster: 'Test/Swarm', eventBridge: new EventBridgeClient({ ...endpoint.clientOptions, maxAttempts: 1 }), log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })) };
+    by = {
+      cluster: 'Test/Swarm',
+      eventBridge: new EventBridgeClient({ ...endpoint.clientOptions, maxAttempts: 1 }),
+      log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
+    };
   });
   afterEach(() => endpoint.close());
 
-  const many = (count: number): Announcement[] => Array.from({ length: count }, (_, n) => ({ event: 'nodeReady', instanceId: `i-${String(n).padStart(17, '0')}`, reason: 'It is Ready.' }));
+  const many = (count: number): Announcement[] =>
+    Array.from({ length: count }, (_, n) => ({
+      event: 'nodeReady',
+      instanceId: `i-${String(n).padStart(17, '0')}`,
+      reason: 'It is Ready.',
+    }));
 
   it('goes to the default bus, ten at a time', async () => {
     await announce(by, many(25));
     expect(requests.map(({ Entries }) => Entries.length)).toEqual([10, 10, 5]);
-    expect(requests[0]!.Entries[1]).toEqual({ Source: 'cdk-docker-swarm', DetailType: 'Swarm Node Ready', Detail: '{"cluster":"Test/Swarm","instanceId":"i-00000000000000001","reason":"It is Ready."}' });
+    expect(requests[0]!.Entries[1]).toEqual({
+      Source: 'cdk-docker-swarm',
+      DetailType: 'Swarm Node Ready',
+      Detail: '{"cluster":"Test/Swarm","instanceId":"i-00000000000000001","reason":"It is Ready."}',
+    });
     expect(logged).toEqual([]);
   });
 

@@ -3,12 +3,29 @@ import type { Effect, Plan } from '../../../lambda/membership/draft';
 import type { Observation } from '../../../lambda/membership/observation';
 import { emptyMembership, type Membership } from '../../../protocol/cluster';
 
-const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) => ({ instanceId: 'i-00000000000000001', group: 'web', reason: 'So it is.', ...effect }) as Effect;
-const counted = (done: Effect[], { membership = emptyMembership, commands = [] }: { membership?: Membership; commands?: object[] } = {}) => {
+const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) =>
+  ({ instanceId: 'i-00000000000000001', group: 'web', reason: 'So it is.', ...effect }) as Effect;
+const counted = (
+  done: Effect[],
+  { membership = emptyMembership, commands = [] }: { membership?: Membership; commands?: object[] } = {},
+) => {
   const observed = { membership: emptyMembership } as unknown as Observation;
-  return deeds(observed, { membership, commands, orders: [], effects: done, alarms: [], announcements: [] } as unknown as Plan, done);
+  return deeds(
+    observed,
+    { membership, commands, orders: [], effects: done, alarms: [], announcements: [] } as unknown as Plan,
+    done,
+  );
 };
-const nothing = { metric: 'Deeds', nodesReady: 0, nodesLeft: 0, nodesLost: 0, nodesReplaced: 0, hookDeadlines: 0, managersRemoved: 0, rotations: 0 };
+const nothing = {
+  metric: 'Deeds',
+  nodesReady: 0,
+  nodesLeft: 0,
+  nodesLost: 0,
+  nodesReplaced: 0,
+  hookDeadlines: 0,
+  managersRemoved: 0,
+  rotations: 0,
+};
 
 test('a look that did nothing says nothing', () => {
   expect(counted([])).toBeUndefined();
@@ -17,13 +34,37 @@ test('a look that did nothing says nothing', () => {
 
 test('what was carried out is counted', () => {
   const left = of({ kind: 'let-go', role: 'worker', tells: 'nodeLeft' });
-  expect(counted([of({ kind: 'admit' }), of({ kind: 'admit' }), left, { ...left, late: true } as Effect, of({ kind: 'abandon' }), of({ kind: 'let-go', role: 'manager', tells: 'nodeLost' }), of({ kind: 'replace' })])).toEqual({
-    ...nothing, nodesReady: 2, nodesLeft: 2, nodesLost: 1, nodesReplaced: 1, hookDeadlines: 2,
+  expect(
+    counted([
+      of({ kind: 'admit' }),
+      of({ kind: 'admit' }),
+      left,
+      { ...left, late: true } as Effect,
+      of({ kind: 'abandon' }),
+      of({ kind: 'let-go', role: 'manager', tells: 'nodeLost' }),
+      of({ kind: 'replace' }),
+    ]),
+  ).toEqual({
+    ...nothing,
+    nodesReady: 2,
+    nodesLeft: 2,
+    nodesLost: 1,
+    nodesReplaced: 1,
+    hookDeadlines: 2,
   });
 });
 
 test('so is what was told and asked for', () => {
-  expect(counted([], { commands: [{ command: { kind: 'remove' } }, { command: { kind: 'retire' } }, { command: { kind: 'join' } }, { command: null }] })).toEqual({ ...nothing, managersRemoved: 2 });
+  expect(
+    counted([], {
+      commands: [
+        { command: { kind: 'remove' } },
+        { command: { kind: 'retire' } },
+        { command: { kind: 'join' } },
+        { command: null },
+      ],
+    }),
+  ).toEqual({ ...nothing, managersRemoved: 2 });
   const membership = { ...emptyMembership, rotation: { at: 0, asked: { id: 'r', expiresAt: 1, instead: 'd' } } };
   expect(counted([], { membership })).toEqual({ ...nothing, rotations: 1 });
 });

@@ -14,8 +14,21 @@ import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
 const instanceId = 'i-00000000000000001';
 const other = 'i-00000000000000002';
 const roleIds = { manager: 'AROAMANAGER', worker: 'AROAWORKER' };
-const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
-const join = (id: string): Command => ({ kind: 'join', id: 'c', instanceId: id, expiresAt: 1, reason: 'test', role: 'worker', token: tokens.worker, swarmId: 's'.repeat(25), managers: ['10.0.0.10'] });
+const tokens = {
+  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
+  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
+};
+const join = (id: string): Command => ({
+  kind: 'join',
+  id: 'c',
+  instanceId: id,
+  expiresAt: 1,
+  reason: 'test',
+  role: 'worker',
+  token: tokens.worker,
+  swarmId: 's'.repeat(25),
+  managers: ['10.0.0.10'],
+});
 const command = (id: string) => ({ instanceId: id, role: 'worker' as const, command: join(id), reason: 'test' });
 const report: Report = { instanceId, role: 'worker', address: '10.0.0.9', tokens };
 
@@ -24,18 +37,34 @@ let by: Actor;
 let lease: Lease;
 let box: Mailbox;
 const clock = new VirtualClock();
-const tables = () => ({ clock, dynamodb: endpoint.client, tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE, roleIds });
+const tables = () => ({
+  clock,
+  dynamodb: endpoint.client,
+  tokenTable: TOKEN_TABLE,
+  reportTable: REPORT_TABLE,
+  roleIds,
+});
 
 beforeEach(async () => {
   endpoint = await startDynamoDb(clock);
   by = { clock, log: () => undefined, dynamodb: endpoint.client, tokenTable: TOKEN_TABLE, roleIds } as unknown as Actor;
   lease = (await new LeaseRow(endpoint.client, TOKEN_TABLE, clock).acquireOrAsk())!;
-  box = new Mailbox(endpoint.client, { tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE }, mailbox(roleIds.worker, instanceId));
+  box = new Mailbox(
+    endpoint.client,
+    { tokenTable: TOKEN_TABLE, reportTable: REPORT_TABLE },
+    mailbox(roleIds.worker, instanceId),
+  );
 });
 afterEach(() => endpoint.close());
 
 async function item(table: string, id: string, key: string): Promise<Record<string, unknown>> {
-  const { Item } = await endpoint.client.send(new GetItemCommand({ TableName: table, Key: marshall({ [PARTITION_KEY]: mailbox(roleIds.worker, id), [SORT_KEY]: key }), ConsistentRead: true }));
+  const { Item } = await endpoint.client.send(
+    new GetItemCommand({
+      TableName: table,
+      Key: marshall({ [PARTITION_KEY]: mailbox(roleIds.worker, id), [SORT_KEY]: key }),
+      ConsistentRead: true,
+    }),
+  );
   return unmarshall(Item ?? {});
 }
 
@@ -49,22 +78,40 @@ it('takes the command and the token in it from the mailbox, and says so to the a
 
 it('lets nobody command the instance any more, nor others in the same transaction, and names it', async () => {
   await bury(tables(), 'worker', instanceId);
-  expect(await write(by, lease, { membership: emptyMembership, commands: [command(other), command(instanceId)], orders: [] })).toEqual({ leaving: [instanceId] });
+  expect(
+    await write(by, lease, {
+      membership: emptyMembership,
+      commands: [command(other), command(instanceId)],
+      orders: [],
+    }),
+  ).toEqual({ leaving: [instanceId] });
   expect(await item(TOKEN_TABLE, other, 'commands')).toEqual({});
-  expect(await write(by, lease, { membership: emptyMembership, commands: [command(other)], orders: [] })).toBe('written');
+  expect(await write(by, lease, { membership: emptyMembership, commands: [command(other)], orders: [] })).toBe(
+    'written',
+  );
 });
 
 it('lets a command be erased', async () => {
   await bury(tables(), 'worker', instanceId);
-  expect(await write(by, lease, { membership: emptyMembership, commands: [{ ...command(instanceId), command: null }], orders: [] })).toBe('written');
+  expect(
+    await write(by, lease, {
+      membership: emptyMembership,
+      commands: [{ ...command(instanceId), command: null }],
+      orders: [],
+    }),
+  ).toBe('written');
 });
 
-it('takes the tokens from the report, and lets the agent write none any more, not even one that it was about to write', async () => {
-  expect(await box.writeReport(report)).toBe(true);
-  await bury(tables(), 'worker', instanceId);
-  expect(await box.writeReport(report)).toBe(false);
-  expect(JSON.stringify(await item(REPORT_TABLE, instanceId, 'report'))).not.toContain('SWMTKN');
-});
+it(
+  'takes the tokens from the report, and lets the agent write none any more, not even one that it was about ' +
+    'to write',
+  async () => {
+    expect(await box.writeReport(report)).toBe(true);
+    await bury(tables(), 'worker', instanceId);
+    expect(await box.writeReport(report)).toBe(false);
+    expect(JSON.stringify(await item(REPORT_TABLE, instanceId, 'report'))).not.toContain('SWMTKN');
+  },
+);
 
 it('keeps its hour when it is set again', async () => {
   await bury(tables(), 'worker', instanceId);
@@ -76,5 +123,11 @@ it('keeps its hour when it is set again', async () => {
 
 it('is told apart from a lost lease', async () => {
   await bury(tables(), 'worker', instanceId);
-  expect(await write(by, { ...lease, epoch: lease.epoch + 1 }, { membership: emptyMembership, commands: [command(instanceId)], orders: [] })).toBe('lost');
+  expect(
+    await write(
+      by,
+      { ...lease, epoch: lease.epoch + 1 },
+      { membership: emptyMembership, commands: [command(instanceId)], orders: [] },
+    ),
+  ).toBe('lost');
 });

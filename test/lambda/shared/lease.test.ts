@@ -67,7 +67,12 @@ describe('the lease', () => {
   });
 
   it('survives other attributes in its row', async () => {
-    await dynamodb.client.send(new PutItemCommand({ TableName: TOKEN_TABLE, Item: { pk: { S: 'cluster' }, sk: { S: 'lease' }, note: { S: 'left here' } } }));
+    await dynamodb.client.send(
+      new PutItemCommand({
+        TableName: TOKEN_TABLE,
+        Item: { pk: { S: 'cluster' }, sk: { S: 'lease' }, note: { S: 'left here' } },
+      }),
+    );
     expect(await lease.acquireOrAsk()).toMatchObject({ epoch: 1, requests: 0 });
   });
 });

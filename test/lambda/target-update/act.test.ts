@@ -1,6 +1,10 @@
 /** What becomes of requests that AWS refuses, by its own words for it. */
 import type { EC2Client } from '@aws-sdk/client-ec2';
-import { InvalidTargetException, TooManyTargetsException, type ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import {
+  InvalidTargetException,
+  TooManyTargetsException,
+  type ElasticLoadBalancingV2Client,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
 import { carryOut, type Actor } from '../../../lambda/target-update/act';
 import { follow, type Followed } from '../../../lambda/target-update/follow';
 import { carryOutFollowing } from '../../../lambda/target-update/listeners';
@@ -19,7 +23,14 @@ async function registered(count: number, room: number, ...refused: string[]) {
     if (taken.size + input.Targets.length > room) throw new TooManyTargetsException(metadata);
     for (const { Id } of input.Targets) taken.add(Id);
   };
-  const change: Change = { arn: 'tg', register: Array.from({ length: count }, (_, n) => ({ instanceId: `i-${n}`, port: 80 })), deregister: [], kept: [], waiting: [], strange: [] };
+  const change: Change = {
+    arn: 'tg',
+    register: Array.from({ length: count }, (_, n) => ({ instanceId: `i-${n}`, port: 80 })),
+    deregister: [],
+    kept: [],
+    waiting: [],
+    strange: [],
+  };
   const outcome = await carryOut({ log: silent, elasticLoadBalancing: { send } } as unknown as Actor, change);
   return { taken: taken.size, requests, ...outcome };
 }
@@ -29,7 +40,11 @@ test('a target that is refused keeps no other out', async () => {
 });
 
 test('as many are registered as there is room for, and then no more are asked for', async () => {
-  expect(await registered(48, 20)).toMatchObject({ taken: 20, changed: true, full: expect.stringContaining('TooManyTargets') });
+  expect(await registered(48, 20)).toMatchObject({
+    taken: 20,
+    changed: true,
+    full: expect.stringContaining('TooManyTargets'),
+  });
   expect((await registered(48, 20)).requests).toBeLessThan(20);
   const none = await registered(400, 0);
   expect(none).toMatchObject({ taken: 0, changed: false, full: expect.anything() });
@@ -42,27 +57,61 @@ test('whoever is to go goes, though nobody more is taken', async () => {
     if (command.constructor.name === 'RegisterTargetsCommand') throw new TooManyTargetsException(metadata);
     gone.push(...command.input.Targets.map(({ Id }) => Id));
   };
-  const change: Change = { arn: 'tg', register: [{ instanceId: 'i-1', port: 80 }], deregister: [{ instanceId: 'i-2', port: 80, reason: 'It leaves.' }], kept: [], waiting: [], strange: [] };
-  expect(await carryOut({ log: silent, elasticLoadBalancing: { send } as unknown as ElasticLoadBalancingV2Client } as unknown as Actor, change)).toMatchObject({ changed: true, full: expect.anything() });
+  const change: Change = {
+    arn: 'tg',
+    register: [{ instanceId: 'i-1', port: 80 }],
+    deregister: [{ instanceId: 'i-2', port: 80, reason: 'It leaves.' }],
+    kept: [],
+    waiting: [],
+    strange: [],
+  };
+  expect(
+    await carryOut(
+      { log: silent, elasticLoadBalancing: { send } as unknown as ElasticLoadBalancingV2Client } as unknown as Actor,
+      change,
+    ),
+  ).toMatchObject({ changed: true, full: expect.anything() });
   expect(gone).toEqual(['i-2']);
 });
 
 describe('a client of a followed port that is a security group', () => {
   const client = { sourceSecurityGroupId: 'sg-gone', sourceSecurityGroupOwnerId: '111122223333' };
   const there: Followed = {
-    arn: 'arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/net/a/1', securityGroupId: 'sg-1', listeners: [], groups: [], rules: [], elsewhere: [],
-    follows: { from: 8000, to: 8100, declared: [], served: [], vpcId: 'vpc-1', clients: [client], servedBy: 'all', healthCheck: { interval: 5, timeout: 4, healthy: 2, unhealthy: 2 }, sslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06' },
+    arn: 'arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/net/a/1',
+    securityGroupId: 'sg-1',
+    listeners: [],
+    groups: [],
+    rules: [],
+    elsewhere: [],
+    follows: {
+      from: 8000,
+      to: 8100,
+      declared: [],
+      served: [],
+      vpcId: 'vpc-1',
+      clients: [client],
+      servedBy: 'all',
+      healthCheck: { interval: 5, timeout: 4, healthy: 2, unhealthy: 2 },
+      sslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06',
+    },
   };
   const made = async (ec2: (input: any) => void) => {
     const asked: any[] = [];
     const elb = { send: async () => ({ TargetGroups: [{ TargetGroupArn: 'tg' }] }) };
-    const by = { log: silent, cluster: 'Test/Swarm', ec2: { send: async ({ input }: { input: any }) => (asked.push(input), ec2(input)) } as unknown as EC2Client, elasticLoadBalancing: elb as unknown as ElasticLoadBalancingV2Client };
+    const by = {
+      log: silent,
+      cluster: 'Test/Swarm',
+      ec2: { send: async ({ input }: { input: any }) => (asked.push(input), ec2(input)) } as unknown as EC2Client,
+      elasticLoadBalancing: elb as unknown as ElasticLoadBalancingV2Client,
+    };
     const plan = follow(there, [{ service: 'web', port: 8001, protocol: 'tcp', mode: 'ingress' }], () => false);
     return { asked, ...(await carryOutFollowing(by, there, plan, async () => true)) };
   };
 
   test('may be of another account', async () => {
-    expect((await made(silent)).asked[0].IpPermissions).toMatchObject([{ FromPort: 8001, UserIdGroupPairs: [{ GroupId: 'sg-gone', UserId: '111122223333' }] }]);
+    expect((await made(silent)).asked[0].IpPermissions).toMatchObject([
+      { FromPort: 8001, UserIdGroupPairs: [{ GroupId: 'sg-gone', UserId: '111122223333' }] },
+    ]);
   });
 
   test('and that is gone is told of', async () => {

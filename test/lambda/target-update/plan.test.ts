@@ -1,5 +1,14 @@
-/** Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change on the right. */
-import { isFresh, plan as planned, type Change, type Observed, type TargetGroup } from '../../../lambda/target-update/plan';
+/**
+ * Which targets are registered and deregistered, as tables: nodes, instances and targets on the left, what is to change
+ * on the right.
+ */
+import {
+  isFresh,
+  plan as planned,
+  type Change,
+  type Observed,
+  type TargetGroup,
+} from '../../../lambda/target-update/plan';
 import type { GroupMember } from '../../../lambda/shared/groups';
 import { decodeServedBy, encodeServedBy, type ServedBy } from '../../../protocol/targets';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -8,18 +17,41 @@ const STACK = 'arn:aws:cloudformation:us-east-1:1:stack/S/1';
 const AGENT = '2378';
 const plan = (observed: Observed) => planned(observed).changes;
 
-/** `a ready active InService`: the node's state and availability (`-` for none), and where its instance is in its life. `m...` are managers; a `:Group` behind the name is its Auto Scaling group. */
+/**
+ * `a ready active InService`: the node's state and availability (`-` for none), and where its instance is in its life.
+ * `m...` are managers; a `:Group` behind the name is its Auto Scaling group.
+ */
 function cluster(...rows: string[]): Pick<Observed, 'nodes' | 'instances'> {
   const parsed = rows.map((row) => {
     const [named, state, availability, lifecycleState] = row.split(' ') as [string, string, string, string];
     const [name, group = 'Web'] = named.split(':') as [string, string?];
-    return { name, group, state, availability, lifecycleState, role: name.startsWith('m') ? ('manager' as const) : ('worker' as const) };
+    return {
+      name,
+      group,
+      state,
+      availability,
+      lifecycleState,
+      role: name.startsWith('m') ? ('manager' as const) : ('worker' as const),
+    };
   });
   return {
-    nodes: parsed.filter(({ state }) => state !== '-').map(({ name, role, state, availability }) => ({ id: name, hostname: name, role, state: state as SwarmNode['state'], availability: availability as SwarmNode['availability'], instanceId: name })),
+    nodes: parsed
+      .filter(({ state }) => state !== '-')
+      .map(({ name, role, state, availability }) => ({
+        id: name,
+        hostname: name,
+        role,
+        state: state as SwarmNode['state'],
+        availability: availability as SwarmNode['availability'],
+        instanceId: name,
+      })),
     instances: parsed
       .filter(({ lifecycleState }) => lifecycleState !== '-')
-      .map(({ name, group, role, lifecycleState }): GroupMember => ({ instanceId: name, lifecycleState, group: { name: group, role, stack: { stackId: STACK, logicalId: group } } })),
+      .map(({ name, group, role, lifecycleState }): GroupMember => ({
+        instanceId: name,
+        lifecycleState,
+        group: { name: group, role, stack: { stackId: STACK, logicalId: group } },
+      })),
   };
 }
 
@@ -33,8 +65,16 @@ function targets(...rows: string[]): TargetGroup['targets'] {
 }
 
 /** What changes, in a line: `+a -b keep c wait d strange e`. */
-function changes(observed: Pick<Observed, 'nodes' | 'instances'>, present: TargetGroup['targets'], { servedBy = 'all' as ServedBy, healthCheckPort = AGENT, quorumVisible = true } = {}): string {
-  const found = plan({ quorumVisible, ...observed, targetGroups: [{ arn: 'tg', servedBy, port: 80, healthCheckPort, targets: present }] });
+function changes(
+  observed: Pick<Observed, 'nodes' | 'instances'>,
+  present: TargetGroup['targets'],
+  { servedBy = 'all' as ServedBy, healthCheckPort = AGENT, quorumVisible = true } = {},
+): string {
+  const found = plan({
+    quorumVisible,
+    ...observed,
+    targetGroups: [{ arn: 'tg', servedBy, port: 80, healthCheckPort, targets: present }],
+  });
   return found.map(line).join(' | ');
 }
 
@@ -94,31 +134,66 @@ test('a target that leaves fails its health check before it is deregistered', ()
 });
 
 test('and is deregistered at once where the health check is not the agent’s: nothing would fail', () => {
-  expect(changes(cluster('a ready active Terminating:Wait', 'b ready active InService'), targets('a healthy', 'b healthy'), { healthCheckPort: 'traffic-port' })).toBe('-a');
+  expect(
+    changes(cluster('a ready active Terminating:Wait', 'b ready active InService'), targets('a healthy', 'b healthy'), {
+      healthCheckPort: 'traffic-port',
+    }),
+  ).toBe('-a');
 });
 
 test.each<[string, string[], string[], string]>([
-  ['all nodes are down', ['a down active InService', 'b down active InService'], ['a healthy', 'b healthy'], 'keep a keep b'],
-  ['the others are not healthy yet', ['a ready active Terminating:Wait', 'b ready active InService'], ['a healthy', 'b initial'], 'keep a'],
-  ['the others are only to be registered', ['a ready drain InService', 'b ready active InService'], ['a healthy'], '+b keep a'],
-  ['the healthy one is drained, and the unhealthy one is down', ['a ready drain InService', 'b down active InService'], ['a healthy', 'b unhealthy'], 'keep a'],
+  [
+    'all nodes are down',
+    ['a down active InService', 'b down active InService'],
+    ['a healthy', 'b healthy'],
+    'keep a keep b',
+  ],
+  [
+    'the others are not healthy yet',
+    ['a ready active Terminating:Wait', 'b ready active InService'],
+    ['a healthy', 'b initial'],
+    'keep a',
+  ],
+  [
+    'the others are only to be registered',
+    ['a ready drain InService', 'b ready active InService'],
+    ['a healthy'],
+    '+b keep a',
+  ],
+  [
+    'the healthy one is drained, and the unhealthy one is down',
+    ['a ready drain InService', 'b down active InService'],
+    ['a healthy', 'b unhealthy'],
+    'keep a',
+  ],
 ])('never takes the last healthy target away: %s', (_, rows, present, expected) => {
   expect(changes(cluster(...rows), targets(...present))).toBe(expected);
 });
 
-test('while nobody is known to be healthy, none of the cluster’s goes: the answer may be older than the last health check', () => {
-  const rows = ['a ready active Terminating:Wait', 'b ready active InService', 'c down active InService'];
-  for (const state of ['initial', 'unhealthy', 'unused']) {
-    expect(changes(cluster(...rows), targets(`a ${state}`, 'b initial', `c ${state}`))).toBe('');
-    expect(changes(cluster(...rows), targets(`a ${state}`, 'b healthy', `c ${state}`))).toBe('-a -c');
-  }
-  // Its instance has ended.
-  expect(changes(PAIR, targets('a initial', 'b initial', 'x unhealthy'))).toBe('-x strange x');
-});
+test(
+  'while nobody is known to be healthy, none of the cluster’s goes: the answer may be older than the last ' +
+    'health check',
+  () => {
+    const rows = ['a ready active Terminating:Wait', 'b ready active InService', 'c down active InService'];
+    for (const state of ['initial', 'unhealthy', 'unused']) {
+      expect(changes(cluster(...rows), targets(`a ${state}`, 'b initial', `c ${state}`))).toBe('');
+      expect(changes(cluster(...rows), targets(`a ${state}`, 'b healthy', `c ${state}`))).toBe('-a -c');
+    }
+    // Its instance has ended.
+    expect(changes(PAIR, targets('a initial', 'b initial', 'x unhealthy'))).toBe('-x strange x');
+  },
+);
 
 test('while no quorum is visible nobody is added, and only who leaves or is gone is taken away', () => {
-  const rows = cluster('a down active InService', 'b ready active InService', 'c ready active Terminating:Wait', 'd ready active -');
-  expect(changes(rows, targets('a healthy', 'c unhealthy', 'd unhealthy'), { quorumVisible: false })).toBe('-c -d strange d');
+  const rows = cluster(
+    'a down active InService',
+    'b ready active InService',
+    'c ready active Terminating:Wait',
+    'd ready active -',
+  );
+  expect(changes(rows, targets('a healthy', 'c unhealthy', 'd unhealthy'), { quorumVisible: false })).toBe(
+    '-c -d strange d',
+  );
 });
 
 test.each<[ServedBy, string]>([
@@ -128,7 +203,13 @@ test.each<[ServedBy, string]>([
   [{ groups: ['Api'] }, '+x'],
   [{ groups: ['Seat0'] }, ''],
 ])('the nodes behind a target group are those of its tag: %j', (servedBy, expected) => {
-  expect(changes(cluster('m:Seat0 ready active InService', 'w:Web ready active InService', 'x:Api ready active InService'), [], { servedBy })).toBe(expected);
+  expect(
+    changes(
+      cluster('m:Seat0 ready active InService', 'w:Web ready active InService', 'x:Api ready active InService'),
+      [],
+      { servedBy },
+    ),
+  ).toBe(expected);
 });
 
 test('a target of a group that does not stand behind the target group is taken away', () => {
@@ -137,7 +218,9 @@ test('a target of a group that does not stand behind the target group is taken a
 });
 
 test('what others registered is taken away and told: another port, or somebody else’s instance', () => {
-  expect(changes(PAIR, targets('a healthy', 'b healthy', 'a:81 healthy', 'x healthy'))).toBe('-a:81 -x strange a strange x');
+  expect(changes(PAIR, targets('a healthy', 'b healthy', 'a:81 healthy', 'x healthy'))).toBe(
+    '-a:81 -x strange a strange x',
+  );
 });
 
 test('one that is registered at another port only is registered at the right one', () => {
@@ -149,33 +232,70 @@ test('a target that was deregistered and may serve again is registered again', (
 });
 
 test('one that is already on its way out is not deregistered again', () => {
-  expect(changes(cluster('a ready drain InService', 'b ready active InService'), targets('a draining', 'b healthy'))).toBe('');
+  expect(
+    changes(cluster('a ready drain InService', 'b ready active InService'), targets('a draining', 'b healthy')),
+  ).toBe('');
 });
 
 test('a worker that claims to be another instance gets nothing by it', () => {
-  const liar: Pick<Observed, 'nodes' | 'instances'> = { ...PAIR, nodes: [...PAIR.nodes, { ...PAIR.nodes[0]!, id: 'liar', state: 'down' }] };
+  const liar: Pick<Observed, 'nodes' | 'instances'> = {
+    ...PAIR,
+    nodes: [...PAIR.nodes, { ...PAIR.nodes[0]!, id: 'liar', state: 'down' }],
+  };
   expect(changes(liar, targets('a healthy', 'b healthy'))).toBe('');
-  expect(changes({ ...PAIR, nodes: [{ ...PAIR.nodes[0]!, instanceId: 'nobody' }] }, targets('b healthy'))).toBe('keep b');
+  expect(changes({ ...PAIR, nodes: [{ ...PAIR.nodes[0]!, instanceId: 'nobody' }] }, targets('b healthy'))).toBe(
+    'keep b',
+  );
 });
 
 test('each target group is judged by itself', () => {
-  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: targets('a healthy') };
-  const found = plan({ quorumVisible: true, ...PAIR, targetGroups: [group, { ...group, arn: 'two', targets: targets('a healthy', 'b healthy') }] });
+  const group = {
+    arn: 'one',
+    servedBy: 'all' as const,
+    port: 80,
+    healthCheckPort: AGENT,
+    targets: targets('a healthy'),
+  };
+  const found = plan({
+    quorumVisible: true,
+    ...PAIR,
+    targetGroups: [group, { ...group, arn: 'two', targets: targets('a healthy', 'b healthy') }],
+  });
   expect(found.map(({ arn }) => arn)).toEqual(['one']);
 });
 
-test.each<ServedBy>(['all', 'managers', 'workers', { groups: ['SwarmWebGroup1A', 'SwarmApiGroup2B'] }])('the tag of a target group says which nodes stand behind it: %j', (servedBy) => {
-  expect(decodeServedBy(encodeServedBy(servedBy))).toEqual(servedBy);
-});
+test.each<ServedBy>(['all', 'managers', 'workers', { groups: ['SwarmWebGroup1A', 'SwarmApiGroup2B'] }])(
+  'the tag of a target group says which nodes stand behind it: %j',
+  (servedBy) => {
+    expect(decodeServedBy(encodeServedBy(servedBy))).toEqual(servedBy);
+  },
+);
 
-test.each([undefined, '', 'nobody', 'groups', 'groups ', 'groups a-b', 'Web'])('a tag that says nothing is none: %j', (value) => {
-  expect(decodeServedBy(value)).toBeUndefined();
-});
+test.each([undefined, '', 'nobody', 'groups', 'groups ', 'groups a-b', 'Web'])(
+  'a tag that says nothing is none: %j',
+  (value) => {
+    expect(decodeServedBy(value)).toBeUndefined();
+  },
+);
 
-/** Who is sent connections, of those that wait at their hooks: `in a out b`, and `...` when it is worth looking again soon. */
+/**
+ * Who is sent connections, of those that wait at their hooks: `in a out b`, and `...` when it is worth looking again
+ * soon.
+ */
 function traffic(rows: string[], present: TargetGroup['targets'], healthCheckPort = AGENT): string {
-  const { traffic: { arrived, left }, someWait } = planned({ quorumVisible: true, ...cluster(...rows), targetGroups: [{ arn: 'tg', servedBy: 'all', port: 80, healthCheckPort, targets: present }] });
-  return [...arrived.map((instanceId) => `in ${instanceId}`), ...left.map((instanceId) => `out ${instanceId}`), ...(someWait ? ['...'] : [])].join(' ');
+  const {
+    traffic: { arrived, left },
+    someWait,
+  } = planned({
+    quorumVisible: true,
+    ...cluster(...rows),
+    targetGroups: [{ arn: 'tg', servedBy: 'all', port: 80, healthCheckPort, targets: present }],
+  });
+  return [
+    ...arrived.map((instanceId) => `in ${instanceId}`),
+    ...left.map((instanceId) => `out ${instanceId}`),
+    ...(someWait ? ['...'] : []),
+  ].join(' ');
 }
 
 const ARRIVES = ['a ready active Pending:Wait', 'b ready active InService'];
@@ -194,7 +314,11 @@ test.each<[string, string[], string[], string]>([
 
 test.each<[string, string[], string]>([
   ['is healthy still', ['a healthy', 'b healthy'], '...'],
-  ['has failed its health check, and keeps its connections for some time', ['a unhealthy.draining', 'b healthy'], '...'],
+  [
+    'has failed its health check, and keeps its connections for some time',
+    ['a unhealthy.draining', 'b healthy'],
+    '...',
+  ],
   ['fails its health check', ['a unhealthy', 'b healthy'], 'out a'],
   ['has failed it, and is deregistered', ['a draining', 'b healthy'], 'out a'],
   ['is no target any more', ['b healthy'], 'out a'],
@@ -209,22 +333,55 @@ test('where the health check is not the agent’s, a node has left when its conn
 });
 
 test('a node has arrived, or left, when it has at all target groups that it stands behind', () => {
-  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: targets('a healthy', 'b healthy') };
-  const two = (rows: string[], present: TargetGroup['targets'], servedBy: ServedBy = 'all') => planned({ quorumVisible: true, ...cluster(...rows), targetGroups: [group, { ...group, arn: 'two', servedBy, targets: present }] }).traffic;
+  const group = {
+    arn: 'one',
+    servedBy: 'all' as const,
+    port: 80,
+    healthCheckPort: AGENT,
+    targets: targets('a healthy', 'b healthy'),
+  };
+  const two = (rows: string[], present: TargetGroup['targets'], servedBy: ServedBy = 'all') =>
+    planned({
+      quorumVisible: true,
+      ...cluster(...rows),
+      targetGroups: [group, { ...group, arn: 'two', servedBy, targets: present }],
+    }).traffic;
   expect(two(ARRIVES, targets('a initial', 'b healthy')).arrived).toEqual([]);
   expect(two(ARRIVES, targets('b healthy'), 'managers').arrived).toEqual(['a']);
   expect(two(LEAVES, targets('b healthy')).left).toEqual([]);
 });
 
-test('of a port in host mode that is followed, a node without a task has arrived when its health check has failed; of one that is declared it is waited for', () => {
-  const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: '80', targets: targets('a unhealthy', 'b healthy') };
-  const arrived = (followed?: { name: string; digest: string }) => planned({ quorumVisible: true, ...cluster(...ARRIVES), targetGroups: [{ ...group, ...(followed && { followed }) }] }).traffic.arrived;
-  expect([arrived({ name: 'swarm-1', digest: '1' }), arrived()]).toEqual([['a'], []]);
-});
+test(
+  'of a port in host mode that is followed, a node without a task has arrived when its health check has ' +
+    'failed; of one that is declared it is waited for',
+  () => {
+    const group = {
+      arn: 'one',
+      servedBy: 'all' as const,
+      port: 80,
+      healthCheckPort: '80',
+      targets: targets('a unhealthy', 'b healthy'),
+    };
+    const arrived = (followed?: { name: string; digest: string }) =>
+      planned({
+        quorumVisible: true,
+        ...cluster(...ARRIVES),
+        targetGroups: [{ ...group, ...(followed && { followed }) }],
+      }).traffic.arrived;
+    expect([arrived({ name: 'swarm-1', digest: '1' }), arrived()]).toEqual([['a'], []]);
+  },
+);
 
 test('a target group is fresh while nobody is healthy there, and somebody is about to be', () => {
-  const fresh = (...present: string[]) => isFresh({ arn: 'one', servedBy: 'all', port: 80, healthCheckPort: AGENT, targets: targets(...present) }, undefined);
-  expect([fresh('a initial'), fresh('a unused', 'b unused'), fresh('a initial', 'b healthy'), fresh('a unhealthy'), fresh()]).toEqual([true, true, false, false, false]);
+  const fresh = (...present: string[]) =>
+    isFresh({ arn: 'one', servedBy: 'all', port: 80, healthCheckPort: AGENT, targets: targets(...present) }, undefined);
+  expect([
+    fresh('a initial'),
+    fresh('a unused', 'b unused'),
+    fresh('a initial', 'b healthy'),
+    fresh('a unhealthy'),
+    fresh(),
+  ]).toEqual([true, true, false, false, false]);
   const group = { arn: 'one', servedBy: 'all' as const, port: 80, healthCheckPort: AGENT, targets: [] };
   expect(isFresh(group, plan({ quorumVisible: true, ...PAIR, targetGroups: [group] })[0])).toBe(true);
 });
@@ -235,7 +392,21 @@ test.each<[string, string[], boolean]>([
   ['one is being checked', ['a initial', 'b unhealthy'], false],
   ['one is to be registered', ['a unhealthy'], false],
 ])('a followed port is unanswered: %s', (_, present, expected) => {
-  const unanswered = (followed?: { name: string; digest: string }) => planned({ quorumVisible: true, ...PAIR, targetGroups: [{ arn: 'tg', servedBy: 'all', port: 80, healthCheckPort: '80', targets: targets(...present), ...(followed && { followed }) }] }).unanswered;
+  const unanswered = (followed?: { name: string; digest: string }) =>
+    planned({
+      quorumVisible: true,
+      ...PAIR,
+      targetGroups: [
+        {
+          arn: 'tg',
+          servedBy: 'all',
+          port: 80,
+          healthCheckPort: '80',
+          targets: targets(...present),
+          ...(followed && { followed }),
+        },
+      ],
+    }).unanswered;
   expect(unanswered({ name: 'swarm-1', digest: '1' })).toEqual(expected ? [80] : []);
   expect(unanswered()).toEqual([]);
 });

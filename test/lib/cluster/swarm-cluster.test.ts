@@ -3,18 +3,32 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import flags from 'aws-cdk-lib/recommended-feature-flags.json';
-import { LeaderTokenPublisher, ManagerGroup, NodeLifecycle, SwarmCluster, SwarmNetwork, TokenTable, WorkerGroup } from '../../../lib';
+import {
+  LeaderTokenPublisher,
+  ManagerGroup,
+  NodeLifecycle,
+  SwarmCluster,
+  SwarmNetwork,
+  TokenTable,
+  WorkerGroup,
+} from '../../../lib';
 import { mistakes, synthesise, textOf, withoutHashes, type Resource } from '../synthesise';
 
-const reference = (context: Record<string, unknown> = {}) => synthesise({}, (cluster) => cluster.addWorkers('Workers', { minCapacity: 2 }), { context });
+const reference = (context: Record<string, unknown> = {}) =>
+  synthesise({}, (cluster) => cluster.addWorkers('Workers', { minCapacity: 2 }), { context });
 
 test('the template of the reference cluster is as it was', () => {
   expect(withoutHashes(reference().template.toJSON())).toMatchSnapshot();
 });
 
-test('logical ids of what holds state never change: CloudFormation would replace the managers’ addresses and volumes', () => {
+test('logical ids of what holds state never change: CloudFormation would replace addresses and volumes', () => {
   const { of } = synthesise({ managers: { count: 7 } });
-  const ids = ['AWS::EC2::NetworkInterface', 'AWS::EC2::Volume', 'AWS::AutoScaling::AutoScalingGroup', 'AWS::DynamoDB::Table'].map((type) => [type, Object.keys(of(type))]);
+  const ids = [
+    'AWS::EC2::NetworkInterface',
+    'AWS::EC2::Volume',
+    'AWS::AutoScaling::AutoScalingGroup',
+    'AWS::DynamoDB::Table',
+  ].map((type) => [type, Object.keys(of(type))]);
   expect(Object.fromEntries(ids)).toMatchSnapshot();
 });
 
@@ -23,26 +37,63 @@ test('more managers change nothing of those that are there', () => {
   const [three, five] = [resources(3), resources(5)];
   const changed = Object.keys(three).filter((id) => JSON.stringify(three[id]) !== JSON.stringify(five[id]));
   // What lists the seats: environment and role of node-join and node-leave.
-  expect(changed.map((id) => three[id].Type).sort()).toEqual(['AWS::IAM::Role', 'AWS::IAM::Role', 'AWS::Lambda::Function', 'AWS::Lambda::Function']);
+  expect(changed.map((id) => three[id].Type).sort()).toEqual([
+    'AWS::IAM::Role',
+    'AWS::IAM::Role',
+    'AWS::Lambda::Function',
+    'AWS::Lambda::Function',
+  ]);
 });
 
 test('the recommended feature flags change no resource but by names of the partition and the form of policies', () => {
-  const shape = (resources: Record<string, Resource>) => Object.entries(resources).map(([id, { Type }]) => `${Type} ${id}`).sort();
+  const shape = (resources: Record<string, Resource>) =>
+    Object.entries(resources)
+      .map(([id, { Type }]) => `${Type} ${id}`)
+      .sort();
   const [plain, flagged] = [reference().template.toJSON().Resources, reference(flags).template.toJSON().Resources];
   expect(shape(flagged)).toEqual(shape(plain));
-  for (const id of Object.keys(plain).filter((key) => /AutoScaling|Lambda|LaunchTemplate|EC2::Volume|NetworkInterface|DynamoDB|SQS::Queue$/.test(plain[key].Type))) expect(flagged[id]).toEqual(plain[id]);
+  for (const id of Object.keys(plain).filter((key) =>
+    /AutoScaling|Lambda|LaunchTemplate|EC2::Volume|NetworkInterface|DynamoDB|SQS::Queue$/.test(plain[key].Type),
+  ))
+    expect(flagged[id]).toEqual(plain[id]);
 });
 
 test('there is no custom resource, and nothing but ordinary resources', () => {
-  const types = new Set(Object.values(reference().template.toJSON().Resources as Record<string, Resource>).map(({ Type }) => Type));
+  const types = new Set(
+    Object.values(reference().template.toJSON().Resources as Record<string, Resource>).map(({ Type }) => Type),
+  );
   expect([...types].sort()).toEqual(
     [
-      ...['EIP', 'InternetGateway', 'LaunchTemplate', 'NatGateway', 'NetworkInterface', 'Route', 'RouteTable', 'SecurityGroup', 'SecurityGroupEgress', 'SecurityGroupIngress'],
+      ...[
+        'EIP',
+        'InternetGateway',
+        'LaunchTemplate',
+        'NatGateway',
+        'NetworkInterface',
+        'Route',
+        'RouteTable',
+        'SecurityGroup',
+        'SecurityGroupEgress',
+        'SecurityGroupIngress',
+      ],
       ...['Subnet', 'SubnetRouteTableAssociation', 'VPC', 'VPCEndpoint', 'VPCGatewayAttachment', 'Volume'],
     ]
       .map((name) => `AWS::EC2::${name}`)
-      .concat(['AWS::AutoScaling::AutoScalingGroup', 'AWS::DynamoDB::Table', 'AWS::Events::Rule', 'AWS::IAM::InstanceProfile', 'AWS::IAM::Policy', 'AWS::IAM::Role'])
-      .concat(['AWS::Lambda::EventSourceMapping', 'AWS::Lambda::Function', 'AWS::Logs::LogGroup', 'AWS::SQS::Queue', 'AWS::SQS::QueuePolicy'])
+      .concat([
+        'AWS::AutoScaling::AutoScalingGroup',
+        'AWS::DynamoDB::Table',
+        'AWS::Events::Rule',
+        'AWS::IAM::InstanceProfile',
+        'AWS::IAM::Policy',
+        'AWS::IAM::Role',
+      ])
+      .concat([
+        'AWS::Lambda::EventSourceMapping',
+        'AWS::Lambda::Function',
+        'AWS::Logs::LogGroup',
+        'AWS::SQS::Queue',
+        'AWS::SQS::QueuePolicy',
+      ])
       .sort(),
   );
 });
@@ -51,7 +102,9 @@ test('every group comes after all that its nodes and hooks need, so that it also
   const resources = reference().template.toJSON().Resources as Record<string, Resource>;
   const needs = (id: string) => {
     const { DependsOn, Properties } = resources[id]!;
-    const references = [...JSON.stringify(Properties ?? {}).matchAll(/\{"Ref":"(\w+)"\}|"Fn::GetAtt":\["(\w+)"/g)].map(([, ref, attribute]) => ref ?? attribute!);
+    const references = [...JSON.stringify(Properties ?? {}).matchAll(/\{"Ref":"(\w+)"\}|"Fn::GetAtt":\["(\w+)"/g)].map(
+      ([, ref, attribute]) => ref ?? attribute!,
+    );
     return [...(DependsOn ?? []), ...references].filter((other) => other in resources);
   };
   const closure = (id: string, seen = new Set<string>()): Set<string> => {
@@ -62,13 +115,33 @@ test('every group comes after all that its nodes and hooks need, so that it also
   const groups = ofType('AWS::AutoScaling::AutoScalingGroup');
   expect(groups).toHaveLength(4);
   const common = [
-    ...ofType('AWS::Lambda::Function', 'AWS::Lambda::EventSourceMapping', 'AWS::Events::Rule', 'AWS::Logs::LogGroup', 'AWS::DynamoDB::Table', 'AWS::SQS::Queue', 'AWS::EC2::VPCEndpoint'),
-    ...ofType('AWS::SQS::QueuePolicy', 'AWS::EC2::SecurityGroupIngress', 'AWS::EC2::NatGateway', 'AWS::EC2::VPCGatewayAttachment', 'AWS::EC2::Volume', 'AWS::EC2::NetworkInterface').filter((id) => !id.includes('DeadLetters')),
+    ...ofType(
+      'AWS::Lambda::Function',
+      'AWS::Lambda::EventSourceMapping',
+      'AWS::Events::Rule',
+      'AWS::Logs::LogGroup',
+      'AWS::DynamoDB::Table',
+      'AWS::SQS::Queue',
+      'AWS::EC2::VPCEndpoint',
+    ),
+    ...ofType(
+      'AWS::SQS::QueuePolicy',
+      'AWS::EC2::SecurityGroupIngress',
+      'AWS::EC2::NatGateway',
+      'AWS::EC2::VPCGatewayAttachment',
+      'AWS::EC2::Volume',
+      'AWS::EC2::NetworkInterface',
+    ).filter((id) => !id.includes('DeadLetters')),
     ...ofType('AWS::EC2::Route', 'AWS::EC2::SubnetRouteTableAssociation').filter((id) => id.includes('Nodes')),
   ];
   for (const group of groups) {
     const needed = closure(group);
-    expect([...common, Object.keys(resources).find((id) => id.includes(group.includes('Seat') ? 'ManagerPolicy' : 'WorkerPolicy'))!].filter((id) => !needed.has(id))).toEqual([]);
+    expect(
+      [
+        ...common,
+        Object.keys(resources).find((id) => id.includes(group.includes('Seat') ? 'ManagerPolicy' : 'WorkerPolicy'))!,
+      ].filter((id) => !needed.has(id)),
+    ).toEqual([]);
     expect(needed).not.toContain(group);
   }
 });
@@ -76,16 +149,27 @@ test('every group comes after all that its nodes and hooks need, so that it also
 test('the output is a command that finds a running manager and opens a shell on it', () => {
   const [output] = Object.values(reference().template.findOutputs('*'));
   expect(textOf(output!.Value)).toBe(
-    "aws ssm start-session --region <AWS::Region> --target $(aws ec2 describe-instances --region <AWS::Region> --filters 'Name=tag:cdk-docker-swarm:cluster,Values=Test/Swarm' " +
-      "'Name=tag:cdk-docker-swarm:role,Values=manager' 'Name=instance-state-name,Values=running' --query 'Reservations[0].Instances[0].InstanceId' --output text)",
+    'aws ssm start-session --region <AWS::Region> --target $(aws ec2 describe-instances --region ' +
+      "<AWS::Region> --filters 'Name=tag:cdk-docker-swarm:cluster,Values=Test/Swarm' " +
+      "'Name=tag:cdk-docker-swarm:role,Values=manager' 'Name=instance-state-name,Values=running' --query " +
+      "'Reservations[0].Instances[0].InstanceId' --output text)",
   );
 });
 
 test('all mistakes are reported together, each once and with its path', () => {
   const props = (stack: Stack) => ({
-    vpc: new ec2.Vpc(stack, 'Mine', { natGateways: 0, restrictDefaultSecurityGroup: false, subnetConfiguration: [{ name: 'P', subnetType: ec2.SubnetType.PUBLIC }] }),
+    vpc: new ec2.Vpc(stack, 'Mine', {
+      natGateways: 0,
+      restrictDefaultSecurityGroup: false,
+      subnetConfiguration: [{ name: 'P', subnetType: ec2.SubnetType.PUBLIC }],
+    }),
     addressPools: ['10.0.0.0/8'],
-    managers: { count: 4, instanceType: new ec2.InstanceType('m5.large'), machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }), daemon: { hosts: [] } },
+    managers: {
+      count: 4,
+      instanceType: new ec2.InstanceType('m5.large'),
+      machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }),
+      daemon: { hosts: [] },
+    },
   });
   const found = mistakes(props, (cluster) => {
     cluster.addWorkers('Web', { minCapacity: 3, maxCapacity: 1, labels: { 'aws.zone': 'a', 'no good': 'b' } });

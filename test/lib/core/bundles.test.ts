@@ -21,7 +21,12 @@ describe('in an installed package', () => {
     copyFileSync(join(dist, 'lib/core/bundles.js'), join(folder, 'dist/lib/core/bundles.js'));
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
-  const ask = () => spawnSync(process.execPath, ['-p', `require(${JSON.stringify(join(folder, 'dist/lib/core/bundles.js'))}).functionBundle('node-leave')`], { encoding: 'utf8' });
+  const ask = () =>
+    spawnSync(
+      process.execPath,
+      ['-p', `require(${JSON.stringify(join(folder, 'dist/lib/core/bundles.js'))}).functionBundle('node-leave')`],
+      { encoding: 'utf8' },
+    );
 
   test('they lie beside dist/lib', () => {
     writeFileSync(join(folder, 'dist/agent/agent.cjs'), '');

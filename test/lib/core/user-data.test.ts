@@ -1,6 +1,18 @@
-/** The script runs for real under bash: its folders are moved into a temporary one, and every program that would touch the machine is a stand-in that notes its call. */
+/**
+ * The script runs for real under bash: its folders are moved into a temporary one, and every program that would touch
+ * the machine is a stand-in that notes its call.
+ */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { renderUserData, type UserDataInput } from '../../../lib/core/user-data';
@@ -21,11 +33,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-/** @param present programs that the image already has; @param failing a program that exits with 7, always or so many times */
+/**
+ * @param present programs that the image already has;
+ * @param failing a program that exits with 7, always or so many times
+ */
 function run(script: string, present: string[], failing = '', times = 1_000) {
   const bin = join(root, 'bin');
   mkdirSync(bin);
-  for (const tool of ['bash', 'cat', 'mkdir', 'tail', 'tr', 'sed', 'date', 'grep']) symlinkSync(spawnSync('bash', ['--norc', '-c', `type -P ${tool}`], { encoding: 'utf8' }).stdout.trim(), join(bin, tool));
+  for (const tool of ['bash', 'cat', 'mkdir', 'tail', 'tr', 'sed', 'date', 'grep'])
+    symlinkSync(
+      spawnSync('bash', ['--norc', '-c', `type -P ${tool}`], { encoding: 'utf8' }).stdout.trim(),
+      join(bin, tool),
+    );
   const install = (name: string, body: string) => {
     writeFileSync(join(bin, name), `#!/bin/bash\n${body}\n`);
     chmodSync(join(bin, name), 0o755);
@@ -33,16 +52,31 @@ function run(script: string, present: string[], failing = '', times = 1_000) {
   const calls = join(root, 'calls');
   writeFileSync(calls, '');
   for (const name of ['dnf', 'aws', 'systemctl', 'sysctl']) {
-    const installs = name === 'dnf' ? `for program in dockerd node-22; do echo '#!/bin/bash' > ${bin}/$program; /bin/chmod +x ${bin}/$program; done` : '';
-    install(name, `echo "${name} $*" >> ${calls}\n${installs}\n${name === failing ? `[ "$(grep -c "^${name} " ${calls})" -gt ${times} ] || exit 7` : ''}`);
+    const installs =
+      name === 'dnf'
+        ? `for program in dockerd node-22; do echo '#!/bin/bash' > ${bin}/$program; /bin/chmod +x ${bin}/$program; done`
+        : '';
+    install(
+      name,
+      `echo "${name} $*" >> ` +
+        `${calls}\n${installs}\n${name === failing ? `[ "$(grep -c "^${name} " ${calls})" -gt ${times} ] || exit 7` : ''}`,
+    );
   }
   install('sleep', '');
-  install('curl', 'case "$*" in *api/token) echo TOKEN;; *TOKEN*instance-id) echo i-0123456789abcdef0;; *) exit 22;; esac');
+  install(
+    'curl',
+    'case "$*" in *api/token) echo TOKEN;; *TOKEN*instance-id) echo i-0123456789abcdef0;; *) exit 22;; esac',
+  );
   for (const name of present) install(name, '');
   for (const folder of ['var/log', 'run']) mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(join(root, 'var/log/cloud-init-output.log'), 'first "line"\nsecond\\line \u001b[31mé\n');
-  const moved = script.replaceAll(/(?<![\w/:])\/(etc|opt|var|run)\//g, `${root}/$1/`).replaceAll('file:///run/', `file://${root}/run/`);
-  const { status, stderr } = spawnSync(join(bin, 'bash'), ['--norc', '-c', moved], { encoding: 'utf8', env: { PATH: bin } });
+  const moved = script
+    .replaceAll(/(?<![\w/:])\/(etc|opt|var|run)\//g, `${root}/$1/`)
+    .replaceAll('file:///run/', `file://${root}/run/`);
+  const { status, stderr } = spawnSync(join(bin, 'bash'), ['--norc', '-c', moved], {
+    encoding: 'utf8',
+    env: { PATH: bin },
+  });
   return { status, stderr, calls: readFileSync(calls, 'utf8').replaceAll(root, '').trim().split('\n') };
 }
 const written = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -89,7 +123,9 @@ test.each(['dockerd', 'node-22'])('an image with %s only installs the rest', (pr
 
 test("a manager's engine waits for its volume, a worker's does not", () => {
   run(renderUserData(input), []);
-  expect(written('etc/systemd/system/docker.service.d/cdk-docker-swarm.conf')).toBe('[Unit]\nConditionPathIsMountPoint='.concat(`${root}/var/lib/docker\n`));
+  expect(written('etc/systemd/system/docker.service.d/cdk-docker-swarm.conf')).toBe(
+    '[Unit]\nConditionPathIsMountPoint='.concat(`${root}/var/lib/docker\n`),
+  );
   rmSync(root, { recursive: true });
   mkdirSync(root);
   run(renderUserData({ ...input, role: 'worker' }), []);
@@ -98,17 +134,29 @@ test("a manager's engine waits for its volume, a worker's does not", () => {
 
 test("the user's lines run after installation and before the agent starts", () => {
   const { calls } = run(renderUserData({ ...input, extraLines: ['systemctl mask "something else"'] }), []);
-  expect(calls.slice(2)).toEqual([expect.stringContaining('aws s3 cp'), 'systemctl mask something else', 'systemctl daemon-reload', 'systemctl enable --now cdk-docker-swarm-agent']);
+  expect(calls.slice(2)).toEqual([
+    expect.stringContaining('aws s3 cp'),
+    'systemctl mask something else',
+    'systemctl daemon-reload',
+    'systemctl enable --now cdk-docker-swarm-agent',
+  ]);
 });
 
 test.each([
   ['exit 0', ['systemctl mask one', 'exit 0', 'systemctl mask two']],
   ['an open here-document', ['systemctl mask one', 'cat <<END']],
-  ['the end marker of their file', ['systemctl mask one', 'cat <<END_OF_EXTRA_USER_DATA', 'END_OF_EXTRA_USER_DATA', 'exit 0']],
+  [
+    'the end marker of their file',
+    ['systemctl mask one', 'cat <<END_OF_EXTRA_USER_DATA', 'END_OF_EXTRA_USER_DATA', 'exit 0'],
+  ],
 ])("%s in the user's lines ends them, but not the script", (_, extraLines) => {
   const { status, calls } = run(renderUserData({ ...input, extraLines }), []);
   expect(status).toBe(0);
-  expect(calls.slice(3)).toEqual(['systemctl mask one', 'systemctl daemon-reload', 'systemctl enable --now cdk-docker-swarm-agent']);
+  expect(calls.slice(3)).toEqual([
+    'systemctl mask one',
+    'systemctl daemon-reload',
+    'systemctl enable --now cdk-docker-swarm-agent',
+  ]);
 });
 
 test.each(['dnf', 'aws'])('%s, which needs the network, is tried again', (failing) => {
@@ -125,7 +173,10 @@ test('but not for ever', () => {
 });
 
 test("the user's lines reach their bash as they are", () => {
-  const { calls } = run(renderUserData({ ...input, extraLines: ['name=\'a "b"\'', 'systemctl mask "$name" $(echo `echo c`) \\\\d'] }), []);
+  const { calls } = run(
+    renderUserData({ ...input, extraLines: ['name=\'a "b"\'', 'systemctl mask "$name" $(echo `echo c`) \\\\d'] }),
+    [],
+  );
   expect(calls[3]).toBe('systemctl mask a "b" c \\d');
 });
 
@@ -141,7 +192,8 @@ test.each([
   expect(calls).not.toContainEqual(expect.stringContaining('systemctl enable'));
   expect(calls.slice(-2)).toEqual([
     'aws logs create-log-stream --region eu-west-1 --log-group-name nodes --log-stream-name i-0123456789abcdef0/boot',
-    'aws logs put-log-events --region eu-west-1 --log-group-name nodes --log-stream-name i-0123456789abcdef0/boot --log-events file:///run/cdk-docker-swarm-boot.json',
+    'aws logs put-log-events --region eu-west-1 --log-group-name nodes --log-stream-name ' +
+      'i-0123456789abcdef0/boot --log-events file:///run/cdk-docker-swarm-boot.json',
   ]);
   const [event] = JSON.parse(written('run/cdk-docker-swarm-boot.json'));
   expect(event.message).toBe('first "line"\nsecond\\line [31m\n');

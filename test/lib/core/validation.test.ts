@@ -59,7 +59,8 @@ test.each([
 
 test('too few zones are named', () => {
   expect(checkZones(3, ['eu-west-1a', 'eu-west-1b'])).toEqual([
-    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: eu-west-1a, eu-west-1b. Give subnets in more zones, or one manager.',
+    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: ' +
+      'eu-west-1a, eu-west-1b. Give subnets in more zones, or one manager.',
   ]);
 });
 
@@ -95,13 +96,17 @@ test.each([
 test('instance types must be real, of one architecture, and the image’s', () => {
   expect(checkInstanceTypes(['t4g.small', 'c7g.large'], 'arm64')).toEqual([]);
   expect(checkInstanceTypes([undefined, 't3.small'], undefined)).toEqual([]);
-  expect(checkInstanceTypes([], undefined)).toEqual(['No instance type was given. Give at least one, or leave `instanceTypes` out.']);
+  expect(checkInstanceTypes([], undefined)).toEqual([
+    'No instance type was given. Give at least one, or leave `instanceTypes` out.',
+  ]);
   expect(checkInstanceTypes(['huge'], 'arm64')).toEqual(["'huge' is no instance type. Give one such as 't4g.small'."]);
   expect(checkInstanceTypes(['t4g.small', 't3.small'], undefined)).toEqual([
-    'Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve both. Give types of one architecture, or make two groups.',
+    'Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve both. Give types of ' +
+      'one architecture, or make two groups.',
   ]);
   expect(checkInstanceTypes(['m5.large'], 'arm64')).toEqual([
-    'Instance type m5.large is x86_64, but the machine image is made for arm64. Give an image for x86_64, or instance types of arm64.',
+    'Instance type m5.large is x86_64, but the machine image is made for arm64. Give an image for x86_64, ' +
+      'or instance types of arm64.',
   ]);
 });
 
@@ -130,13 +135,19 @@ test('shares of spot are bounded', () => {
 test('sizes and counts of what surrounds the nodes are bounded', () => {
   expect(checkVolumeSize('volumeSize', 20)).toEqual([]);
   expect(checkVolumeSize('volumeSize', undefined)).toEqual([]);
-  expect(checkVolumeSize('volumeSize', 1.5)).toEqual(['volumeSize is 1.5 GiB. Give a whole number of GiB from 1 to 65536.']);
+  expect(checkVolumeSize('volumeSize', 1.5)).toEqual([
+    'volumeSize is 1.5 GiB. Give a whole number of GiB from 1 to 65536.',
+  ]);
   expect(checkVolumeSize('volumeSize', 0)).toHaveLength(1);
   expect(checkNatGateways(0, 3)).toEqual([]);
   expect(checkNatGateways(4, 3)).toEqual(['natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
-  expect(checkNatGateways(undefined, 3)).toEqual([expect.stringMatching(/^The number of NAT gateways must be known at synth.*from 0 to 3\.$/)]);
+  expect(checkNatGateways(undefined, 3)).toEqual([
+    expect.stringMatching(/^The number of NAT gateways must be known at synth.*from 0 to 3\.$/),
+  ]);
   expect(checkUserDataSize(16_384)).toEqual([]);
-  expect(checkUserDataSize(16_385)).toEqual([expect.stringContaining('The user data has 16385 bytes, but EC2 takes at most 16384.')]);
+  expect(checkUserDataSize(16_385)).toEqual([
+    expect.stringContaining('The user data has 16385 bytes, but EC2 takes at most 16384.'),
+  ]);
 });
 
 test.each([
@@ -163,24 +174,31 @@ test.each([
 
 test('a reserved label is refused with the list of what is reserved', () => {
   expect(checkLabels({ 'aws.zone': 'a' })).toEqual([
-    "Label 'aws.zone' begins with 'aws.', which is reserved (aws. cdk-docker-swarm. com.docker. io.docker. org.dockerproject.). Give another key.",
+    "Label 'aws.zone' begins with 'aws.', which is reserved (aws. cdk-docker-swarm. com.docker. io.docker. " +
+      'org.dockerproject.). Give another key.',
   ]);
 });
 
 test.each(['labels', 'hosts', 'data-root'])('daemon.json key %s is refused with its reason', (key) => {
-  expect(checkDaemon({ debug: true, [key]: [] })).toEqual([expect.stringMatching(new RegExp(`^daemon\\['${key}'\\] cannot be given: .+\\.$`))]);
+  expect(checkDaemon({ debug: true, [key]: [] })).toEqual([
+    expect.stringMatching(new RegExp(`^daemon\\['${key}'\\] cannot be given: .+\\.$`)),
+  ]);
 });
 
 test('keys of daemon.json are as long as the agent takes them, and no longer', () => {
   expect(checkDaemon({ ['k'.repeat(128)]: 1 })).toEqual([]);
   expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(128)]: 1 }).success).toBe(true);
   expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(129)]: 1 }).success).toBe(false);
-  expect(checkDaemon({ ['k'.repeat(129)]: 1 })).toEqual(["daemon['kkkkkkkkkkkkkkkkkkkk...'] is a key of 129 characters. Give keys of at most 128."]);
+  expect(checkDaemon({ ['k'.repeat(129)]: 1 })).toEqual([
+    "daemon['kkkkkkkkkkkkkkkkkkkk...'] is a key of 129 characters. Give keys of at most 128.",
+  ]);
 });
 
 test('live-restore is refused unless it is off', () => {
   expect(checkDaemon({ 'live-restore': false })).toEqual([]);
-  expect(checkDaemon({ 'live-restore': true })).toEqual(["daemon['live-restore'] is true, but engines in a swarm cannot have it. Leave it out, or give false."]);
+  expect(checkDaemon({ 'live-restore': true })).toEqual([
+    "daemon['live-restore'] is true, but engines in a swarm cannot have it. Leave it out, or give false.",
+  ]);
 });
 
 test.each([
@@ -201,36 +219,54 @@ test('address pools are networks outside of the VPC and of each other, each larg
   expect(checkAddressPools(['10.0.0.0/8'], 24, ['10.0.0.0/16'])).toEqual([
     "Address pool 10.0.0.0/8 overlaps the VPC's 10.0.0.0/16: containers could not reach it. Give a pool outside of it.",
   ]);
-  expect(checkAddressPools(['100.64.0.0/10', '100.65.0.0/16'], 24, [])).toEqual(['Address pools 100.64.0.0/10 and 100.65.0.0/16 overlap. Give separate ones.']);
+  expect(checkAddressPools(['100.64.0.0/10', '100.65.0.0/16'], 24, [])).toEqual([
+    'Address pools 100.64.0.0/10 and 100.65.0.0/16 overlap. Give separate ones.',
+  ]);
   expect(checkAddressPools(['100.64.0.0', '1.2.3.400/8', '1.2.3.4/33'], 24, [])).toEqual([
     "Address pool '100.64.0.0' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
     "Address pool '1.2.3.400/8' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
     "Address pool '1.2.3.4/33' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
   ]);
   expect(checkAddressPools(['100.64.0.0/26'], 24, [])).toEqual([
-    'Address pool 100.64.0.0/26 is smaller than one overlay (/24). Give a larger pool, or a greater addressPoolPrefixLength.',
+    'Address pool 100.64.0.0/26 is smaller than one overlay (/24). Give a larger pool, or a greater ' +
+      'addressPoolPrefixLength.',
   ]);
-  expect(checkAddressPools([], 30, [])).toEqual(['addressPools has 0 networks. Give from 1 to 16.', 'addressPoolPrefixLength is 30. Give a whole number from 16 to 29.']);
+  expect(checkAddressPools([], 30, [])).toEqual([
+    'addressPools has 0 networks. Give from 1 to 16.',
+    'addressPoolPrefixLength is 30. Give a whole number from 16 to 29.',
+  ]);
 });
 
 test('networks of the bridges are outside of the VPC and of the address pools', () => {
-  const daemon = { bip: '172.26.0.1/16', 'default-address-pools': [{ base: '172.27.0.0/16', size: 24 }, { base: 'fd00::/48', size: 64 }, {}, null] };
+  const daemon = {
+    bip: '172.26.0.1/16',
+    'default-address-pools': [{ base: '172.27.0.0/16', size: 24 }, { base: 'fd00::/48', size: 64 }, {}, null],
+  };
   expect(checkBridgeNetworks(daemon, ['10.0.0.0/16'], ['100.64.0.0/10'])).toEqual([]);
   expect(checkBridgeNetworks({ 'default-address-pools': 'wrong', bip: 1 }, ['10.0.0.0/16'], [])).toEqual([]);
   expect(checkBridgeNetworks(daemon, ['172.26.0.0/15'], ['172.16.0.0/12'])).toEqual([
-    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the VPC's 172.26.0.0/15: containers could not reach it. Give a network outside of it.",
-    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the address pool 172.16.0.0/12 of overlay networks. Give separate ones.",
-    "daemon['bip'] has 172.26.0.1/16, which overlaps the VPC's 172.26.0.0/15: containers could not reach it. Give a network outside of it.",
-    "daemon['bip'] has 172.26.0.1/16, which overlaps the address pool 172.16.0.0/12 of overlay networks. Give separate ones.",
+    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the VPC's 172.26.0.0/15: containers " +
+      'could not reach it. Give a network outside of it.',
+    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the address pool 172.16.0.0/12 of " +
+      'overlay networks. Give separate ones.',
+    "daemon['bip'] has 172.26.0.1/16, which overlaps the VPC's 172.26.0.0/15: containers could not reach " +
+      'it. Give a network outside of it.',
+    "daemon['bip'] has 172.26.0.1/16, which overlaps the address pool 172.16.0.0/12 of overlay networks. " +
+      'Give separate ones.',
   ]);
 });
 
 test('the network of a VPC is one that can be divided into its subnets', () => {
   expect(checkVpcCidr('10.0.0.0/16')).toEqual([]);
   expect(checkVpcCidr('192.168.1.0/25')).toEqual([]);
-  expect(checkVpcCidr('10.0.0.0')).toEqual(["cidr '10.0.0.0' is no IPv4 network. Give one in CIDR notation, from /16 to /25, such as 10.0.0.0/16."]);
+  expect(checkVpcCidr('10.0.0.0')).toEqual([
+    "cidr '10.0.0.0' is no IPv4 network. Give one in CIDR notation, from /16 to /25, such as 10.0.0.0/16.",
+  ]);
   for (const cidr of ['10.0.0.0/15', '10.0.0.0/26']) {
-    expect(checkVpcCidr(cidr)).toEqual([`cidr ${cidr} has a prefix length that cannot be used. Give a network in CIDR notation, from /16 to /25, such as 10.0.0.0/16.`]);
+    expect(checkVpcCidr(cidr)).toEqual([
+      `cidr ${cidr} has a prefix length that cannot be used. Give a network in CIDR notation, from /16 to ` +
+        '/25, such as 10.0.0.0/16.',
+    ]);
   }
   expect(checkVpcCidr(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
 });
@@ -239,7 +275,9 @@ test('without a known instance type the image must be given', () => {
   expect(checkImageCanBeChosen([undefined, 't4g.small'], false)).toEqual([]);
   expect(checkImageCanBeChosen([undefined], true)).toEqual([]);
   expect(checkImageCanBeChosen([], false)).toEqual([]);
-  expect(checkImageCanBeChosen([undefined, undefined], false)).toEqual([expect.stringMatching(/known only at deployment.*Give `machineImage`/)]);
+  expect(checkImageCanBeChosen([undefined, undefined], false)).toEqual([
+    expect.stringMatching(/known only at deployment.*Give `machineImage`/),
+  ]);
 });
 
 test('the tag that names the cluster must be a tag', () => {

@@ -8,7 +8,9 @@ import { mistakes, synthesise } from '../synthesise';
 test('without an environment, nodes live in private subnets of three zones that the region names at deployment', () => {
   const { of, cluster } = synthesise();
   const subnets = Object.entries(of('AWS::EC2::Subnet')).filter(([id]) => id.includes('Nodes'));
-  expect(subnets.map(([, { Properties }]) => Properties.AvailabilityZone)).toEqual([0, 1, 2].map((n) => ({ 'Fn::Select': [n, { 'Fn::GetAZs': '' }] })));
+  expect(subnets.map(([, { Properties }]) => Properties.AvailabilityZone)).toEqual(
+    [0, 1, 2].map((n) => ({ 'Fn::Select': [n, { 'Fn::GetAZs': '' }] })),
+  );
   expect(cluster.network.nodeSubnets).toHaveLength(3);
   expect(Object.keys(of('AWS::EC2::NatGateway'))).toHaveLength(1);
 });
@@ -16,7 +18,14 @@ test('without an environment, nodes live in private subnets of three zones that 
 test('with an environment, the zones are looked up at synth', () => {
   const { of } = synthesise({}, undefined, {
     stack: { env: { account: '123456789012', region: 'eu-west-1' } },
-    context: { 'availability-zones:account=123456789012:region=eu-west-1': ['eu-west-1a', 'eu-west-1b', 'eu-west-1c', 'eu-west-1d'] },
+    context: {
+      'availability-zones:account=123456789012:region=eu-west-1': [
+        'eu-west-1a',
+        'eu-west-1b',
+        'eu-west-1c',
+        'eu-west-1d',
+      ],
+    },
   });
   const zones = Object.values(of('AWS::EC2::Subnet')).map(({ Properties }) => Properties.AvailabilityZone);
   expect([...new Set(zones)]).toEqual(['eu-west-1a', 'eu-west-1b', 'eu-west-1c']);
@@ -25,13 +34,21 @@ test('with an environment, the zones are looked up at synth', () => {
 test('a region that gives the account two zones only is refused', () => {
   const stack = { env: { account: '123456789012', region: 'us-west-1' } };
   const two = { 'availability-zones:account=123456789012:region=us-west-1': ['us-west-1a', 'us-west-1c'] };
-  expect(() => synthesise({}, undefined, { stack, context: two })).toThrow('3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: us-west-1a, us-west-1c.');
+  expect(() => synthesise({}, undefined, { stack, context: two })).toThrow(
+    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: ' +
+      'us-west-1a, us-west-1c.',
+  );
   expect(() => synthesise({ managers: { count: 1 } }, undefined, { stack, context: two })).not.toThrow();
 });
 
 test('DynamoDB and S3 are reached by gateway endpoints from the subnets of the nodes', () => {
   const endpoints = Object.values(synthesise().of('AWS::EC2::VPCEndpoint')).map(({ Properties }) => Properties);
-  expect(endpoints.map(({ ServiceName }) => JSON.stringify(ServiceName)).map((name) => /dynamodb|s3/.exec(name)?.[0]).sort()).toEqual(['dynamodb', 's3']);
+  expect(
+    endpoints
+      .map(({ ServiceName }) => JSON.stringify(ServiceName))
+      .map((name) => /dynamodb|s3/.exec(name)?.[0])
+      .sort(),
+  ).toEqual(['dynamodb', 's3']);
   for (const { VpcEndpointType, RouteTableIds } of endpoints) {
     expect(VpcEndpointType).toBe('Gateway');
     expect(RouteTableIds).toHaveLength(3);
@@ -41,7 +58,9 @@ test('DynamoDB and S3 are reached by gateway endpoints from the subnets of the n
 test('only nodes reach nodes: 2377 on managers, 7946 and 4789 and ESP on all', () => {
   const { of } = synthesise();
   const groups = Object.keys(of('AWS::EC2::SecurityGroup'));
-  const [node, manager] = ['NodeSecurityGroup', 'ManagerSecurityGroup'].map((name) => groups.find((id) => id.includes(name))!);
+  const [node, manager] = ['NodeSecurityGroup', 'ManagerSecurityGroup'].map((name) =>
+    groups.find((id) => id.includes(name))!,
+  );
   const rules = Object.values(of('AWS::EC2::SecurityGroupIngress')).map(({ Properties }) => {
     expect(Properties.SourceSecurityGroupId).toEqual({ 'Fn::GetAtt': [node, 'GroupId'] });
     expect(Properties.CidrIp).toBeUndefined();
@@ -54,20 +73,33 @@ test('only nodes reach nodes: 2377 on managers, 7946 and 4789 and ESP on all', (
     [node, '50', undefined, undefined],
     [manager, 'tcp', 2377, 2377],
   ]);
-  for (const { Properties } of Object.values(of('AWS::EC2::SecurityGroup'))) expect(Properties.SecurityGroupIngress).toBeUndefined();
+  for (const { Properties } of Object.values(of('AWS::EC2::SecurityGroup')))
+    expect(Properties.SecurityGroupIngress).toBeUndefined();
 });
 
-test('a given VPC, its chosen subnets and a given security group are used, and nothing is added to the VPC but rules', () => {
-  let vpc!: ec2.Vpc;
-  const { of, cluster } = synthesise((stack) => {
-    vpc = new ec2.Vpc(stack, 'Mine', { availabilityZones: ['a', 'b', 'c'].map((zone) => `eu-west-1${zone}`), restrictDefaultSecurityGroup: false });
-    return { vpc, vpcSubnets: { subnetType: ec2.SubnetType.PUBLIC }, nodeSecurityGroup: ec2.SecurityGroup.fromSecurityGroupId(stack, 'Given', 'sg-0123', { mutable: false }) };
-  });
-  expect(cluster.network.nodeSubnets).toEqual(vpc.publicSubnets);
-  expect(Object.keys(of('AWS::EC2::VPC'))).toHaveLength(1);
-  expect(of('AWS::EC2::VPCEndpoint')).toEqual({});
-  expect(Object.values(of('AWS::EC2::SecurityGroupIngress')).filter(({ Properties }) => Properties.GroupId === 'sg-0123')).toHaveLength(4);
-});
+test(
+  'a given VPC, its chosen subnets and a given security group are used, and nothing is added to the VPC but ' + 'rules',
+  () => {
+    let vpc!: ec2.Vpc;
+    const { of, cluster } = synthesise((stack) => {
+      vpc = new ec2.Vpc(stack, 'Mine', {
+        availabilityZones: ['a', 'b', 'c'].map((zone) => `eu-west-1${zone}`),
+        restrictDefaultSecurityGroup: false,
+      });
+      return {
+        vpc,
+        vpcSubnets: { subnetType: ec2.SubnetType.PUBLIC },
+        nodeSecurityGroup: ec2.SecurityGroup.fromSecurityGroupId(stack, 'Given', 'sg-0123', { mutable: false }),
+      };
+    });
+    expect(cluster.network.nodeSubnets).toEqual(vpc.publicSubnets);
+    expect(Object.keys(of('AWS::EC2::VPC'))).toHaveLength(1);
+    expect(of('AWS::EC2::VPCEndpoint')).toEqual({});
+    expect(
+      Object.values(of('AWS::EC2::SecurityGroupIngress')).filter(({ Properties }) => Properties.GroupId === 'sg-0123'),
+    ).toHaveLength(4);
+  },
+);
 
 test('without NAT gateways the nodes are isolated and have their endpoints', () => {
   const { of, cluster } = synthesise({ natGateways: 0 });
@@ -77,21 +109,36 @@ test('without NAT gateways the nodes are isolated and have their endpoints', () 
 });
 
 test('a VPC without usable subnets is refused with what it has', () => {
-  const onlyPublic = (stack: Stack) => ({ vpc: new ec2.Vpc(stack, 'Mine', { natGateways: 0, restrictDefaultSecurityGroup: false, subnetConfiguration: [{ name: 'P', subnetType: ec2.SubnetType.PUBLIC }] }) });
+  const onlyPublic = (stack: Stack) => ({
+    vpc: new ec2.Vpc(stack, 'Mine', {
+      natGateways: 0,
+      restrictDefaultSecurityGroup: false,
+      subnetConfiguration: [{ name: 'P', subnetType: ec2.SubnetType.PUBLIC }],
+    }),
+  });
   expect(mistakes(onlyPublic)).toEqual([
-    '[Test/Swarm/Network] The VPC Test/Mine has no subnets for nodes (private, with egress): it has 2 public, 0 private and 0 isolated ones. ' +
+    '[Test/Swarm/Network] The VPC Test/Mine has no subnets for nodes (private, with egress): it has 2 ' +
+      'public, 0 private and 0 isolated ones. ' +
       'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.',
   ]);
   const noZones = (stack: Stack) => ({
     vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', availabilityZones: ['eu-west-1a'] }),
     vpcSubnets: { subnets: [ec2.Subnet.fromSubnetId(stack, 'Unknown', 'subnet-0123')] },
   });
-  expect(mistakes(noZones)).toEqual([expect.stringContaining('The VPC vpc-0123 has no subnets for nodes that `vpcSubnets` selects')]);
+  expect(mistakes(noZones)).toEqual([
+    expect.stringContaining('The VPC vpc-0123 has no subnets for nodes that `vpcSubnets` selects'),
+  ]);
 });
 
 test('while a VPC is being looked up, its stand-in passes all checks', () => {
   const env = { account: '123456789012', region: 'eu-west-1' };
-  expect(mistakes((stack) => ({ vpc: ec2.Vpc.fromLookup(stack, 'Mine', { vpcName: 'mine' }), addressPools: ['1.2.0.0/16'] }), undefined, { stack: { env } })).toEqual([]);
+  expect(
+    mistakes(
+      (stack) => ({ vpc: ec2.Vpc.fromLookup(stack, 'Mine', { vpcName: 'mine' }), addressPools: ['1.2.0.0/16'] }),
+      undefined,
+      { stack: { env } },
+    ),
+  ).toEqual([]);
 });
 
 test('a VPC that is known only at deployment passes all checks', () => {
@@ -107,20 +154,36 @@ test('a VPC that is known only at deployment passes all checks', () => {
 
 test('the pools are compared with the network of a given VPC too', () => {
   const overlapping = [expect.stringContaining("Address pool 100.64.0.0/10 overlaps the VPC's 100.64.0.0/16")];
-  const own = (stack: Stack) => ({ vpc: new ec2.Vpc(stack, 'Mine', { ipAddresses: ec2.IpAddresses.cidr('100.64.0.0/16'), maxAzs: 3, restrictDefaultSecurityGroup: false }), managers: { count: 1 } });
+  const own = (stack: Stack) => ({
+    vpc: new ec2.Vpc(stack, 'Mine', {
+      ipAddresses: ec2.IpAddresses.cidr('100.64.0.0/16'),
+      maxAzs: 3,
+      restrictDefaultSecurityGroup: false,
+    }),
+    managers: { count: 1 },
+  });
   expect(mistakes(own)).toEqual(overlapping);
   const imported = (stack: Stack) => ({
-    vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', vpcCidrBlock: '100.64.0.0/16', availabilityZones: ['x', 'y', 'z'], privateSubnetIds: ['subnet-1', 'subnet-2', 'subnet-3'] }),
+    vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', {
+      vpcId: 'vpc-0123',
+      vpcCidrBlock: '100.64.0.0/16',
+      availabilityZones: ['x', 'y', 'z'],
+      privateSubnetIds: ['subnet-1', 'subnet-2', 'subnet-3'],
+    }),
   });
   expect(mistakes(imported)).toEqual(overlapping);
 });
 
 test('a number of NAT gateways that cannot be is refused', () => {
-  expect(mistakes({ natGateways: 4 })).toEqual(['[Test/Swarm/Network] natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
+  expect(mistakes({ natGateways: 4 })).toEqual([
+    '[Test/Swarm/Network] natGateways is 4. Give a whole number from 0 to 3, the number of zones.',
+  ]);
 });
 
 test('a number of NAT gateways that is known only at deployment is refused, since subnets depend on it', () => {
-  expect(mistakes({ natGateways: Token.asNumber({ Ref: 'Gateways' }) })).toEqual([expect.stringMatching(/^\[Test\/Swarm\/Network\] The number of NAT gateways must be known at synth/)]);
+  expect(mistakes({ natGateways: Token.asNumber({ Ref: 'Gateways' }) })).toEqual([
+    expect.stringMatching(/^\[Test\/Swarm\/Network\] The number of NAT gateways must be known at synth/),
+  ]);
 });
 
 test.each([
@@ -141,11 +204,27 @@ test.each(['10.8.0.0/16', '10.8.0.0/25'])('the network %s of a VPC can be divide
 });
 
 test.each([
-  ['zones and subnets', { availabilityZones: Fn.split(',', Fn.importValue('Zones')), privateSubnetIds: Fn.split(',', Fn.importValue('Subnets')) }],
-  ['subnets', { availabilityZones: ['eu-west-1a'], privateSubnetIds: Token.asList({ 'Fn::Split': [',', { 'Fn::ImportValue': 'Subnets' }] }) }],
+  [
+    'zones and subnets',
+    {
+      availabilityZones: Fn.split(',', Fn.importValue('Zones')),
+      privateSubnetIds: Fn.split(',', Fn.importValue('Subnets')),
+    },
+  ],
+  [
+    'subnets',
+    {
+      availabilityZones: ['eu-west-1a'],
+      privateSubnetIds: Token.asList({ 'Fn::Split': [',', { 'Fn::ImportValue': 'Subnets' }] }),
+    },
+  ],
 ])('a VPC whose %s are a list that is known only at deployment is refused', (_, attributes) => {
-  expect(mistakes((stack) => ({ vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', ...attributes }) }))).toEqual([
-    expect.stringMatching(/^\[Test\/Swarm\/Network\] The VPC vpc-0123 was given its subnets or zones as a list .* Give the subnets one by one/),
+  expect(
+    mistakes((stack) => ({ vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', ...attributes }) })),
+  ).toEqual([
+    expect.stringMatching(
+      /^\[Test\/Swarm\/Network\] The VPC vpc-0123 was given its subnets or zones as a list .* Give the subnets one by one/,
+    ),
   ]);
 });
 
@@ -157,7 +236,10 @@ test('subnets that are given one by one may be elements of a list that is known 
 
 test('the VPC of another stack of the app can be used: seats stay in the zones of its subnets', () => {
   const app = new App();
-  const vpc = new ec2.Vpc(new Stack(app, 'Base'), 'Vpc', { availabilityZones: ['a', 'b', 'c'], restrictDefaultSecurityGroup: false });
+  const vpc = new ec2.Vpc(new Stack(app, 'Base'), 'Vpc', {
+    availabilityZones: ['a', 'b', 'c'],
+    restrictDefaultSecurityGroup: false,
+  });
   const stack = new Stack(app, 'Swarms');
   new SwarmCluster(stack, 'Swarm', { vpc });
   const volumes = Object.values(Template.fromStack(stack).findResources('AWS::EC2::Volume'));

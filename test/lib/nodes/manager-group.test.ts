@@ -12,7 +12,8 @@ let whole: Synthesised;
 beforeAll(() => {
   whole = synthesise();
 });
-const seatOf = (type: string, seat: number, from = whole): [string, Resource] => Object.entries(from.of(type)).find(([id]) => id.includes(`Seat${seat}`))!;
+const seatOf = (type: string, seat: number, from = whole): [string, Resource] =>
+  Object.entries(from.of(type)).find(([id]) => id.includes(`Seat${seat}`))!;
 const ref = (type: string, seat: number) => ({ Ref: seatOf(type, seat)[0] });
 const tags = (seat: number) => [
   { Key: 'cdk-docker-swarm:cluster', Value: 'Test/Swarm' },
@@ -20,11 +21,20 @@ const tags = (seat: number) => [
   { Key: 'cdk-docker-swarm:seat', Value: String(seat) },
 ];
 
-test.each([1, 3, 5, 7])('%i managers have as many seats, each with interface, volume, launch template and group', (count) => {
-  const { of, cluster } = synthesise({ managers: { count } });
-  expect(cluster.managers.seats).toHaveLength(count);
-  for (const type of ['AWS::EC2::NetworkInterface', 'AWS::EC2::Volume', 'AWS::EC2::LaunchTemplate', 'AWS::AutoScaling::AutoScalingGroup']) expect(Object.keys(of(type))).toHaveLength(count);
-});
+test.each([1, 3, 5, 7])(
+  '%i managers have as many seats, each with interface, volume, launch template and group',
+  (count) => {
+    const { of, cluster } = synthesise({ managers: { count } });
+    expect(cluster.managers.seats).toHaveLength(count);
+    for (const type of [
+      'AWS::EC2::NetworkInterface',
+      'AWS::EC2::Volume',
+      'AWS::EC2::LaunchTemplate',
+      'AWS::AutoScaling::AutoScalingGroup',
+    ])
+      expect(Object.keys(of(type))).toHaveLength(count);
+  },
+);
 
 test('seats are spread over three zones, and interface, volume and group of a seat are in the same one', () => {
   const { cluster, stack, of } = synthesise({ managers: { count: 5 } });
@@ -38,18 +48,22 @@ test('seats are spread over three zones, and interface, volume and group of a se
   });
 });
 
-test('a group of one, without subnets, whose interface, maintenance policy and health check leave room for one instance at a time', () => {
-  const [, { Properties }] = seatOf('AWS::AutoScaling::AutoScalingGroup', 1);
-  expect(Properties).toMatchObject({
-    MinSize: '1',
-    MaxSize: '1',
-    DesiredCapacity: '1',
-    HealthCheckType: 'EC2',
-    InstanceMaintenancePolicy: { MinHealthyPercentage: 0, MaxHealthyPercentage: 100 },
-    Tags: tags(1).map((tag) => ({ ...tag, PropagateAtLaunch: true })),
-  });
-  expect(Properties.VPCZoneIdentifier).toBeUndefined();
-});
+test(
+  'a group of one, without subnets, whose interface, maintenance policy and health check leave room for one ' +
+    'instance at a time',
+  () => {
+    const [, { Properties }] = seatOf('AWS::AutoScaling::AutoScalingGroup', 1);
+    expect(Properties).toMatchObject({
+      MinSize: '1',
+      MaxSize: '1',
+      DesiredCapacity: '1',
+      HealthCheckType: 'EC2',
+      InstanceMaintenancePolicy: { MinHealthyPercentage: 0, MaxHealthyPercentage: 100 },
+      Tags: tags(1).map((tag) => ({ ...tag, PropagateAtLaunch: true })),
+    });
+    expect(Properties.VPCZoneIdentifier).toBeUndefined();
+  },
+);
 
 test('the hooks are part of the group, so that its first instance meets them', () => {
   const hooks = seatOf('AWS::AutoScaling::AutoScalingGroup', 0)[1].Properties.LifecycleHookSpecificationList;
@@ -87,11 +101,15 @@ test('CloudFormation waits for the manager in the swarm, and never suspends Laun
   });
 });
 
-test('no seat waits for another: one that does not come back would keep CloudFormation from taking the change of the others back', () => {
-  const groups = [0, 1, 2].map((seat) => seatOf('AWS::AutoScaling::AutoScalingGroup', seat));
-  const before = groups.map(([, { DependsOn }]) => DependsOn!.filter((id) => groups.some(([other]) => other === id)));
-  expect(before).toEqual([[], [], []]);
-});
+test(
+  'no seat waits for another: one that does not come back would keep CloudFormation from taking the change ' +
+    'of the others back',
+  () => {
+    const groups = [0, 1, 2].map((seat) => seatOf('AWS::AutoScaling::AutoScalingGroup', seat));
+    const before = groups.map(([, { DependsOn }]) => DependsOn!.filter((id) => groups.some(([other]) => other === id)));
+    expect(before).toEqual([[], [], []]);
+  },
+);
 
 test('interface and volume go with the stack, but outlive their replacement; the volume is encrypted', () => {
   for (const type of ['AWS::EC2::NetworkInterface', 'AWS::EC2::Volume']) {
@@ -100,10 +118,13 @@ test('interface and volume go with the stack, but outlive their replacement; the
     expect(resource.Properties.Tags).toEqual(tags(0));
   }
   expect(seatOf('AWS::EC2::Volume', 0)[1].Properties).toMatchObject({ Size: 20, VolumeType: 'gp3', Encrypted: true });
-  expect(seatOf('AWS::EC2::NetworkInterface', 0)[1].Properties.GroupSet.map(textOf)).toEqual([expect.stringContaining('NodeSecurityGroup'), expect.stringContaining('ManagerSecurityGroup')]);
+  expect(seatOf('AWS::EC2::NetworkInterface', 0)[1].Properties.GroupSet.map(textOf)).toEqual([
+    expect.stringContaining('NodeSecurityGroup'),
+    expect.stringContaining('ManagerSecurityGroup'),
+  ]);
 });
 
-test('the launch template has the seat’s interface as its first, IMDSv2 within one hop, and an encrypted root volume', () => {
+test('the launch template has the seat’s interface first, IMDSv2 within one hop, and an encrypted root volume', () => {
   const data = seatOf('AWS::EC2::LaunchTemplate', 1)[1].Properties.LaunchTemplateData;
   expect(data).toMatchObject({
     NetworkInterfaces: [{ DeviceIndex: 0, NetworkInterfaceId: ref('AWS::EC2::NetworkInterface', 1) }],
@@ -121,8 +142,18 @@ test('the launch template has the seat’s interface as its first, IMDSv2 within
 
 test('the user data holds the configuration that the agent reads, with its seat', () => {
   const script = textOf(seatOf('AWS::EC2::LaunchTemplate', 2)[1].Properties.LaunchTemplateData.UserData);
-  const config = v.parse(agentConfigSchema, JSON.parse(/agent\.json <<'END_OF_FILE'\n([^]*?)\nEND_OF_FILE/.exec(script)![1]!));
-  expect(config).toMatchObject({ cluster: 'Test/Swarm', role: 'manager', region: '<AWS::Region>', seat: { number: 2, volumeId: expect.stringMatching(/^<SwarmManagersSeat2Volume/) }, labels: {}, daemon: {} });
+  const config = v.parse(
+    agentConfigSchema,
+    JSON.parse(/agent\.json <<'END_OF_FILE'\n([^]*?)\nEND_OF_FILE/.exec(script)![1]!),
+  );
+  expect(config).toMatchObject({
+    cluster: 'Test/Swarm',
+    role: 'manager',
+    region: '<AWS::Region>',
+    seat: { number: 2, volumeId: expect.stringMatching(/^<SwarmManagersSeat2Volume/) },
+    labels: {},
+    daemon: {},
+  });
   expect(config.roleId).toMatch(/^<SwarmLifecycleManagerRole.*\.RoleId>$/);
   expect(script).toContain('ConditionPathIsMountPoint=/var/lib/docker');
 });
@@ -142,8 +173,15 @@ test('what is given for managers is used', () => {
     extraUserData: ['echo all'],
   }));
   const data = Object.values(of('AWS::EC2::LaunchTemplate'))[0]!.Properties.LaunchTemplateData;
-  expect(data).toMatchObject({ InstanceType: 'm7i.large', ImageId: expect.stringMatching(/x86_64$/), BlockDeviceMappings: [{ Ebs: { VolumeSize: 12, KmsKeyId: expect.stringContaining('key/k') } }] });
-  expect(Object.values(of('AWS::EC2::Volume'))[0]!.Properties).toMatchObject({ Size: 1024, KmsKeyId: expect.stringContaining('key/k') });
+  expect(data).toMatchObject({
+    InstanceType: 'm7i.large',
+    ImageId: expect.stringMatching(/x86_64$/),
+    BlockDeviceMappings: [{ Ebs: { VolumeSize: 12, KmsKeyId: expect.stringContaining('key/k') } }],
+  });
+  expect(Object.values(of('AWS::EC2::Volume'))[0]!.Properties).toMatchObject({
+    Size: 1024,
+    KmsKeyId: expect.stringContaining('key/k'),
+  });
   const script = textOf(data.UserData);
   expect(script).toContain('"disk": "fast"');
   expect(script).toContain('"debug": true,\n  "mtu": 1400');
@@ -152,80 +190,121 @@ test('what is given for managers is used', () => {
 
 test('a single manager is warned about, with a stable id', () => {
   const { stack } = synthesise({ managers: { count: 1 } });
-  Annotations.fromStack(stack).hasWarning('/Test/Swarm/Managers', Match.stringLikeRegexp('^One manager: .*\\[ack: cdk-docker-swarm:singleManager\\]$'));
+  Annotations.fromStack(stack).hasWarning(
+    '/Test/Swarm/Managers',
+    Match.stringLikeRegexp('^One manager: .*\\[ack: cdk-docker-swarm:singleManager\\]$'),
+  );
   expect(Annotations.fromStack(whole.stack).findWarning('*', Match.anyValue())).toEqual([]);
 });
 
 test('values that are known only at deployment pass all checks, but the number of managers must be known', () => {
   const token = (name: string) => Token.asString({ Ref: name });
   expect(
-    mistakes({
-      managers: {
-        instanceType: new ec2.InstanceType(token('Type')),
-        volumeSize: Size.gibibytes(Token.asNumber({ Ref: 'Size' })),
-        machineImage: ec2.MachineImage.genericLinux({ 'eu-west-1': token('Image') }),
-        labels: { tier: token('Tier') },
-        extraUserData: [token('Lines')],
+    mistakes(
+      {
+        managers: {
+          instanceType: new ec2.InstanceType(token('Type')),
+          volumeSize: Size.gibibytes(Token.asNumber({ Ref: 'Size' })),
+          machineImage: ec2.MachineImage.genericLinux({ 'eu-west-1': token('Image') }),
+          labels: { tier: token('Tier') },
+          extraUserData: [token('Lines')],
+        },
+        addressPools: [token('Pool')],
+        addressPoolPrefixLength: Token.asNumber({ Ref: 'Length' }),
       },
-      addressPools: [token('Pool')],
-      addressPoolPrefixLength: Token.asNumber({ Ref: 'Length' }),
-    }, undefined, { stack: { env: { region: 'eu-west-1' } } }),
+      undefined,
+      { stack: { env: { region: 'eu-west-1' } } },
+    ),
   ).toEqual([]);
-  expect(mistakes({ managers: { count: Token.asNumber({ Ref: 'Count' }) } })).toEqual([expect.stringContaining('The number of managers must be known at synth')]);
+  expect(mistakes({ managers: { count: Token.asNumber({ Ref: 'Count' }) } })).toEqual([
+    expect.stringContaining('The number of managers must be known at synth'),
+  ]);
 });
 
 test('an image for another architecture is found out, as far as its name tells', () => {
-  const withImage = (machineImage: ec2.IMachineImage, type = 't4g.small') => mistakes({ managers: { machineImage, instanceType: new ec2.InstanceType(type) } });
-  const mismatch = [expect.stringContaining('Instance type t4g.small is arm64, but the machine image is made for x86_64.')];
+  const withImage = (machineImage: ec2.IMachineImage, type = 't4g.small') =>
+    mistakes({ managers: { machineImage, instanceType: new ec2.InstanceType(type) } });
+  const mismatch = [
+    expect.stringContaining('Instance type t4g.small is arm64, but the machine image is made for x86_64.'),
+  ];
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023())).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }))).toEqual([]);
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023(), 't3.small')).toEqual([]);
   expect(withImage(ec2.MachineImage.fromSsmParameter('/my/image-x86_64'))).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.resolveSsmParameterAtLaunch('/my/amd64/image'))).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.resolveSsmParameterAtLaunch('/my/image'))).toEqual([]);
-  expect(withImage(ec2.MachineImage.latestWindows(ec2.WindowsVersion.WINDOWS_SERVER_2022_ENGLISH_FULL_BASE))).toEqual([expect.stringContaining('made for Windows')]);
+  expect(withImage(ec2.MachineImage.latestWindows(ec2.WindowsVersion.WINDOWS_SERVER_2022_ENGLISH_FULL_BASE))).toEqual([
+    expect.stringContaining('made for Windows'),
+  ]);
 });
 
 test('for an instance type that is known only at deployment, the image must be given', () => {
   const instanceType = new ec2.InstanceType(Token.asString({ Ref: 'Type' }));
-  expect(mistakes({ managers: { instanceType } })).toEqual([expect.stringMatching(/^\[Test\/Swarm\/Managers\] The instance type is known only at deployment.*Give `machineImage`/)]);
+  expect(mistakes({ managers: { instanceType } })).toEqual([
+    expect.stringMatching(
+      /^\[Test\/Swarm\/Managers\] The instance type is known only at deployment.*Give `machineImage`/,
+    ),
+  ]);
 });
 
 test('a wrong number of managers is said once, without a word about zones', () => {
-  const oneZone = (stack: Stack) => ({ vpc: new ec2.Vpc(stack, 'Mine', { availabilityZones: ['eu-west-1a'], restrictDefaultSecurityGroup: false }) });
-  for (const count of [NaN, 4]) expect(mistakes((stack) => ({ ...oneZone(stack), managers: { count } }))).toEqual([expect.stringContaining(`${count} managers were asked for`)]);
+  const oneZone = (stack: Stack) => ({
+    vpc: new ec2.Vpc(stack, 'Mine', { availabilityZones: ['eu-west-1a'], restrictDefaultSecurityGroup: false }),
+  });
+  for (const count of [NaN, 4])
+    expect(mistakes((stack) => ({ ...oneZone(stack), managers: { count } }))).toEqual([
+      expect.stringContaining(`${count} managers were asked for`),
+    ]);
 });
 
 test('bridges of the engine are kept apart from the VPC and the address pools', () => {
   const daemon = { bip: '10.0.3.1/24', 'default-address-pools': [{ base: '100.80.0.0/16', size: 24 }] };
   expect(mistakes({ managers: { daemon } })).toEqual([
-    expect.stringContaining("[Test/Swarm/Managers] daemon['default-address-pools'] has 100.80.0.0/16, which overlaps the address pool 100.64.0.0/10"),
-    expect.stringContaining("[Test/Swarm/Managers] daemon['bip'] has 10.0.3.1/24, which overlaps the VPC's 10.0.0.0/16"),
+    expect.stringContaining(
+      "[Test/Swarm/Managers] daemon['default-address-pools'] has 100.80.0.0/16, which overlaps the address " +
+        'pool 100.64.0.0/10',
+    ),
+    expect.stringContaining(
+      "[Test/Swarm/Managers] daemon['bip'] has 10.0.3.1/24, which overlaps the VPC's 10.0.0.0/16",
+    ),
   ]);
 });
 
 test.each([
   ['another', (other: Stack) => other],
   ['a nested', (_: Stack, own: Stack) => new NestedStack(own, 'Nested')],
-])('managers and workers in %s stack than their lifecycle’s are refused: node-join could not signal for them', (_, choose) => {
-  const app = new App();
-  const own = new Stack(app, 'Own');
-  const network = new SwarmNetwork(own, 'Network');
-  const lifecycle = new NodeLifecycle(own, 'Lifecycle', { network, tables: new TokenTable(own, 'Tables') });
-  const elsewhere = choose(new Stack(app, 'Other'), own);
-  new WorkerGroup(elsewhere, 'Workers', { managers: new ManagerGroup(elsewhere, 'Managers', { lifecycle }) });
-  const sentence = `The group is in the stack ${elsewhere.node.path}, but its NodeLifecycle is in Own: `;
-  expect(() => app.synth()).toThrow(new RegExp(`\\[${elsewhere.node.path}/Managers\\] ${sentence}[^]*\\[${elsewhere.node.path}/Workers\\] ${sentence}`));
-});
+])(
+  'managers and workers in %s stack than their lifecycle’s are refused: node-join could not signal for them',
+  (_, choose) => {
+    const app = new App();
+    const own = new Stack(app, 'Own');
+    const network = new SwarmNetwork(own, 'Network');
+    const lifecycle = new NodeLifecycle(own, 'Lifecycle', { network, tables: new TokenTable(own, 'Tables') });
+    const elsewhere = choose(new Stack(app, 'Other'), own);
+    new WorkerGroup(elsewhere, 'Workers', { managers: new ManagerGroup(elsewhere, 'Managers', { lifecycle }) });
+    const sentence = `The group is in the stack ${elsewhere.node.path}, but its NodeLifecycle is in Own: `;
+    expect(() => app.synth()).toThrow(
+      new RegExp(
+        `\\[${elsewhere.node.path}/Managers\\] ${sentence}[^]*\\[${elsewhere.node.path}/Workers\\] ${sentence}`,
+      ),
+    );
+  },
+);
 
 test('user data that EC2 would refuse is refused', () => {
-  expect(mistakes({ managers: { extraUserData: [`# ${'x'.repeat(16_000)}`] } })).toEqual([expect.stringMatching(/^\[Test\/Swarm\/Managers\] The user data has 1\d{4} bytes, but EC2 takes at most 16384\./)]);
+  expect(mistakes({ managers: { extraUserData: [`# ${'x'.repeat(16_000)}`] } })).toEqual([
+    expect.stringMatching(/^\[Test\/Swarm\/Managers\] The user data has 1\d{4} bytes, but EC2 takes at most 16384\./),
+  ]);
 });
 
 test('a seat whose volume has a greater generation gets another volume, and all else stays', () => {
-  const resources = (volumeGenerations?: Record<string, number>) => synthesise({ managers: { volumeGenerations } }).template.toJSON().Resources as Record<string, Resource>;
+  const resources = (volumeGenerations?: Record<string, number>) =>
+    synthesise({ managers: { volumeGenerations } }).template.toJSON().Resources as Record<string, Resource>;
   const [before, after] = [resources(), resources({ 1: 2 })];
-  const ids = (all: Record<string, Resource>) => Object.keys(all).filter((id) => all[id]!.Type === 'AWS::EC2::Volume').sort();
+  const ids = (all: Record<string, Resource>) =>
+    Object.keys(all)
+      .filter((id) => all[id]!.Type === 'AWS::EC2::Volume')
+      .sort();
   expect(ids(after).filter((id) => !ids(before).includes(id))).toEqual([expect.stringContaining('Seat1Volume2')]);
   expect(ids(before).filter((id) => !ids(after).includes(id))).toEqual([expect.stringContaining('Seat1Volume')]);
   expect(Object.keys(after).length).toBe(Object.keys(before).length);
@@ -235,15 +314,23 @@ test.each([
   [{ 3: 2 }, "volumeGenerations names seat '3', but the seats are '0' to '2'."],
   [{ one: 2 }, "volumeGenerations names seat 'one', but the seats are '0' to '2'."],
   [{ '01': 2 }, "volumeGenerations names seat '01', but the seats are '0' to '2'."],
-  [{ 1: 0 }, 'volumeGenerations has 0 for seat 1. Give a whole number from 1 on, greater than it was before, and known when the app is synthesised.'],
+  [
+    { 1: 0 },
+    'volumeGenerations has 0 for seat 1. Give a whole number from 1 on, greater than it was before, and ' +
+      'known when the app is synthesised.',
+  ],
   [{ 1: 1.5 }, 'volumeGenerations has 1.5 for seat 1.'],
   [{ 1: '2' }, 'volumeGenerations has "2" for seat 1.'],
   [2, 'volumeGenerations is 2. Give an object from seats to whole numbers'],
   [null, 'volumeGenerations is null. Give an object from seats to whole numbers'],
 ])('generations %j are refused', (volumeGenerations, sentence) => {
-  expect(mistakes({ managers: { volumeGenerations: volumeGenerations as never } })).toEqual([expect.stringContaining(sentence)]);
+  expect(mistakes({ managers: { volumeGenerations: volumeGenerations as never } })).toEqual([
+    expect.stringContaining(sentence),
+  ]);
 });
 
 test('of a number of managers that is none, generations are not a second mistake', () => {
-  expect(mistakes({ managers: { count: 4, volumeGenerations: { 3: 2 } } })).toEqual([expect.stringContaining('4 managers were asked for')]);
+  expect(mistakes({ managers: { count: 4, volumeGenerations: { 3: 2 } } })).toEqual([
+    expect.stringContaining('4 managers were asked for'),
+  ]);
 });

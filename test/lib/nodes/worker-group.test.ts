@@ -7,7 +7,11 @@ import { mistakes, synthesise, textOf } from '../synthesise';
 const withWorkers = (props: WorkerProps) => {
   const synthesised = synthesise({}, (cluster) => cluster.addWorkers('Web', props));
   const of = (type: string) => Object.entries(synthesised.of(type)).find(([id]) => id.includes('Web'))![1];
-  return { ...synthesised, group: of('AWS::AutoScaling::AutoScalingGroup'), data: of('AWS::EC2::LaunchTemplate').Properties.LaunchTemplateData };
+  return {
+    ...synthesised,
+    group: of('AWS::AutoScaling::AutoScalingGroup'),
+    data: of('AWS::EC2::LaunchTemplate').Properties.LaunchTemplateData,
+  };
 };
 const types = (...names: string[]) => names.map((name) => new ec2.InstanceType(name));
 
@@ -24,7 +28,15 @@ test('workers are launched in the private subnets, tagged, with hooks, and only 
     ],
   });
   expect(group.Properties.DesiredCapacity).toBeUndefined();
-  expect(group.Properties.LifecycleHookSpecificationList.map(({ LifecycleHookName, DefaultResult, HeartbeatTimeout }: any) => [LifecycleHookName, DefaultResult, HeartbeatTimeout])).toEqual([
+  expect(
+    group.Properties.LifecycleHookSpecificationList.map(
+      ({ LifecycleHookName, DefaultResult, HeartbeatTimeout }: any) => [
+        LifecycleHookName,
+        DefaultResult,
+        HeartbeatTimeout,
+      ],
+    ),
+  ).toEqual([
     ['launch', 'ABANDON', 900],
     ['terminate', 'CONTINUE', 900],
   ]);
@@ -33,12 +45,20 @@ test('workers are launched in the private subnets, tagged, with hooks, and only 
 test('CloudFormation waits until so many workers are in the swarm, and rolls a tenth at a time', () => {
   const { group } = withWorkers({ minCapacity: 2, maxCapacity: 25 });
   expect(group.CreationPolicy).toEqual({ ResourceSignal: { Count: 2, Timeout: 'PT15M' } });
-  expect(group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({ MaxBatchSize: 3, MinInstancesInService: 2, WaitOnResourceSignals: true, PauseTime: 'PT30M' });
+  expect(group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({
+    MaxBatchSize: 3,
+    MinInstancesInService: 2,
+    WaitOnResourceSignals: true,
+    PauseTime: 'PT30M',
+  });
   expect(group.UpdatePolicy.AutoScalingRollingUpdate.SuspendProcesses).not.toContain('Launch');
 });
 
 test('a group of a fixed size rolls below it, since it cannot go above', () => {
-  expect(withWorkers({ minCapacity: 2 }).group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({ MaxBatchSize: 1, MinInstancesInService: 1 });
+  expect(withWorkers({ minCapacity: 2 }).group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({
+    MaxBatchSize: 1,
+    MinInstancesInService: 1,
+  });
 });
 
 test('a group that may be empty waits for nobody when it is made', () => {
@@ -53,8 +73,12 @@ test('a group without a given maximum that may be empty can still have one worke
 
 test('a group that could never have a worker is refused, and a wrong minimum is said once', () => {
   const refused = (props: WorkerProps) => mistakes({}, (cluster) => cluster.addWorkers('Web', props));
-  expect(refused({ minCapacity: 0, maxCapacity: 0 })).toEqual([expect.stringContaining('maxCapacity is 0, so the group could never have a worker.')]);
-  expect(refused({ minCapacity: NaN })).toEqual(['[Test/Swarm/Web] minCapacity is NaN. Give a whole number, 0 or more.']);
+  expect(refused({ minCapacity: 0, maxCapacity: 0 })).toEqual([
+    expect.stringContaining('maxCapacity is 0, so the group could never have a worker.'),
+  ]);
+  expect(refused({ minCapacity: NaN })).toEqual([
+    '[Test/Swarm/Web] minCapacity is NaN. Give a whole number, 0 or more.',
+  ]);
 });
 
 test('workers come, and are replaced, after all managers', () => {
@@ -63,57 +87,95 @@ test('workers come, and are replaced, after all managers', () => {
   expect(group.DependsOn!.filter((id) => seats.includes(id))).toEqual(seats);
 });
 
-test('the launch template has the security group of nodes, IMDSv2 within one hop, the image for the type, and the labels', () => {
-  const { data, cluster } = withWorkers({ instanceTypes: types('m7i.large'), labels: { tier: 'web' } });
-  expect(cluster.workers[0]!.architecture).toBe('x86_64');
-  expect(data).toMatchObject({
-    InstanceType: 'm7i.large',
-    ImageId: 'resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64',
-    MetadataOptions: { HttpEndpoint: 'enabled', HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
-    BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: 30, Encrypted: true } }],
-  });
-  expect(data.NetworkInterfaces).toBeUndefined();
-  expect(data.SecurityGroupIds.map(textOf)).toEqual([expect.stringContaining('NodeSecurityGroup')]);
-  const script = textOf(data.UserData);
-  expect(script).toContain('"role": "worker"');
-  expect(script).toContain('"tier": "web"');
-  expect(script).not.toContain('"seat"');
-  expect(script).not.toContain('ConditionPathIsMountPoint');
-});
+test(
+  'the launch template has the security group of nodes, IMDSv2 within one hop, the image for the type, and ' +
+    'the labels',
+  () => {
+    const { data, cluster } = withWorkers({ instanceTypes: types('m7i.large'), labels: { tier: 'web' } });
+    expect(cluster.workers[0]!.architecture).toBe('x86_64');
+    expect(data).toMatchObject({
+      InstanceType: 'm7i.large',
+      ImageId: 'resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64',
+      MetadataOptions: { HttpEndpoint: 'enabled', HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
+      BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: 30, Encrypted: true } }],
+    });
+    expect(data.NetworkInterfaces).toBeUndefined();
+    expect(data.SecurityGroupIds.map(textOf)).toEqual([expect.stringContaining('NodeSecurityGroup')]);
+    const script = textOf(data.UserData);
+    expect(script).toContain('"role": "worker"');
+    expect(script).toContain('"tier": "web"');
+    expect(script).not.toContain('"seat"');
+    expect(script).not.toContain('ConditionPathIsMountPoint');
+  },
+);
 
 test('spot instances come from the pools with the best price and capacity', () => {
-  const { group } = withWorkers({ instanceTypes: types('c7g.large', 'm7g.large'), spot: { onDemandBase: 1, onDemandPercentage: 20 } });
+  const { group } = withWorkers({
+    instanceTypes: types('c7g.large', 'm7g.large'),
+    spot: { onDemandBase: 1, onDemandPercentage: 20 },
+  });
   expect(group.Properties.LaunchTemplate).toBeUndefined();
   expect(group.Properties.MixedInstancesPolicy).toMatchObject({
     LaunchTemplate: { Overrides: [{ InstanceType: 'c7g.large' }, { InstanceType: 'm7g.large' }] },
-    InstancesDistribution: { OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: 20, SpotAllocationStrategy: 'price-capacity-optimized' },
+    InstancesDistribution: {
+      OnDemandBaseCapacity: 1,
+      OnDemandPercentageAboveBaseCapacity: 20,
+      SpotAllocationStrategy: 'price-capacity-optimized',
+    },
   });
   expect(group.Properties.CapacityRebalance).toBe(true);
   expect(withWorkers({}).group.Properties.CapacityRebalance).toBeUndefined();
-  expect(withWorkers({ spot: {} }).group.Properties.MixedInstancesPolicy.InstancesDistribution).toMatchObject({ OnDemandBaseCapacity: 0, OnDemandPercentageAboveBaseCapacity: 0 });
+  expect(withWorkers({ spot: {} }).group.Properties.MixedInstancesPolicy.InstancesDistribution).toMatchObject({
+    OnDemandBaseCapacity: 0,
+    OnDemandPercentageAboveBaseCapacity: 0,
+  });
 });
 
 test('several types without spot are on demand, the preferred first', () => {
-  expect(withWorkers({ instanceTypes: types('c7g.large', 'm7g.large') }).group.Properties.MixedInstancesPolicy.InstancesDistribution).toEqual({
+  expect(
+    withWorkers({ instanceTypes: types('c7g.large', 'm7g.large') }).group.Properties.MixedInstancesPolicy
+      .InstancesDistribution,
+  ).toEqual({
     OnDemandAllocationStrategy: 'prioritized',
     OnDemandPercentageAboveBaseCapacity: 100,
   });
 });
 
 test('the group can be scaled with the framework’s own policies', () => {
-  const { of } = synthesise({}, (cluster) => cluster.addWorkers('Web', { maxCapacity: 9 }).autoScalingGroup.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 }));
-  expect(Object.values(of('AWS::AutoScaling::ScalingPolicy'))[0]!.Properties.AutoScalingGroupName).toEqual({ Ref: expect.stringContaining('SwarmWebGroup') });
+  const { of } = synthesise({}, (cluster) =>
+    cluster
+      .addWorkers('Web', { maxCapacity: 9 })
+      .autoScalingGroup.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 }),
+  );
+  expect(Object.values(of('AWS::AutoScaling::ScalingPolicy'))[0]!.Properties.AutoScalingGroupName).toEqual({
+    Ref: expect.stringContaining('SwarmWebGroup'),
+  });
 });
 
 test('capacities that are known only at deployment pass all checks', () => {
   const number = (name: string) => Token.asNumber({ Ref: name });
-  expect(mistakes({}, (cluster) => cluster.addWorkers('Web', { minCapacity: number('Min'), maxCapacity: number('Max'), spot: { onDemandBase: number('Base'), onDemandPercentage: number('Share') } }))).toEqual([]);
+  expect(
+    mistakes({}, (cluster) =>
+      cluster.addWorkers('Web', {
+        minCapacity: number('Min'),
+        maxCapacity: number('Max'),
+        spot: { onDemandBase: number('Base'), onDemandPercentage: number('Share') },
+      }),
+    ),
+  ).toEqual([]);
 });
 
 test('mistakes of one group are named once, with its path', () => {
-  expect(mistakes({}, (cluster) => cluster.addWorkers('Web', { instanceTypes: types('t4g.small', 't3.small'), minCapacity: 3, maxCapacity: 1 }))).toEqual([
-    '[Test/Swarm/Web] Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve both. Give types of one architecture, or make two groups.',
+  expect(
+    mistakes({}, (cluster) =>
+      cluster.addWorkers('Web', { instanceTypes: types('t4g.small', 't3.small'), minCapacity: 3, maxCapacity: 1 }),
+    ),
+  ).toEqual([
+    '[Test/Swarm/Web] Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve ' +
+      'both. Give types of one architecture, or make two groups.',
     '[Test/Swarm/Web] minCapacity is 3, more than maxCapacity, which is 1. Give a minimum up to the maximum.',
   ]);
-  expect(mistakes({}, (cluster) => cluster.addWorkers('Web', { instanceTypes: [] }))).toEqual(['[Test/Swarm/Web] No instance type was given. Give at least one, or leave `instanceTypes` out.']);
+  expect(mistakes({}, (cluster) => cluster.addWorkers('Web', { instanceTypes: [] }))).toEqual([
+    '[Test/Swarm/Web] No instance type was given. Give at least one, or leave `instanceTypes` out.',
+  ]);
 });

@@ -1,7 +1,11 @@
 import { dependencies, creationOrder, renderCreationOrder } from '../../../rehearsal/assembly/creation-order';
 import type { Resource, Template } from '../../../rehearsal/assembly/synth';
 
-const group = (over: Partial<Resource>, tags: Record<string, string>, properties: Record<string, unknown> = {}): Resource => ({
+const group = (
+  over: Partial<Resource>,
+  tags: Record<string, string>,
+  properties: Record<string, unknown> = {},
+): Resource => ({
   Type: 'AWS::AutoScaling::AutoScalingGroup',
   Properties: { MinSize: '1', Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })), ...properties },
   ...over,
@@ -14,9 +18,17 @@ const template: Template = {
     Seat1: group({ DependsOn: ['Seat0'] }, manager('1')),
     Seat0: group({ CreationPolicy: { ResourceSignal: { Count: 1, Timeout: 'PT15M' } } }, manager('0'), {
       LaunchTemplate: { Id: { Ref: 'Template' } },
-      LifecycleHookSpecificationList: [{ LifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING', HeartbeatTimeout: 900 }],
+      LifecycleHookSpecificationList: [
+        { LifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING', HeartbeatTimeout: 900 },
+      ],
     }),
-    Template: { Type: 'AWS::EC2::LaunchTemplate', Properties: { Data: { 'Fn::Sub': '${Queue.Arn} ${!Literal} ${AWS::Region}' }, Role: { 'Fn::GetAtt': ['Role', 'Arn'] } } },
+    Template: {
+      Type: 'AWS::EC2::LaunchTemplate',
+      Properties: {
+        Data: { 'Fn::Sub': '${Queue.Arn} ${!Literal} ${AWS::Region}' },
+        Role: { 'Fn::GetAtt': ['Role', 'Arn'] },
+      },
+    },
     Queue: { Type: 'AWS::SQS::Queue' },
     Role: { Type: 'AWS::IAM::Role' },
   },
@@ -41,6 +53,8 @@ test('the plan tells which seat waits for which, in order', () => {
 });
 
 test('resources that wait for each other are named', () => {
-  const circle: Template = { Resources: { A: group({ DependsOn: 'B' }, {}), B: { Type: 'AWS::SQS::Queue', DependsOn: ['A'] } } };
+  const circle: Template = {
+    Resources: { A: group({ DependsOn: 'B' }, {}), B: { Type: 'AWS::SQS::Queue', DependsOn: ['A'] } },
+  };
   expect(() => creationOrder(circle)).toThrow('A -> B -> A');
 });

@@ -4,7 +4,9 @@ afterEach(closeWorlds);
 
 async function withGroup() {
   const world = new World();
-  await world.create({ Group: { Type: 'AWS::Logs::LogGroup', Properties: { LogGroupName: '/swarm', RetentionInDays: 7 } } });
+  await world.create({
+    Group: { Type: 'AWS::Logs::LogGroup', Properties: { LogGroupName: '/swarm', RetentionInDays: 7 } },
+  });
   const stream = { logGroupName: '/swarm', logStreamName: 'i-1/boot' };
   return { world, stream };
 }
@@ -13,28 +15,60 @@ async function withGroup() {
 test('a log stream is made once; the second time it already exists', async () => {
   const { world, stream } = await withGroup();
   await world.call('logs', 'CreateLogStream', stream);
-  expect(await world.refusal('logs', 'CreateLogStream', stream)).toBe('ResourceAlreadyExistsException: The specified log stream already exists');
-  expect(await world.refusal('logs', 'CreateLogStream', { ...stream, logGroupName: 'none' })).toBe('ResourceNotFoundException: The specified log group does not exist.');
-  expect(await world.refusal('logs', 'CreateLogStream', { ...stream, logStreamName: 'a:b' })).toMatch(/^InvalidParameterException/);
+  expect(await world.refusal('logs', 'CreateLogStream', stream)).toBe(
+    'ResourceAlreadyExistsException: The specified log stream already exists',
+  );
+  expect(await world.refusal('logs', 'CreateLogStream', { ...stream, logGroupName: 'none' })).toBe(
+    'ResourceNotFoundException: The specified log group does not exist.',
+  );
+  expect(await world.refusal('logs', 'CreateLogStream', { ...stream, logStreamName: 'a:b' })).toMatch(
+    /^InvalidParameterException/,
+  );
 });
 
 // Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 test('log lines are kept in their stream and can be read by tests', async () => {
   const { world, stream } = await withGroup();
   await world.call('logs', 'CreateLogStream', stream);
-  await world.call('logs', 'PutLogEvents', { ...stream, logEvents: [{ timestamp: 1, message: 'one' }, { timestamp: 2, message: 'two' }] });
-  expect(world.region.logs.lines('/swarm', 'i-1/boot')).toEqual([{ timestamp: 1, message: 'one' }, { timestamp: 2, message: 'two' }]);
+  await world.call('logs', 'PutLogEvents', {
+    ...stream,
+    logEvents: [
+      { timestamp: 1, message: 'one' },
+      { timestamp: 2, message: 'two' },
+    ],
+  });
+  expect(world.region.logs.lines('/swarm', 'i-1/boot')).toEqual([
+    { timestamp: 1, message: 'one' },
+    { timestamp: 2, message: 'two' },
+  ]);
   expect(world.region.logs.streamNames('/swarm')).toEqual(['i-1/boot']);
   expect((await world.call('logs', 'GetLogEvents', stream)).events).toHaveLength(2);
 });
 
 test('log lines out of order, too many at once, or for a stream that does not exist are refused', async () => {
   const { world, stream } = await withGroup();
-  expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [{ timestamp: 1, message: 'x' }] })).toBe('ResourceNotFoundException: The specified log stream does not exist.');
+  expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [{ timestamp: 1, message: 'x' }] })).toBe(
+    'ResourceNotFoundException: The specified log stream does not exist.',
+  );
   await world.call('logs', 'CreateLogStream', stream);
-  expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [{ timestamp: 2, message: 'x' }, { timestamp: 1, message: 'y' }] })).toMatch('chronological order');
-  expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [{ timestamp: 1, message: 'x'.repeat(1_048_576) }] })).toMatch('Upload too large');
-  expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [] })).toMatch('InvalidParameterException');
+  expect(
+    await world.refusal('logs', 'PutLogEvents', {
+      ...stream,
+      logEvents: [
+        { timestamp: 2, message: 'x' },
+        { timestamp: 1, message: 'y' },
+      ],
+    }),
+  ).toMatch('chronological order');
+  expect(
+    await world.refusal('logs', 'PutLogEvents', {
+      ...stream,
+      logEvents: [{ timestamp: 1, message: 'x'.repeat(1_048_576) }],
+    }),
+  ).toMatch('Upload too large');
+  expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [] })).toMatch(
+    'InvalidParameterException',
+  );
 });
 
 // Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -44,14 +78,23 @@ test('a published file asset is served byte for byte, and an unknown key is NoSu
   const object = await world.call('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'file.txt' });
   expect(object.Body.toString()).toBe('contents');
   expect(object.ContentLength).toBe(8);
-  expect(await world.call('s3', 'HeadObject', { Bucket: 'assets-123456789012', Key: 'file.txt' })).toMatchObject({ ContentLength: 8 });
-  expect(await world.refusal('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'none' })).toBe('NoSuchKey: The specified key does not exist.');
-  await expect(world.call('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'code.zip' })).rejects.toThrow('does not serve it as a file');
+  expect(await world.call('s3', 'HeadObject', { Bucket: 'assets-123456789012', Key: 'file.txt' })).toMatchObject({
+    ContentLength: 8,
+  });
+  expect(await world.refusal('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'none' })).toBe(
+    'NoSuchKey: The specified key does not exist.',
+  );
+  await expect(world.call('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'code.zip' })).rejects.toThrow(
+    'does not serve it as a file',
+  );
 });
 
-test.each(['dynamodb', 'ec2', 'autoscaling', 'sqs', 'cloudformation', 'logs', 's3', 'sts'])('%s answers an action that it does not know with an error that names it', async (service) => {
-  await expect(new World().call(service, 'MakeCoffee')).rejects.toThrow('MakeCoffee');
-});
+test.each(['dynamodb', 'ec2', 'autoscaling', 'sqs', 'cloudformation', 'logs', 's3', 'sts'])(
+  '%s answers an action that it does not know with an error that names it',
+  async (service) => {
+    await expect(new World().call(service, 'MakeCoffee')).rejects.toThrow('MakeCoffee');
+  },
+);
 
 test('a service that the emulation does not have is an error that names it', async () => {
   await expect(new World().call('route53', 'ListHostedZones')).rejects.toThrow("'route53'");

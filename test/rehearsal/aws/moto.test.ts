@@ -1,6 +1,7 @@
 /**
- * The same requests, by the SDK's own clients, to the emulated AWS and to moto (https://docs.getmoto.org/), where `moto_server` is installed: the answers must be the same for what
- * both implement. Where moto is known to answer otherwise, the AWS page that says ours is right stands beside the request. The list is printed.
+ * The same requests, by the SDK's own clients, to the emulated AWS and to moto (https://docs.getmoto.org/), where
+ * `moto_server` is installed: the answers must be the same for what both implement. Where moto is known to answer
+ * otherwise, the AWS page that says ours is right stands beside the request. The list is printed.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
@@ -41,7 +42,14 @@ interface Side {
   ec2: ec2.EC2Client;
   autoscaling: autoscaling.AutoScalingClient;
   /** What has another name or id on either side. */
-  ids: { queueUrl: string; volume: string; otherVolume: string; farVolume: string; instance: string; receiptHandle?: string };
+  ids: {
+    queueUrl: string;
+    volume: string;
+    otherVolume: string;
+    farVolume: string;
+    instance: string;
+    receiptHandle?: string;
+  };
 }
 
 interface Request {
@@ -100,19 +108,54 @@ const table: dynamodb.CreateTableCommandInput = {
 };
 
 async function startOurs(): Promise<Side> {
-  const nothing = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
+  const nothing = {
+    launch: 0,
+    terminate: 0,
+    attachVolume: 0,
+    detachVolume: 0,
+    queue: 0,
+    stream: 0,
+    registerTarget: 0,
+    deregisterTarget: 0,
+  };
   const context = new Context(systemClock, REGION, '123456789012', nothing);
   const done = async () => undefined;
-  const machines: Machines = { launch: done, terminate: done, createVolume: done, attachVolume: done, detachVolume: done, deleteVolume: done, answers: async () => true };
+  const machines: Machines = {
+    launch: done,
+    terminate: done,
+    createVolume: done,
+    attachVolume: done,
+    detachVolume: done,
+    deleteVolume: done,
+    answers: async () => true,
+  };
   const iam = new Iam(context);
   const authorization = new Authorization(context, iam);
   const computers = new Ec2(context, machines, iam, authorization, new Ssm());
   const queues = new Sqs(context);
-  const groups = new AutoScaling(context, computers, queues, new Events(context, queues, authorization), iam, authorization);
+  const groups = new AutoScaling(
+    context,
+    computers,
+    queues,
+    new Events(context, queues, authorization),
+    iam,
+    authorization,
+  );
   const tables = new DynamoDb(systemClock);
   const logGroups = new Logs(context);
-  const services: Record<string, Service> = { dynamodb: tables, sqs: queues, logs: logGroups, ec2: computers, autoscaling: groups };
-  const principal = { accessKeyId: 'AKIDOURS', role: 'operator', arn: 'arn:aws:iam::123456789012:user/operator', userId: 'AIDA' };
+  const services: Record<string, Service> = {
+    dynamodb: tables,
+    sqs: queues,
+    logs: logGroups,
+    ec2: computers,
+    autoscaling: groups,
+  };
+  const principal = {
+    accessKeyId: 'AKIDOURS',
+    role: 'operator',
+    arn: 'arn:aws:iam::123456789012:user/operator',
+    userId: 'AIDA',
+  };
   const server = await serveAws(
     { call: ({ service, action, input }) => services[service]!.call(action, input, principal) },
     { host: '127.0.0.1', port: 0 },
@@ -123,11 +166,24 @@ async function startOurs(): Promise<Side> {
   );
 
   queues.origin = server.url;
-  tables.createTable({ tableName: 't', tableArn: context.arn('dynamodb', 'table/t'), partitionKey: 'pk', sortKey: 'sk' });
+  tables.createTable({
+    tableName: 't',
+    tableArn: context.arn('dynamodb', 'table/t'),
+    partitionKey: 'pk',
+    sortKey: 'sk',
+  });
   logGroups.createGroup('g');
   const subnet = computers.createSubnet(computers.createVpc('10.0.0.0/16').id, '10.0.0.0/24', ZONE);
   const volume = async (availabilityZone: string) =>
-    (await computers.createVolume({ sizeGiB: 20, availabilityZone, type: 'gp3', encrypted: false, tags: { name: 'x' } })).volumeId;
+    (
+      await computers.createVolume({
+        sizeGiB: 20,
+        availabilityZone,
+        type: 'gp3',
+        encrypted: false,
+        tags: { name: 'x' },
+      })
+    ).volumeId;
   const template = computers.createLaunchTemplate('template', { ImageId: IMAGE, InstanceType: 't3.micro' });
   const instance = computers.run({ template, lifecycle: 'on-demand', subnetId: subnet.id, tags: {} }).instanceId;
   groups.createGroup({
@@ -180,9 +236,13 @@ async function startMoto(): Promise<Side> {
   const side = clients(url, 'AKIDMOTO');
   await side.dynamodb.send(new dynamodb.CreateTableCommand(table));
   await side.logs.send(new logs.CreateLogGroupCommand({ logGroupName: 'g' }));
-  const { QueueUrl } = await side.sqs.send(new sqs.CreateQueueCommand({ QueueName: 'q', Attributes: { VisibilityTimeout: '40' } }));
+  const { QueueUrl } = await side.sqs.send(
+    new sqs.CreateQueueCommand({ QueueName: 'q', Attributes: { VisibilityTimeout: '40' } }),
+  );
   const { Vpc } = await side.ec2.send(new ec2.CreateVpcCommand({ CidrBlock: '10.0.0.0/16' }));
-  const { Subnet } = await side.ec2.send(new ec2.CreateSubnetCommand({ VpcId: Vpc!.VpcId, CidrBlock: '10.0.0.0/24', AvailabilityZone: ZONE }));
+  const { Subnet } = await side.ec2.send(
+    new ec2.CreateSubnetCommand({ VpcId: Vpc!.VpcId, CidrBlock: '10.0.0.0/24', AvailabilityZone: ZONE }),
+  );
   const volume = async (AvailabilityZone: string) =>
     (
       await side.ec2.send(
@@ -195,10 +255,19 @@ async function startMoto(): Promise<Side> {
       )
     ).VolumeId!;
   const launched = await side.ec2.send(
-    new ec2.RunInstancesCommand({ ImageId: IMAGE, InstanceType: 't3.micro', MinCount: 1, MaxCount: 1, SubnetId: Subnet!.SubnetId }),
+    new ec2.RunInstancesCommand({
+      ImageId: IMAGE,
+      InstanceType: 't3.micro',
+      MinCount: 1,
+      MaxCount: 1,
+      SubnetId: Subnet!.SubnetId,
+    }),
   );
   await side.ec2.send(
-    new ec2.CreateLaunchTemplateCommand({ LaunchTemplateName: 'template', LaunchTemplateData: { ImageId: IMAGE, InstanceType: 't3.micro' } }),
+    new ec2.CreateLaunchTemplateCommand({
+      LaunchTemplateName: 'template',
+      LaunchTemplateData: { ImageId: IMAGE, InstanceType: 't3.micro' },
+    }),
   );
   await side.autoscaling.send(
     new autoscaling.CreateAutoScalingGroupCommand({
@@ -230,7 +299,12 @@ const key = (pk: string, sk = '0') => ({ pk: { S: pk }, sk: { S: sk } });
 const S = (text: string) => ({ S: text });
 const N = (number: string) => ({ N: number });
 
-function dynamo(title: string, command: new (input: any) => any, input: Record<string, unknown>, deviation?: string): Request {
+function dynamo(
+  title: string,
+  command: new (input: any) => any,
+  input: Record<string, unknown>,
+  deviation?: string,
+): Request {
   return {
     title: `DynamoDB ${command.name.replace('Command', '')}: ${title}`,
     send: ({ dynamodb: client }) => client.send(new command(input)),
@@ -241,11 +315,23 @@ const put = (title: string, item: Record<string, unknown>, more: Record<string, 
   dynamo(title, dynamodb.PutItemCommand, { TableName: 't', Item: item, ...more }, deviation);
 const get = (title: string, pk: string, more: Record<string, unknown> = {}, deviation?: string) =>
   dynamo(title, dynamodb.GetItemCommand, { TableName: 't', Key: key(pk), ...more }, deviation);
-const update = (UpdateExpression: string, values: Record<string, unknown> | undefined, more: Record<string, unknown> = {}, deviation?: string) =>
+const update = (
+  UpdateExpression: string,
+  values: Record<string, unknown> | undefined,
+  more: Record<string, unknown> = {},
+  deviation?: string,
+) =>
   dynamo(
     UpdateExpression,
     dynamodb.UpdateItemCommand,
-    { TableName: 't', Key: key('u'), UpdateExpression, ExpressionAttributeValues: values, ReturnValues: 'ALL_NEW', ...more },
+    {
+      TableName: 't',
+      Key: key('u'),
+      UpdateExpression,
+      ExpressionAttributeValues: values,
+      ReturnValues: 'ALL_NEW',
+      ...more,
+    },
     deviation,
   );
 const condition = (ConditionExpression: string, values?: Record<string, unknown>, deviation?: string) =>
@@ -262,7 +348,12 @@ const condition = (ConditionExpression: string, values?: Record<string, unknown>
     },
     deviation,
   );
-const query = (KeyConditionExpression: string, values: Record<string, unknown>, more: Record<string, unknown> = {}, deviation?: string) =>
+const query = (
+  KeyConditionExpression: string,
+  values: Record<string, unknown>,
+  more: Record<string, unknown> = {},
+  deviation?: string,
+) =>
   dynamo(
     `${KeyConditionExpression} ${JSON.stringify(more)}`,
     dynamodb.QueryCommand,
@@ -288,7 +379,10 @@ const dynamoRequests: Request[] = [
   put('a new item', { ...key('a'), ...everything }),
   get('it', 'a'),
   get('none', 'none'),
-  get('some of it', 'a', { ProjectionExpression: 's, #n, m.inside, l[1].deep', ExpressionAttributeNames: { '#n': 'n' } }),
+  get('some of it', 'a', {
+    ProjectionExpression: 's, #n, m.inside, l[1].deep',
+    ExpressionAttributeNames: { '#n': 'n' },
+  }),
   put('over another, answering the old one', { ...key('a'), x: N('1') }, { ReturnValues: 'ALL_OLD' }),
   put('if there is none, where there is one', key('a'), {
     ConditionExpression: 'attribute_not_exists(pk)',
@@ -305,7 +399,10 @@ const dynamoRequests: Request[] = [
     { ConditionExpression: 'attribute_exists(pk)', ExpressionAttributeValues: { ':unused': S('x') } },
     `${DYNAMODB}/developerguide/Expressions.ExpressionAttributeValues.html (moto refuses it in UpdateItem only)`,
   ),
-  put('with an unused name', key('a'), { ConditionExpression: 'attribute_exists(pk)', ExpressionAttributeNames: { '#unused': 'x' } }),
+  put('with an unused name', key('a'), {
+    ConditionExpression: 'attribute_exists(pk)',
+    ExpressionAttributeNames: { '#unused': 'x' },
+  }),
   put(
     'with values and no expression',
     key('decimal'),
@@ -415,12 +512,21 @@ const dynamoRequests: Request[] = [
     RequestItems: { t: { Keys: [key('q', 'a'), key('none'), key('q', 'c')], ProjectionExpression: 'v' } },
   }),
   dynamo('a double', dynamodb.BatchGetItemCommand, { RequestItems: { t: { Keys: [key('q', 'a'), key('q', 'a')] } } }),
-  dynamo('101 keys', dynamodb.BatchGetItemCommand, { RequestItems: { t: { Keys: Array.from({ length: 101 }, (_, n) => key(String(n))) } } }),
+  dynamo('101 keys', dynamodb.BatchGetItemCommand, {
+    RequestItems: { t: { Keys: Array.from({ length: 101 }, (_, n) => key(String(n))) } },
+  }),
 
   transact('all kinds', [
     { ConditionCheck: { TableName: 't', Key: key('q', 'a'), ConditionExpression: 'attribute_exists(pk)' } },
     { Put: { TableName: 't', Item: { ...key('x'), n: N('1') } } },
-    { Update: { TableName: 't', Key: key('y'), UpdateExpression: 'ADD n :n', ExpressionAttributeValues: { ':n': N('1') } } },
+    {
+      Update: {
+        TableName: 't',
+        Key: key('y'),
+        UpdateExpression: 'ADD n :n',
+        ExpressionAttributeValues: { ':n': N('1') },
+      },
+    },
     { Delete: { TableName: 't', Key: key('q', 'c') } },
   ]),
   get('what it put', 'x'),
@@ -443,7 +549,10 @@ const dynamoRequests: Request[] = [
     { Delete: { TableName: 't', Key: key('none'), ConditionExpression: 'attribute_exists(pk)' } },
   ]),
   get('what was not changed', 'x'),
-  transact('two operations on one item', [{ Put: { TableName: 't', Item: key('x') } }, { Delete: { TableName: 't', Key: key('x') } }]),
+  transact('two operations on one item', [
+    { Put: { TableName: 't', Item: key('x') } },
+    { Delete: { TableName: 't', Key: key('x') } },
+  ]),
   transact(
     '101 operations',
     Array.from({ length: 101 }, (_, n) => ({ Put: { TableName: 't', Item: key(`many${n}`) } })),
@@ -467,34 +576,52 @@ const dynamoRequests: Request[] = [
 const otherRequests: Request[] = [
   {
     title: 'SQS SendMessage',
-    send: ({ sqs: client, ids }) => client.send(new sqs.SendMessageCommand({ QueueUrl: ids.queueUrl, MessageBody: 'hällo' })),
+    send: ({ sqs: client, ids }) =>
+      client.send(new sqs.SendMessageCommand({ QueueUrl: ids.queueUrl, MessageBody: 'hällo' })),
     compared: ({ MD5OfMessageBody }) => MD5OfMessageBody,
   },
   {
     title: 'SQS ReceiveMessage: it',
     send: ({ sqs: client, ids }) =>
       client.send(
-        new sqs.ReceiveMessageCommand({ QueueUrl: ids.queueUrl, MaxNumberOfMessages: 10, MessageSystemAttributeNames: ['ApproximateReceiveCount'] }),
+        new sqs.ReceiveMessageCommand({
+          QueueUrl: ids.queueUrl,
+          MaxNumberOfMessages: 10,
+          MessageSystemAttributeNames: ['ApproximateReceiveCount'],
+        }),
       ),
     compared: ({ Messages }, { ids }) => {
       ids.receiptHandle = Messages[0].ReceiptHandle;
-      return Messages.map(({ Body, MD5OfBody, Attributes }: Record<string, any>) => [Body, MD5OfBody, Attributes.ApproximateReceiveCount]);
+      return Messages.map(({ Body, MD5OfBody, Attributes }: Record<string, any>) => [
+        Body,
+        MD5OfBody,
+        Attributes.ApproximateReceiveCount,
+      ]);
     },
   },
-  { title: 'SQS ReceiveMessage: hidden now', send: ({ sqs: client, ids }) => client.send(new sqs.ReceiveMessageCommand({ QueueUrl: ids.queueUrl })) },
+  {
+    title: 'SQS ReceiveMessage: hidden now',
+    send: ({ sqs: client, ids }) => client.send(new sqs.ReceiveMessageCommand({ QueueUrl: ids.queueUrl })),
+  },
   {
     title: 'SQS GetQueueAttributes',
     send: ({ sqs: client, ids }) =>
       client.send(
         new sqs.GetQueueAttributesCommand({
           QueueUrl: ids.queueUrl,
-          AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible', 'VisibilityTimeout', 'QueueArn'],
+          AttributeNames: [
+            'ApproximateNumberOfMessages',
+            'ApproximateNumberOfMessagesNotVisible',
+            'VisibilityTimeout',
+            'QueueArn',
+          ],
         }),
       ),
   },
   {
     title: 'SQS DeleteMessage',
-    send: ({ sqs: client, ids }) => client.send(new sqs.DeleteMessageCommand({ QueueUrl: ids.queueUrl, ReceiptHandle: ids.receiptHandle })),
+    send: ({ sqs: client, ids }) =>
+      client.send(new sqs.DeleteMessageCommand({ QueueUrl: ids.queueUrl, ReceiptHandle: ids.receiptHandle })),
   },
   {
     title: 'SQS GetQueueAttributes: empty again',
@@ -508,30 +635,39 @@ const otherRequests: Request[] = [
   },
   {
     title: 'SQS ReceiveMessage: 11 messages',
-    send: ({ sqs: client, ids }) => client.send(new sqs.ReceiveMessageCommand({ QueueUrl: ids.queueUrl, MaxNumberOfMessages: 11 })),
+    send: ({ sqs: client, ids }) =>
+      client.send(new sqs.ReceiveMessageCommand({ QueueUrl: ids.queueUrl, MaxNumberOfMessages: 11 })),
   },
   {
     title: 'SQS SendMessage: an unknown queue',
-    send: ({ sqs: client, ids }) => client.send(new sqs.SendMessageCommand({ QueueUrl: ids.queueUrl.replace(/q$/, 'unknown'), MessageBody: 'x' })),
+    send: ({ sqs: client, ids }) =>
+      client.send(new sqs.SendMessageCommand({ QueueUrl: ids.queueUrl.replace(/q$/, 'unknown'), MessageBody: 'x' })),
   },
 
   {
     title: 'Logs CreateLogStream',
-    send: ({ logs: client }) => client.send(new logs.CreateLogStreamCommand({ logGroupName: 'g', logStreamName: 'i-1/boot' })),
+    send: ({ logs: client }) =>
+      client.send(new logs.CreateLogStreamCommand({ logGroupName: 'g', logStreamName: 'i-1/boot' })),
   },
   {
     title: 'Logs CreateLogStream: again',
-    send: ({ logs: client }) => client.send(new logs.CreateLogStreamCommand({ logGroupName: 'g', logStreamName: 'i-1/boot' })),
+    send: ({ logs: client }) =>
+      client.send(new logs.CreateLogStreamCommand({ logGroupName: 'g', logStreamName: 'i-1/boot' })),
   },
   {
     title: 'Logs CreateLogStream: an unknown group',
-    send: ({ logs: client }) => client.send(new logs.CreateLogStreamCommand({ logGroupName: 'unknown', logStreamName: 's' })),
+    send: ({ logs: client }) =>
+      client.send(new logs.CreateLogStreamCommand({ logGroupName: 'unknown', logStreamName: 's' })),
   },
   {
     title: 'Logs PutLogEvents',
     send: ({ logs: client }) =>
       client.send(
-        new logs.PutLogEventsCommand({ logGroupName: 'g', logStreamName: 'i-1/boot', logEvents: [{ timestamp: systemClock.now(), message: 'a' }] }),
+        new logs.PutLogEventsCommand({
+          logGroupName: 'g',
+          logStreamName: 'i-1/boot',
+          logEvents: [{ timestamp: systemClock.now(), message: 'a' }],
+        }),
       ),
     compared: () => 'taken',
   },
@@ -539,7 +675,11 @@ const otherRequests: Request[] = [
     title: 'Logs PutLogEvents: an unknown stream',
     send: ({ logs: client }) =>
       client.send(
-        new logs.PutLogEventsCommand({ logGroupName: 'g', logStreamName: 'unknown', logEvents: [{ timestamp: systemClock.now(), message: 'a' }] }),
+        new logs.PutLogEventsCommand({
+          logGroupName: 'g',
+          logStreamName: 'unknown',
+          logEvents: [{ timestamp: systemClock.now(), message: 'a' }],
+        }),
       ),
   },
 
@@ -547,7 +687,11 @@ const otherRequests: Request[] = [
     title: 'EC2 DescribeInstances',
     send: async ({ ec2: client, ids }) => {
       const ask = () => client.send(new ec2.DescribeInstancesCommand({ InstanceIds: [ids.instance] }));
-      await until('the instance runs', async () => (await ask()).Reservations?.[0]?.Instances?.[0]?.State?.Name === 'running', 10);
+      await until(
+        'the instance runs',
+        async () => (await ask()).Reservations?.[0]?.Instances?.[0]?.State?.Name === 'running',
+        10,
+      );
       return ask();
     },
     compared: ({
@@ -556,7 +700,13 @@ const otherRequests: Request[] = [
           Instances: [instance],
         },
       ],
-    }) => [instance.State, instance.InstanceType, instance.ImageId, instance.Placement.AvailabilityZone, instance.Architecture],
+    }) => [
+      instance.State,
+      instance.InstanceType,
+      instance.ImageId,
+      instance.Placement.AvailabilityZone,
+      instance.Architecture,
+    ],
   },
   {
     title: 'EC2 DescribeInstances: unknown',
@@ -564,7 +714,8 @@ const otherRequests: Request[] = [
   },
   {
     title: 'EC2 DescribeInstances: by a filter that fits none',
-    send: ({ ec2: client }) => client.send(new ec2.DescribeInstancesCommand({ Filters: [{ Name: 'tag:name', Values: ['none'] }] })),
+    send: ({ ec2: client }) =>
+      client.send(new ec2.DescribeInstancesCommand({ Filters: [{ Name: 'tag:name', Values: ['none'] }] })),
     compared: ({ Reservations }) => Reservations,
   },
   {
@@ -579,48 +730,76 @@ const otherRequests: Request[] = [
         }),
       ),
     compared: ({ Volumes }) =>
-      Volumes.map((volume: ec2.Volume) => [volume.State, volume.Size, volume.VolumeType, volume.AvailabilityZone, volume.Tags]).sort(),
+      Volumes.map((volume: ec2.Volume) => [
+        volume.State,
+        volume.Size,
+        volume.VolumeType,
+        volume.AvailabilityZone,
+        volume.Tags,
+      ]).sort(),
   },
-  { title: 'EC2 DescribeVolumes: unknown', send: ({ ec2: client }) => client.send(new ec2.DescribeVolumesCommand({ VolumeIds: [NO_VOLUME] })) },
+  {
+    title: 'EC2 DescribeVolumes: unknown',
+    send: ({ ec2: client }) => client.send(new ec2.DescribeVolumesCommand({ VolumeIds: [NO_VOLUME] })),
+  },
   {
     title: 'EC2 AttachVolume: an unknown volume',
-    send: ({ ec2: client, ids }) => client.send(new ec2.AttachVolumeCommand({ VolumeId: NO_VOLUME, InstanceId: ids.instance, Device: '/dev/sdf' })),
+    send: ({ ec2: client, ids }) =>
+      client.send(new ec2.AttachVolumeCommand({ VolumeId: NO_VOLUME, InstanceId: ids.instance, Device: '/dev/sdf' })),
   },
   {
     title: 'EC2 AttachVolume: an unknown instance',
-    send: ({ ec2: client, ids }) => client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.volume, InstanceId: NO_INSTANCE, Device: '/dev/sdf' })),
+    send: ({ ec2: client, ids }) =>
+      client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.volume, InstanceId: NO_INSTANCE, Device: '/dev/sdf' })),
   },
   {
     title: 'EC2 AttachVolume: a volume of another zone',
     deviation: EC2_ERRORS,
     send: ({ ec2: client, ids }) =>
-      client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.farVolume, InstanceId: ids.instance, Device: '/dev/sdf' })),
+      client.send(
+        new ec2.AttachVolumeCommand({ VolumeId: ids.farVolume, InstanceId: ids.instance, Device: '/dev/sdf' }),
+      ),
   },
   {
     title: 'EC2 AttachVolume',
-    send: ({ ec2: client, ids }) => client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.volume, InstanceId: ids.instance, Device: '/dev/sdg' })),
-    compared: ({ Device, InstanceId, VolumeId }, { ids }) => [Device, InstanceId === ids.instance, VolumeId === ids.volume],
+    send: ({ ec2: client, ids }) =>
+      client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.volume, InstanceId: ids.instance, Device: '/dev/sdg' })),
+    compared: ({ Device, InstanceId, VolumeId }, { ids }) => [
+      Device,
+      InstanceId === ids.instance,
+      VolumeId === ids.volume,
+    ],
   },
   {
     title: 'EC2 DescribeVolumes: attached',
     send: async ({ ec2: client, ids }) => {
       const ask = () => client.send(new ec2.DescribeVolumesCommand({ VolumeIds: [ids.volume] }));
-      await until('the volume is attached', async () => (await ask()).Volumes?.[0]?.Attachments?.[0]?.State === 'attached', 10);
+      await until(
+        'the volume is attached',
+        async () => (await ask()).Volumes?.[0]?.Attachments?.[0]?.State === 'attached',
+        10,
+      );
       return ask();
     },
     compared: ({ Volumes: [volume] }, { ids }) => [
       volume.State,
-      volume.Attachments.map((each: ec2.VolumeAttachment) => [each.Device, each.State, each.InstanceId === ids.instance]),
+      volume.Attachments.map((each: ec2.VolumeAttachment) => [
+        each.Device,
+        each.State,
+        each.InstanceId === ids.instance,
+      ]),
     ],
   },
   {
     title: 'EC2 AttachVolume: one that is attached',
-    send: ({ ec2: client, ids }) => client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.volume, InstanceId: ids.instance, Device: '/dev/sdh' })),
+    send: ({ ec2: client, ids }) =>
+      client.send(new ec2.AttachVolumeCommand({ VolumeId: ids.volume, InstanceId: ids.instance, Device: '/dev/sdh' })),
     deviation: EC2_ERRORS,
   },
   {
     title: 'EC2 DetachVolume',
-    send: ({ ec2: client, ids }) => client.send(new ec2.DetachVolumeCommand({ VolumeId: ids.volume, InstanceId: ids.instance })),
+    send: ({ ec2: client, ids }) =>
+      client.send(new ec2.DetachVolumeCommand({ VolumeId: ids.volume, InstanceId: ids.instance })),
     compared: ({ VolumeId }, { ids }) => VolumeId === ids.volume,
   },
   {
@@ -634,19 +813,26 @@ const otherRequests: Request[] = [
   },
   {
     title: 'EC2 DetachVolume: one that is not attached',
-    send: ({ ec2: client, ids }) => client.send(new ec2.DetachVolumeCommand({ VolumeId: ids.otherVolume, InstanceId: ids.instance })),
+    send: ({ ec2: client, ids }) =>
+      client.send(new ec2.DetachVolumeCommand({ VolumeId: ids.otherVolume, InstanceId: ids.instance })),
     deviation: EC2_ERRORS,
   },
   {
     title: 'EC2 DescribeNetworkInterfaces: unknown',
-    send: ({ ec2: client }) => client.send(new ec2.DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: ['eni-0123456789abcdef0'] })),
+    send: ({ ec2: client }) =>
+      client.send(new ec2.DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: ['eni-0123456789abcdef0'] })),
   },
 
   {
     title: 'Auto Scaling DescribeAutoScalingGroups',
     send: async ({ autoscaling: client }) => {
-      const ask = () => client.send(new autoscaling.DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ['asg'] }));
-      await until('the instance is in service', async () => (await ask()).AutoScalingGroups?.[0]?.Instances?.[0]?.LifecycleState === 'InService', 10);
+      const ask = () =>
+        client.send(new autoscaling.DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ['asg'] }));
+      await until(
+        'the instance is in service',
+        async () => (await ask()).AutoScalingGroups?.[0]?.Instances?.[0]?.LifecycleState === 'InService',
+        10,
+      );
       return ask();
     },
     compared: ({ AutoScalingGroups: [group] }) => [
@@ -656,12 +842,17 @@ const otherRequests: Request[] = [
       group.HealthCheckType,
       group.SuspendedProcesses,
       group.Tags,
-      group.Instances.map((each: autoscaling.Instance) => [each.LifecycleState, each.HealthStatus, each.AvailabilityZone]),
+      group.Instances.map((each: autoscaling.Instance) => [
+        each.LifecycleState,
+        each.HealthStatus,
+        each.AvailabilityZone,
+      ]),
     ],
   },
   {
     title: 'Auto Scaling DescribeAutoScalingGroups: unknown',
-    send: ({ autoscaling: client }) => client.send(new autoscaling.DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ['unknown'] })),
+    send: ({ autoscaling: client }) =>
+      client.send(new autoscaling.DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ['unknown'] })),
   },
   {
     title: 'Auto Scaling DescribeAutoScalingInstances',
@@ -679,33 +870,46 @@ const otherRequests: Request[] = [
   {
     title: 'Auto Scaling SuspendProcesses',
     send: ({ autoscaling: client }) =>
-      client.send(new autoscaling.SuspendProcessesCommand({ AutoScalingGroupName: 'asg', ScalingProcesses: ['Launch'] })),
+      client.send(
+        new autoscaling.SuspendProcessesCommand({ AutoScalingGroupName: 'asg', ScalingProcesses: ['Launch'] }),
+      ),
   },
   {
     title: 'Auto Scaling DescribeAutoScalingGroups: suspended',
-    send: ({ autoscaling: client }) => client.send(new autoscaling.DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ['asg'] })),
-    compared: ({ AutoScalingGroups: [group] }) => group.SuspendedProcesses.map((each: autoscaling.SuspendedProcess) => each.ProcessName),
+    send: ({ autoscaling: client }) =>
+      client.send(new autoscaling.DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ['asg'] })),
+    compared: ({ AutoScalingGroups: [group] }) =>
+      group.SuspendedProcesses.map((each: autoscaling.SuspendedProcess) => each.ProcessName),
   },
   {
     title: 'Auto Scaling ResumeProcesses',
     send: ({ autoscaling: client }) =>
-      client.send(new autoscaling.ResumeProcessesCommand({ AutoScalingGroupName: 'asg', ScalingProcesses: ['Launch'] })),
+      client.send(
+        new autoscaling.ResumeProcessesCommand({ AutoScalingGroupName: 'asg', ScalingProcesses: ['Launch'] }),
+      ),
   },
   {
     title: 'Auto Scaling SuspendProcesses: an unknown group',
-    send: ({ autoscaling: client }) => client.send(new autoscaling.SuspendProcessesCommand({ AutoScalingGroupName: 'unknown' })),
+    send: ({ autoscaling: client }) =>
+      client.send(new autoscaling.SuspendProcessesCommand({ AutoScalingGroupName: 'unknown' })),
     deviation: AUTO_SCALING_ERRORS,
   },
   {
     title: 'Auto Scaling SetInstanceHealth: an unknown instance',
-    send: ({ autoscaling: client }) => client.send(new autoscaling.SetInstanceHealthCommand({ InstanceId: NO_INSTANCE, HealthStatus: 'Unhealthy' })),
+    send: ({ autoscaling: client }) =>
+      client.send(new autoscaling.SetInstanceHealthCommand({ InstanceId: NO_INSTANCE, HealthStatus: 'Unhealthy' })),
     deviation: AUTO_SCALING_ERRORS,
   },
   {
     title: 'Auto Scaling TerminateInstanceInAutoScalingGroup: an unknown instance',
     deviation: AUTO_SCALING_ERRORS,
     send: ({ autoscaling: client }) =>
-      client.send(new autoscaling.TerminateInstanceInAutoScalingGroupCommand({ InstanceId: NO_INSTANCE, ShouldDecrementDesiredCapacity: false })),
+      client.send(
+        new autoscaling.TerminateInstanceInAutoScalingGroupCommand({
+          InstanceId: NO_INSTANCE,
+          ShouldDecrementDesiredCapacity: false,
+        }),
+      ),
   },
 ];
 
@@ -729,7 +933,10 @@ async function outcome(request: Request, side: Side): Promise<unknown> {
     return canonical({
       error: name,
       Item,
-      reasons: CancellationReasons?.map((reason: dynamodb.CancellationReason) => ({ Code: reason.Code, Item: reason.Item })),
+      reasons: CancellationReasons?.map((reason: dynamodb.CancellationReason) => ({
+        Code: reason.Code,
+        Item: reason.Item,
+      })),
     });
   }
 }
@@ -743,7 +950,10 @@ function canonical(value: any): any {
   return Object.fromEntries(
     entries
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, member]) => [name, ['SS', 'NS'].includes(name) ? [...(member as string[])].sort() : canonical(member)]),
+      .map(([name, member]) => [
+        name,
+        ['SS', 'NS'].includes(name) ? [...(member as string[])].sort() : canonical(member),
+      ]),
   );
 }
 
@@ -774,5 +984,9 @@ testWithMoto('both give the same answers, but for the deviations of moto that ar
 });
 
 testWithMoto('every listed deviation of moto is still there', () => {
-  expect(outcomes.filter(({ request, ours, moto }) => request.deviation && ours === moto).map(({ request }) => request.title)).toEqual([]);
+  expect(
+    outcomes
+      .filter(({ request, ours, moto }) => request.deviation && ours === moto)
+      .map(({ request }) => request.title),
+  ).toEqual([]);
 });

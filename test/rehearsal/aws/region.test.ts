@@ -6,9 +6,15 @@ afterEach(closeWorlds);
 const whole: Resources = {
   ...queue,
   Fn: lambdaFunction(),
-  Mapping: { Type: 'AWS::Lambda::EventSourceMapping', Properties: { FunctionName: { Ref: 'Fn' }, EventSourceArn: { 'Fn::GetAtt': ['Queue', 'Arn'] } } },
+  Mapping: {
+    Type: 'AWS::Lambda::EventSourceMapping',
+    Properties: { FunctionName: { Ref: 'Fn' }, EventSourceArn: { 'Fn::GetAtt': ['Queue', 'Arn'] } },
+  },
   ...group(
-    { DesiredCapacity: '3', LifecycleHookSpecificationList: [hook('launch', 'LAUNCHING'), hook('terminate', 'TERMINATING')] },
+    {
+      DesiredCapacity: '3',
+      LifecycleHookSpecificationList: [hook('launch', 'LAUNCHING'), hook('terminate', 'TERMINATING')],
+    },
     { CreationPolicy: { ResourceSignal: { Count: 3, Timeout: 'PT10M' } }, DependsOn: ['Mapping'] },
   ),
 };
@@ -18,10 +24,20 @@ function obedient(world: World): World {
     for (const record of event.Records) {
       const message = JSON.parse(record.body);
       if (message.LifecycleHookName === undefined) continue;
-      const call = (service: string, action: string, input: Record<string, any>) => world.region.call({ service, action, input, accessKeyId: fn.credentials.accessKeyId });
-      await call('autoscaling', 'CompleteLifecycleAction', { ...message, InstanceId: message.EC2InstanceId, LifecycleActionResult: 'CONTINUE' });
+      const call = (service: string, action: string, input: Record<string, any>) =>
+        world.region.call({ service, action, input, accessKeyId: fn.credentials.accessKeyId });
+      await call('autoscaling', 'CompleteLifecycleAction', {
+        ...message,
+        InstanceId: message.EC2InstanceId,
+        LifecycleActionResult: 'CONTINUE',
+      });
       if (message.LifecycleTransition === 'autoscaling:EC2_INSTANCE_LAUNCHING') {
-        await call('cloudformation', 'SignalResource', { StackName: 'Stack', LogicalResourceId: 'Group', UniqueId: message.EC2InstanceId, Status: 'SUCCESS' });
+        await call('cloudformation', 'SignalResource', {
+          StackName: 'Stack',
+          LogicalResourceId: 'Group',
+          UniqueId: message.EC2InstanceId,
+          Status: 'SUCCESS',
+        });
       }
     }
   };
@@ -30,30 +46,37 @@ function obedient(world: World): World {
 
 const delays = { launch: 5_000, terminate: 2_000, queue: 100 };
 
-test('a stack forms through its own queue, function, hooks and signals, and is deleted without waiting a hook out', async () => {
-  const world = obedient(new World({ delays }));
-  const start = world.clock.now();
-  await world.create(whole);
-  await world.clock.advance(10_000);
-  expect(world.group().instances.map((instance) => instance.state)).toEqual(['InService', 'InService', 'InService']);
-  await world.delete();
-  expect(world.region.remains()).toEqual([]);
-  expect(world.clock.now() - start).toBeLessThan(20_000);
-  expect(world.machines.log.filter((line) => line.startsWith('terminate'))).toHaveLength(3);
-});
-
-test('the same seed gives the same events, to the millisecond and the identifier; another seed gives other identifiers', async () => {
-  const history = async (seed: number) => {
-    const world = obedient(new World({ delays, seed }));
+test(
+  'a stack forms through its own queue, function, hooks and signals, and is deleted without waiting a hook ' + 'out',
+  async () => {
+    const world = obedient(new World({ delays }));
+    const start = world.clock.now();
     await world.create(whole);
-    await world.clock.advance(MINUTE);
+    await world.clock.advance(10_000);
+    expect(world.group().instances.map((instance) => instance.state)).toEqual(['InService', 'InService', 'InService']);
     await world.delete();
-    return world.events;
-  };
-  const first = await history(1);
-  expect(await history(1)).toEqual(first);
-  expect(await history(2)).not.toEqual(first);
-});
+    expect(world.region.remains()).toEqual([]);
+    expect(world.clock.now() - start).toBeLessThan(20_000);
+    expect(world.machines.log.filter((line) => line.startsWith('terminate'))).toHaveLength(3);
+  },
+);
+
+test(
+  'the same seed gives the same events, to the millisecond and the identifier; another seed gives other ' +
+    'identifiers',
+  async () => {
+    const history = async (seed: number) => {
+      const world = obedient(new World({ delays, seed }));
+      await world.create(whole);
+      await world.clock.advance(MINUTE);
+      await world.delete();
+      return world.events;
+    };
+    const first = await history(1);
+    expect(await history(1)).toEqual(first);
+    expect(await history(2)).not.toEqual(first);
+  },
+);
 
 test('delays add up over everything that waited, and nothing is counted without them', async () => {
   const slow = obedient(new World({ delays }));

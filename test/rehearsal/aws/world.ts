@@ -1,12 +1,32 @@
-/** A small emulated region for tests: virtual time, machines and functions that only remember what was done to them, and templates written inline. */
+/**
+ * A small emulated region for tests: virtual time, machines and functions that only remember what was done to them, and
+ * templates written inline.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmulatedRegion } from '../../../rehearsal/aws/region';
-import type { AwsEvent, Delays, FunctionRunner, FunctionSpec, HealthCheck, Machines, MachineSpec } from '../../../rehearsal/aws/core/types';
+import type {
+  AwsEvent,
+  Delays,
+  FunctionRunner,
+  FunctionSpec,
+  HealthCheck,
+  Machines,
+  MachineSpec,
+} from '../../../rehearsal/aws/core/types';
 import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 
-export const NO_DELAYS: Delays = { launch: 0, terminate: 0, attachVolume: 0, detachVolume: 0, queue: 0, stream: 0, registerTarget: 0, deregisterTarget: 0 };
+export const NO_DELAYS: Delays = {
+  launch: 0,
+  terminate: 0,
+  attachVolume: 0,
+  detachVolume: 0,
+  queue: 0,
+  stream: 0,
+  registerTarget: 0,
+  deregisterTarget: 0,
+};
 export const MINUTE = 60_000;
 export const HOUR = 3_600_000;
 
@@ -81,14 +101,23 @@ export class World {
   constructor(options: { delays?: Partial<Delays>; seed?: number } = {}) {
     this.clock = new VirtualClock(options.seed);
     this.functions = new FakeFunctions(this.clock);
-    this.region = new EmulatedRegion({ clock: this.clock, machines: this.machines, functions: this.functions, delays: { ...NO_DELAYS, ...options.delays } });
+    this.region = new EmulatedRegion({
+      clock: this.clock,
+      machines: this.machines,
+      functions: this.functions,
+      delays: { ...NO_DELAYS, ...options.delays },
+    });
     this.region.onEvent((event) => this.events.push(event));
     worlds.push(this);
   }
 
-  /** Writes a cloud assembly around a template. Code assets `code.zip` and file assets `file.txt` are in the bucket `assets`. */
+  /**
+   * Writes a cloud assembly around a template. Code assets `code.zip` and file assets `file.txt` are in the bucket
+   * `assets`.
+   */
   assembly(template: Record<string, any>, stackName = 'Stack'): string {
-    const write = (name: string, content: unknown) => writeFileSync(join(this.folder, name), typeof content === 'string' ? content : JSON.stringify(content));
+    const write = (name: string, content: unknown) =>
+      writeFileSync(join(this.folder, name), typeof content === 'string' ? content : JSON.stringify(content));
     mkdirSync(join(this.folder, 'code'), { recursive: true });
     write('code/index.js', 'exports.handler = async () => undefined;');
     write('file.txt', 'contents');
@@ -103,7 +132,11 @@ export class World {
     write('manifest.json', {
       artifacts: {
         [`${stackName}.assets`]: { type: 'cdk:asset-manifest', properties: { file: `${stackName}.assets.json` } },
-        [stackName]: { type: 'aws:cloudformation:stack', properties: { templateFile: `${stackName}.template.json` }, dependencies: [`${stackName}.assets`] },
+        [stackName]: {
+          type: 'aws:cloudformation:stack',
+          properties: { templateFile: `${stackName}.template.json` },
+          dependencies: [`${stackName}.assets`],
+        },
       },
     });
     return this.folder;
@@ -159,7 +192,9 @@ export class World {
 
   /** What IAM denied: `<role or service> <action>`. */
   denials(): string[] {
-    return this.events.filter(({ source, what }) => source === 'iam' && what === 'denied').map(({ detail }) => `${detail.principal} ${detail.action}`);
+    return this.events
+      .filter(({ source, what }) => source === 'iam' && what === 'denied')
+      .map(({ detail }) => `${detail.principal} ${detail.action}`);
   }
 
   async close(): Promise<void> {
@@ -167,7 +202,11 @@ export class World {
     stopped.catch(() => undefined);
     await this.clock.finish(this.faulty ? stopped.catch(() => undefined) : stopped, HOUR);
     rmSync(this.folder, { recursive: true, force: true });
-    if (!this.denying && this.denials().length > 0) throw new Error(`IAM denied what this test needs: ${[...new Set(this.denials())].join(', ')}. Grant it in the test's template, or set world.denying.`);
+    if (!this.denying && this.denials().length > 0)
+      throw new Error(
+        `IAM denied what this test needs: ${[...new Set(this.denials())].join(', ')}. Grant it in the ` +
+          `test's template, or set world.denying.`,
+      );
   }
 }
 
@@ -178,18 +217,43 @@ export async function closeWorlds(): Promise<void> {
 /** A network with one subnet in each of two zones. */
 export const network: Resources = {
   Vpc: { Type: 'AWS::EC2::VPC', Properties: { CidrBlock: '10.0.0.0/16' } },
-  SubnetA: { Type: 'AWS::EC2::Subnet', Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.0.0/24', AvailabilityZone: { 'Fn::Select': [0, { 'Fn::GetAZs': '' }] } } },
-  SubnetB: { Type: 'AWS::EC2::Subnet', Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.1.0/24', AvailabilityZone: { 'Fn::Select': [1, { 'Fn::GetAZs': '' }] } } },
+  SubnetA: {
+    Type: 'AWS::EC2::Subnet',
+    Properties: {
+      VpcId: { Ref: 'Vpc' },
+      CidrBlock: '10.0.0.0/24',
+      AvailabilityZone: { 'Fn::Select': [0, { 'Fn::GetAZs': '' }] },
+    },
+  },
+  SubnetB: {
+    Type: 'AWS::EC2::Subnet',
+    Properties: {
+      VpcId: { Ref: 'Vpc' },
+      CidrBlock: '10.0.1.0/24',
+      AvailabilityZone: { 'Fn::Select': [1, { 'Fn::GetAZs': '' }] },
+    },
+  },
 };
 
 /** The trust policy of a role for services, e.g. `lambda`. */
 export function trust(...services: string[]): Record<string, any> {
-  return { Statement: [{ Effect: 'Allow', Principal: { Service: services.map((service) => `${service}.amazonaws.com`) }, Action: 'sts:AssumeRole' }] };
+  return {
+    Statement: [
+      {
+        Effect: 'Allow',
+        Principal: { Service: services.map((service) => `${service}.amazonaws.com`) },
+        Action: 'sts:AssumeRole',
+      },
+    ],
+  };
 }
 
 /** A policy of the current version, whose statements allow unless they say otherwise. */
 export function policy(...statements: Record<string, any>[]): Record<string, any> {
-  return { Version: '2012-10-17', Statement: statements.map((statement) => ({ Effect: 'Allow', Resource: '*', ...statement })) };
+  return {
+    Version: '2012-10-17',
+    Statement: statements.map((statement) => ({ Effect: 'Allow', Resource: '*', ...statement })),
+  };
 }
 
 /** What the functions of the tests do: read their queue and stream, write their lines, answer hooks and signal. */
@@ -212,7 +276,10 @@ const FUNCTION_ACTIONS = [
 export const role: Resources = {
   Role: {
     Type: 'AWS::IAM::Role',
-    Properties: { AssumeRolePolicyDocument: trust('ec2', 'lambda'), Policies: [{ PolicyName: 'function', PolicyDocument: policy({ Action: FUNCTION_ACTIONS }) }] },
+    Properties: {
+      AssumeRolePolicyDocument: trust('ec2', 'lambda'),
+      Policies: [{ PolicyName: 'function', PolicyDocument: policy({ Action: FUNCTION_ACTIONS }) }],
+    },
   },
   Profile: { Type: 'AWS::IAM::InstanceProfile', Properties: { Roles: [{ Ref: 'Role' }] } },
 };
@@ -234,7 +301,10 @@ export function template(data: Record<string, any> = {}): Resources {
   };
 }
 
-export const templateReference = { LaunchTemplateId: { Ref: 'Template' }, Version: { 'Fn::GetAtt': ['Template', 'LatestVersionNumber'] } };
+export const templateReference = {
+  LaunchTemplateId: { Ref: 'Template' },
+  Version: { 'Fn::GetAtt': ['Template', 'LatestVersionNumber'] },
+};
 
 /** A group over both subnets, with what it stands on. */
 export function group(properties: Record<string, any> = {}, rest: Record<string, any> = {}): Resources {
@@ -244,7 +314,14 @@ export function group(properties: Record<string, any> = {}, rest: Record<string,
     ...template(),
     Group: {
       Type: 'AWS::AutoScaling::AutoScalingGroup',
-      Properties: { MinSize: '0', MaxSize: '10', DesiredCapacity: '1', VPCZoneIdentifier: [{ Ref: 'SubnetA' }, { Ref: 'SubnetB' }], LaunchTemplate: templateReference, ...properties },
+      Properties: {
+        MinSize: '0',
+        MaxSize: '10',
+        DesiredCapacity: '1',
+        VPCZoneIdentifier: [{ Ref: 'SubnetA' }, { Ref: 'SubnetB' }],
+        LaunchTemplate: templateReference,
+        ...properties,
+      },
       ...rest,
     },
   };
@@ -257,12 +334,24 @@ export const queue: Resources = {
     Type: 'AWS::SQS::QueuePolicy',
     Properties: {
       Queues: [{ Ref: 'Queue' }],
-      PolicyDocument: policy({ Principal: { Service: 'events.amazonaws.com' }, Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] } }),
+      PolicyDocument: policy({
+        Principal: { Service: 'events.amazonaws.com' },
+        Action: 'sqs:SendMessage',
+        Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] },
+      }),
     },
   },
   HookRole: {
     Type: 'AWS::IAM::Role',
-    Properties: { AssumeRolePolicyDocument: trust('autoscaling'), Policies: [{ PolicyName: 'hooks', PolicyDocument: policy({ Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] } }) }] },
+    Properties: {
+      AssumeRolePolicyDocument: trust('autoscaling'),
+      Policies: [
+        {
+          PolicyName: 'hooks',
+          PolicyDocument: policy({ Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] } }),
+        },
+      ],
+    },
   },
 };
 

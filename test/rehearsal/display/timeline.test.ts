@@ -7,7 +7,10 @@ const WORKER = { instanceId: 'i-2', name: 'Workers', role: 'worker', address: '1
 test('milestones count from the launch of their instance, and only the first time', () => {
   let now = 1_000;
   const told: string[] = [];
-  const timeline = new Timeline(() => now, (node, milestone) => told.push(`${node.name} ${milestone}`));
+  const timeline = new Timeline(
+    () => now,
+    (node, milestone) => told.push(`${node.name} ${milestone}`),
+  );
   now = 3_000;
   timeline.launch(MANAGER);
   now = 4_500;
@@ -20,14 +23,19 @@ test('milestones count from the launch of their instance, and only the first tim
 });
 
 test('the table shows what was not reached, and leaves out volumes of workers', () => {
-  expect(renderTimeline([{ ...MANAGER, launched: 100, milestones: { userData: 400, engine: 12_340 } }, { ...WORKER, launched: 2_000, milestones: {} }])).toEqual([
+  expect(
+    renderTimeline([
+      { ...MANAGER, launched: 100, milestones: { userData: 400, engine: 12_340 } },
+      { ...WORKER, launched: 2_000, milestones: {} },
+    ]),
+  ).toEqual([
     'node     instance  address   launched  user data  volume  engine up  command  joined  Ready  hook completed',
     'seat 0   i-1       10.0.0.4       0.1        0.4       -       12.3        -       -      -               -',
     'Workers  i-2       10.0.0.5       2.0          -                  -        -       -      -               -',
   ]);
 });
 
-test('while it is redrawn the table fits a terminal of 80 columns, and one with fewer lines than there are nodes', () => {
+test('while redrawn the table fits a terminal of 80 columns, and one with fewer lines than nodes', () => {
   let text = '';
   const progress = new Progress({ isTTY: true, columns: 80, rows: 4, write: (part) => (text += part) });
   const rows = Array.from({ length: 10 }, (_, n) => ({ ...WORKER, name: `worker ${n}`, launched: 0, milestones: {} }));

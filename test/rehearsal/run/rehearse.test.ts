@@ -10,21 +10,40 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** A program that answers as `start --scenario NAME --json` does. */
 function program(name: string, script: string): string[] {
   const file = join(folder, `${name}.js`);
-  writeFileSync(file, `const [, , command, , scenario] = process.argv; if (command !== 'start') process.exit(9);\n${script}`);
+  writeFileSync(
+    file,
+    `const [, , command, , scenario] = process.argv; if (command !== 'start') process.exit(9);\n${script}`,
+  );
   chmodSync(file, 0o755);
   return [process.execPath, file];
 }
 
-async function run(self: string[], scenarios: string[], times = 1, write?: string, atOnce = 1): Promise<{ code: number; said: string }> {
+async function run(
+  self: string[],
+  scenarios: string[],
+  times = 1,
+  write?: string,
+  atOnce = 1,
+): Promise<{ code: number; said: string }> {
   let said = '';
-  const code = await rehearse({ scenarios, times, atOnce, write }, { self, stdout: { write: (text: string) => (said += text) } as never });
+  const code = await rehearse(
+    { scenarios, times, atOnce, write },
+    { self, stdout: { write: (text: string) => (said += text) } as never },
+  );
   return { code, said };
 }
 
-const moments = (ms: number) => [{ what: 'the swarm has a leader again', ms }, { what: 'the cluster is whole again', ms: ms + 1_000 }];
+const moments = (ms: number) => [
+  { what: 'the swarm has a leader again', ms },
+  { what: 'the cluster is whole again', ms: ms + 1_000 },
+];
 
 test('what came when is said, and written down for every run, with what it was run on', async () => {
-  const works = program('works', `console.log(JSON.stringify({ ok: true, moments: ${JSON.stringify(moments(12_340))}, swarm: [{ engine: '20.10.24' }] }));`);
+  const works = program(
+    'works',
+    `console.log(JSON.stringify({ ok: true, moments: ${JSON.stringify(moments(12_340))}, swarm: [{ engine: ` +
+      `'20.10.24' }] }));`,
+  );
   const file = join(folder, 'docs', 'rehearsal.md');
   const { code, said } = await run(works, ['leader-killed', 'engine-hung'], 2, file);
   expect(code).toBe(0);
@@ -38,7 +57,10 @@ test('what came when is said, and written down for every run, with what it was r
 });
 
 test('the first that fails ends it, with its exit code and its reason, and nothing is written down', async () => {
-  const fails = program('fails', `console.log(JSON.stringify({ ok: false, error: 'The seat came back as another node.' })); process.exitCode = 1;`);
+  const fails = program(
+    'fails',
+    `console.log(JSON.stringify({ ok: false, error: 'The seat came back as another node.' })); process.exitCode = 1;`,
+  );
   const file = join(folder, 'nothing.md');
   const { code, said } = await run(fails, ['leader-killed', 'engine-hung'], 1, file);
   expect(code).toBe(1);
@@ -47,13 +69,24 @@ test('the first that fails ends it, with its exit code and its reason, and nothi
   expect(() => readFileSync(file)).toThrow('ENOENT');
 });
 
-test('some are under way at a time, but for those whose requests are counted, which nothing else disturbs', async () => {
+test('some run at a time, but for those whose requests are counted, which nothing else disturbs', async () => {
   const log = join(folder, 'log');
-  const slow = program('slow', `const { appendFileSync } = require('node:fs'); const told = (what) => appendFileSync(${JSON.stringify(log)}, what + ' ' + scenario + '\\n');
-    told('begins'); setTimeout(() => { told('ends'); console.log(JSON.stringify({ ok: true, moments: [] })); }, 500);`);
-  expect((await run(slow, ['leader-killed', 'balanced-worker-killed', 'published-port', 'engine-hung'], 1, undefined, 2)).code).toBe(0);
+  const slow = program(
+    'slow',
+    `const { appendFileSync } = require('node:fs'); const told = (what) => appendFileSync(${JSON.stringify(log)}, what + ' ' + scenario + '\\n');
+    told('begins'); setTimeout(() => { told('ends'); console.log(JSON.stringify({ ok: true, moments: [] })); }, 500);`,
+  );
+  expect(
+    (await run(slow, ['leader-killed', 'balanced-worker-killed', 'published-port', 'engine-hung'], 1, undefined, 2))
+      .code,
+  ).toBe(0);
   const lines = readFileSync(log, 'utf8').trim().split('\n');
-  expect(lines.slice(0, 4)).toEqual(['begins balanced-worker-killed', 'ends balanced-worker-killed', 'begins published-port', 'ends published-port']);
+  expect(lines.slice(0, 4)).toEqual([
+    'begins balanced-worker-killed',
+    'ends balanced-worker-killed',
+    'begins published-port',
+    'ends published-port',
+  ]);
   expect(lines.slice(4, 6).sort()).toEqual(['begins engine-hung', 'begins leader-killed']);
 });
 
@@ -77,22 +110,38 @@ test('a page names the commit, where there is one', () => {
   expect(page(runs, '20.10.24', 1, undefined)).toContain(SCENARIOS['spot-notice']!.title);
 });
 
-test('figures that there are goals for are of the slowest run, and those of scenarios that were not run are left out', () => {
-  const killed = (ms: number) => [
-    { what: 'its seat has another instance', ms }, { what: 'its user data has run', ms: ms + 2_000 }, { what: 'its volume is attached', ms: ms + 2_500 },
-    { what: 'its engine answers', ms: ms + 4_000 }, { what: 'it is Ready', ms: ms + 4_500 }, { what: 'the cluster is whole again', ms: ms + 5_000 },
-  ];
-  const text = page(new Map([['leader-killed', [moments(12_000), moments(19_000)]], ['manager-killed', [killed(1_000), killed(3_000)]]]), '20.10.24');
-  expect(text).toContain('| Leader killed: a leader again | 19.0 | 22 |');
-  expect(text).toContain('| Manager killed: Ready and reachable again, and in service | 8.0 |  |');
-  expect(text).toContain('| ... our agent and functions, until its volume is attached | 0.5 | 5 |');
-  expect(text).toContain('| ... from there until all of it is over | 1.0 | 5 |');
-  expect(text).not.toContain('Worker killed');
-  expect(page(new Map([['spot-notice', [moments(1_000)]]]), '20.10.24')).not.toContain('goal');
-});
+test(
+  'figures that there are goals for are of the slowest run, and those of scenarios that were not run are ' + 'left out',
+  () => {
+    const killed = (ms: number) => [
+      { what: 'its seat has another instance', ms },
+      { what: 'its user data has run', ms: ms + 2_000 },
+      { what: 'its volume is attached', ms: ms + 2_500 },
+      { what: 'its engine answers', ms: ms + 4_000 },
+      { what: 'it is Ready', ms: ms + 4_500 },
+      { what: 'the cluster is whole again', ms: ms + 5_000 },
+    ];
+    const text = page(
+      new Map([
+        ['leader-killed', [moments(12_000), moments(19_000)]],
+        ['manager-killed', [killed(1_000), killed(3_000)]],
+      ]),
+      '20.10.24',
+    );
+    expect(text).toContain('| Leader killed: a leader again | 19.0 | 22 |');
+    expect(text).toContain('| Manager killed: Ready and reachable again, and in service | 8.0 |  |');
+    expect(text).toContain('| ... our agent and functions, until its volume is attached | 0.5 | 5 |');
+    expect(text).toContain('| ... from there until all of it is over | 1.0 | 5 |');
+    expect(text).not.toContain('Worker killed');
+    expect(page(new Map([['spot-notice', [moments(1_000)]]]), '20.10.24')).not.toContain('goal');
+  },
+);
 
 test('several at a time: all are run, and after one that fails no other is begun', async () => {
-  const works = program('works-too', `console.log(JSON.stringify({ ok: true, moments: ${JSON.stringify(moments(1_000))} }));`);
+  const works = program(
+    'works-too',
+    `console.log(JSON.stringify({ ok: true, moments: ${JSON.stringify(moments(1_000))} }));`,
+  );
   const { code, said } = await run(works, ['leader-killed', 'engine-hung', 'spot-notice'], 2, undefined, 2);
   expect(code).toBe(0);
   expect(said.match(/the cluster is whole again/g)).toHaveLength(6);

@@ -27,7 +27,13 @@ function planned(...plan: Kill[]) {
   const machines = engine(clock);
   const failures: Error[] = [];
   const functions = { caller: () => undefined, kill: () => 0 };
-  const kills = new Kills(plan, { clock, machines, functions, elapsed: () => clock.now() - started, failed: (error) => failures.push(error) });
+  const kills = new Kills(plan, {
+    clock,
+    machines,
+    functions,
+    elapsed: () => clock.now() - started,
+    failed: (error) => failures.push(error),
+  });
   return { clock, kills, machines, failures };
 }
 
@@ -56,11 +62,16 @@ it('is not prompt when the process of the moment had died already: then one that
   kills.reached(seat, 'hook');
   await clock.advance(5_000);
   expect(machines.died).toEqual(['1', '2']);
-  expect(kills.done).toMatchObject([{ kill: atReady, prompt: true }, { kill: atHook, momentMs: 500, prompt: false }]);
+  expect(kills.done).toMatchObject([
+    { kill: atReady, prompt: true },
+    { kill: atHook, momentMs: 500, prompt: false },
+  ]);
 });
 
 it('fails a formation that never came to the moment of a kill', async () => {
-  await expect(planned(atReady).kills.settled()).rejects.toThrow('The swarm has formed without the moments of these kills: [{"what":"engine","node":"seat 0","at":"ready"}]');
+  await expect(planned(atReady).kills.settled()).rejects.toThrow(
+    'The swarm has formed without the moments of these kills: [{"what":"engine","node":"seat 0","at":"ready"}]',
+  );
 });
 
 it('fails a formation in which what was killed never runs again', async () => {
@@ -69,5 +80,7 @@ it('fails a formation in which what was killed never runs again', async () => {
   await clock.advance(10);
   machines.serviceProcess = async () => undefined;
   await clock.advance(100_000);
-  expect(failures.map(({ message }) => message)).toEqual(['The engine of seat 0 runs again after it was killed: this did not come true within 90 s.']);
+  expect(failures.map(({ message }) => message)).toEqual([
+    'The engine of seat 0 runs again after it was killed: this did not come true within 90 s.',
+  ]);
 });

@@ -13,7 +13,12 @@ Response time histogram:
 ${rest}`;
 
 test('all were answered', () => {
-  expect(readSummary(summary('Status code distribution:\n  [200]\t11430 responses\n\n\n'))).toEqual({ sent: 11_430, answered: 11_430, failed: 0, seconds: 45.7201 });
+  expect(readSummary(summary('Status code distribution:\n  [200]\t11430 responses\n\n\n'))).toEqual({
+    sent: 11_430,
+    answered: 11_430,
+    failed: 0,
+    seconds: 45.7201,
+  });
 });
 
 test('an answer that is none, and every kind of error, counts as failed', () => {

@@ -1,5 +1,6 @@
 /**
- * Half of the workers are cut off from the swarm for longer than a hung instance is given: it is the network, not they. With the breaker nothing is done about it, and all of them are back when it is over. Without it they are replaced,
+ * Half of the workers are cut off from the swarm for longer than a hung instance is given: it is the network, not they.
+ * With the breaker nothing is done about it, and all of them are back when it is over. Without it they are replaced,
  * which an invariant finds.
  */
 import { isTripped } from '../../../lambda/membership/rules/breaker';
@@ -10,11 +11,15 @@ import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from './support';
 jest.setTimeout(600_000);
 
 jest.mock('../../../lambda/membership/rules/breaker', () => {
-  const actual = jest.requireActual<typeof import('../../../lambda/membership/rules/breaker')>('../../../lambda/membership/rules/breaker');
+  const actual = jest.requireActual<typeof import('../../../lambda/membership/rules/breaker')>(
+    '../../../lambda/membership/rules/breaker',
+  );
   return { ...actual, isTripped: jest.fn(actual.isTripped) };
 });
 const guard = jest.mocked(isTripped);
-const { isTripped: trips } = jest.requireActual<typeof import('../../../lambda/membership/rules/breaker')>('../../../lambda/membership/rules/breaker');
+const { isTripped: trips } = jest.requireActual<typeof import('../../../lambda/membership/rules/breaker')>(
+  '../../../lambda/membership/rules/breaker',
+);
 
 const FOUR = { managers: 3, workers: 4 };
 
@@ -27,7 +32,9 @@ async function cutOff(workers: number): Promise<Story> {
   for (const { identity } of cut) for (const manager of managers) docker.network.cut(identity.address, manager);
   // What must never happen is judged at every step.
   for (let passed = 0; passed < HUNG_MS + 3 * MINUTE; passed += 1_000) await story.pass(1_000);
-  for (const { identity } of cut) if (machines.nodes.has(identity.instanceId)) for (const manager of managers) docker.network.heal(identity.address, manager);
+  for (const { identity } of cut)
+    if (machines.nodes.has(identity.instanceId))
+      for (const manager of managers) docker.network.heal(identity.address, manager);
   return story;
 }
 
@@ -38,7 +45,9 @@ beforeEach(() => guard.mockImplementation(trips));
 test('nobody is replaced while half of them are down, and somebody is told', async () => {
   const story = await cutOff(2);
   expect(replaced(story)).toBe(0);
-  expect(story.logs.join('\n')).toContain('2 of 4 workers are down. With so many at once it is not the instances: none is replaced.');
+  expect(story.logs.join('\n')).toContain(
+    '2 of 4 workers are down. With so many at once it is not the instances: none is replaced.',
+  );
   await story.whole();
 });
 
@@ -60,7 +69,15 @@ test('without the breaker a seed fails, which passes with it', () =>
   expectSeedNeeds(
     async (seed, state) => {
       guard.mockImplementation(state === 'off' ? () => false : trips);
-      return simulate({ seed, assembly: await assemblies.of(FOUR), bundles: BUNDLES, act: 'healing', faults: ['isolation', 'hang-engine'], intervalsMs: { isolation: MINUTE, 'hang-engine': 20_000 }, faultsEndMs: 15 * MINUTE });
+      return simulate({
+        seed,
+        assembly: await assemblies.of(FOUR),
+        bundles: BUNDLES,
+        act: 'healing',
+        faults: ['isolation', 'hang-engine'],
+        intervalsMs: { isolation: MINUTE, 'hang-engine': 20_000 },
+        faultsEndMs: 15 * MINUTE,
+      });
     },
     /^10: .* was called unhealthy while \d of 4 workers were down/,
     25,

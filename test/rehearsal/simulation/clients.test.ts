@@ -1,14 +1,24 @@
 /** How the SDK's client of load balancers answers in process. */
-import { CreateListenerCommand, DescribeTargetHealthCommand, DuplicateListenerException } from '@aws-sdk/client-elastic-load-balancing-v2';
+import {
+  CreateListenerCommand,
+  DescribeTargetHealthCommand,
+  DuplicateListenerException,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
 import { AwsError } from '../../../rehearsal/aws/core/types';
 import { inProcessClients } from '../../../rehearsal/simulation/clients';
 import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 
 test('errors that the client has a class for have it, under the name of the class', async () => {
   const clock = new VirtualClock();
-  const refuse = (code: string) => inProcessClients(clock, () => Promise.reject(new AwsError(code, 'No.'))).elasticLoadBalancing;
+  const refuse = (code: string) =>
+    inProcessClients(clock, () => Promise.reject(new AwsError(code, 'No.'))).elasticLoadBalancing;
   const listen = new CreateListenerCommand({ LoadBalancerArn: 'a', DefaultActions: [] });
   await expect(refuse('DuplicateListener').send(listen)).rejects.toBeInstanceOf(DuplicateListenerException);
-  await expect(refuse('DuplicateListener').send(listen)).rejects.toMatchObject({ name: 'DuplicateListenerException', message: 'No.' });
-  await expect(refuse('ValidationError').send(new DescribeTargetHealthCommand({ TargetGroupArn: 'a' }))).rejects.toMatchObject({ name: 'ValidationError' });
+  await expect(refuse('DuplicateListener').send(listen)).rejects.toMatchObject({
+    name: 'DuplicateListenerException',
+    message: 'No.',
+  });
+  await expect(
+    refuse('ValidationError').send(new DescribeTargetHealthCommand({ TargetGroupArn: 'a' })),
+  ).rejects.toMatchObject({ name: 'ValidationError' });
 });

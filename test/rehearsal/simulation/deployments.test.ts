@@ -1,4 +1,7 @@
-/** A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do not work. */
+/**
+ * A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do
+ * not work.
+ */
 import type { Delays } from '../../../rehearsal/aws/core/types';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import type { Template } from '../../../rehearsal/assembly/synth';
@@ -10,10 +13,22 @@ jest.setTimeout(120_000);
 const HOUR = 60 * MINUTE;
 const setup = (managers: number, workers = 2) => ({ managers, workers });
 const swarm = ({ cluster }: Story) => cluster.docker.swarms()[0]!;
-const identities = (story: Story) => swarm(story).members.map(({ nodeId }) => nodeId).sort();
+const identities = (story: Story) =>
+  swarm(story)
+    .members.map(({ nodeId }) => nodeId)
+    .sort();
 
 /** As AWS may take it, so that several seats wait at their hooks for many minutes. */
-const SLOW: Delays = { launch: 150_000, terminate: 90_000, attachVolume: 3_000, detachVolume: 3_000, queue: 200, stream: 300, registerTarget: 60_000, deregisterTarget: 30_000 };
+const SLOW: Delays = {
+  launch: 150_000,
+  terminate: 90_000,
+  attachVolume: 3_000,
+  detachVolume: 3_000,
+  queue: 200,
+  stream: 300,
+  registerTarget: 60_000,
+  deregisterTarget: 30_000,
+};
 
 async function formed(managers: number, workers = 2, delays?: Delays): Promise<Story> {
   const story = await Story.begin(setup(managers, workers), delays && { delays });
@@ -56,8 +71,14 @@ describe('seats', () => {
   test('from 5 to 3 while the leader is one of those that go', async () => {
     const story = await formed(5);
     // Until one of the last two leads.
-    for (let tries = 0; tries < 20 && ![3, 4].some((seat) => story.seat(seat)?.daemon.runner?.nodeId === swarm(story).leader); tries++) {
-      const leading = [0, 1, 2].map((seat) => story.seat(seat)!).find(({ daemon }) => daemon.runner?.nodeId === swarm(story).leader)!;
+    for (
+      let tries = 0;
+      tries < 20 && ![3, 4].some((seat) => story.seat(seat)?.daemon.runner?.nodeId === swarm(story).leader);
+      tries++
+    ) {
+      const leading = [0, 1, 2]
+        .map((seat) => story.seat(seat)!)
+        .find(({ daemon }) => daemon.runner?.nodeId === swarm(story).leader)!;
       story.cluster.loseInstance(leading.identity.instanceId);
       await story.pass(MINUTE);
       await story.whole(HOUR);
@@ -72,7 +93,11 @@ describe('seats', () => {
     const story = await formed(5);
     const lost = losses(story);
     story.deploy(await assemblies.of(setup(3)));
-    await story.until(() => story.events.some(({ what, subject }) => what === 'terminating-wait' && subject === story.seat(4)?.identity.instanceId));
+    await story.until(() =>
+      story.events.some(
+        ({ what, subject }) => what === 'terminating-wait' && subject === story.seat(4)?.identity.instanceId,
+      ),
+    );
     story.cluster.loseInstance(story.seat(4)!.identity.instanceId);
     await settled(story);
     expect(swarm(story).members).toHaveLength(3);
@@ -94,27 +119,34 @@ describe('seats', () => {
 });
 
 describe('a volume that is lost', () => {
-  test.each(['a follower', 'the leader'])('of %s: somebody is told, and with another volume its seat joins as another member', async (who) => {
-    const story = await formed(3);
-    const lost = losses(story);
-    const were = identities(story);
-    const number = [0, 1, 2].find((seat) => (story.seat(seat)!.daemon.runner!.nodeId === swarm(story).leader) === (who === 'the leader'))!;
-    const victim = story.seat(number)!;
-    const [nodeId, volumeId] = [victim.daemon.runner!.nodeId!, victim.attachedVolume!];
-    story.cluster.loseInstance(victim.identity.instanceId);
-    await story.pass(1_000);
-    await story.cluster.region.loseVolume(volumeId);
-    await story.until(() => story.logs.some((line) => line.includes(`The volume of seat ${number}, ${volumeId}, is not there.`)));
-    story.deploy(await assemblies.of({ ...setup(3), volumeGenerations: { [number]: 2 } }));
-    await settled(story);
-    expect(story.stack).toBe('created');
-    const now = identities(story);
-    expect(now).toHaveLength(3);
-    expect(now).not.toContain(nodeId);
-    expect(were.filter((id) => now.includes(id))).toHaveLength(2);
-    expect(swarm(story).nodes).toHaveLength(5);
-    if (who !== 'the leader') expect(lost()).toBe(0);
-  });
+  test.each(['a follower', 'the leader'])(
+    'of %s: somebody is told, and with another volume its seat joins as another member',
+    async (who) => {
+      const story = await formed(3);
+      const lost = losses(story);
+      const were = identities(story);
+      const number = [0, 1, 2].find(
+        (seat) => (story.seat(seat)!.daemon.runner!.nodeId === swarm(story).leader) === (who === 'the leader'),
+      )!;
+      const victim = story.seat(number)!;
+      const [nodeId, volumeId] = [victim.daemon.runner!.nodeId!, victim.attachedVolume!];
+      story.cluster.loseInstance(victim.identity.instanceId);
+      await story.pass(1_000);
+      await story.cluster.region.loseVolume(volumeId);
+      await story.until(() =>
+        story.logs.some((line) => line.includes(`The volume of seat ${number}, ${volumeId}, is not there.`)),
+      );
+      story.deploy(await assemblies.of({ ...setup(3), volumeGenerations: { [number]: 2 } }));
+      await settled(story);
+      expect(story.stack).toBe('created');
+      const now = identities(story);
+      expect(now).toHaveLength(3);
+      expect(now).not.toContain(nodeId);
+      expect(were.filter((id) => now.includes(id))).toHaveLength(2);
+      expect(swarm(story).nodes).toHaveLength(5);
+      if (who !== 'the leader') expect(lost()).toBe(0);
+    },
+  );
 
   test('of every manager, one after the other: the swarm is the same all the time', async () => {
     const story = await formed(3);
@@ -131,30 +163,40 @@ describe('a volume that is lost', () => {
 });
 
 describe('a rolling update', () => {
-  test('replaces every instance: seats one by one, as the same members, and workers drained, with no moment below the quorum', async () => {
-    const story = await formed(3, 4);
-    const [before, were] = [new Set(story.cluster.machines.nodes.keys()), identities(story)];
-    const lost = losses(story);
-    let most = 0;
-    story.cluster.docker.onEvent(() => (most = Math.max(most, swarm(story).members.filter(({ alive }) => !alive).length)));
-    story.deploy(await assemblies.changed(setup(3, 4), 'other-instances', otherInstances));
-    await settled(story);
-    expect(story.stack).toBe('created');
-    expect([...story.cluster.machines.nodes.keys()].filter((instanceId) => before.has(instanceId))).toEqual([]);
-    expect(identities(story)).toEqual(were);
-    expect([most, lost()]).toEqual([1, 0]);
-  });
+  test(
+    'replaces every instance: seats one by one, as the same members, and workers drained, with no moment ' +
+      'below the quorum',
+    async () => {
+      const story = await formed(3, 4);
+      const [before, were] = [new Set(story.cluster.machines.nodes.keys()), identities(story)];
+      const lost = losses(story);
+      let most = 0;
+      story.cluster.docker.onEvent(
+        () => (most = Math.max(most, swarm(story).members.filter(({ alive }) => !alive).length)),
+      );
+      story.deploy(await assemblies.changed(setup(3, 4), 'other-instances', otherInstances));
+      await settled(story);
+      expect(story.stack).toBe('created');
+      expect([...story.cluster.machines.nodes.keys()].filter((instanceId) => before.has(instanceId))).toEqual([]);
+      expect(identities(story)).toEqual(were);
+      expect([most, lost()]).toEqual([1, 0]);
+    },
+  );
 
-  test('in which a seat does not come back stops there, and is rolled back, with no moment below the quorum', async () => {
+  test('in which a seat does not come back stops there and is rolled back, never below the quorum', async () => {
     const story = await formed(3);
     const were = identities(story);
     const workers = story.workers();
     const lost = losses(story);
     let most = 0;
-    story.cluster.docker.onEvent(() => (most = Math.max(most, swarm(story).members.filter(({ alive }) => !alive).length)));
+    story.cluster.docker.onEvent(
+      () => (most = Math.max(most, swarm(story).members.filter(({ alive }) => !alive).length)),
+    );
     const broken = new Set<SimulatedNode>();
     story.onEffect = (node) => {
-      const { tags } = story.cluster.region.instances().find(({ instanceId }) => instanceId === node.identity.instanceId)!;
+      const { tags } = story.cluster.region
+        .instances()
+        .find(({ instanceId }) => instanceId === node.identity.instanceId)!;
       // As with an image whose Docker does not start.
       if (node.seat !== 1 || tags['aws:ec2launchtemplate:version'] !== '2' || broken.has(node)) return;
       broken.add(node);
@@ -173,46 +215,69 @@ describe('a rolling update', () => {
   });
 
   test.each([
-    ['the volume of every manager', () => assemblies.of({ ...setup(3), volumeGenerations: { 0: 2, 1: 2, 2: 2 } }), 3, 0],
-    ['every instance, while the seats become five', () => assemblies.changed(setup(5), 'other-instances', otherInstances), 5, 3],
-  ])('of %s waits for as long as instances take, with no moment below the quorum', async (_, assembly, members, same) => {
-    const story = await formed(3, 2, SLOW);
-    const [lost, were] = [losses(story), identities(story)];
-    story.deploy(await assembly());
-    await settled(story);
-    expect(story.stack).toBe('created');
-    expect(identities(story)).toHaveLength(members);
-    expect(identities(story).filter((id) => were.includes(id))).toHaveLength(same);
-    expect(lost()).toBe(0);
-  });
+    [
+      'the volume of every manager',
+      () => assemblies.of({ ...setup(3), volumeGenerations: { 0: 2, 1: 2, 2: 2 } }),
+      3,
+      0,
+    ],
+    [
+      'every instance, while the seats become five',
+      () => assemblies.changed(setup(5), 'other-instances', otherInstances),
+      5,
+      3,
+    ],
+  ])(
+    'of %s waits for as long as instances take, with no moment below the quorum',
+    async (_, assembly, members, same) => {
+      const story = await formed(3, 2, SLOW);
+      const [lost, were] = [losses(story), identities(story)];
+      story.deploy(await assembly());
+      await settled(story);
+      expect(story.stack).toBe('created');
+      expect(identities(story)).toHaveLength(members);
+      expect(identities(story).filter((id) => were.includes(id))).toHaveLength(same);
+      expect(lost()).toBe(0);
+    },
+  );
 
-  test('to five seats whose image is broken stops at the first one, and is rolled back, with no moment below the quorum', async () => {
-    const story = await formed(3, 2, SLOW);
-    const [lost, were] = [losses(story), identities(story)];
-    const broken = new Set<SimulatedNode>();
-    story.onEffect = (node) => {
-      const { tags } = story.cluster.region.instances().find(({ instanceId }) => instanceId === node.identity.instanceId)!;
-      if (node.seat === undefined || tags['aws:ec2launchtemplate:version'] !== '2' || broken.has(node)) return;
-      broken.add(node);
-      node.breakDown();
-    };
-    story.deploy(await assemblies.changed(setup(5), 'other-instances', otherInstances));
-    await story.until(() => story.stack !== 'creating' || story.invariants.breaches.length > 0, 4 * HOUR);
-    expect(String(story.stack)).toMatch(/Failed to receive \d+ resource signal/);
-    story.stack = 'created';
-    await story.whole(HOUR);
-    expect(broken.size).toBeGreaterThan(0);
-    expect(identities(story)).toEqual(were);
-    expect(lost()).toBe(0);
-  });
+  test(
+    'to five seats whose image is broken stops at the first one, and is rolled back, with no moment below ' +
+      'the quorum',
+    async () => {
+      const story = await formed(3, 2, SLOW);
+      const [lost, were] = [losses(story), identities(story)];
+      const broken = new Set<SimulatedNode>();
+      story.onEffect = (node) => {
+        const { tags } = story.cluster.region
+          .instances()
+          .find(({ instanceId }) => instanceId === node.identity.instanceId)!;
+        if (node.seat === undefined || tags['aws:ec2launchtemplate:version'] !== '2' || broken.has(node)) return;
+        broken.add(node);
+        node.breakDown();
+      };
+      story.deploy(await assemblies.changed(setup(5), 'other-instances', otherInstances));
+      await story.until(() => story.stack !== 'creating' || story.invariants.breaches.length > 0, 4 * HOUR);
+      expect(String(story.stack)).toMatch(/Failed to receive \d+ resource signal/);
+      story.stack = 'created';
+      await story.whole(HOUR);
+      expect(broken.size).toBeGreaterThan(0);
+      expect(identities(story)).toEqual(were);
+      expect(lost()).toBe(0);
+    },
+  );
 
   test('with functions that do not work stalls, and goes on when it is rolled back', async () => {
     const story = await formed(3);
     const were = identities(story);
     const lost = losses(story);
     let most = 0;
-    story.cluster.docker.onEvent(() => (most = Math.max(most, swarm(story).members.filter(({ alive }) => !alive).length)));
-    story.deploy(await assemblies.changed(setup(3), 'broken-functions', (template) => withoutFunctions(otherInstances(template))));
+    story.cluster.docker.onEvent(
+      () => (most = Math.max(most, swarm(story).members.filter(({ alive }) => !alive).length)),
+    );
+    story.deploy(
+      await assemblies.changed(setup(3), 'broken-functions', (template) => withoutFunctions(otherInstances(template))),
+    );
     await story.until(() => story.stack !== 'creating' || story.invariants.breaches.length > 0, 4 * HOUR);
     expect(String(story.stack)).toMatch(/Failed to receive 1 resource signal/);
     story.stack = 'created';
@@ -224,6 +289,7 @@ describe('a rolling update', () => {
 
 /** Functions without the variables that they need. */
 function withoutFunctions(template: Template): Template {
-  for (const { Type, Properties } of Object.values(template.Resources)) if (Type === 'AWS::Lambda::Function') Properties!.Environment = { Variables: {} };
+  for (const { Type, Properties } of Object.values(template.Resources))
+    if (Type === 'AWS::Lambda::Function') Properties!.Environment = { Variables: {} };
   return template;
 }

@@ -1,4 +1,7 @@
-/** Many workers join at once while AWS throttles. 300 of them, not 1,000 as in `npm run bench -- fleet`, so that it is quick; pages are smaller in the same measure. */
+/**
+ * Many workers join at once while AWS throttles. 300 of them, not 1,000 as in `npm run bench -- fleet`, so that it is
+ * quick; pages are smaller in the same measure.
+ */
 import { WORKER_JOINS } from '../../../lambda/membership/rules/admit';
 import { commandsCodec } from '../../../protocol/commands';
 import { plainAttributes } from '../../../protocol/items';
@@ -22,9 +25,22 @@ const faults = new Faults(1, ['throttled'], {}, { throttled: THROTTLED / 100 });
 const cluster = new SimulatedCluster({
   seed: 1,
   bundles: BUNDLES,
-  delays: { launch: 15_000, terminate: 5_000, attachVolume: 2_000, detachVolume: 2_000, queue: 100, stream: 250, registerTarget: 120_000, deregisterTarget: 60_000 },
+  delays: {
+    launch: 15_000,
+    terminate: 5_000,
+    attachVolume: 2_000,
+    detachVolume: 2_000,
+    queue: 100,
+    stream: 250,
+    registerTarget: 120_000,
+    deregisterTarget: 60_000,
+  },
   faults,
-  tamper: (_service, action, input) => ({ ...input, ...(action === 'DescribeInstances' && { MaxResults: PAGE }), ...(action === 'DescribeAutoScalingGroups' && { MaxRecords: 1 }) }),
+  tamper: (_service, action, input) => ({
+    ...input,
+    ...(action === 'DescribeInstances' && { MaxResults: PAGE }),
+    ...(action === 'DescribeAutoScalingGroups' && { MaxRecords: 1 }),
+  }),
   onLog: (origin, line) => {
     logs.push(line);
     invariants.onLog(origin, line);
@@ -77,13 +93,17 @@ function noteCommand(update: Record<string, any> | undefined): void {
 }
 
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-const furtherPages = (action: string) => calls.filter((call) => call.action === action && call.input.NextToken !== undefined);
+const furtherPages = (action: string) =>
+  calls.filter((call) => call.action === action && call.input.NextToken !== undefined);
 
 beforeAll(async () => {
   watch();
   const { folder, stackName } = await assemblies.of({ managers: 3, workers: WORKERS });
   await cluster.clock.finish(cluster.region.createStack(folder, stackName), LIMIT_MS);
-  for (const end = cluster.clock.now() + MINUTE; unfinished({ stack: 'created', ...cluster }).length > 0 && cluster.clock.now() < end; ) {
+  for (
+    const end = cluster.clock.now() + MINUTE;
+    unfinished({ stack: 'created', ...cluster }).length > 0 && cluster.clock.now() < end;
+  ) {
     await cluster.clock.advance(1_000);
     invariants.check();
   }
@@ -101,8 +121,12 @@ describe(`${WORKERS} workers join at once while AWS throttles ${THROTTLED} of 10
   });
 
   test('every service throttled, and what its clients gave up was taken up by a later look', () => {
-    expect([...new Set(throttled.map(({ service }) => service))]).toEqual(expect.arrayContaining(['dynamodb', 'ec2', 'autoscaling', 'cloudformation']));
-    expect(logs.filter((line) => line.includes('Failed: admit. It is tried again at the next look.')).length).toBeGreaterThan(0);
+    expect([...new Set(throttled.map(({ service }) => service))]).toEqual(
+      expect.arrayContaining(['dynamodb', 'ec2', 'autoscaling', 'cloudformation']),
+    );
+    expect(
+      logs.filter((line) => line.includes('Failed: admit. It is tried again at the next look.')).length,
+    ).toBeGreaterThan(0);
   });
 
   test('what was throttled was asked again, after pauses that grow', () => {
@@ -110,18 +134,24 @@ describe(`${WORKERS} workers join at once while AWS throttles ${THROTTLED} of 10
     expect(times.filter(({ length }) => length === 1)).toEqual([]);
     const thrice = times.filter(({ length }) => length === 3) as [number, number, number][];
     expect(thrice.length).toBeGreaterThan(100);
-    expect(mean(thrice.map(([, second, third]) => third - second))).toBeGreaterThan(mean(thrice.map(([first, second]) => second - first)));
+    expect(mean(thrice.map(([, second, third]) => third - second))).toBeGreaterThan(
+      mean(thrice.map(([first, second]) => second - first)),
+    );
   });
 
   test('EC2 is not asked for more than its bucket allows, whatever is throttled', () => {
-    // The bucket of a Describe action holds 100 tokens and gets 20 a second: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
-    for (const [n, time] of describes.entries()) expect(describes[n + 100] ?? Number.POSITIVE_INFINITY).toBeGreaterThan(time + 1_000);
+    // The bucket of a Describe action holds 100 tokens and gets 20 a second:
+    // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+    for (const [n, time] of describes.entries())
+      expect(describes[n + 100] ?? Number.POSITIVE_INFINITY).toBeGreaterThan(time + 1_000);
   });
 
   test('descriptions come in pages, and every page is asked for', () => {
     expect(furtherPages('DescribeInstances').length).toBeGreaterThan(0);
     expect(furtherPages('DescribeAutoScalingGroups').length).toBeGreaterThan(0);
-    for (const { action, input, output } of calls) if (action === 'DescribeInstances' && input.NextToken === undefined) expect(output.Reservations.length).toBeLessThanOrEqual(PAGE);
+    for (const { action, input, output } of calls)
+      if (action === 'DescribeInstances' && input.NextToken === undefined)
+        expect(output.Reservations.length).toBeLessThanOrEqual(PAGE);
   });
 
   test('joins go on in parallel, and never more of them than is allowed', () => {

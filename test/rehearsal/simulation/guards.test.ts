@@ -1,5 +1,6 @@
 /**
- * Each guard is needed: switched off at the door to AWS, or at the engine, it lets one of some seeds end in a breach or never become whole. Nothing in the code itself knows of a switch. Those of the membership rules are in
+ * Each guard is needed: switched off at the door to AWS, or at the engine, it lets one of some seeds end in a breach or
+ * never become whole. Nothing in the code itself knows of a switch. Those of the membership rules are in
  * membership-guards.test.ts and breaker.test.ts.
  */
 import { LEADER_KEY, LEASE_KEY, SORT_KEY } from '../../../protocol/keys';
@@ -18,7 +19,11 @@ function unconditional({ ConditionExpression: _, ...write }: Input): Input {
     const entries = Object.entries(members ?? {}).filter(([name]) => new RegExp(`${name}\\b`).test(used));
     return entries.length > 0 ? Object.fromEntries(entries) : undefined;
   };
-  return { ...write, ExpressionAttributeNames: kept(write.ExpressionAttributeNames), ExpressionAttributeValues: kept(write.ExpressionAttributeValues) };
+  return {
+    ...write,
+    ExpressionAttributeNames: kept(write.ExpressionAttributeNames),
+    ExpressionAttributeValues: kept(write.ExpressionAttributeValues),
+  };
 }
 
 /** Changes every write of a request, alone or in a transaction. */
@@ -26,15 +31,28 @@ const eachWrite =
   (change: (write: Input, kind: string) => Input): Tamper =>
   (service, action, input) => {
     if (service !== 'dynamodb') return input;
-    if (action !== 'TransactWriteItems') return /^(Put|Update|Delete)Item$/.test(action) ? change(input, action.replace('Item', '')) : input;
-    return { ...input, TransactItems: input.TransactItems.map((item: Input) => Object.fromEntries(Object.entries(item).map(([kind, write]) => [kind, change(write as Input, kind)]))) };
+    if (action !== 'TransactWriteItems')
+      return /^(Put|Update|Delete)Item$/.test(action) ? change(input, action.replace('Item', '')) : input;
+    return {
+      ...input,
+      TransactItems: input.TransactItems.map((item: Input) =>
+        Object.fromEntries(Object.entries(item).map(([kind, write]) => [kind, change(write as Input, kind)])),
+      ),
+    };
   };
 
 const sortKey = (write: Input) => (write.Key ?? write.Item)?.[SORT_KEY]?.S;
 
 const withoutLease = eachWrite((write, kind) => {
   if (sortKey(write) !== LEASE_KEY) return write;
-  return kind === 'ConditionCheck' ? { TableName: write.TableName, Key: write.Key, ConditionExpression: 'attribute_exists(#pk) OR attribute_not_exists(#pk)', ExpressionAttributeNames: { '#pk': 'pk' } } : unconditional(write);
+  return kind === 'ConditionCheck'
+    ? {
+        TableName: write.TableName,
+        Key: write.Key,
+        ConditionExpression: 'attribute_exists(#pk) OR attribute_not_exists(#pk)',
+        ExpressionAttributeNames: { '#pk': 'pk' },
+      }
+    : unconditional(write);
 });
 const withoutEpoch = eachWrite((write) => (sortKey(write) === LEADER_KEY ? unconditional(write) : write));
 const withoutTombstone = eachWrite((write) => {
@@ -43,7 +61,10 @@ const withoutTombstone = eachWrite((write) => {
     return { ...write, Item };
   }
   if (!Object.values(write.ExpressionAttributeNames ?? {}).includes('tombstone')) return write;
-  return unconditional({ ...write, UpdateExpression: String(write.UpdateExpression).replace('SET #tombstone = if_not_exists(#tombstone, :now) ', '') });
+  return unconditional({
+    ...write,
+    UpdateExpression: String(write.UpdateExpression).replace('SET #tombstone = if_not_exists(#tombstone, :now) ', ''),
+  });
 });
 
 interface Guard extends Pick<SimulationOptions, 'tamper' | 'withoutRaftFence'> {
@@ -59,14 +80,55 @@ const leaving = { 'terminate-instance': 20_000 };
 
 async function run(seed: number, { against, from: _, ...off }: Partial<Guard>) {
   const setup = { managers: 3, workers: 2 };
-  return simulate({ seed, assembly: await assemblies.of(setup), bundles: BUNDLES, faultsEndMs: 240_000, ...against, ...off });
+  return simulate({
+    seed,
+    assembly: await assemblies.of(setup),
+    bundles: BUNDLES,
+    faultsEndMs: 240_000,
+    ...against,
+    ...off,
+  });
 }
 
 it.each<[string, Guard, RegExp]>([
-  ['lease', { tamper: withoutLease, against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings, intervalsMs: leaving } }, /./],
-  ['epoch', { tamper: withoutEpoch, against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings } }, /^6: /],
+  [
+    'lease',
+    {
+      tamper: withoutLease,
+      against: {
+        faults: ['slow-answer', 'doubled-event', 'terminate-instance'],
+        chances: meetings,
+        intervalsMs: leaving,
+      },
+    },
+    /./,
+  ],
+  [
+    'epoch',
+    {
+      tamper: withoutEpoch,
+      against: { faults: ['slow-answer', 'doubled-event', 'terminate-instance'], chances: meetings },
+    },
+    /^6: /,
+  ],
   ['raft fence', { withoutRaftFence: true, against: { faults: ['slow-answer', 'partition'] } }, /^6: /],
-  ['tombstone', { tamper: withoutTombstone, against: { faults: ['slow-answer', 'stale-answer', 'terminate-instance'], chances: { ...meetings, 'stale-answer': 0.3 }, intervalsMs: leaving }, from: 325 }, /^(5|7): |^A join token is left/],
+  [
+    'tombstone',
+    {
+      tamper: withoutTombstone,
+      against: {
+        faults: ['slow-answer', 'stale-answer', 'terminate-instance'],
+        chances: { ...meetings, 'stale-answer': 0.3 },
+        intervalsMs: leaving,
+      },
+      from: 325,
+    },
+    /^(5|7): |^A join token is left/,
+  ],
 ])('without the %s a seed fails, which passes with it', async (_, guard, why) => {
-  await expectSeedNeeds((seed, state) => run(seed, state === 'off' ? guard : { against: guard.against }), why, guard.from);
+  await expectSeedNeeds(
+    (seed, state) => run(seed, state === 'off' ? guard : { against: guard.against }),
+    why,
+    guard.from,
+  );
 });

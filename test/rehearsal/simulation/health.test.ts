@@ -10,7 +10,8 @@ const HEALTH: HealthCheck = { protocol: 'HTTP', port: HEALTH_PORT, path: '/healt
 test('a node answers what its agent would, and on other ports as long as it runs', async () => {
   const story = await Story.begin({ managers: 1, workers: 1 });
   const { clock, machines } = story.cluster;
-  const answers = (instanceId: string, check: Partial<HealthCheck> = {}) => clock.finish(machines.answers(instanceId, { ...HEALTH, ...check }), 5_000);
+  const answers = (instanceId: string, check: Partial<HealthCheck> = {}) =>
+    clock.finish(machines.answers(instanceId, { ...HEALTH, ...check }), 5_000);
   await story.until(() => machines.nodes.size > 0);
   const [booting] = [...machines.nodes.keys()];
   expect(await answers(booting!)).toBe(false);

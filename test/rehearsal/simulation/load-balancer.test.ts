@@ -1,4 +1,7 @@
-/** A load balancer in front of simulated clusters: who its targets are while nodes come, go and are drained, and while its function is killed, doubled or deaf. */
+/**
+ * A load balancer in front of simulated clusters: who its targets are while nodes come, go and are drained, and while
+ * its function is killed, doubled or deaf.
+ */
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
 import { runOf } from '../../../rehearsal/simulation/shrink';
 import { otherInstances, setupOf } from '../../../rehearsal/simulation/setup';
@@ -10,11 +13,14 @@ jest.setTimeout(180_000);
 
 const SETUP = { managers: 3, workers: 2, balanced: true };
 
-const targets = (story: Story) => story.cluster.region.loadBalancers().flatMap(({ listeners }) => listeners.flatMap((listener) => listener.targets));
+const targets = (story: Story) =>
+  story.cluster.region.loadBalancers().flatMap(({ listeners }) => listeners.flatMap((listener) => listener.targets));
 const idOf = ({ identity }: SimulatedNode) => identity.instanceId;
-const told = (story: Story, node: SimulatedNode) => story.events.filter(({ source, subject }) => source === 'elb' && subject === idOf(node)).map(({ what }) => what);
+const told = (story: Story, node: SimulatedNode) =>
+  story.events.filter(({ source, subject }) => source === 'elb' && subject === idOf(node)).map(({ what }) => what);
 /** A manager's own word for each node of the swarm. */
-const nodeIdOf = (story: Story, node: SimulatedNode) => story.cluster.docker.swarms()[0]!.nodes.find(({ instanceId }) => instanceId === idOf(node))!.id;
+const nodeIdOf = (story: Story, node: SimulatedNode) =>
+  story.cluster.docker.swarms()[0]!.nodes.find(({ instanceId }) => instanceId === idOf(node))!.id;
 const isUpdater = (origin: string) => origin.includes('TargetUpdate');
 
 async function formed(options: Parameters<typeof Story.begin>[1] = {}): Promise<Story> {
@@ -28,7 +34,7 @@ test('all nodes that are in service become its targets, and healthy', async () =
   expect(targets(story).map(({ state, routed }) => `${state} ${routed}`)).toEqual(Array(5).fill('healthy true'));
 });
 
-test('a node that leaves fails its health check before it is deregistered, and its successor takes its place', async () => {
+test('a leaving node fails its health check before it is deregistered, and its successor takes its place', async () => {
   const story = await formed();
   const [worker] = story.workers();
   story.terminate(worker!);
@@ -37,53 +43,77 @@ test('a node that leaves fails its health check before it is deregistered, and i
   const since = told(story, worker!).slice(told(story, worker!).indexOf('healthy') + 1);
   expect(since.indexOf('unhealthy')).toBeGreaterThanOrEqual(0);
   expect(since.indexOf('unhealthy')).toBeLessThan(since.indexOf('draining'));
-  expect(targets(story).some(({ instanceId, state }) => instanceId === idOf(worker!) && state !== 'draining')).toBe(false);
+  expect(targets(story).some(({ instanceId, state }) => instanceId === idOf(worker!) && state !== 'draining')).toBe(
+    false,
+  );
 });
 
-test('its tasks end only when it is sent nothing more, and its successor is in service when it is sent connections', async () => {
-  const story = await formed();
-  const [worker, other] = story.workers();
-  story.terminate(worker!);
-  const routed = (node: SimulatedNode) => targets(story).some(({ instanceId, routed: to }) => instanceId === idOf(node) && to);
-  await story.until(() => story.logs.some((line) => line.includes('"Ordered to release.') && line.includes(idOf(worker!))), 3 * MINUTE);
-  expect(routed(worker!)).toBe(false);
-  const inService: string[] = [];
-  story.cluster.region.onEvent(({ source, what, subject }) => {
-    if (source === 'autoscaling' && what === 'in-service') inService.push(`${subject} ${targets(story).some(({ instanceId, routed: to }) => instanceId === subject && to)}`);
-  });
-  await story.whole();
-  const successor = story.workers().find((node) => node !== other)!;
-  expect(inService).toEqual([`${idOf(successor)} true`]);
-});
+test(
+  'its tasks end only when it is sent nothing more, and its successor is in service when it is sent ' + 'connections',
+  async () => {
+    const story = await formed();
+    const [worker, other] = story.workers();
+    story.terminate(worker!);
+    const routed = (node: SimulatedNode) =>
+      targets(story).some(({ instanceId, routed: to }) => instanceId === idOf(node) && to);
+    await story.until(
+      () => story.logs.some((line) => line.includes('"Ordered to release.') && line.includes(idOf(worker!))),
+      3 * MINUTE,
+    );
+    expect(routed(worker!)).toBe(false);
+    const inService: string[] = [];
+    story.cluster.region.onEvent(({ source, what, subject }) => {
+      if (source === 'autoscaling' && what === 'in-service')
+        inService.push(
+          `${subject} ${targets(story).some(({ instanceId, routed: to }) => instanceId === subject && to)}`,
+        );
+    });
+    await story.whole();
+    const successor = story.workers().find((node) => node !== other)!;
+    expect(inService).toEqual([`${idOf(successor)} true`]);
+  },
+);
 
-test('a deployment that replaces all workers never leaves the load balancer with fewer healthy ones than the group has', async () => {
-  const setup = { managers: 1, workers: 4, balanced: true };
-  const story = await Story.begin(setup);
-  await story.whole();
-  let fewest = Number.POSITIVE_INFINITY;
-  const count = () => {
-    fewest = Math.min(fewest, targets(story).filter(({ routed }) => routed).length);
-  };
-  story.cluster.region.onEvent(({ source }) => void (source === 'elb' && count()));
-  story.deploy(await assemblies.changed(setup, 'other-instances', otherInstances));
-  await story.whole(3 * 60 * MINUTE);
-  // A group of a fixed size rolls one at a time, below its size; beside it the manager goes.
-  expect(fewest).toBeGreaterThanOrEqual(3);
-});
+test(
+  'a deployment that replaces all workers never leaves the load balancer with fewer healthy ones than the ' +
+    'group has',
+  async () => {
+    const setup = { managers: 1, workers: 4, balanced: true };
+    const story = await Story.begin(setup);
+    await story.whole();
+    let fewest = Number.POSITIVE_INFINITY;
+    const count = () => {
+      fewest = Math.min(fewest, targets(story).filter(({ routed }) => routed).length);
+    };
+    story.cluster.region.onEvent(({ source }) => void (source === 'elb' && count()));
+    story.deploy(await assemblies.changed(setup, 'other-instances', otherInstances));
+    await story.whole(3 * 60 * MINUTE);
+    // A group of a fixed size rolls one at a time, below its size; beside it the manager goes.
+    expect(fewest).toBeGreaterThanOrEqual(3);
+  },
+);
 
-test('one that dies without notice gets no connections as soon as its health check has failed, and is deregistered', async () => {
-  const story = await formed();
-  const [worker] = story.workers();
-  story.cluster.loseInstance(idOf(worker!));
-  await story.until(() => !targets(story).some(({ instanceId, routed }) => instanceId === idOf(worker!) && routed), MINUTE);
-  await story.whole();
-});
+test(
+  'one that dies without notice gets no connections as soon as its health check has failed, and is ' + 'deregistered',
+  async () => {
+    const story = await formed();
+    const [worker] = story.workers();
+    story.cluster.loseInstance(idOf(worker!));
+    await story.until(
+      () => !targets(story).some(({ instanceId, routed }) => instanceId === idOf(worker!) && routed),
+      MINUTE,
+    );
+    await story.whole();
+  },
+);
 
 test('one that an operator drains is deregistered, and registered again when it is active again', async () => {
   const story = await formed();
   const [worker] = story.workers();
-  const change = (availability: 'drain' | 'active') => story.leader().daemon.updateNode(nodeIdOf(story, worker!), { availability });
-  const registered = () => targets(story).some(({ instanceId, state }) => instanceId === idOf(worker!) && state !== 'draining');
+  const change = (availability: 'drain' | 'active') =>
+    story.leader().daemon.updateNode(nodeIdOf(story, worker!), { availability });
+  const registered = () =>
+    targets(story).some(({ instanceId, state }) => instanceId === idOf(worker!) && state !== 'draining');
   await story.cluster.clock.finish(change('drain'), MINUTE);
   await story.until(() => !registered(), 3 * MINUTE);
   await story.cluster.clock.finish(change('active'), MINUTE);
@@ -93,7 +123,8 @@ test('one that an operator drains is deregistered, and registered again when it 
 
 test('while all nodes are drained, those that are healthy stay: traffic goes on', async () => {
   const story = await formed();
-  for (const { id } of story.cluster.docker.swarms()[0]!.nodes) await story.cluster.clock.finish(story.leader().daemon.updateNode(id, { availability: 'drain' }), MINUTE);
+  for (const { id } of story.cluster.docker.swarms()[0]!.nodes)
+    await story.cluster.clock.finish(story.leader().daemon.updateNode(id, { availability: 'drain' }), MINUTE);
   await story.pass(5 * MINUTE);
   expect(story.invariants.breaches).toEqual([]);
   expect(targets(story).filter(({ state, routed }) => state === 'healthy' && routed).length).toBeGreaterThanOrEqual(1);
@@ -106,7 +137,9 @@ test('while the quorum is lost nobody is taken away on the word of an old list',
   for (const manager of cut) manager.hangEngine();
   const workers = story.workers().map(idOf);
   await story.pass(4 * MINUTE);
-  expect(targets(story).filter(({ instanceId, state }) => workers.includes(instanceId) && state === 'healthy')).toHaveLength(2);
+  expect(
+    targets(story).filter(({ instanceId, state }) => workers.includes(instanceId) && state === 'healthy'),
+  ).toHaveLength(2);
   expect(before).toBe(5);
 });
 
@@ -115,7 +148,13 @@ test('targets that somebody else registered are taken away, and those that someb
   const { region } = story.cluster;
   const { targetGroupArn } = region.loadBalancers()[0]!.listeners[0]!;
   const [first, second] = story.workers().map(idOf);
-  const asked = (action: string, Targets: object[]) => region.call({ service: 'elasticloadbalancing', action, input: { TargetGroupArn: targetGroupArn, Targets }, accessKeyId: region.operator.accessKeyId });
+  const asked = (action: string, Targets: object[]) =>
+    region.call({
+      service: 'elasticloadbalancing',
+      action,
+      input: { TargetGroupArn: targetGroupArn, Targets },
+      accessKeyId: region.operator.accessKeyId,
+    });
   await asked('RegisterTargets', [{ Id: first, Port: 8080 }]);
   await asked('DeregisterTargets', [{ Id: second }]);
   await story.pass(2 * MINUTE);
@@ -140,7 +179,13 @@ test('its function may be killed at any of its requests: the next look finds the
     await story.whole();
     await story.cluster.stop();
   }
-  expect([...killed].sort()).toEqual(['DescribeListeners', 'DescribeTags', 'DescribeTargetGroups', 'DescribeTargetHealth', 'RegisterTargets']);
+  expect([...killed].sort()).toEqual([
+    'DescribeListeners',
+    'DescribeTags',
+    'DescribeTargetGroups',
+    'DescribeTargetHealth',
+    'RegisterTargets',
+  ]);
 });
 
 test('two at once do what one does', async () => {
@@ -154,16 +199,28 @@ test('two at once do what one does', async () => {
 
 test('without its function nobody would be registered: the cluster is not whole', async () => {
   const story = await Story.begin(SETUP, { hears: (name) => name !== 'target-update' });
-  await story.until(() => story.stack === 'created' && story.missing().every((sentence) => sentence.startsWith('The targets of port 80 are none')));
+  await story.until(
+    () =>
+      story.stack === 'created' &&
+      story.missing().every((sentence) => sentence.startsWith('The targets of port 80 are none')),
+  );
   await story.pass(5 * MINUTE);
   expect(story.missing()).toEqual([expect.stringContaining('The targets of port 80 are none')]);
 });
 
-test.each<[Act, number]>([['forming', 8], ['healing', 12]])('%s while things go wrong, from seeds: %i of them', async (act, count) => {
+test.each<[Act, number]>([
+  ['forming', 8],
+  ['healing', 12],
+])('%s while things go wrong, from seeds: %i of them', async (act, count) => {
   for (let seed = 1; seed <= count; seed++) {
     const setup = { ...setupOf(seed, act), balanced: true };
     const run = runOf(seed, act, setup);
-    const { breaches, unfinished } = await simulate({ ...run, assembly: await assemblies.of(setup), next: await assemblies.next(seed, setup, run.faults), bundles: BUNDLES });
+    const { breaches, unfinished } = await simulate({
+      ...run,
+      assembly: await assemblies.of(setup),
+      next: await assemblies.next(seed, setup, run.faults),
+      bundles: BUNDLES,
+    });
     expect({ seed, breaches, unfinished }).toEqual({ seed, breaches: [], unfinished: [] });
   }
 });

@@ -1,6 +1,7 @@
 /**
- * Guards of the membership rules, each switched off by taking the place of its module, or at the door to AWS: what it is there for happens then, and an invariant finds it. With the guard the same story ends well. And so it is in one
- * of some seeds.
+ * Guards of the membership rules, each switched off by taking the place of its module, or at the door to AWS: what it
+ * is there for happens then, and an invariant finds it. With the guard the same story ends well. And so it is in one of
+ * some seeds.
  */
 import { plan } from '../../../lambda/membership/plan';
 import { reap } from '../../../lambda/membership/rules/reap';
@@ -25,7 +26,9 @@ jest.mock('../../../lambda/membership/plan', () => replaceable('../../../lambda/
 
 const actual = {
   quorumOf: jest.requireActual<typeof import('../../../protocol/swarm')>('../../../protocol/swarm').quorumOf,
-  reap: jest.requireActual<typeof import('../../../lambda/membership/rules/reap')>('../../../lambda/membership/rules/reap').reap,
+  reap: jest.requireActual<typeof import('../../../lambda/membership/rules/reap')>(
+    '../../../lambda/membership/rules/reap',
+  ).reap,
   plan: jest.requireActual<typeof import('../../../lambda/membership/plan')>('../../../lambda/membership/plan').plan,
 };
 function switchOn(): void {
@@ -51,12 +54,24 @@ async function watched(story: Story, ms: number): Promise<void> {
 }
 
 /** One of some seeds, in which these things go wrong, fails for that reason without the guard. */
-const expectASeedNeeds = (switchOff: () => void, why: RegExp, options: (seed: number) => Partial<SimulationOptions>, from = 1) =>
+const expectASeedNeeds = (
+  switchOff: () => void,
+  why: RegExp,
+  options: (seed: number) => Partial<SimulationOptions>,
+  from = 1,
+) =>
   expectSeedNeeds(
     async (seed, guard) => {
       if (guard === 'off') switchOff();
       else switchOn();
-      return simulate({ seed, assembly: await assemblies.of(THREE), bundles: BUNDLES, act: 'healing', faultsEndMs: 4 * MINUTE, ...options(seed) });
+      return simulate({
+        seed,
+        assembly: await assemblies.of(THREE),
+        bundles: BUNDLES,
+        act: 'healing',
+        faultsEndMs: 4 * MINUTE,
+        ...options(seed),
+      });
     },
     why,
     from,
@@ -83,7 +98,10 @@ describe('the quorum check', () => {
   });
 
   test('without it a seed fails, which passes with it', () =>
-    expectASeedNeeds(switchOff, /^2: .* was let go\.$/, () => ({ faults: ['terminate-instance', 'kill-instance'], intervalsMs: { 'terminate-instance': 10_000 } })));
+    expectASeedNeeds(switchOff, /^2: .* was let go\.$/, () => ({
+      faults: ['terminate-instance', 'kill-instance'],
+      intervalsMs: { 'terminate-instance': 10_000 },
+    })));
 });
 
 describe('one change of managers at a time', () => {
@@ -91,12 +109,33 @@ describe('one change of managers at a time', () => {
   const all = (observed: Observation, newId: () => string): Plan => {
     const planned = actual.plan(observed, newId);
     const joins = planned.commands.filter(({ role, command }) => role === 'manager' && command?.kind === 'join');
-    const others = observed.instances.filter(({ group, report, instanceId }) => group.role === 'manager' && report?.swarm?.state === 'inactive' && report.volume?.state === 'mounted' && !joins.some((one) => one.instanceId === instanceId));
-    return { ...planned, commands: [...planned.commands, ...joins.flatMap((join) => others.map(({ instanceId }) => ({ ...join, instanceId, command: { ...join.command!, id: newId(), instanceId } })))] };
+    const others = observed.instances.filter(
+      ({ group, report, instanceId }) =>
+        group.role === 'manager' &&
+        report?.swarm?.state === 'inactive' &&
+        report.volume?.state === 'mounted' &&
+        !joins.some((one) => one.instanceId === instanceId),
+    );
+    return {
+      ...planned,
+      commands: [
+        ...planned.commands,
+        ...joins.flatMap((join) =>
+          others.map(({ instanceId }) => ({
+            ...join,
+            instanceId,
+            command: { ...join.command!, id: newId(), instanceId },
+          })),
+        ),
+      ],
+    };
   };
   const switchOff = () => void jest.mocked(plan).mockImplementation(all);
 
-  /** Two that could join are there before the first that has something to join, and reach it only later: so a join takes its time. */
+  /**
+   * Two that could join are there before the first that has something to join, and reach it only later: so a join takes
+   * its time.
+   */
   async function atOnce(): Promise<Story> {
     const story = await Story.begin(THREE);
     await story.until(() => story.seat(0) !== undefined);
@@ -122,19 +161,41 @@ describe('one change of managers at a time', () => {
   });
 
   test('without it a seed fails, which passes with it', () =>
-    expectASeedNeeds(switchOff, /^3: Managers at .* join at the same time\.$/, () => ({ act: 'forming', faults: ['slow-answer', 'isolation', 'partition'], intervalsMs: { isolation: 10_000, partition: 10_000 } }), 3));
+    expectASeedNeeds(
+      switchOff,
+      /^3: Managers at .* join at the same time\.$/,
+      () => ({
+        act: 'forming',
+        faults: ['slow-answer', 'isolation', 'partition'],
+        intervalsMs: { isolation: 10_000, partition: 10_000 },
+      }),
+      3,
+    ));
 });
 
 describe('two witnesses', () => {
   const switchOff = () =>
-    void jest.mocked(reap).mockImplementation((draft: Draft) => actual.reap({ ...draft, order: draft.order.bind(draft), observed: { ...draft.observed, gone: { has: () => true } } } as unknown as Draft));
-  const groupless = (input: Record<string, any>) => ({ ...input, Filters: [{ ...input.Filters[0], Values: ['nothing'] }] });
+    void jest.mocked(reap).mockImplementation((draft: Draft) =>
+      actual.reap({
+        ...draft,
+        order: draft.order.bind(draft),
+        observed: { ...draft.observed, gone: { has: () => true } },
+      } as unknown as Draft),
+    );
+  const groupless = (input: Record<string, any>) => ({
+    ...input,
+    Filters: [{ ...input.Filters[0], Values: ['nothing'] }],
+  });
 
-  /** Auto Scaling's answers lack the groups, and a worker is cut off from the swarm: for that it is down, and in no group. */
+  /**
+   * Auto Scaling's answers lack the groups, and a worker is cut off from the swarm: for that it is down, and in no
+   * group.
+   */
   async function unseen(): Promise<Story> {
     let empty = false;
     const story = await Story.begin(THREE, {
-      tamper: (service, action, input) => (empty && service === 'autoscaling' && action === 'DescribeAutoScalingGroups' ? groupless(input) : input),
+      tamper: (service, action, input) =>
+        empty && service === 'autoscaling' && action === 'DescribeAutoScalingGroups' ? groupless(input) : input,
     });
     await story.whole();
     const [worker] = story.workers() as [SimulatedNode];
@@ -163,7 +224,14 @@ describe('two witnesses', () => {
     expectASeedNeeds(switchOff, /^4: .* is removed, but its instance/, (seed) => {
       // One answer of Auto Scaling in five lacks the groups.
       let asked = 0;
-      return { faults: ['partition'], intervalsMs: { partition: 10_000 }, tamper: (service, action, input) => (service === 'autoscaling' && action === 'DescribeAutoScalingGroups' && hash(seed, asked++) < 0.2 ? groupless(input) : input) };
+      return {
+        faults: ['partition'],
+        intervalsMs: { partition: 10_000 },
+        tamper: (service, action, input) =>
+          service === 'autoscaling' && action === 'DescribeAutoScalingGroups' && hash(seed, asked++) < 0.2
+            ? groupless(input)
+            : input,
+      };
     }));
 });
 
@@ -180,7 +248,8 @@ describe('nothing that may carry a lost quorum is abandoned', () => {
     for (const [one, other] of pairs) docker.network.heal(one, other);
     return story;
   }
-  const abandoned = ({ events }: Story) => events.filter(({ what, detail }) => what === 'hook-completed' && detail.result === 'ABANDON').length;
+  const abandoned = ({ events }: Story) =>
+    events.filter(({ what, detail }) => what === 'hook-completed' && detail.result === 'ABANDON').length;
 
   test('late managers are kept, and are the quorum when they reach each other', async () => {
     const story = await apart();
@@ -192,7 +261,14 @@ describe('nothing that may carry a lost quorum is abandoned', () => {
   const switchOff = () =>
     void jest.mocked(plan).mockImplementation((observed, newId): Plan => {
       const planned = actual.plan(observed, newId);
-      return { ...planned, effects: planned.effects.map((effect) => (effect.kind === 'extend-hook' && effect.reason.includes('no quorum reports') ? { kind: 'abandon', instanceId: effect.instanceId, group: effect.group, reason: 'It is late.' } : effect)) };
+      return {
+        ...planned,
+        effects: planned.effects.map((effect) =>
+          effect.kind === 'extend-hook' && effect.reason.includes('no quorum reports')
+            ? { kind: 'abandon', instanceId: effect.instanceId, group: effect.group, reason: 'It is late.' }
+            : effect,
+        ),
+      };
     });
 
   test('without that, they are thrown away', async () => {
@@ -201,5 +277,14 @@ describe('nothing that may carry a lost quorum is abandoned', () => {
   });
 
   test('without that a seed fails, which passes with it', () =>
-    expectASeedNeeds(switchOff, /^(2|8): .* was abandoned/, () => ({ faults: ['kill-instance', 'isolation', 'partition'], intervalsMs: { 'kill-instance': MINUTE, isolation: MINUTE, partition: 10_000 }, faultsEndMs: 25 * MINUTE }), 43));
+    expectASeedNeeds(
+      switchOff,
+      /^(2|8): .* was abandoned/,
+      () => ({
+        faults: ['kill-instance', 'isolation', 'partition'],
+        intervalsMs: { 'kill-instance': MINUTE, isolation: MINUTE, partition: 10_000 },
+        faultsEndMs: 25 * MINUTE,
+      }),
+      43,
+    ));
 });

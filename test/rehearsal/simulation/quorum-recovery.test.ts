@@ -1,4 +1,7 @@
-/** A quorum that is lost for good: two of three managers, with all that was on their volumes. A person says so, and the swarm goes on with what is left. */
+/**
+ * A quorum that is lost for good: two of three managers, with all that was on their volumes. A person says so, and the
+ * swarm goes on with what is left.
+ */
 import type { RecoveryAnswer } from '../../../protocol/recovery';
 import { AwsError } from '../../../rehearsal/aws/core/types';
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
@@ -39,60 +42,86 @@ async function loseForGood(story: Story, seats: number[]): Promise<void> {
   }
 }
 
-const seats = (story: Story) => [0, 1, 2].map((seat) => story.seat(seat)).filter((node): node is SimulatedNode => node !== undefined);
+const seats = (story: Story) =>
+  [0, 1, 2].map((seat) => story.seat(seat)).filter((node): node is SimulatedNode => node !== undefined);
 
-test('two of three volumes are gone: the third manager goes on alone, and the others join anew with other volumes', async () => {
-  const story = await formed();
-  const { swarmId } = swarm(story);
-  const survivor = story.seat(1)!;
-  const nodeId = survivor.daemon.runner!.nodeId;
-  await loseForGood(story, [0, 2]);
-  await story.pass(6 * MINUTE);
-  expect(swarm(story).hasQuorum).toBe(false);
-  // Nothing is thrown away meanwhile.
-  expect(story.seat(1)).toBe(survivor);
+test(
+  'two of three volumes are gone: the third manager goes on alone, and the others join anew with other ' + 'volumes',
+  async () => {
+    const story = await formed();
+    const { swarmId } = swarm(story);
+    const survivor = story.seat(1)!;
+    const nodeId = survivor.daemon.runner!.nodeId;
+    await loseForGood(story, [0, 2]);
+    await story.pass(6 * MINUTE);
+    expect(swarm(story).hasQuorum).toBe(false);
+    // Nothing is thrown away meanwhile.
+    expect(story.seat(1)).toBe(survivor);
 
-  const dry = await ask(story, { recover: { seat: 1 } });
-  expect(dry).toEqual({ wouldDo: expect.arrayContaining([expect.stringContaining('goes on as the only manager')]), toConfirm: { recover: { seat: 1, swarmId } } });
-  await story.pass(3 * MINUTE);
-  expect(swarm(story).hasQuorum).toBe(false);
+    const dry = await ask(story, { recover: { seat: 1 } });
+    expect(dry).toEqual({
+      wouldDo: expect.arrayContaining([expect.stringContaining('goes on as the only manager')]),
+      toConfirm: { recover: { seat: 1, swarmId } },
+    });
+    await story.pass(3 * MINUTE);
+    expect(swarm(story).hasQuorum).toBe(false);
 
-  story.invariants.personRecovers(1);
-  expect(await ask(story, (dry as { toConfirm: object }).toConfirm)).toEqual({ begun: expect.any(Array) });
-  await story.until(() => swarm(story).hasQuorum && swarm(story).nodes.length === 3, 5 * MINUTE);
-  expect(story.invariants.breaches).toEqual([]);
-  expect(swarm(story)).toMatchObject({ swarmId, members: [{ nodeId }] });
-  // Workers are what they were.
-  expect(swarm(story).nodes.filter(({ role, state }) => role === 'worker' && state === 'ready')).toHaveLength(2);
+    story.invariants.personRecovers(1);
+    expect(await ask(story, (dry as { toConfirm: object }).toConfirm)).toEqual({ begun: expect.any(Array) });
+    await story.until(() => swarm(story).hasQuorum && swarm(story).nodes.length === 3, 5 * MINUTE);
+    expect(story.invariants.breaches).toEqual([]);
+    expect(swarm(story)).toMatchObject({ swarmId, members: [{ nodeId }] });
+    // Workers are what they were.
+    expect(swarm(story).nodes.filter(({ role, state }) => role === 'worker' && state === 'ready')).toHaveLength(2);
 
-  story.deploy(await assemblies.of({ ...SETUP, volumeGenerations: { 0: 2, 2: 2 } }));
-  await story.until(() => story.stack !== 'creating', 180 * MINUTE);
-  expect(story.stack).toBe('created');
-  await story.whole(30 * MINUTE);
-  expect(swarm(story).swarmId).toBe(swarmId);
-  expect(story.cluster.docker.swarms()).toHaveLength(1);
-});
+    story.deploy(await assemblies.of({ ...SETUP, volumeGenerations: { 0: 2, 2: 2 } }));
+    await story.until(() => story.stack !== 'creating', 180 * MINUTE);
+    expect(story.stack).toBe('created');
+    await story.whole(30 * MINUTE);
+    expect(swarm(story).swarmId).toBe(swarmId);
+    expect(story.cluster.docker.swarms()).toHaveLength(1);
+  },
+);
 
-test('two managers that break and keep their volumes are terminated first, and their volumes are never attached again', async () => {
-  const story = await formed();
-  const given = [0, 2].map((seat) => story.seat(seat)!.attachedVolume!);
-  for (const seat of [0, 2]) story.seat(seat)!.breakDown();
-  await story.pass(6 * MINUTE);
-  story.invariants.personRecovers(1);
-  expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toEqual({ begun: expect.arrayContaining([expect.stringMatching(/^i-\w+ of seat 0 is terminated\.$/)]) });
-  await story.until(() => swarm(story).hasQuorum && swarm(story).nodes.length === 3, 10 * MINUTE);
-  await story.pass(30 * MINUTE);
-  expect(seats(story).filter(({ attachedVolume }) => attachedVolume !== undefined && given.includes(attachedVolume))).toEqual([]);
-  expect(story.logs.some((line) => line.includes('was given up when the quorum was recovered. Deploy with another one'))).toBe(true);
-  expect(story.invariants.breaches).toEqual([]);
-  // Their instances wait, and are not launched again and again.
-  const launched = new Set(story.events.filter(({ source, what }) => source === 'ec2' && what === 'running').map(({ subject }) => subject)).size;
-  expect(launched).toBeLessThanOrEqual(7);
-});
+test(
+  'two managers that break and keep their volumes are terminated first, and their volumes are never attached ' +
+    'again',
+  async () => {
+    const story = await formed();
+    const given = [0, 2].map((seat) => story.seat(seat)!.attachedVolume!);
+    for (const seat of [0, 2]) story.seat(seat)!.breakDown();
+    await story.pass(6 * MINUTE);
+    story.invariants.personRecovers(1);
+    expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toEqual({
+      begun: expect.arrayContaining([expect.stringMatching(/^i-\w+ of seat 0 is terminated\.$/)]),
+    });
+    await story.until(() => swarm(story).hasQuorum && swarm(story).nodes.length === 3, 10 * MINUTE);
+    await story.pass(30 * MINUTE);
+    expect(
+      seats(story).filter(({ attachedVolume }) => attachedVolume !== undefined && given.includes(attachedVolume)),
+    ).toEqual([]);
+    expect(
+      story.logs.some((line) => line.includes('was given up when the quorum was recovered. Deploy with another one')),
+    ).toBe(true);
+    expect(story.invariants.breaches).toEqual([]);
+    // Their instances wait, and are not launched again and again.
+    const launched = new Set(
+      story.events.filter(({ source, what }) => source === 'ec2' && what === 'running').map(({ subject }) => subject),
+    ).size;
+    expect(launched).toBeLessThanOrEqual(7);
+  },
+);
 
 test('while a quorum reports, nothing is given up', async () => {
   const story = await formed();
-  expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toEqual({ refused: [expect.stringMatching(/^A leader reported \d+ s ago\./), expect.stringContaining('Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader.')] });
+  expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toEqual({
+    refused: [
+      expect.stringMatching(/^A leader reported \d+ s ago\./),
+      expect.stringContaining(
+        'Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader.',
+      ),
+    ],
+  });
   await story.pass(MINUTE);
   await story.whole();
 });
@@ -107,48 +136,67 @@ test.each([
   expect(await ask(story, event)).toEqual({ refused: [expect.stringContaining('It must be {"recover":{"seat":')] });
 });
 
-test('a quorum that is only unheard, since leader-token does not work, is not given up: the others say that they see a leader', async () => {
-  let deaf = false;
-  const story = await Story.begin(SETUP, { hears: (name: string) => !deaf || name !== 'leader-token' });
-  await story.whole();
-  const { docker, machines } = story.cluster;
-  deaf = true;
-  // For all that seat 1 knows it is alone.
-  const { address } = story.seat(1)!.identity;
-  for (const { identity } of machines.nodes.values()) if (identity.address !== address) docker.network.cut(address, identity.address);
-  await story.pass(7 * MINUTE);
-  const { refused } = (await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })) as { refused: string[] };
-  expect(refused).toHaveLength(2);
-  for (const reason of refused) expect(reason).toContain('says that it sees a leader: there is a quorum, and only its reports do not arrive.');
-  deaf = false;
-  docker.network.healAll();
-  await story.pass(MINUTE);
-  await story.whole();
-});
+test(
+  'a quorum that is only unheard, since leader-token does not work, is not given up: the others say that ' +
+    'they see a leader',
+  async () => {
+    let deaf = false;
+    const story = await Story.begin(SETUP, { hears: (name: string) => !deaf || name !== 'leader-token' });
+    await story.whole();
+    const { docker, machines } = story.cluster;
+    deaf = true;
+    // For all that seat 1 knows it is alone.
+    const { address } = story.seat(1)!.identity;
+    for (const { identity } of machines.nodes.values())
+      if (identity.address !== address) docker.network.cut(address, identity.address);
+    await story.pass(7 * MINUTE);
+    const { refused } = (await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })) as {
+      refused: string[];
+    };
+    expect(refused).toHaveLength(2);
+    for (const reason of refused)
+      expect(reason).toContain('says that it sees a leader: there is a quorum, and only its reports do not arrive.');
+    deaf = false;
+    docker.network.healAll();
+    await story.pass(MINUTE);
+    await story.whole();
+  },
+);
 
-test('managers that EC2 does not end hold the recovery up, also when a deployment gives their seats other volumes meanwhile', async () => {
-  let stuck: string[] = [];
-  const tamper = (_service: string, action: string, input: Record<string, any>) => {
-    if (action === 'TerminateInstanceInAutoScalingGroup' && stuck.includes(input.InstanceId)) throw new AwsError('InternalFailure', 'Out of reach.', 500);
-    return input;
-  };
-  const story = await Story.begin(SETUP, { tamper });
-  await story.whole();
-  const broken = [0, 2].map((seat) => story.seat(seat)!);
-  stuck = broken.map(({ identity }) => identity.instanceId);
-  const before = swarm(story).members.map(({ nodeId }) => nodeId);
-  const survivor = story.seat(1)!.daemon.runner!.nodeId!;
-  for (const node of broken) node.breakDown();
-  await story.pass(6 * MINUTE);
-  story.invariants.personRecovers(1);
-  expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toHaveProperty('begun');
-  await story.pass(5 * MINUTE);
-  expect(swarm(story).members.map(({ nodeId }) => nodeId)).toEqual(before);
-  expect(story.logs.some((line) => line.includes('The recovery of the quorum waits. It is InService still.'))).toBe(true);
-  // From now on their volumes are of no seat. They have them until CloudFormation has their groups end them.
-  story.deploy(await assemblies.of({ ...SETUP, volumeGenerations: { 0: 2, 2: 2 } }));
-  await story.until(() => story.stack !== 'creating', 180 * MINUTE);
-  expect(story.stack).toBe('created');
-  await story.whole(30 * MINUTE);
-  expect(swarm(story).members.map(({ nodeId }) => nodeId).filter((nodeId) => before.includes(nodeId))).toEqual([survivor]);
-});
+test(
+  'managers that EC2 does not end hold the recovery up, also when a deployment gives their seats other ' +
+    'volumes meanwhile',
+  async () => {
+    let stuck: string[] = [];
+    const tamper = (_service: string, action: string, input: Record<string, any>) => {
+      if (action === 'TerminateInstanceInAutoScalingGroup' && stuck.includes(input.InstanceId))
+        throw new AwsError('InternalFailure', 'Out of reach.', 500);
+      return input;
+    };
+    const story = await Story.begin(SETUP, { tamper });
+    await story.whole();
+    const broken = [0, 2].map((seat) => story.seat(seat)!);
+    stuck = broken.map(({ identity }) => identity.instanceId);
+    const before = swarm(story).members.map(({ nodeId }) => nodeId);
+    const survivor = story.seat(1)!.daemon.runner!.nodeId!;
+    for (const node of broken) node.breakDown();
+    await story.pass(6 * MINUTE);
+    story.invariants.personRecovers(1);
+    expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toHaveProperty('begun');
+    await story.pass(5 * MINUTE);
+    expect(swarm(story).members.map(({ nodeId }) => nodeId)).toEqual(before);
+    expect(story.logs.some((line) => line.includes('The recovery of the quorum waits. It is InService still.'))).toBe(
+      true,
+    );
+    // From now on their volumes are of no seat. They have them until CloudFormation has their groups end them.
+    story.deploy(await assemblies.of({ ...SETUP, volumeGenerations: { 0: 2, 2: 2 } }));
+    await story.until(() => story.stack !== 'creating', 180 * MINUTE);
+    expect(story.stack).toBe('created');
+    await story.whole(30 * MINUTE);
+    expect(
+      swarm(story)
+        .members.map(({ nodeId }) => nodeId)
+        .filter((nodeId) => before.includes(nodeId)),
+    ).toEqual([survivor]);
+  },
+);

@@ -19,7 +19,16 @@ if (!existsSync(BUNDLES)) throw new Error('The functions are not bundled. Run: n
 
 export const assemblies = new Assemblies(PROJECT, mkdtempSync(join(tmpdir(), 'simulated-assemblies-')));
 
-const DELAYS: Delays = { launch: 5_000, terminate: 5_000, attachVolume: 1_000, detachVolume: 1_000, queue: 100, stream: 100, registerTarget: 60_000, deregisterTarget: 30_000 };
+const DELAYS: Delays = {
+  launch: 5_000,
+  terminate: 5_000,
+  attachVolume: 1_000,
+  detachVolume: 1_000,
+  queue: 100,
+  stream: 100,
+  registerTarget: 60_000,
+  deregisterTarget: 30_000,
+};
 export const MINUTE = 60_000;
 
 const stories: Story[] = [];
@@ -30,13 +39,18 @@ afterEach(async () => {
 const SEEDS = 300;
 
 /**
- * Searches a seed that fails while a guard is off. The same seed has to pass with it, so that it is the missing guard that was found.
+ * Searches a seed that fails while a guard is off. The same seed has to pass with it, so that it is the missing guard
+ * that was found.
  *
  * @param run a seed, with the guard or without it
  * @param why what the failure must be
  * @param from where the search begins: not long before a seed that was seen to fail
  */
-export async function expectSeedNeeds(run: (seed: number, guard: 'on' | 'off') => Promise<SimulationResult>, why: RegExp, from = 1): Promise<void> {
+export async function expectSeedNeeds(
+  run: (seed: number, guard: 'on' | 'off') => Promise<SimulationResult>,
+  why: RegExp,
+  from = 1,
+): Promise<void> {
   for (let seed = from; seed < from + SEEDS; seed++) {
     const { breaches, unfinished: left } = await run(seed, 'off');
     const failure = [...breaches, ...left][0];
@@ -124,14 +138,23 @@ export class Story {
   terminate({ identity: { instanceId } }: SimulatedNode): void {
     const { region } = this.cluster;
     const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
-    void region.call({ service: 'autoscaling', action: 'TerminateInstanceInAutoScalingGroup', input, accessKeyId: region.operator.accessKeyId });
+    void region.call({
+      service: 'autoscaling',
+      action: 'TerminateInstanceInAutoScalingGroup',
+      input,
+      accessKeyId: region.operator.accessKeyId,
+    });
   }
 
   /** Lets time pass until the condition holds. */
   async until(condition: () => boolean, limit = 15 * MINUTE): Promise<void> {
     const { clock } = this.cluster;
-    for (const end = clock.now() + limit; !condition(); ) {
-      if (clock.now() >= end) throw new Error(`Not within ${limit / 1000} virtual seconds: ${condition}\nmissing: ${this.missing().join(' ')}\n${this.logs.slice(-10).join('\n')}`);
+    for (const end = clock.now() + limit; !condition();) {
+      if (clock.now() >= end)
+        throw new Error(
+          `Not within ${limit / 1000} virtual seconds: ${condition}\nmissing: ` +
+            `${this.missing().join(' ')}\n${this.logs.slice(-10).join('\n')}`,
+        );
       await this.pass(250);
     }
   }
@@ -159,7 +182,9 @@ export class Story {
   /** The manager that leads, of those that there are. */
   leader(): SimulatedNode {
     const { docker, machines } = this.cluster;
-    return [...machines.nodes.values()].find(({ daemon }) => daemon.runner?.nodeId !== undefined && daemon.runner.nodeId === docker.swarms()[0]!.leader)!;
+    return [...machines.nodes.values()].find(
+      ({ daemon }) => daemon.runner?.nodeId !== undefined && daemon.runner.nodeId === docker.swarms()[0]!.leader,
+    )!;
   }
 
   workers(): SimulatedNode[] {
@@ -168,6 +193,10 @@ export class Story {
 
   /** One item of a table, in the service's own form. */
   item(table: 'token' | 'report', partition: string, key: string): Record<string, any> | undefined {
-    return this.cluster.region.tableItems().find(({ table: name, item }) => name.toLowerCase().includes(table) && item.pk?.S === partition && item.sk?.S === key)?.item;
+    return this.cluster.region
+      .tableItems()
+      .find(
+        ({ table: name, item }) => name.toLowerCase().includes(table) && item.pk?.S === partition && item.sk?.S === key,
+      )?.item;
   }
 }

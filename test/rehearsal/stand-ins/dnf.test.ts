@@ -19,5 +19,6 @@ test('dnf fails on a package that it does not know, and names it', () => {
 });
 
 test('bash reads both stand-ins without a complaint', () => {
-  for (const script of [DNF, SYSTEMCTL]) expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
+  for (const script of [DNF, SYSTEMCTL])
+    expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
 });

@@ -1,4 +1,7 @@
-/** The stand-in itself, with folders of its own in the place of the machine's. What it refuses is tested in nodes (test/real-nodes/machines.test.ts). */
+/**
+ * The stand-in itself, with folders of its own in the place of the machine's. What it refuses is tested in nodes
+ * (test/real-nodes/machines.test.ts).
+ */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +19,13 @@ const started: string[] = [];
 
 beforeAll(() => {
   for (const name of [state, units, join(folder, 'log')]) mkdirSync(name);
-  writeFileSync(program, SYSTEMCTL.replaceAll(SYSTEMD_STATE, state).replaceAll('/etc/systemd/system', units).replaceAll('/var/log', join(folder, 'log')), { mode: 0o755 });
+  writeFileSync(
+    program,
+    SYSTEMCTL.replaceAll(SYSTEMD_STATE, state)
+      .replaceAll('/etc/systemd/system', units)
+      .replaceAll('/var/log', join(folder, 'log')),
+    { mode: 0o755 },
+  );
 });
 afterEach(() => started.splice(0).forEach((unit) => systemctl('stop', unit)));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -29,7 +38,17 @@ function systemctl(...args: string[]): { status: number | null; stdout: string; 
 function unit(name: string, unitLines: string[], serviceLines: string[], script: string): void {
   started.push(name);
   writeFileSync(join(folder, `${name}.sh`), `folder=${folder}\necho start >> $folder/${name}.starts\n${script}\n`);
-  writeFileSync(join(units, `${name}.service`), ['[Unit]', ...unitLines, '[Service]', `ExecStart=/bin/bash ${join(folder, `${name}.sh`)}`, ...serviceLines, ''].join('\n'));
+  writeFileSync(
+    join(units, `${name}.service`),
+    [
+      '[Unit]',
+      ...unitLines,
+      '[Service]',
+      `ExecStart=/bin/bash ${join(folder, `${name}.sh`)}`,
+      ...serviceLines,
+      '',
+    ].join('\n'),
+  );
 }
 
 /** Of the service: empty while it does not run. */
@@ -40,7 +59,12 @@ function main(name: string): string {
     return '';
   }
 }
-const starts = (name: string) => (existsSync(join(folder, `${name}.starts`)) ? readFileSync(join(folder, `${name}.starts`), 'utf8').trim().split('\n').length : 0);
+const starts = (name: string) =>
+  existsSync(join(folder, `${name}.starts`))
+    ? readFileSync(join(folder, `${name}.starts`), 'utf8')
+        .trim()
+        .split('\n').length
+    : 0;
 
 async function until(condition: () => boolean): Promise<void> {
   const deadline = systemClock.now() + 30_000;
@@ -50,7 +74,9 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-const NOTIFY = `perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); send(S, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET}))'`;
+const NOTIFY =
+  `perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); send(S, "READY=1", 0, ` +
+  `pack_sockaddr_un($ENV{NOTIFY_SOCKET}))'`;
 // test/global-teardown.js says loudly where it is not.
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
@@ -66,13 +92,19 @@ onLinux('a service that is killed runs again after RestartSec, and until then it
   await until(() => systemctl('is-active', 'always').stdout === 'active\n');
 });
 
-onLinux('a service that was started five times within its interval is given up, and not started by anybody either', async () => {
-  unit('dying', ['StartLimitIntervalSec=600'], ['Restart=always', 'RestartSec=0.01'], 'exit 1');
-  systemctl('start', 'dying');
-  await until(() => systemctl('is-active', 'dying').stdout === 'inactive\n');
-  expect(starts('dying')).toBe(5);
-  expect(systemctl('start', 'dying')).toMatchObject({ status: 1, stderr: expect.stringContaining('start request repeated too quickly') });
-});
+onLinux(
+  'a service that was started five times within its interval is given up, and not started by anybody either',
+  async () => {
+    unit('dying', ['StartLimitIntervalSec=600'], ['Restart=always', 'RestartSec=0.01'], 'exit 1');
+    systemctl('start', 'dying');
+    await until(() => systemctl('is-active', 'dying').stdout === 'inactive\n');
+    expect(starts('dying')).toBe(5);
+    expect(systemctl('start', 'dying')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('start request repeated too quickly'),
+    });
+  },
+);
 
 onLinux('a service without a start limit is started for ever', async () => {
   unit('endless', ['StartLimitIntervalSec=0'], ['Restart=always', 'RestartSec=0.01'], 'exit 1');
@@ -80,27 +112,42 @@ onLinux('a service without a start limit is started for ever', async () => {
   await until(() => starts('endless') > 7);
 });
 
-onLinux('the start of a service that notifies waits until it is ready, also while it waits to be restarted', async () => {
-  unit('docker', [], ['Type=notify', 'Restart=always', 'RestartSec=0.3'], `sleep 0.2; touch $folder/answers; ${NOTIFY}; exec sleep 1000`);
-  expect(systemctl('start', 'docker').status).toBe(0);
-  expect(existsSync(join(folder, 'answers'))).toBe(true);
-  rmSync(join(folder, 'answers'));
-  process.kill(Number(main('docker')), 'SIGKILL');
-  await until(() => main('docker') === '');
-  expect(systemctl('start', 'docker').status).toBe(0);
-  expect(existsSync(join(folder, 'answers'))).toBe(true);
-});
+onLinux(
+  'the start of a service that notifies waits until it is ready, also while it waits to be restarted',
+  async () => {
+    unit(
+      'docker',
+      [],
+      ['Type=notify', 'Restart=always', 'RestartSec=0.3'],
+      `sleep 0.2; touch $folder/answers; ${NOTIFY}; exec sleep 1000`,
+    );
+    expect(systemctl('start', 'docker').status).toBe(0);
+    expect(existsSync(join(folder, 'answers'))).toBe(true);
+    rmSync(join(folder, 'answers'));
+    process.kill(Number(main('docker')), 'SIGKILL');
+    await until(() => main('docker') === '');
+    expect(systemctl('start', 'docker').status).toBe(0);
+    expect(existsSync(join(folder, 'answers'))).toBe(true);
+  },
+);
 
 onLinux('the start of a service that ends before it is ready fails', () => {
   unit('docker', [], ['Type=notify'], 'exit 3');
-  expect(systemctl('start', 'docker')).toMatchObject({ status: 1, stderr: expect.stringContaining('exited with error code') });
+  expect(systemctl('start', 'docker')).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('exited with error code'),
+  });
 });
 
 onLinux('the start of a service fails also when it ends, with its supervisor, between two looks', () => {
   unit('docker', [], ['Type=notify'], 'exit 3');
   const slow = join(folder, 'slow-look.sh');
   writeFileSync(slow, `kill() { [ "$verb" != start ] || sleep 2; builtin kill "$@"; }\n`);
-  const start = spawnSync(program, ['start', 'docker'], { encoding: 'utf8', timeout: 20_000, env: { ...process.env, BASH_ENV: slow } });
+  const start = spawnSync(program, ['start', 'docker'], {
+    encoding: 'utf8',
+    timeout: 20_000,
+    env: { ...process.env, BASH_ENV: slow },
+  });
   expect(start).toMatchObject({ status: 1, stderr: expect.stringContaining('exited with error code') });
 });
 
@@ -116,16 +163,22 @@ onLinux('a service whose condition is not met any more is not restarted', async 
   expect(starts('conditional')).toBe(1);
 });
 
-onLinux('kill ends a service that hears nothing any more, and it runs again; one that does not run cannot be killed', async () => {
-  unit('hanging', [], ['Restart=always', 'RestartSec=0.05'], 'exec sleep 1000');
-  expect(systemctl('start', 'hanging').status).toBe(0);
-  const killed = main('hanging');
-  await until(() => starts('hanging') === 1);
-  process.kill(Number(killed), 'SIGSTOP');
-  expect(systemctl('kill', '--signal=SIGKILL', 'hanging.service').status).toBe(0);
-  await until(() => starts('hanging') === 2);
-  expect(main('hanging')).not.toBe(killed);
-  expect(systemctl('kill', 'hanging').stderr).toContain('knows kill with --signal=SIGKILL only');
-  systemctl('stop', 'hanging');
-  expect(systemctl('kill', '--signal=SIGKILL', 'hanging')).toMatchObject({ status: 1, stderr: expect.stringContaining('No process to kill') });
-});
+onLinux(
+  'kill ends a service that hears nothing any more, and it runs again; one that does not run cannot be killed',
+  async () => {
+    unit('hanging', [], ['Restart=always', 'RestartSec=0.05'], 'exec sleep 1000');
+    expect(systemctl('start', 'hanging').status).toBe(0);
+    const killed = main('hanging');
+    await until(() => starts('hanging') === 1);
+    process.kill(Number(killed), 'SIGSTOP');
+    expect(systemctl('kill', '--signal=SIGKILL', 'hanging.service').status).toBe(0);
+    await until(() => starts('hanging') === 2);
+    expect(main('hanging')).not.toBe(killed);
+    expect(systemctl('kill', 'hanging').stderr).toContain('knows kill with --signal=SIGKILL only');
+    systemctl('stop', 'hanging');
+    expect(systemctl('kill', '--signal=SIGKILL', 'hanging')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('No process to kill'),
+    });
+  },
+);

@@ -25,9 +25,17 @@ export function dataTypes({ dynamodb, lambda, logs, ssm, context }: Services): R
       create({ properties, physicalName }) {
         const tableName: string = properties.TableName ?? physicalName(255);
         const tableArn = context.arn('dynamodb', `table/${tableName}`);
-        const key = (type: string): string | undefined => properties.KeySchema.find((element: { KeyType: string }) => element.KeyType === type)?.AttributeName;
+        const key = (type: string): string | undefined =>
+          properties.KeySchema.find((element: { KeyType: string }) => element.KeyType === type)?.AttributeName;
         const stream = properties.StreamSpecification?.StreamViewType;
-        dynamodb.createTable({ tableName, tableArn, stream, partitionKey: key('HASH')!, sortKey: key('RANGE'), encryptionKey: properties.SSESpecification?.KMSMasterKeyId });
+        dynamodb.createTable({
+          tableName,
+          tableArn,
+          stream,
+          partitionKey: key('HASH')!,
+          sortKey: key('RANGE'),
+          encryptionKey: properties.SSESpecification?.KMSMasterKeyId,
+        });
         return {
           id: tableName,
           attributes: { Arn: tableArn, StreamArn: dynamodb.streamArn(tableName) },
@@ -35,7 +43,10 @@ export function dataTypes({ dynamodb, lambda, logs, ssm, context }: Services): R
       },
       delete(tableName, properties) {
         if (String(properties.DeletionProtectionEnabled ?? false) === 'true') {
-          throw new Error(`Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.`);
+          throw new Error(
+            'Resource cannot be deleted as it is currently protected against deletion. Disable deletion ' +
+              'protection first.',
+          );
         }
         dynamodb.deleteTable(tableName);
         lambda.dropStream(tableName);

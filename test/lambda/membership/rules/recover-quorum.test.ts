@@ -5,8 +5,16 @@ import { emptyMembership, membershipCodec, type LeaderRecord, type Membership } 
 import type { SwarmNode } from '../../../../protocol/swarm';
 
 const NOW = 100_000_000;
-const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
-const seats = [0, 1, 2].map((seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` }));
+const tokens = {
+  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
+  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
+};
+const seats = [0, 1, 2].map((seat) => ({
+  seat,
+  volumeId: `vol-${seat}`,
+  networkInterfaceId: `eni-${seat}`,
+  address: `10.0.${seat}.10`,
+}));
 const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
 const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
 const swarmId = 's'.repeat(25);
@@ -14,31 +22,75 @@ const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: idOf(1), tokens, 
 const present: LeaderRecord = { ...leader, updatedAt: NOW - 1_000 };
 
 const member = (n: number, change: Partial<SwarmNode> = {}): SwarmNode => ({
-  id: nodeIdOf(n), hostname: `node-${n}`, role: 'manager', availability: 'active', state: 'ready', instanceId: idOf(n), address: `10.0.${n}.10`, manager: { leader: n === 1, reachability: 'reachable', address: `10.0.${n}.10:2377` }, ...change,
+  id: nodeIdOf(n),
+  hostname: `node-${n}`,
+  role: 'manager',
+  availability: 'active',
+  state: 'ready',
+  instanceId: idOf(n),
+  address: `10.0.${n}.10`,
+  manager: { leader: n === 1, reachability: 'reachable', address: `10.0.${n}.10:2377` },
+  ...change,
 });
 const manager = (n: number, lifecycleState = 'InService', seesLeader = false): Instance => ({
-  instanceId: idOf(n), group: { name: `seat-${n}`, role: 'manager', seat: n }, lifecycleState,
-  report: { instanceId: idOf(n), role: 'manager', seat: n, address: `10.0.${n}.10`, volume: { id: `vol-${n}`, state: 'mounted' }, swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: true, ...(seesLeader && { swarmId }) } },
+  instanceId: idOf(n),
+  group: { name: `seat-${n}`, role: 'manager', seat: n },
+  lifecycleState,
+  report: {
+    instanceId: idOf(n),
+    role: 'manager',
+    seat: n,
+    address: `10.0.${n}.10`,
+    volume: { id: `vol-${n}`, state: 'mounted' },
+    swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: true, ...(seesLeader && { swarmId }) },
+  },
 });
 const held = (n: number): Volume => ({ volumeId: `vol-${n}`, state: 'in-use', attachedTo: idOf(n) });
 const free = (n: number): Volume => ({ volumeId: `vol-${n}`, state: 'available' });
 
 /** Seat 1 is what is left. */
 const lost: Observation = {
-  now: NOW, seats, settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 }, leader, nodes: [0, 1, 2].map((n) => member(n)), membership: emptyMembership,
-  instances: [manager(1)], groups: [], interfaces: [], stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), volumes: [free(0), held(1), free(2)],
+  now: NOW,
+  seats,
+  settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
+  leader,
+  nodes: [0, 1, 2].map((n) => member(n)),
+  membership: emptyMembership,
+  instances: [manager(1)],
+  groups: [],
+  interfaces: [],
+  stacksLeaving: new Set(),
+  gone: new Set(),
+  interrupted: new Set(),
+  volumes: [free(0), held(1), free(2)],
 };
-const begun = (change: Partial<Membership> = {}): Membership => ({ ...askForRecovery(lost, { seat: 1, swarmId }).membership!, ...change });
-const underWay = (freeSince?: number) => begun({ recovery: { ...begun().recovery!, ...(freeSince !== undefined && { freeSince }) } });
+const begun = (change: Partial<Membership> = {}): Membership => ({
+  ...askForRecovery(lost, { seat: 1, swarmId }).membership!,
+  ...change,
+});
+const underWay = (freeSince?: number) =>
+  begun({ recovery: { ...begun().recovery!, ...(freeSince !== undefined && { freeSince }) } });
 
 function planned(over: Partial<Observation>) {
   const { effects, commands, membership, alarms } = plan({ ...lost, ...over }, () => 'c');
-  return { effects: effects.map(({ kind, instanceId }) => `${kind} ${instanceId}`), commands: commands.map(({ instanceId, command }) => ({ instanceId, kind: command?.kind, ...(command && 'nodeId' in command && { nodeId: command.nodeId }) })), membership, alarms: alarms.map(({ reason }) => reason) };
+  return {
+    effects: effects.map(({ kind, instanceId }) => `${kind} ${instanceId}`),
+    commands: commands.map(({ instanceId, command }) => ({
+      instanceId,
+      kind: command?.kind,
+      ...(command && 'nodeId' in command && { nodeId: command.nodeId }),
+    })),
+    membership,
+    alarms: alarms.map(({ reason }) => reason),
+  };
 }
 
 describe('whoever asks for it', () => {
   it('is told first what would be done, and how to confirm it', () => {
-    const { answer, membership } = askForRecovery({ ...lost, instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] }, { seat: 1 });
+    const { answer, membership } = askForRecovery(
+      { ...lost, instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] },
+      { seat: 1 },
+    );
     expect(membership).toBeUndefined();
     expect(answer).toEqual({
       wouldDo: [
@@ -46,27 +98,87 @@ describe('whoever asks for it', () => {
         'The volume vol-2 of seat 2 is given up, with all that only it has. It is never attached again.',
         `${idOf(0)} of seat 0 is terminated.`,
         `Then ${idOf(1)} of seat 1 goes on as the only manager of the swarm ${swarmId}.`,
-        "Not before that, deploy with managers: { volumeGenerations: { '0': 2, '2': 2 } } (or one more than there is): these seats get other volumes, and join anew.",
+        "Not before that, deploy with managers: { volumeGenerations: { '0': 2, '2': 2 } } (or one more " +
+          'than there is): these seats get other volumes, and join anew.',
       ],
       toConfirm: { recover: { seat: 1, swarmId } },
     });
   });
 
-  const notAble = 'Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader. See the log of';
+  const notAble =
+    'Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader. See the log of';
   it.each<[string, Partial<Observation>, { seat: number; swarmId?: string }, string]>([
     ['before there was a swarm', { leader: undefined }, { seat: 1 }, 'No swarm was ever made.'],
-    ['with another swarm in mind', {}, { seat: 1, swarmId: 'x'.repeat(25) }, `The swarm of this cluster is ${swarmId}.`],
-    ['while a leader reports', { leader: present }, { seat: 1 }, 'A leader reported 1 s ago. A quorum counts as lost for good when none has reported for 300 s.'],
+    [
+      'with another swarm in mind',
+      {},
+      { seat: 1, swarmId: 'x'.repeat(25) },
+      `The swarm of this cluster is ${swarmId}.`,
+    ],
+    [
+      'while a leader reports',
+      { leader: present },
+      { seat: 1 },
+      'A leader reported 1 s ago. A quorum counts as lost for good when none has reported for 300 s.',
+    ],
     ['for a seat that there is not', {}, { seat: 5 }, 'There is no seat 5. There are 0, 1, 2.'],
-    ['for a seat without an instance', {}, { seat: 0 }, 'Seat 0 has no instance whose engine runs with its volume and is a manager that sees no leader. It has no instance.'],
-    ['for a manager that sees a leader', { instances: [manager(1, 'InService', true)] }, { seat: 1 }, `${notAble} ${idOf(1)}.`],
+    [
+      'for a seat without an instance',
+      {},
+      { seat: 0 },
+      'Seat 0 has no instance whose engine runs with its volume and is a manager that sees no leader. It ' +
+        'has no instance.',
+    ],
+    [
+      'for a manager that sees a leader',
+      { instances: [manager(1, 'InService', true)] },
+      { seat: 1 },
+      `${notAble} ${idOf(1)}.`,
+    ],
     ['for one that EC2 does not give the volume', { volumes: [free(1)] }, { seat: 1 }, `${notAble} ${idOf(1)}.`],
-    ['for one that is let go already', { instances: [manager(1, 'Terminating:Proceed')] }, { seat: 1 }, `${notAble} ${idOf(1)}.`],
-    ['for one whose volume was given up before', { membership: { ...emptyMembership, abandonedVolumes: ['vol-1'] } }, { seat: 1 }, 'The volume of seat 1, vol-1, was given up before.'],
-    ['once another manager was told to go on', { membership: begun({ recovery: { ...begun().recovery!, told: true } }) }, { seat: 0, swarmId }, 'The manager of seat 1 was told to go on already.'],
-    ['while another manager sees a leader, whose reports nobody hears', { instances: [manager(0, 'InService', true), manager(1)] }, { seat: 1 }, `${idOf(0)} of seat 0 says that it sees a leader: there is a quorum, and only its reports do not arrive. See the functions' logs; if that instance hangs, terminate it first.`],
-    ['while a manager of no seat may be there', { nodes: [member(1), member(4)] }, { seat: 1 }, `${idOf(4)}, node ${nodeIdOf(4)}, is a manager of no seat, and EC2 does not say that it is gone. Terminate it first.`],
-    ['while its manager is told to leave', { membership: { ...emptyMembership, managerChange: { kind: 'leave', seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW } } }, { seat: 1 }, 'The manager of seat 1 is just about to be taken in afresh. Try again in some minutes.'],
+    [
+      'for one that is let go already',
+      { instances: [manager(1, 'Terminating:Proceed')] },
+      { seat: 1 },
+      `${notAble} ${idOf(1)}.`,
+    ],
+    [
+      'for one whose volume was given up before',
+      { membership: { ...emptyMembership, abandonedVolumes: ['vol-1'] } },
+      { seat: 1 },
+      'The volume of seat 1, vol-1, was given up before.',
+    ],
+    [
+      'once another manager was told to go on',
+      { membership: begun({ recovery: { ...begun().recovery!, told: true } }) },
+      { seat: 0, swarmId },
+      'The manager of seat 1 was told to go on already.',
+    ],
+    [
+      'while another manager sees a leader, whose reports nobody hears',
+      { instances: [manager(0, 'InService', true), manager(1)] },
+      { seat: 1 },
+      `${idOf(0)} of seat 0 says that it sees a leader: there is a quorum, and only its reports do not ` +
+        `arrive. See the functions' logs; if that instance hangs, terminate it first.`,
+    ],
+    [
+      'while a manager of no seat may be there',
+      { nodes: [member(1), member(4)] },
+      { seat: 1 },
+      `${idOf(4)}, node ${nodeIdOf(4)}, is a manager of no seat, and EC2 does not say that it is gone. ` +
+        'Terminate it first.',
+    ],
+    [
+      'while its manager is told to leave',
+      {
+        membership: {
+          ...emptyMembership,
+          managerChange: { kind: 'leave', seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW },
+        },
+      },
+      { seat: 1 },
+      'The manager of seat 1 is just about to be taken in afresh. Try again in some minutes.',
+    ],
   ])('%s is refused', (_, over, request, refusal) => {
     const { answer, membership } = askForRecovery({ ...lost, ...over }, request);
     expect(answer).toEqual({ refused: [refusal] });
@@ -74,40 +186,80 @@ describe('whoever asks for it', () => {
   });
 
   it('is told which manager led last, where it is another', () => {
-    const { answer } = askForRecovery({ ...lost, leader: { ...leader, instanceId: idOf(0) }, instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] }, { seat: 1 });
+    const { answer } = askForRecovery(
+      {
+        ...lost,
+        leader: { ...leader, instanceId: idOf(0) },
+        instances: [manager(0), manager(1)],
+        volumes: [held(0), held(1), free(2)],
+      },
+      { seat: 1 },
+    );
     expect((answer as { wouldDo: string[] }).wouldDo[0]).toContain(`The last leader, ${idOf(0)}, holds seat 0.`);
   });
 
   it('of the only manager is told of no others', () => {
     const { answer } = askForRecovery({ ...lost, seats: [seats[1]!], nodes: [member(1)] }, { seat: 1 });
-    expect((answer as { wouldDo: string[] }).wouldDo).toEqual([`Then ${idOf(1)} of seat 1 goes on as the only manager of the swarm ${swarmId}.`]);
+    expect((answer as { wouldDo: string[] }).wouldDo).toEqual([
+      `Then ${idOf(1)} of seat 1 goes on as the only manager of the swarm ${swarmId}.`,
+    ]);
   });
 
   it('and asks again, since the answer was lost, is told that it is under way', () => {
-    expect(askForRecovery({ ...lost, membership: begun() }, { seat: 1, swarmId })).toEqual({ answer: { begun: ['It is under way.'] } });
+    expect(askForRecovery({ ...lost, membership: begun() }, { seat: 1, swarmId })).toEqual({
+      answer: { begun: ['It is under way.'] },
+    });
   });
 
   it('may choose another manager until one was told', () => {
-    const { membership } = askForRecovery({ ...lost, membership: begun(), instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] }, { seat: 0, swarmId });
-    expect(membership).toMatchObject({ abandonedVolumes: ['vol-1', 'vol-2'], recovery: { seat: 0, volumes: ['vol-1', 'vol-2'], instances: [idOf(1)] } });
+    const { membership } = askForRecovery(
+      { ...lost, membership: begun(), instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] },
+      { seat: 0, swarmId },
+    );
+    expect(membership).toMatchObject({
+      abandonedVolumes: ['vol-1', 'vol-2'],
+      recovery: { seat: 0, volumes: ['vol-1', 'vol-2'], instances: [idOf(1)] },
+    });
   });
 
   it('and confirms it, has begun it; also where the manager waits at its terminate hook', () => {
     expect(askForRecovery(lost, { seat: 1, swarmId }).answer).toHaveProperty('begun');
-    expect(askForRecovery({ ...lost, instances: [manager(1, 'Terminating:Wait')] }, { seat: 1, swarmId }).answer).toHaveProperty('begun');
-    expect(begun()).toMatchObject({ abandonedVolumes: ['vol-0', 'vol-2'], recovery: { seat: 1, volumes: ['vol-0', 'vol-2'], instances: [], dead: [{ nodeId: nodeIdOf(0), seat: 0 }, { nodeId: nodeIdOf(2), seat: 2 }] } });
+    expect(
+      askForRecovery({ ...lost, instances: [manager(1, 'Terminating:Wait')] }, { seat: 1, swarmId }).answer,
+    ).toHaveProperty('begun');
+    expect(begun()).toMatchObject({
+      abandonedVolumes: ['vol-0', 'vol-2'],
+      recovery: {
+        seat: 1,
+        volumes: ['vol-0', 'vol-2'],
+        instances: [],
+        dead: [
+          { nodeId: nodeIdOf(0), seat: 0 },
+          { nodeId: nodeIdOf(2), seat: 2 },
+        ],
+      },
+    });
     membershipCodec.encode(begun());
   });
 
   it('writes a record within its bound, however many managers a false list has', () => {
-    const many = Array.from({ length: 5_000 }, (_, n) => member(n, { manager: { leader: false, reachability: 'reachable', address: `10.0.${n % 3}.10:2377` }, instanceId: undefined }));
+    const many = Array.from({ length: 5_000 }, (_, n) =>
+      member(n, {
+        manager: { leader: false, reachability: 'reachable', address: `10.0.${n % 3}.10:2377` },
+        instanceId: undefined,
+      }),
+    );
     membershipCodec.encode(askForRecovery({ ...lost, nodes: [member(1), ...many] }, { seat: 1, swarmId }).membership!);
   });
 });
 
 describe('once it is begun', () => {
   const two = { instances: [manager(0), manager(1), manager(2, 'Pending:Wait')], volumes: [held(0), held(1), held(2)] };
-  const ofTwo = () => ({ ...lost, ...two, membership: askForRecovery({ ...lost, ...two }, { seat: 1, swarmId }).membership! });
+  const ofTwo = () => ({
+    ...lost,
+    ...two,
+    membership: askForRecovery({ ...lost, ...two }, { seat: 1, swarmId }).membership!,
+  });
 
   it('every other manager there is, is terminated first, and nobody is told to go on', () => {
     const { effects, commands, alarms } = planned(ofTwo());
@@ -116,13 +268,22 @@ describe('once it is begun', () => {
     expect(alarms).toContain(`The recovery of the quorum waits. It is InService still.`);
   });
 
-  it('also one of a seat that is configured no more, and one that a deployment has given another volume meanwhile', () => {
-    const configured = [{ ...seats[0]!, volumeId: 'vol-new' }, seats[1]!];
-    const asked = askForRecovery({ ...lost, ...two, seats: configured }, { seat: 1, swarmId }).membership!;
-    expect(asked).toMatchObject({ abandonedVolumes: ['vol-new', 'vol-0', 'vol-2'], recovery: { instances: [idOf(0), idOf(2)] } });
-    const leaving = [manager(0, 'Terminating:Wait'), manager(1), manager(2, 'Terminating:Wait')];
-    expect(planned({ ...two, seats: configured, membership: asked, instances: leaving })).toMatchObject({ effects: expect.arrayContaining([`let-go ${idOf(0)}`]), commands: [] });
-  });
+  it(
+    'also one of a seat that is configured no more, and one that a deployment has given another volume ' + 'meanwhile',
+    () => {
+      const configured = [{ ...seats[0]!, volumeId: 'vol-new' }, seats[1]!];
+      const asked = askForRecovery({ ...lost, ...two, seats: configured }, { seat: 1, swarmId }).membership!;
+      expect(asked).toMatchObject({
+        abandonedVolumes: ['vol-new', 'vol-0', 'vol-2'],
+        recovery: { instances: [idOf(0), idOf(2)] },
+      });
+      const leaving = [manager(0, 'Terminating:Wait'), manager(1), manager(2, 'Terminating:Wait')];
+      expect(planned({ ...two, seats: configured, membership: asked, instances: leaving })).toMatchObject({
+        effects: expect.arrayContaining([`let-go ${idOf(0)}`]),
+        commands: [],
+      });
+    },
+  );
 
   it('and let go at once, though there is no quorum', () => {
     const leaving = { ...two, instances: [manager(0, 'Terminating:Wait'), manager(1)] };
@@ -131,15 +292,22 @@ describe('once it is begun', () => {
   });
 
   it('while another manager says that it sees a leader, nothing is done', () => {
-    const { effects, commands, alarms } = planned({ ...ofTwo(), instances: [manager(0, 'InService', true), manager(1)] });
+    const { effects, commands, alarms } = planned({
+      ...ofTwo(),
+      instances: [manager(0, 'InService', true), manager(1)],
+    });
     expect([effects, commands]).toEqual([[], []]);
-    expect(alarms).toContain('The recovery of the quorum waits. It says that it sees a leader. If it hangs, terminate it.');
+    expect(alarms).toContain(
+      'The recovery of the quorum waits. It says that it sees a leader. If it hangs, terminate it.',
+    );
   });
 
   it('the manager that is left goes on only when nobody has had one of the volumes for some time', () => {
     expect(planned({ membership: underWay() }).membership.recovery).toMatchObject({ freeSince: NOW });
     expect(planned({ membership: underWay(NOW - FREE_MS + 1) }).commands).toEqual([]);
-    expect(planned({ membership: underWay(NOW - FREE_MS) }).commands).toEqual([{ instanceId: idOf(1), kind: 'recover', nodeId: nodeIdOf(1) }]);
+    expect(planned({ membership: underWay(NOW - FREE_MS) }).commands).toEqual([
+      { instanceId: idOf(1), kind: 'recover', nodeId: nodeIdOf(1) },
+    ]);
   });
 
   it.each<[string, Volume[]]>([
@@ -153,31 +321,61 @@ describe('once it is begun', () => {
   });
 
   it('but when EC2 does not know the volume any more', () => {
-    expect(planned({ membership: underWay(NOW - FREE_MS), volumes: [held(1), { volumeId: 'vol-0', state: 'deleted' }, free(2)] }).commands).toHaveLength(1);
+    expect(
+      planned({
+        membership: underWay(NOW - FREE_MS),
+        volumes: [held(1), { volumeId: 'vol-0', state: 'deleted' }, free(2)],
+      }).commands,
+    ).toHaveLength(1);
   });
 
   it('the manager that was chosen is not told to forget whom it was, whatever was begun before', () => {
-    const managerChange = { kind: 'remove' as const, seat: 1, instanceId: idOf(0), commandId: 'c', expiresAt: NOW - 10 * 60_000, nodeId: nodeIdOf(1) };
-    const state = { nodes: [member(0), member(1, { state: 'down' })], instances: [manager(0, 'Pending:Wait'), manager(1)], volumes: [held(0), held(1), free(2)] };
+    const managerChange = {
+      kind: 'remove' as const,
+      seat: 1,
+      instanceId: idOf(0),
+      commandId: 'c',
+      expiresAt: NOW - 10 * 60_000,
+      nodeId: nodeIdOf(1),
+    };
+    const state = {
+      nodes: [member(0), member(1, { state: 'down' })],
+      instances: [manager(0, 'Pending:Wait'), manager(1)],
+      volumes: [held(0), held(1), free(2)],
+    };
     expect(planned({ ...state, membership: begun({ managerChange }) }).commands).toEqual([]);
-    expect(planned({ ...state, membership: { ...emptyMembership, managerChange } }).commands).toContainEqual({ instanceId: idOf(1), kind: 'leave' });
+    expect(planned({ ...state, membership: { ...emptyMembership, managerChange } }).commands).toContainEqual({
+      instanceId: idOf(1),
+      kind: 'leave',
+    });
   });
 
   it('the command is not given twice at a time', () => {
     const told = planned({ membership: underWay(NOW - FREE_MS) }).membership;
     expect(told).toMatchObject({ generation: { number: 1, seat: 1 } });
     expect(planned({ membership: told }).commands).toEqual([]);
-    expect(planned({ membership: told, now: NOW + 61_000 }).commands).toEqual([{ instanceId: idOf(1), kind: 'recover', nodeId: nodeIdOf(1) }]);
+    expect(planned({ membership: told, now: NOW + 61_000 }).commands).toEqual([
+      { instanceId: idOf(1), kind: 'recover', nodeId: nodeIdOf(1) },
+    ]);
   });
 
   it('somebody is told when the manager that was chosen is no more', () => {
-    expect(planned({ membership: underWay(NOW - FREE_MS), instances: [] }).alarms).toEqual(['The recovery of the quorum waits. Seat 1 has no manager any more that could go on.']);
+    expect(planned({ membership: underWay(NOW - FREE_MS), instances: [] }).alarms).toEqual([
+      'The recovery of the quorum waits. Seat 1 has no manager any more that could go on.',
+    ]);
   });
 
   it('a quorum that reports before that calls it off, gives nothing up, and lets nobody go for it', () => {
     const state = ofTwo();
     const unknown = [0, 1, 2].map((n) => member(n, { state: 'unknown' }));
-    expect(planned({ ...state, leader: present, nodes: unknown, instances: [manager(0, 'Terminating:Wait', true), manager(1), manager(2, 'Terminating:Wait', true)] })).toMatchObject({
+    expect(
+      planned({
+        ...state,
+        leader: present,
+        nodes: unknown,
+        instances: [manager(0, 'Terminating:Wait', true), manager(1), manager(2, 'Terminating:Wait', true)],
+      }),
+    ).toMatchObject({
       effects: [],
       membership: { recovery: null, abandonedVolumes: [] },
       alarms: ['The swarm has a quorum again: none of its volumes is given up.'],
@@ -186,26 +384,57 @@ describe('once it is begun', () => {
 
   it('when it leads, the others are taken out, one at a time, and then it is over', () => {
     const told = planned({ membership: underWay(NOW - FREE_MS) }).membership;
-    const alone = { leader: present, nodes: [member(1), ...[0, 2].map((n) => member(n, { state: 'down', manager: undefined }))], instances: [manager(1, 'InService', true)] };
+    const alone = {
+      leader: present,
+      nodes: [member(1), ...[0, 2].map((n) => member(n, { state: 'down', manager: undefined }))],
+      instances: [manager(1, 'InService', true)],
+    };
     const first = planned({ ...alone, membership: told });
     expect(first.commands).toEqual([{ instanceId: idOf(1), kind: 'remove', nodeId: nodeIdOf(0) }]);
-    const second = planned({ ...alone, membership: { ...told, managerChange: null }, nodes: [member(1), member(2, { state: 'down', manager: undefined })] });
+    const second = planned({
+      ...alone,
+      membership: { ...told, managerChange: null },
+      nodes: [member(1), member(2, { state: 'down', manager: undefined })],
+    });
     expect(second.commands).toEqual([{ instanceId: idOf(1), kind: 'remove', nodeId: nodeIdOf(2) }]);
-    expect(planned({ ...alone, membership: { ...told, managerChange: null }, nodes: [member(1)] }).membership).toMatchObject({ recovery: null, abandonedVolumes: ['vol-0', 'vol-2'] });
+    expect(
+      planned({ ...alone, membership: { ...told, managerChange: null }, nodes: [member(1)] }).membership,
+    ).toMatchObject({ recovery: null, abandonedVolumes: ['vol-0', 'vol-2'] });
   });
 
   it('a volume that is given up is never attached, and its instance waits, and says so', () => {
-    const waiting = { ...manager(0, 'Pending:Wait'), ec2: { state: 'running', address: '10.0.0.10', launchedAt: NOW - 60 * 60_000 }, report: { ...manager(0).report!, volume: { id: 'vol-0', state: 'waiting' as const } } };
-    const { effects, alarms } = planned({ membership: begun({ recovery: null }), leader: present, nodes: [member(1)], instances: [waiting, manager(1, 'InService', true)] });
+    const waiting = {
+      ...manager(0, 'Pending:Wait'),
+      ec2: { state: 'running', address: '10.0.0.10', launchedAt: NOW - 60 * 60_000 },
+      report: { ...manager(0).report!, volume: { id: 'vol-0', state: 'waiting' as const } },
+    };
+    const { effects, alarms } = planned({
+      membership: begun({ recovery: null }),
+      leader: present,
+      nodes: [member(1)],
+      instances: [waiting, manager(1, 'InService', true)],
+    });
     expect(effects).toEqual([`extend-hook ${idOf(0)}`]);
-    expect(alarms).toEqual([expect.stringContaining("Deploy with another one: managers: { volumeGenerations: { '0': 2 } }")]);
+    expect(alarms).toEqual([
+      expect.stringContaining("Deploy with another one: managers: { volumeGenerations: { '0': 2 } }"),
+    ]);
     // Without that it would be.
-    expect(planned({ leader: present, nodes: [member(1)], instances: [{ ...waiting, ec2: { ...waiting.ec2, launchedAt: NOW } }, manager(1, 'InService', true)] }).effects).toEqual([`attach-volume ${idOf(0)}`]);
+    expect(
+      planned({
+        leader: present,
+        nodes: [member(1)],
+        instances: [{ ...waiting, ec2: { ...waiting.ec2, launchedAt: NOW } }, manager(1, 'InService', true)],
+      }).effects,
+    ).toEqual([`attach-volume ${idOf(0)}`]);
   });
 
   it('nor is one who has such a volume admitted by a list from before', () => {
     const back = { ...manager(0, 'Pending:Wait'), ec2: { state: 'running', address: '10.0.0.10', launchedAt: NOW } };
-    const state = { nodes: [member(0), member(1)], instances: [back, manager(1)], volumes: [held(0), held(1), free(2)] };
+    const state = {
+      nodes: [member(0), member(1)],
+      instances: [back, manager(1)],
+      volumes: [held(0), held(1), free(2)],
+    };
     expect(planned({ ...state, membership: begun({ recovery: null }) }).membership.admissions).toEqual({});
     expect(planned(state).membership.admissions).toHaveProperty(idOf(0));
   });

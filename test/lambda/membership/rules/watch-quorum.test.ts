@@ -4,24 +4,59 @@ import { emptyMembership, LEADER_STALE_MS, type LeaderRecord } from '../../../..
 import type { SwarmNode } from '../../../../protocol/swarm';
 
 const NOW = 100_000_000;
-const tokens = { manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`, worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}` };
-const leader: LeaderRecord = { swarmId: 's'.repeat(25), epoch: 20, instanceId: 'i-00000000000000000', tokens, updatedAt: NOW };
+const tokens = {
+  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
+  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
+};
+const leader: LeaderRecord = {
+  swarmId: 's'.repeat(25),
+  epoch: 20,
+  instanceId: 'i-00000000000000000',
+  tokens,
+  updatedAt: NOW,
+};
 
 /** @param managers one letter for each member of raft: `w` works, `d` is down */
 function told(managers: string, quorumAtRisk: boolean | 'never' = false, silent = false, seats = managers.length) {
   const nodes = [...managers].map((state, n): SwarmNode => ({
-    id: `n${String(n).padStart(24, '0')}`, hostname: `node-${n}`, role: 'manager', availability: 'active', state: state === 'w' ? 'ready' : 'down', instanceId: `i-${String(n).padStart(17, '0')}`,
-    manager: { leader: n === 0, reachability: state === 'w' ? 'reachable' : 'unreachable', address: `10.0.${n}.10:2377` },
+    id: `n${String(n).padStart(24, '0')}`,
+    hostname: `node-${n}`,
+    role: 'manager',
+    availability: 'active',
+    state: state === 'w' ? 'ready' : 'down',
+    instanceId: `i-${String(n).padStart(17, '0')}`,
+    manager: {
+      leader: n === 0,
+      reachability: state === 'w' ? 'reachable' : 'unreachable',
+      address: `10.0.${n}.10:2377`,
+    },
   }));
   const observed: Observation = {
     now: silent ? NOW + LEADER_STALE_MS : NOW,
-    seats: Array.from({ length: seats }, (_, seat) => ({ seat, volumeId: `vol-${seat}`, networkInterfaceId: `eni-${seat}`, address: `10.0.${seat}.10` })),
+    seats: Array.from({ length: seats }, (_, seat) => ({
+      seat,
+      volumeId: `vol-${seat}`,
+      networkInterfaceId: `eni-${seat}`,
+      address: `10.0.${seat}.10`,
+    })),
     settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    leader, nodes, membership: { ...emptyMembership, ...(quorumAtRisk !== 'never' && { quorumAtRisk }) },
-    instances: [], stacksLeaving: new Set(), gone: new Set(), interrupted: new Set(), groups: [], interfaces: [], volumes: [],
+    leader,
+    nodes,
+    membership: { ...emptyMembership, ...(quorumAtRisk !== 'never' && { quorumAtRisk }) },
+    instances: [],
+    stacksLeaving: new Set(),
+    gone: new Set(),
+    interrupted: new Set(),
+    groups: [],
+    interfaces: [],
+    volumes: [],
   };
   const { announcements, membership } = plan(observed, () => 'c');
-  return { events: announcements.map(({ event }) => event), reason: announcements[0]?.reason, quorumAtRisk: membership.quorumAtRisk };
+  return {
+    events: announcements.map(({ event }) => event),
+    reason: announcements[0]?.reason,
+    quorumAtRisk: membership.quorumAtRisk,
+  };
 }
 
 /** Of three seats, before there was ever a quorum that can do without one. */
@@ -57,6 +92,9 @@ test('while the first managers join nothing is at risk, and nothing is told when
 });
 
 test('a leader that is silent is a risk, too', () => {
-  expect(told('www', false, true)).toMatchObject({ events: ['quorumAtRisk'], reason: 'No leader of the swarm reports: it may have lost its quorum.' });
+  expect(told('www', false, true)).toMatchObject({
+    events: ['quorumAtRisk'],
+    reason: 'No leader of the swarm reports: it may have lost its quorum.',
+  });
   expect(told('www', true, true).events).toEqual([]);
 });

@@ -3,19 +3,32 @@ import { closeWorlds, group, HOUR, MINUTE, network, queue, role, World, type Res
 
 afterEach(closeWorlds);
 
-const statuses = (world: World) => Object.fromEntries(world.region.stackResources('Stack').map((resource) => [resource.logicalId, resource.status]));
-const stackStatus = async (world: World) => (await world.call('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).Stacks[0].StackStatus;
-const logGroup = (name: string, rest = {}) => ({ Type: 'AWS::Logs::LogGroup', Properties: { LogGroupName: name }, ...rest });
+const statuses = (world: World) =>
+  Object.fromEntries(world.region.stackResources('Stack').map((resource) => [resource.logicalId, resource.status]));
+const stackStatus = async (world: World) =>
+  (await world.call('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).Stacks[0].StackStatus;
+const logGroup = (name: string, rest = {}) => ({
+  Type: 'AWS::Logs::LogGroup',
+  Properties: { LogGroupName: name },
+  ...rest,
+});
 
 /** The order in which resources reached a status. */
-const reached = (world: World, what: string) => world.events.filter((event) => event.what === what && event.detail.type !== 'AWS::CloudFormation::Stack').map((event) => event.subject);
+const reached = (world: World, what: string) =>
+  world.events
+    .filter((event) => event.what === what && event.detail.type !== 'AWS::CloudFormation::Stack')
+    .map((event) => event.subject);
 
 describe('creation', () => {
   // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
   test('a resource is created when what it depends on is complete, and outputs are resolved', async () => {
     const world = new World();
     const outputs = await world.create(
-      { Last: logGroup('/last', { DependsOn: 'Middle' }), Middle: logGroup('/middle', { DependsOn: ['First'] }), First: logGroup('/first') },
+      {
+        Last: logGroup('/last', { DependsOn: 'Middle' }),
+        Middle: logGroup('/middle', { DependsOn: ['First'] }),
+        First: logGroup('/first'),
+      },
       { Outputs: { Name: { Value: { 'Fn::Sub': 'group ${Last}' } } } },
     );
     expect(outputs).toEqual({ Name: 'group /last' });
@@ -36,14 +49,27 @@ describe('creation', () => {
   test('parameters take their defaults, and those of an SSM type the value of that parameter', async () => {
     const world = new World();
     const outputs = await world.create(
-      { Parameter: { Type: 'AWS::SSM::Parameter', Properties: { Name: '/mine', Type: 'String', Value: { Ref: 'Plain' } } } },
+      {
+        Parameter: {
+          Type: 'AWS::SSM::Parameter',
+          Properties: { Name: '/mine', Type: 'String', Value: { Ref: 'Plain' } },
+        },
+      },
       {
         Parameters: {
           Plain: { Type: 'String', Default: 'text' },
           List: { Type: 'CommaDelimitedList', Default: 'a, b' },
-          Image: { Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: '/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64' },
+          Image: {
+            Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>',
+            Default: '/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64',
+          },
         },
-        Outputs: { Plain: { Value: { Ref: 'Plain' } }, Second: { Value: { 'Fn::Select': [1, { Ref: 'List' }] } }, Image: { Value: { Ref: 'Image' } }, Parameter: { Value: { 'Fn::GetAtt': ['Parameter', 'Value'] } } },
+        Outputs: {
+          Plain: { Value: { Ref: 'Plain' } },
+          Second: { Value: { 'Fn::Select': [1, { Ref: 'List' }] } },
+          Image: { Value: { Ref: 'Image' } },
+          Parameter: { Value: { 'Fn::GetAtt': ['Parameter', 'Value'] } },
+        },
       },
     );
     expect(outputs).toEqual({ Plain: 'text', Second: 'b', Image: expect.stringMatching(/^ami-/), Parameter: 'text' });
@@ -51,15 +77,32 @@ describe('creation', () => {
 
   test('a parameter without a default, or of an SSM parameter that does not exist, is refused', async () => {
     const resources = { Group: logGroup('/x') };
-    await expect(new World().create(resources, { Parameters: { Name: { Type: 'String' } } })).rejects.toThrow('Parameter Name has no default');
-    await expect(new World().create(resources, { Parameters: { Name: { Type: 'AWS::SSM::Parameter::Value<String>', Default: '/none' } } })).rejects.toThrow('Parameter /none not found.');
+    await expect(new World().create(resources, { Parameters: { Name: { Type: 'String' } } })).rejects.toThrow(
+      'Parameter Name has no default',
+    );
+    await expect(
+      new World().create(resources, {
+        Parameters: { Name: { Type: 'AWS::SSM::Parameter::Value<String>', Default: '/none' } },
+      }),
+    ).rejects.toThrow('Parameter /none not found.');
   });
 
   // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html
   test('a rule of the template that does not hold is refused with its description', async () => {
     const rule = (value: string) => ({
-      Parameters: { Version: { Type: 'AWS::SSM::Parameter::Value<String>', Default: '/cdk-bootstrap/hnb659fds/version' } },
-      Rules: { Check: { Assertions: [{ Assert: { 'Fn::Not': [{ 'Fn::Contains': [['1', value], { Ref: 'Version' }] }] }, AssertDescription: 'bootstrap again' }] } },
+      Parameters: {
+        Version: { Type: 'AWS::SSM::Parameter::Value<String>', Default: '/cdk-bootstrap/hnb659fds/version' },
+      },
+      Rules: {
+        Check: {
+          Assertions: [
+            {
+              Assert: { 'Fn::Not': [{ 'Fn::Contains': [['1', value], { Ref: 'Version' }] }] },
+              AssertDescription: 'bootstrap again',
+            },
+          ],
+        },
+      },
     });
     await new World().create({ Group: logGroup('/x') }, rule('2'));
     await expect(new World().create({ Group: logGroup('/x') }, rule('30'))).rejects.toThrow('bootstrap again');
@@ -67,22 +110,40 @@ describe('creation', () => {
 
   test('a resource whose condition does not hold is not made', async () => {
     const world = new World();
-    await world.create({ Group: logGroup('/x'), Other: logGroup('/y', { Condition: 'Never' }) }, { Conditions: { Never: { 'Fn::Equals': [1, 2] } } });
+    await world.create(
+      { Group: logGroup('/x'), Other: logGroup('/y', { Condition: 'Never' }) },
+      { Conditions: { Never: { 'Fn::Equals': [1, 2] } } },
+    );
     expect(statuses(world)).toEqual({ Group: 'CREATE_COMPLETE' });
   });
 
   test('an unknown resource type, property and attribute are errors that name them', async () => {
-    await expect(new World().create({ Thing: { Type: 'AWS::Braket::Computer' } })).rejects.toThrow("'AWS::Braket::Computer' (Thing)");
-    await expect(new World().create({ Queue: { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } } })).rejects.toThrow("'FifoQueue' of AWS::SQS::Queue");
-    await expect(new World().create({ ...queue, Group: logGroup('', { Properties: { LogGroupName: { 'Fn::GetAtt': ['Queue', 'Colour'] } } }) })).rejects.toThrow("'Colour' of AWS::SQS::Queue (Queue)");
+    await expect(new World().create({ Thing: { Type: 'AWS::Braket::Computer' } })).rejects.toThrow(
+      "'AWS::Braket::Computer' (Thing)",
+    );
+    await expect(
+      new World().create({ Queue: { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } } }),
+    ).rejects.toThrow("'FifoQueue' of AWS::SQS::Queue");
+    await expect(
+      new World().create({
+        ...queue,
+        Group: logGroup('', { Properties: { LogGroupName: { 'Fn::GetAtt': ['Queue', 'Colour'] } } }),
+      }),
+    ).rejects.toThrow("'Colour' of AWS::SQS::Queue (Queue)");
   });
 
-  test('a second stack of the same name is refused while the first exists, and a stack that the assembly lacks is named', async () => {
-    const world = new World();
-    await world.create({ Group: logGroup('/x') });
-    await expect(world.create({ Group: logGroup('/y') })).rejects.toThrow('Stack [Stack] already exists');
-    await expect(world.region.createStack(world.assembly({ Resources: {} }), 'Nowhere')).rejects.toThrow("has no stack 'Nowhere'. It has Stack.");
-  });
+  test(
+    'a second stack of the same name is refused while the first exists, and a stack that the assembly lacks ' +
+      'is named',
+    async () => {
+      const world = new World();
+      await world.create({ Group: logGroup('/x') });
+      await expect(world.create({ Group: logGroup('/y') })).rejects.toThrow('Stack [Stack] already exists');
+      await expect(world.region.createStack(world.assembly({ Resources: {} }), 'Nowhere')).rejects.toThrow(
+        "has no stack 'Nowhere'. It has Stack.",
+      );
+    },
+  );
 
   test('names are the stack, the logical id and something random, within the limit of the service', async () => {
     const world = new World();
@@ -95,8 +156,16 @@ describe('creation', () => {
 
   // Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
   test('user data over 16 KB is refused', async () => {
-    const resources = { ...role, Template: { Type: 'AWS::EC2::LaunchTemplate', Properties: { LaunchTemplateData: { UserData: { 'Fn::Base64': 'x'.repeat(16_385) } } } } };
-    await expect(new World().create(resources)).rejects.toThrow('User data is limited to 16384 bytes; this one has 16385.');
+    const resources = {
+      ...role,
+      Template: {
+        Type: 'AWS::EC2::LaunchTemplate',
+        Properties: { LaunchTemplateData: { UserData: { 'Fn::Base64': 'x'.repeat(16_385) } } },
+      },
+    };
+    await expect(new World().create(resources)).rejects.toThrow(
+      'User data is limited to 16384 bytes; this one has 16385.',
+    );
   });
 });
 
@@ -105,14 +174,20 @@ describe('a creation that fails', () => {
     First: logGroup('/first'),
     Kept: logGroup('/kept', { DeletionPolicy: 'Retain' }),
     KeptOnceMade: logGroup('/kept-once-made', { DeletionPolicy: 'RetainExceptOnCreate' }),
-    Bad: { Type: 'AWS::SQS::QueuePolicy', Properties: { PolicyDocument: {}, Queues: ['https://sqs/123456789012/none'] }, DependsOn: ['First', 'Kept', 'KeptOnceMade'] },
+    Bad: {
+      Type: 'AWS::SQS::QueuePolicy',
+      Properties: { PolicyDocument: {}, Queues: ['https://sqs/123456789012/none'] },
+      DependsOn: ['First', 'Kept', 'KeptOnceMade'],
+    },
     Never: logGroup('/never', { DependsOn: 'Bad' }),
   };
 
   // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
   test('is rolled back, and says which resource failed and why', async () => {
     const world = new World();
-    await expect(world.create(failing)).rejects.toThrow('Stack Stack could not be created: Bad (AWS::SQS::QueuePolicy): The specified queue does not exist.');
+    await expect(world.create(failing)).rejects.toThrow(
+      'Stack Stack could not be created: Bad (AWS::SQS::QueuePolicy): The specified queue does not exist.',
+    );
     expect(await stackStatus(world)).toBe('ROLLBACK_COMPLETE');
     expect(statuses(world)).toMatchObject({ First: 'DELETE_COMPLETE', Bad: 'CREATE_FAILED', Never: undefined });
   });
@@ -126,13 +201,21 @@ describe('a creation that fails', () => {
 
   test('cancels what still waits for signals', async () => {
     const world = new World();
-    const creation = world.begin({ ...signalled({ Count: 1, Timeout: 'PT1H' }), ...queue, Bad: { Type: 'AWS::EC2::Volume', Properties: { AvailabilityZone: 'us-east-1a', Size: 1 } } });
+    const creation = world.begin({
+      ...signalled({ Count: 1, Timeout: 'PT1H' }),
+      ...queue,
+      Bad: { Type: 'AWS::EC2::Volume', Properties: { AvailabilityZone: 'us-east-1a', Size: 1 } },
+    });
     world.machines.createVolume = async () => {
       await world.clock.sleep(1_000);
       throw new Error('no space');
     };
-    await expect(world.clock.finish(creation, MINUTE)).rejects.toThrow(/^Stack Stack could not be created: Bad \(AWS::EC2::Volume\): no space\.$/);
-    expect(world.events.find((event) => event.subject === 'Group' && event.what === 'create-failed')!.detail.reason).toBe('Resource creation cancelled');
+    await expect(world.clock.finish(creation, MINUTE)).rejects.toThrow(
+      /^Stack Stack could not be created: Bad \(AWS::EC2::Volume\): no space\.$/,
+    );
+    expect(
+      world.events.find((event) => event.subject === 'Group' && event.what === 'create-failed')!.detail.reason,
+    ).toBe('Resource creation cancelled');
     expect(world.region.instances().map((instance) => instance.state)).toEqual(['terminated']);
   });
 });
@@ -146,7 +229,13 @@ describe('signals', () => {
     const world = new World();
     const creation = world.begin(signalled(ResourceSignal));
     await world.clock.settle();
-    const signal = (UniqueId: string, Status = 'SUCCESS') => world.call('cloudformation', 'SignalResource', { StackName: 'Stack', LogicalResourceId: 'Group', UniqueId, Status });
+    const signal = (UniqueId: string, Status = 'SUCCESS') =>
+      world.call('cloudformation', 'SignalResource', {
+        StackName: 'Stack',
+        LogicalResourceId: 'Group',
+        UniqueId,
+        Status,
+      });
     return { world, creation, signal };
   }
 
@@ -160,14 +249,21 @@ describe('signals', () => {
     await signal('i-2');
     await world.clock.finish(creation, 1);
     expect(statuses(world).Group).toBe('CREATE_COMPLETE');
-    expect(world.events.filter((event) => event.what === 'signal').map((event) => event.detail.uniqueId)).toEqual(['i-1', 'i-1', 'i-2']);
+    expect(world.events.filter((event) => event.what === 'signal').map((event) => event.detail.uniqueId)).toEqual([
+      'i-1',
+      'i-1',
+      'i-2',
+    ]);
   });
 
   test('without enough signals in time the creation fails and is rolled back', async () => {
     const { world, creation, signal } = await waiting({ Count: 2, Timeout: 'PT10M' });
     await signal('i-1');
     const start = world.clock.now();
-    await expect(world.clock.finish(creation, HOUR)).rejects.toThrow('Group (AWS::AutoScaling::AutoScalingGroup): Failed to receive 1 resource signal(s) within the specified duration');
+    await expect(world.clock.finish(creation, HOUR)).rejects.toThrow(
+      'Group (AWS::AutoScaling::AutoScalingGroup): Failed to receive 1 resource signal(s) within the ' +
+        'specified duration',
+    );
     expect(world.events.find((event) => event.what === 'create-failed')!.at - start).toBe(600_000);
     expect(world.region.groups()).toEqual([]);
   });
@@ -185,28 +281,45 @@ describe('signals', () => {
     await expect(world.clock.finish(creation, 1)).rejects.toThrow('Received FAILURE signal with UniqueId i-9');
   });
 
-  // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SignalResource.html ; the words as in https://github.com/aws-cloudformation/aws-cloudformation-templates/issues/34
+  // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SignalResource.html ; the words as in
+  // https://github.com/aws-cloudformation/aws-cloudformation-templates/issues/34
   test('what is complete cannot be signaled any more', async () => {
     const { world, creation, signal } = await waiting({ Count: 1 });
     await signal('i-1');
     await world.clock.finish(creation, 1);
     const id = (await world.call('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).Stacks[0].StackId;
     const input = { StackName: id, LogicalResourceId: 'Group', UniqueId: 'i-1', Status: 'SUCCESS' };
-    expect(await world.refusal('cloudformation', 'SignalResource', input)).toBe(`ValidationError: Stack ${id} is in CREATE_COMPLETE state and cannot be signaled`);
+    expect(await world.refusal('cloudformation', 'SignalResource', input)).toBe(
+      `ValidationError: Stack ${id} is in CREATE_COMPLETE state and cannot be signaled`,
+    );
   });
 
   test('a resource that is complete while its stack is still being created cannot be signaled either', async () => {
     const { world, creation, signal } = await waiting({ Count: 1 });
     const input = { StackName: 'Stack', LogicalResourceId: 'Vpc', UniqueId: 'i-1', Status: 'SUCCESS' };
-    expect(await world.refusal('cloudformation', 'SignalResource', input)).toBe('ValidationError: Resource Vpc is in CREATE_COMPLETE state and cannot be signaled');
-    expect(await world.refusal('cloudformation', 'SignalResource', { ...input, LogicalResourceId: 'Ghost' })).toBe('ValidationError: Resource Ghost does not exist for stack Stack');
-    expect(await world.refusal('cloudformation', 'SignalResource', { ...input, LogicalResourceId: 'Group', Status: 'MAYBE' })).toMatch("Value 'MAYBE' at 'status'");
+    expect(await world.refusal('cloudformation', 'SignalResource', input)).toBe(
+      'ValidationError: Resource Vpc is in CREATE_COMPLETE state and cannot be signaled',
+    );
+    expect(await world.refusal('cloudformation', 'SignalResource', { ...input, LogicalResourceId: 'Ghost' })).toBe(
+      'ValidationError: Resource Ghost does not exist for stack Stack',
+    );
+    expect(
+      await world.refusal('cloudformation', 'SignalResource', {
+        ...input,
+        LogicalResourceId: 'Group',
+        Status: 'MAYBE',
+      }),
+    ).toMatch("Value 'MAYBE' at 'status'");
     await signal('i-1');
     await world.clock.finish(creation, 1);
   });
 
   test('a creation policy that the emulation does not know, and one longer than 12 hours, are refused', async () => {
-    await expect(new World().create(group({}, { CreationPolicy: { AutoScalingCreationPolicy: { MinSuccessfulInstancesPercent: 50 } } }))).rejects.toThrow("'AutoScalingCreationPolicy'");
+    await expect(
+      new World().create(
+        group({}, { CreationPolicy: { AutoScalingCreationPolicy: { MinSuccessfulInstancesPercent: 50 } } }),
+      ),
+    ).rejects.toThrow("'AutoScalingCreationPolicy'");
     await expect(new World().create(signalled({ Timeout: 'PT13H' }))).rejects.toThrow('longer than the 12 hours');
   });
 
@@ -226,7 +339,11 @@ describe('signals', () => {
 describe('deletion', () => {
   test('goes in reverse order, and leaves nothing', async () => {
     const world = new World();
-    await world.create({ First: logGroup('/first'), Second: logGroup('/second', { DependsOn: 'First' }), Third: logGroup('/third', { DependsOn: 'Second' }) });
+    await world.create({
+      First: logGroup('/first'),
+      Second: logGroup('/second', { DependsOn: 'First' }),
+      Third: logGroup('/third', { DependsOn: 'Second' }),
+    });
     await world.delete();
     expect(reached(world, 'delete-complete')).toEqual(['Third', 'Second', 'First']);
     expect(world.region.remains()).toEqual([]);
@@ -246,12 +363,18 @@ describe('deletion', () => {
     await world.create({
       Table: {
         Type: 'AWS::DynamoDB::Table',
-        Properties: { KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }], AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }], DeletionProtectionEnabled: true },
+        Properties: {
+          KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+          AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+          DeletionProtectionEnabled: true,
+        },
         DependsOn: 'First',
       },
       First: logGroup('/first'),
     });
-    await expect(world.delete()).rejects.toThrow('Table (AWS::DynamoDB::Table): Resource cannot be deleted as it is currently protected against deletion.');
+    await expect(world.delete()).rejects.toThrow(
+      'Table (AWS::DynamoDB::Table): Resource cannot be deleted as it is currently protected against deletion.',
+    );
     expect(await stackStatus(world)).toBe('DELETE_FAILED');
     expect(statuses(world)).toEqual({ Table: 'DELETE_FAILED', First: 'CREATE_COMPLETE' });
     await expect(world.delete()).rejects.toThrow('protected against deletion');
@@ -263,8 +386,12 @@ describe('deletion', () => {
     await world.create({ Group: logGroup('/x') });
     const { StackId } = (await world.call('cloudformation', 'DescribeStacks', {})).Stacks[0];
     await world.delete();
-    expect(await world.refusal('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).toBe('ValidationError: Stack with id Stack does not exist');
-    expect((await world.call('cloudformation', 'DescribeStacks', { StackName: StackId })).Stacks[0].StackStatus).toBe('DELETE_COMPLETE');
+    expect(await world.refusal('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).toBe(
+      'ValidationError: Stack with id Stack does not exist',
+    );
+    expect((await world.call('cloudformation', 'DescribeStacks', { StackName: StackId })).Stacks[0].StackStatus).toBe(
+      'DELETE_COMPLETE',
+    );
     await world.create({ Group: logGroup('/x') });
   });
 
@@ -272,7 +399,15 @@ describe('deletion', () => {
     const world = new World();
     await world.create({
       ...queue,
-      ...group({ LifecycleHookSpecificationList: [{ LifecycleHookName: 'terminate', LifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING', HeartbeatTimeout: 300 }] }),
+      ...group({
+        LifecycleHookSpecificationList: [
+          {
+            LifecycleHookName: 'terminate',
+            LifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING',
+            HeartbeatTimeout: 300,
+          },
+        ],
+      }),
     });
     const deletion = world.region.deleteStack('Stack');
     await world.clock.settle();
@@ -285,8 +420,16 @@ describe('deletion', () => {
 test('resources are described with their status', async () => {
   const world = new World();
   await world.create(network);
-  const { StackResourceDetail } = await world.call('cloudformation', 'DescribeStackResource', { StackName: 'Stack', LogicalResourceId: 'Vpc' });
-  expect(StackResourceDetail).toMatchObject({ LogicalResourceId: 'Vpc', PhysicalResourceId: world.physicalId('Vpc'), ResourceType: 'AWS::EC2::VPC', ResourceStatus: 'CREATE_COMPLETE' });
+  const { StackResourceDetail } = await world.call('cloudformation', 'DescribeStackResource', {
+    StackName: 'Stack',
+    LogicalResourceId: 'Vpc',
+  });
+  expect(StackResourceDetail).toMatchObject({
+    LogicalResourceId: 'Vpc',
+    PhysicalResourceId: world.physicalId('Vpc'),
+    ResourceType: 'AWS::EC2::VPC',
+    ResourceStatus: 'CREATE_COMPLETE',
+  });
   const { StackResources } = await world.call('cloudformation', 'DescribeStackResources', { StackName: 'Stack' });
   expect(StackResources).toHaveLength(3);
 });

@@ -19,17 +19,29 @@ test.each<[string, unknown, unknown]>([
   ['Ref of a pseudo parameter', { Ref: 'AWS::Region' }, 'eu-west-1'],
   ['Fn::GetAtt as a list', { 'Fn::GetAtt': ['Thing', 'Arn'] }, 'Thing.Arn'],
   ['Fn::GetAtt as a text', { 'Fn::GetAtt': 'Thing.Outputs.Name' }, 'Thing.Outputs.Name'],
-  ['Fn::Sub', { 'Fn::Sub': '${AWS::Region}/${Thing}/${Thing.Arn}/${!Literal}' }, 'eu-west-1/ref-Thing/Thing.Arn/${Literal}'],
+  [
+    'Fn::Sub',
+    { 'Fn::Sub': '${AWS::Region}/${Thing}/${Thing.Arn}/${!Literal}' },
+    'eu-west-1/ref-Thing/Thing.Arn/${Literal}',
+  ],
   ['Fn::Sub with variables', { 'Fn::Sub': ['${a}-${Size}', { a: { Ref: 'Thing' } }] }, 'ref-Thing-large'],
   ['Fn::Join', { 'Fn::Join': ['-', ['a', { Ref: 'Thing' }, 3]] }, 'a-ref-Thing-3'],
   ['Fn::Join of a list that a function gives', { 'Fn::Join': [',', { 'Fn::GetAtt': ['Thing', 'List'] }] }, 'x,y'],
   ['Fn::Select', { 'Fn::Select': [1, { 'Fn::GetAZs': '' }] }, 'eu-west-1b'],
   ['Fn::Split', { 'Fn::Select': ['2', { 'Fn::Split': [':', 'a:b:c'] }] }, 'c'],
   ['Fn::GetAZs', { 'Fn::GetAZs': { Ref: 'AWS::Region' } }, ['eu-west-1a', 'eu-west-1b', 'eu-west-1c']],
-  ['Fn::Base64', { 'Fn::Base64': { 'Fn::Sub': 'region ${AWS::Region}' } }, Buffer.from('region eu-west-1').toString('base64')],
+  [
+    'Fn::Base64',
+    { 'Fn::Base64': { 'Fn::Sub': 'region ${AWS::Region}' } },
+    Buffer.from('region eu-west-1').toString('base64'),
+  ],
   ['a dynamic reference to a parameter', 'image {{resolve:ssm:/path/to:1}}', 'image value of /path/to'],
   ['functions inside lists and objects', { a: [{ b: { Ref: 'Thing' } }] }, { a: [{ b: 'ref-Thing' }] }],
-  ['AWS::NoValue, which leaves the property out', { a: 1, b: { Ref: 'AWS::NoValue' }, c: [{ Ref: 'AWS::NoValue' }, 2] }, { a: 1, c: [2] }],
+  [
+    'AWS::NoValue, which leaves the property out',
+    { a: 1, b: { Ref: 'AWS::NoValue' }, c: [{ Ref: 'AWS::NoValue' }, 2] },
+    { a: 1, c: [2] },
+  ],
 ])('%s is resolved', (_, value, expected) => {
   expect(resolve(value)).toEqual(expected);
 });
@@ -42,7 +54,9 @@ test('a policy statement with a Condition stays as it is', () => {
 test('Fn::FindInMap finds by keys that are functions themselves', () => {
   const Mappings = { Sizes: { 'eu-west-1': { large: 5 } } };
   expect(resolve({ 'Fn::FindInMap': ['Sizes', { Ref: 'AWS::Region' }, 'large'] }, { Mappings })).toBe(5);
-  expect(() => resolve({ 'Fn::FindInMap': ['Sizes', 'mars', 'large'] }, { Mappings })).toThrow('Unable to get mapping for Sizes::mars::large');
+  expect(() => resolve({ 'Fn::FindInMap': ['Sizes', 'mars', 'large'] }, { Mappings })).toThrow(
+    'Unable to get mapping for Sizes::mars::large',
+  );
 });
 
 // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference-conditions.html
@@ -55,7 +69,9 @@ test('conditions are made of Equals, And, Or, Not and other conditions, and deci
   };
   expect(resolve({ 'Fn::If': ['Both', 'yes', 'no'] }, { Conditions })).toBe('yes');
   expect(resolve({ a: { 'Fn::If': ['Neither', 'yes', { Ref: 'AWS::NoValue' }] } }, { Conditions })).toEqual({});
-  expect(() => resolve({ 'Fn::If': ['Missing', 1, 2] }, { Conditions })).toThrow('Unresolved condition dependency Missing');
+  expect(() => resolve({ 'Fn::If': ['Missing', 1, 2] }, { Conditions })).toThrow(
+    'Unresolved condition dependency Missing',
+  );
 });
 
 test('what the emulation does not know is an error that names it', () => {
@@ -73,7 +89,10 @@ test('dependencies come from Ref, GetAtt, Sub and DependsOn, and from the branch
     Resources: {
       A: { Type: type },
       B: { Type: type, Properties: { a: { Ref: 'A' } } },
-      C: { Type: type, Properties: { a: { 'Fn::GetAtt': ['B', 'Arn'] }, b: { 'Fn::Sub': ['${A} ${x}', { x: { Ref: 'B' } }] } } },
+      C: {
+        Type: type,
+        Properties: { a: { 'Fn::GetAtt': ['B', 'Arn'] }, b: { 'Fn::Sub': ['${A} ${x}', { x: { Ref: 'B' } }] } },
+      },
       D: { Type: type, DependsOn: ['C'], Properties: { a: { 'Fn::If': ['No', { Ref: 'Absent' }, { Ref: 'A' }] } } },
       Absent: { Type: type, Condition: 'No' },
     },
@@ -85,7 +104,11 @@ test('dependencies come from Ref, GetAtt, Sub and DependsOn, and from the branch
 test('a circle of dependencies, a missing resource and a missing DependsOn are refused by name', () => {
   const type = 'AWS::X::Y';
   const graph = (Resources: Template['Resources']) => () => reader({ Resources }).dependencies(scope);
-  expect(graph({ A: { Type: type, DependsOn: 'B' }, B: { Type: type, Properties: { a: { Ref: 'A' } } }, C: { Type: type } })).toThrow('Circular dependency between resources: [A, B]');
-  expect(graph({ A: { Type: type, Properties: { a: { Ref: 'Ghost' } } } })).toThrow('Unresolved resource dependencies [Ghost]');
+  expect(
+    graph({ A: { Type: type, DependsOn: 'B' }, B: { Type: type, Properties: { a: { Ref: 'A' } } }, C: { Type: type } }),
+  ).toThrow('Circular dependency between resources: [A, B]');
+  expect(graph({ A: { Type: type, Properties: { a: { Ref: 'Ghost' } } } })).toThrow(
+    'Unresolved resource dependencies [Ghost]',
+  );
   expect(graph({ A: { Type: type, DependsOn: 'Ghost' } })).toThrow('Unresolved resource dependencies [Ghost]');
 });

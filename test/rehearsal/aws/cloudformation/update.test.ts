@@ -1,11 +1,34 @@
-import { closeWorlds, group, hook, lambdaFunction, MINUTE, queue, role, template, World, type Resources } from '../world';
+import {
+  closeWorlds,
+  group,
+  hook,
+  lambdaFunction,
+  MINUTE,
+  queue,
+  role,
+  template,
+  World,
+  type Resources,
+} from '../world';
 
 afterEach(closeWorlds);
 
-const logGroup = (name: string, rest = {}) => ({ Type: 'AWS::Logs::LogGroup', Properties: { LogGroupName: name }, ...rest });
-const stackStatus = async (world: World) => (await world.call('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).Stacks[0].StackStatus;
-const names = (world: World) => world.region.stackResources('Stack').map(({ logicalId }) => logicalId).sort();
-const happened = (world: World, ...what: string[]) => world.events.filter((event) => event.source === 'cloudformation' && what.includes(event.what)).map((event) => `${event.what} ${event.subject}`);
+const logGroup = (name: string, rest = {}) => ({
+  Type: 'AWS::Logs::LogGroup',
+  Properties: { LogGroupName: name },
+  ...rest,
+});
+const stackStatus = async (world: World) =>
+  (await world.call('cloudformation', 'DescribeStacks', { StackName: 'Stack' })).Stacks[0].StackStatus;
+const names = (world: World) =>
+  world.region
+    .stackResources('Stack')
+    .map(({ logicalId }) => logicalId)
+    .sort();
+const happened = (world: World, ...what: string[]) =>
+  world.events
+    .filter((event) => event.source === 'cloudformation' && what.includes(event.what))
+    .map((event) => `${event.what} ${event.subject}`);
 const SIZE = { InstanceType: 't4g.large' };
 
 // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html
@@ -14,11 +37,20 @@ describe('an update', () => {
     const world = new World();
     await world.create({ Old: logGroup('/old'), Same: logGroup('/same') });
     world.events.length = 0;
-    await world.update({ New: logGroup('/new'), Same: logGroup('/same') }, { Outputs: { Name: { Value: { Ref: 'New' } } } });
-    expect(happened(world, 'create-complete', 'delete-complete', 'update-complete')).toEqual(['create-complete New', 'delete-complete Old', 'update-complete Stack']);
+    await world.update(
+      { New: logGroup('/new'), Same: logGroup('/same') },
+      { Outputs: { Name: { Value: { Ref: 'New' } } } },
+    );
+    expect(happened(world, 'create-complete', 'delete-complete', 'update-complete')).toEqual([
+      'create-complete New',
+      'delete-complete Old',
+      'update-complete Stack',
+    ]);
     expect(names(world)).toEqual(['New', 'Same']);
     expect(await stackStatus(world)).toBe('UPDATE_COMPLETE');
-    expect((await world.call('cloudformation', 'DescribeStacks', {})).Stacks[0].Outputs).toEqual([{ OutputKey: 'Name', OutputValue: '/new' }]);
+    expect((await world.call('cloudformation', 'DescribeStacks', {})).Stacks[0].Outputs).toEqual([
+      { OutputKey: 'Name', OutputValue: '/new' },
+    ]);
   });
 
   test('changes what differs, and leaves the rest alone', async () => {
@@ -31,7 +63,9 @@ describe('an update', () => {
     await world.create(resources('a'));
     world.events.length = 0;
     await world.update(resources('bc'));
-    expect(happened(world, 'update-complete')).toEqual(expect.arrayContaining(['update-complete Fn', 'update-complete Other', 'update-complete Stack']));
+    expect(happened(world, 'update-complete')).toEqual(
+      expect.arrayContaining(['update-complete Fn', 'update-complete Other', 'update-complete Stack']),
+    );
     const fn = (logicalId: string) => world.region.functions().find((one) => one.logicalId === logicalId)!;
     expect(fn('Fn').environment.TEXT).toBe('bc');
     expect(fn('Other').memoryMiB).toBe(256);
@@ -50,10 +84,19 @@ describe('an update', () => {
 
   test('that fails is taken back: what was changed is as it was, what was made goes', async () => {
     const world = new World();
-    const resources = (text: string, more: Resources = {}): Resources => ({ ...role, Fn: lambdaFunction({ Environment: { Variables: { TEXT: text } } }), ...more });
+    const resources = (text: string, more: Resources = {}): Resources => ({
+      ...role,
+      Fn: lambdaFunction({ Environment: { Variables: { TEXT: text } } }),
+      ...more,
+    });
     await world.create(resources('a'));
-    const broken = { New: { ...logGroup('/new'), DependsOn: 'Fn' }, Bad: { ...lambdaFunction({ ReservedConcurrentExecutions: 1 }), DependsOn: 'New' } };
-    await expect(world.update(resources('b', broken))).rejects.toThrow(/could not be updated: Bad \(AWS::Lambda::Function\): Specified ReservedConcurrentExecutions/);
+    const broken = {
+      New: { ...logGroup('/new'), DependsOn: 'Fn' },
+      Bad: { ...lambdaFunction({ ReservedConcurrentExecutions: 1 }), DependsOn: 'New' },
+    };
+    await expect(world.update(resources('b', broken))).rejects.toThrow(
+      /could not be updated: Bad \(AWS::Lambda::Function\): Specified ReservedConcurrentExecutions/,
+    );
     expect(await stackStatus(world)).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(world.region.functions().map(({ environment }) => environment.TEXT)).toEqual(['a']);
     expect(names(world)).toEqual(['Fn', 'Profile', 'Role']);
@@ -64,7 +107,9 @@ describe('an update', () => {
   test('of what the emulation cannot change says so, and is taken back', async () => {
     const world = new World();
     await world.create({ Group: logGroup('/a') });
-    await expect(world.update({ Group: logGroup('/b') })).rejects.toThrow('The emulation does not know how to change AWS::Logs::LogGroup: LogGroupName');
+    await expect(world.update({ Group: logGroup('/b') })).rejects.toThrow(
+      'The emulation does not know how to change AWS::Logs::LogGroup: LogGroupName',
+    );
     expect(world.region.remains()).toEqual(['/a']);
   });
 
@@ -73,21 +118,48 @@ describe('an update', () => {
     await expect(world.update({ Group: logGroup('/a') })).rejects.toThrow('Stack with id Stack does not exist');
     await world.create({ Group: logGroup('/a') });
     const first = world.update({ Group: logGroup('/a'), More: logGroup('/more') });
-    await expect(world.update({ Group: logGroup('/a') })).rejects.toThrow('is in UPDATE_IN_PROGRESS state and can not be updated');
+    await expect(world.update({ Group: logGroup('/a') })).rejects.toThrow(
+      'is in UPDATE_IN_PROGRESS state and can not be updated',
+    );
     await first;
   });
 });
 
 // Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
 describe('a rolling update', () => {
-  const policy = (more: Record<string, unknown> = {}) => ({ UpdatePolicy: { AutoScalingRollingUpdate: { WaitOnResourceSignals: true, PauseTime: 'PT10M', SuspendProcesses: ['HealthCheck', 'AZRebalance'], ...more } } });
-  const rolling = (data: Record<string, unknown>, properties: Record<string, unknown> = {}, more: Record<string, unknown> = {}): Resources => ({ ...group({ DesiredCapacity: '3', MinSize: '3', ...properties }, policy(more)), ...template(data) });
+  const policy = (more: Record<string, unknown> = {}) => ({
+    UpdatePolicy: {
+      AutoScalingRollingUpdate: {
+        WaitOnResourceSignals: true,
+        PauseTime: 'PT10M',
+        SuspendProcesses: ['HealthCheck', 'AZRebalance'],
+        ...more,
+      },
+    },
+  });
+  const rolling = (
+    data: Record<string, unknown>,
+    properties: Record<string, unknown> = {},
+    more: Record<string, unknown> = {},
+  ): Resources => ({
+    ...group({ DesiredCapacity: '3', MinSize: '3', ...properties }, policy(more)),
+    ...template(data),
+  });
   const versions = (world: World) => world.group().instances.map(({ templateVersion }) => templateVersion);
   const signals = (world: World, from: number) =>
     world.region.onEvent(({ source, what, subject }) => {
       if (source !== 'autoscaling' || what !== 'in-service' || world.clock.now() < from) return;
       const stackId = world.region.groups()[0]!.tags['aws:cloudformation:stack-id'];
-      void world.clock.sleep(1_000).then(() => world.call('cloudformation', 'SignalResource', { StackName: stackId, LogicalResourceId: 'Group', UniqueId: subject, Status: 'SUCCESS' }).catch(() => undefined));
+      void world.clock.sleep(1_000).then(() =>
+        world
+          .call('cloudformation', 'SignalResource', {
+            StackName: stackId,
+            LogicalResourceId: 'Group',
+            UniqueId: subject,
+            Status: 'SUCCESS',
+          })
+          .catch(() => undefined),
+      );
     });
 
   test('replaces every instance, so many at a time, and keeps so many in service', async () => {
@@ -96,7 +168,10 @@ describe('a rolling update', () => {
     const before = world.group().instances.map(({ instanceId }) => instanceId);
     signals(world, world.clock.now());
     const counts: number[] = [];
-    world.region.onEvent(() => void counts.push(world.region.groups()[0]?.instances.filter(({ state }) => state === 'InService').length ?? 0));
+    world.region.onEvent(
+      () =>
+        void counts.push(world.region.groups()[0]?.instances.filter(({ state }) => state === 'InService').length ?? 0),
+    );
     await world.update(rolling(SIZE, {}, { MaxBatchSize: 2, MinInstancesInService: 2 }));
     await world.clock.finish(world.clock.sleep(MINUTE), 2 * MINUTE);
     expect(versions(world)).toEqual([2, 2, 2]);
@@ -112,7 +187,11 @@ describe('a rolling update', () => {
     signals(world, world.clock.now());
     await world.update(rolling(SIZE, { DesiredCapacity: '1', MinSize: '1', MaxSize: '1' }));
     expect(versions(world)).toEqual([2]);
-    expect(world.what('autoscaling').filter((what) => what === 'launching' || what === 'terminating')).toEqual(['launching', 'terminating', 'launching']);
+    expect(world.what('autoscaling').filter((what) => what === 'launching' || what === 'terminating')).toEqual([
+      'launching',
+      'terminating',
+      'launching',
+    ]);
   });
 
   test('whose instances do not come up in time stops, and is rolled back to instances as they were', async () => {
@@ -125,7 +204,10 @@ describe('a rolling update', () => {
       if (source === 'cloudformation' && what === 'update-rollback-in-progress') heard = world.clock.now();
     });
     signals(world, start + 10 * MINUTE);
-    await expect(world.update(rolling(SIZE))).rejects.toThrow('Group (AWS::AutoScaling::AutoScalingGroup): Failed to receive 1 resource signal(s) within the specified duration');
+    await expect(world.update(rolling(SIZE))).rejects.toThrow(
+      'Group (AWS::AutoScaling::AutoScalingGroup): Failed to receive 1 resource signal(s) within the ' +
+        'specified duration',
+    );
     expect(heard - start).toBe(10 * MINUTE);
     expect(await stackStatus(world)).toBe('UPDATE_ROLLBACK_COMPLETE');
     // The template as it was is a third version of it.
@@ -150,7 +232,12 @@ describe('a rolling update', () => {
     await world.clock.finish(world.clock.sleep(MINUTE), 2 * MINUTE);
     expect(await stackStatus(world)).toBe('UPDATE_COMPLETE_CLEANUP_IN_PROGRESS');
     const { instanceId } = world.group().instances[0]!;
-    await world.call('autoscaling', 'CompleteLifecycleAction', { AutoScalingGroupName: world.group().name, LifecycleHookName: 'leave', InstanceId: instanceId, LifecycleActionResult: 'CONTINUE' });
+    await world.call('autoscaling', 'CompleteLifecycleAction', {
+      AutoScalingGroupName: world.group().name,
+      LifecycleHookName: 'leave',
+      InstanceId: instanceId,
+      LifecycleActionResult: 'CONTINUE',
+    });
     await change;
     expect(world.region.groups()).toEqual([]);
   });

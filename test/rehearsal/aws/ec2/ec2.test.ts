@@ -1,5 +1,16 @@
 import { architectureOf } from '../../../../rehearsal/aws/ec2/ec2';
-import { closeWorlds, group, HOUR, MINUTE, network, role, template, templateReference, World, type Resources } from '../world';
+import {
+  closeWorlds,
+  group,
+  HOUR,
+  MINUTE,
+  network,
+  role,
+  template,
+  templateReference,
+  World,
+  type Resources,
+} from '../world';
 
 afterEach(closeWorlds);
 
@@ -8,13 +19,29 @@ function seat(properties: Record<string, any> = {}): Resources {
   return {
     ...network,
     ...role,
-    Eni: { Type: 'AWS::EC2::NetworkInterface', Properties: { SubnetId: { Ref: 'SubnetA' }, Tags: [{ Key: 'seat', Value: '0' }] } },
-    Volume: { Type: 'AWS::EC2::Volume', Properties: { AvailabilityZone: { 'Fn::GetAtt': ['SubnetA', 'AvailabilityZone'] }, Size: 20, Encrypted: true } },
-    Elsewhere: { Type: 'AWS::EC2::Volume', Properties: { AvailabilityZone: { 'Fn::GetAtt': ['SubnetB', 'AvailabilityZone'] }, Size: 1 } },
+    Eni: {
+      Type: 'AWS::EC2::NetworkInterface',
+      Properties: { SubnetId: { Ref: 'SubnetA' }, Tags: [{ Key: 'seat', Value: '0' }] },
+    },
+    Volume: {
+      Type: 'AWS::EC2::Volume',
+      Properties: { AvailabilityZone: { 'Fn::GetAtt': ['SubnetA', 'AvailabilityZone'] }, Size: 20, Encrypted: true },
+    },
+    Elsewhere: {
+      Type: 'AWS::EC2::Volume',
+      Properties: { AvailabilityZone: { 'Fn::GetAtt': ['SubnetB', 'AvailabilityZone'] }, Size: 1 },
+    },
     ...template({ NetworkInterfaces: [{ DeviceIndex: 0, NetworkInterfaceId: { Ref: 'Eni' } }] }),
     Group: {
       Type: 'AWS::AutoScaling::AutoScalingGroup',
-      Properties: { MinSize: '0', MaxSize: '1', DesiredCapacity: '1', AvailabilityZones: [{ 'Fn::GetAtt': ['SubnetA', 'AvailabilityZone'] }], LaunchTemplate: templateReference, ...properties },
+      Properties: {
+        MinSize: '0',
+        MaxSize: '1',
+        DesiredCapacity: '1',
+        AvailabilityZones: [{ 'Fn::GetAtt': ['SubnetA', 'AvailabilityZone'] }],
+        LaunchTemplate: templateReference,
+        ...properties,
+      },
     },
   };
 }
@@ -23,17 +50,28 @@ async function withSeat(options = {}) {
   const world = new World(options);
   await world.create(seat());
   const instanceId = () => world.group().instances[0]!.instanceId;
-  const volume = (logicalId = 'Volume') => world.region.volumes().find((candidate) => candidate.volumeId === world.physicalId(logicalId))!;
-  const attach = (logicalId = 'Volume', Device = '/dev/sdf') => ({ VolumeId: world.physicalId(logicalId), InstanceId: instanceId(), Device });
+  const volume = (logicalId = 'Volume') =>
+    world.region.volumes().find((candidate) => candidate.volumeId === world.physicalId(logicalId))!;
+  const attach = (logicalId = 'Volume', Device = '/dev/sdf') => ({
+    VolumeId: world.physicalId(logicalId),
+    InstanceId: instanceId(),
+    Device,
+  });
   return { world, instanceId, volume, attach };
 }
 
-const eni = (world: World) => world.region.networkInterfaces().find((candidate) => candidate.networkInterfaceId === world.physicalId('Eni'))!;
+const eni = (world: World) =>
+  world.region.networkInterfaces().find((candidate) => candidate.networkInterfaceId === world.physicalId('Eni'))!;
 
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html
-test('an instance takes the network interface its template names, with its address, and frees it when it is gone', async () => {
+test('an instance takes the interface its template names, with its address, and frees it when gone', async () => {
   const { world, instanceId } = await withSeat();
-  expect(world.region.instances()[0]).toMatchObject({ state: 'running', privateIpAddress: eni(world).privateIpAddress, availabilityZone: 'us-east-1a', networkInterfaceId: world.physicalId('Eni') });
+  expect(world.region.instances()[0]).toMatchObject({
+    state: 'running',
+    privateIpAddress: eni(world).privateIpAddress,
+    availabilityZone: 'us-east-1a',
+    networkInterfaceId: world.physicalId('Eni'),
+  });
   expect(eni(world)).toMatchObject({ status: 'in-use', instanceId: instanceId() });
   await world.region.killInstance(instanceId());
   expect(eni(world)).toMatchObject({ status: 'available', instanceId: undefined });
@@ -53,14 +91,28 @@ test('addresses come from the subnet, without its first four and its last, and a
 test('a subnet that is full, a fixed address outside of it, and one that is taken are refused', async () => {
   const subnet: Resources = {
     Vpc: network.Vpc!,
-    SubnetA: { Type: 'AWS::EC2::Subnet', Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.0.0/28', AvailabilityZone: 'us-east-1a' } },
+    SubnetA: {
+      Type: 'AWS::EC2::Subnet',
+      Properties: { VpcId: { Ref: 'Vpc' }, CidrBlock: '10.0.0.0/28', AvailabilityZone: 'us-east-1a' },
+    },
   };
   const interfaces = (addresses: (string | undefined)[]) =>
-    Object.fromEntries(addresses.map((PrivateIpAddress, n) => [`Eni${n}`, { Type: 'AWS::EC2::NetworkInterface', Properties: { SubnetId: { Ref: 'SubnetA' }, PrivateIpAddress } }]));
+    Object.fromEntries(
+      addresses.map((PrivateIpAddress, n) => [
+        `Eni${n}`,
+        { Type: 'AWS::EC2::NetworkInterface', Properties: { SubnetId: { Ref: 'SubnetA' }, PrivateIpAddress } },
+      ]),
+    );
   await new World().create({ ...subnet, ...interfaces(Array<undefined>(11).fill(undefined)) });
-  await expect(new World().create({ ...subnet, ...interfaces(Array<undefined>(12).fill(undefined)) })).rejects.toThrow('There are not enough free addresses in subnet');
-  await expect(new World().create({ ...subnet, ...interfaces(['10.0.0.3']) })).rejects.toThrow("does not fall within the subnet's address range");
-  await expect(new World().create({ ...subnet, ...interfaces(['10.0.0.9', '10.0.0.9']) })).rejects.toThrow('Address 10.0.0.9 is in use.');
+  await expect(new World().create({ ...subnet, ...interfaces(Array<undefined>(12).fill(undefined)) })).rejects.toThrow(
+    'There are not enough free addresses in subnet',
+  );
+  await expect(new World().create({ ...subnet, ...interfaces(['10.0.0.3']) })).rejects.toThrow(
+    "does not fall within the subnet's address range",
+  );
+  await expect(new World().create({ ...subnet, ...interfaces(['10.0.0.9', '10.0.0.9']) })).rejects.toThrow(
+    'Address 10.0.0.9 is in use.',
+  );
 });
 
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html
@@ -80,34 +132,57 @@ test('attaching to an instance that is not running is IncorrectState', async () 
   const creation = world.begin(seat());
   await world.clock.run(() => world.region.instances().length > 0, MINUTE);
   const { instanceId } = world.region.instances()[0]!;
-  expect(await world.refusal('ec2', 'AttachVolume', { VolumeId: world.physicalId('Volume'), InstanceId: instanceId, Device: '/dev/sdf' })).toBe(`IncorrectState: Instance '${instanceId}' is not 'running'.`);
+  expect(
+    await world.refusal('ec2', 'AttachVolume', {
+      VolumeId: world.physicalId('Volume'),
+      InstanceId: instanceId,
+      Device: '/dev/sdf',
+    }),
+  ).toBe(`IncorrectState: Instance '${instanceId}' is not 'running'.`);
   await world.clock.finish(creation, MINUTE);
 });
 
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-test('attaching is refused for a volume in use, of another zone, at a device that is taken, and for what does not exist', async () => {
-  const { world, attach } = await withSeat();
-  expect(await world.refusal('ec2', 'AttachVolume', attach('Elsewhere'))).toBe(
-    `InvalidVolume.ZoneMismatch: The volume '${world.physicalId('Elsewhere')}' is not in the same availability zone as instance '${attach().InstanceId}'`,
-  );
-  await world.call('ec2', 'AttachVolume', attach());
-  expect(await world.refusal('ec2', 'AttachVolume', attach('Volume', '/dev/sdg'))).toBe(`VolumeInUse: ${world.physicalId('Volume')} is already attached to an instance`);
-  expect(await world.refusal('ec2', 'AttachVolume', { ...attach(), VolumeId: 'vol-0' })).toBe("InvalidVolume.NotFound: The volume 'vol-0' does not exist.");
-  expect(await world.refusal('ec2', 'AttachVolume', { ...attach('Elsewhere'), InstanceId: 'i-00000000000000000' })).toBe("InvalidInstanceID.NotFound: The instance ID 'i-00000000000000000' does not exist");
-  expect(await world.refusal('ec2', 'AttachVolume', { ...attach('Elsewhere'), InstanceId: 'nonsense' })).toBe('InvalidInstanceID.Malformed: Invalid id: "nonsense"');
-});
+test(
+  'attaching is refused for a volume in use, of another zone, at a device that is taken, and for what does ' +
+    'not exist',
+  async () => {
+    const { world, attach } = await withSeat();
+    expect(await world.refusal('ec2', 'AttachVolume', attach('Elsewhere'))).toBe(
+      `InvalidVolume.ZoneMismatch: The volume '${world.physicalId('Elsewhere')}' is not in the same ` +
+        `availability zone as instance '${attach().InstanceId}'`,
+    );
+    await world.call('ec2', 'AttachVolume', attach());
+    expect(await world.refusal('ec2', 'AttachVolume', attach('Volume', '/dev/sdg'))).toBe(
+      `VolumeInUse: ${world.physicalId('Volume')} is already attached to an instance`,
+    );
+    expect(await world.refusal('ec2', 'AttachVolume', { ...attach(), VolumeId: 'vol-0' })).toBe(
+      "InvalidVolume.NotFound: The volume 'vol-0' does not exist.",
+    );
+    expect(
+      await world.refusal('ec2', 'AttachVolume', { ...attach('Elsewhere'), InstanceId: 'i-00000000000000000' }),
+    ).toBe("InvalidInstanceID.NotFound: The instance ID 'i-00000000000000000' does not exist");
+    expect(await world.refusal('ec2', 'AttachVolume', { ...attach('Elsewhere'), InstanceId: 'nonsense' })).toBe(
+      'InvalidInstanceID.Malformed: Invalid id: "nonsense"',
+    );
+  },
+);
 
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html
 test('a detached volume is available again, and a volume that is not attached is IncorrectState', async () => {
   const { world, volume, attach } = await withSeat({ delays: { detachVolume: 500 } });
   await world.call('ec2', 'AttachVolume', attach());
   await world.clock.settle();
-  expect(await world.call('ec2', 'DetachVolume', { VolumeId: world.physicalId('Volume') })).toMatchObject({ State: 'detaching' });
+  expect(await world.call('ec2', 'DetachVolume', { VolumeId: world.physicalId('Volume') })).toMatchObject({
+    State: 'detaching',
+  });
   expect(volume().attachment).toMatchObject({ state: 'detaching' });
   await world.clock.advance(500);
   expect(volume()).toMatchObject({ state: 'available', attachment: undefined });
   expect(world.what('ec2').at(-1)).toBe('volume-detached');
-  expect(await world.refusal('ec2', 'DetachVolume', { VolumeId: world.physicalId('Volume') })).toBe(`IncorrectState: Volume '${world.physicalId('Volume')}' is in the 'available' state.`);
+  expect(await world.refusal('ec2', 'DetachVolume', { VolumeId: world.physicalId('Volume') })).toBe(
+    `IncorrectState: Volume '${world.physicalId('Volume')}' is in the 'available' state.`,
+  );
 });
 
 // Source: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-detaching-volume.html
@@ -152,15 +227,23 @@ test('a terminated instance stays visible for a while, without address or interf
   const id = instanceId();
   await world.region.killInstance(id);
   const { Reservations } = await world.call('ec2', 'DescribeInstances', { InstanceIds: [id] });
-  expect(Reservations[0].Instances[0]).toMatchObject({ State: { Code: 48, Name: 'terminated' }, PrivateIpAddress: undefined, NetworkInterfaces: [] });
+  expect(Reservations[0].Instances[0]).toMatchObject({
+    State: { Code: 48, Name: 'terminated' },
+    PrivateIpAddress: undefined,
+    NetworkInterfaces: [],
+  });
   await world.clock.advance(HOUR);
-  expect(await world.refusal('ec2', 'DescribeInstances', { InstanceIds: [id] })).toBe(`InvalidInstanceID.NotFound: The instance ID '${id}' does not exist`);
+  expect(await world.refusal('ec2', 'DescribeInstances', { InstanceIds: [id] })).toBe(
+    `InvalidInstanceID.NotFound: The instance ID '${id}' does not exist`,
+  );
 });
 
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
 test('instances are described with what EC2 knows of them', async () => {
   const { world, instanceId } = await withSeat();
-  const { Reservations } = await world.call('ec2', 'DescribeInstances', { Filters: [{ Name: 'instance-state-name', Values: ['running'] }] });
+  const { Reservations } = await world.call('ec2', 'DescribeInstances', {
+    Filters: [{ Name: 'instance-state-name', Values: ['running'] }],
+  });
   expect(Reservations).toHaveLength(1);
   expect(Reservations[0].Instances[0]).toMatchObject({
     InstanceId: instanceId(),
@@ -188,8 +271,12 @@ test('describing pages through many, and refuses pages together with ids', async
   expect(second.Reservations).toHaveLength(2);
   expect(second.NextToken).toBeUndefined();
   const ids = world.region.instances().map((instance) => instance.instanceId);
-  expect(await world.refusal('ec2', 'DescribeInstances', { MaxResults: 5, InstanceIds: ids })).toBe('InvalidParameterCombination: The parameter instancesSet cannot be used with the parameter maxResults');
-  expect(await world.refusal('ec2', 'DescribeInstances', { MaxResults: 4 })).toMatch('InvalidParameterValue: Value ( 4 ) for parameter maxResults is invalid.');
+  expect(await world.refusal('ec2', 'DescribeInstances', { MaxResults: 5, InstanceIds: ids })).toBe(
+    'InvalidParameterCombination: The parameter instancesSet cannot be used with the parameter maxResults',
+  );
+  expect(await world.refusal('ec2', 'DescribeInstances', { MaxResults: 4 })).toMatch(
+    'InvalidParameterValue: Value ( 4 ) for parameter maxResults is invalid.',
+  );
 });
 
 // Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html
@@ -197,14 +284,34 @@ test('volumes and network interfaces are described with tags, state and attachme
   const { world, instanceId, attach } = await withSeat();
   await world.call('ec2', 'AttachVolume', attach());
   await world.clock.settle();
-  const { Volumes } = await world.call('ec2', 'DescribeVolumes', { Filters: [{ Name: 'attachment.instance-id', Values: [instanceId()] }] });
+  const { Volumes } = await world.call('ec2', 'DescribeVolumes', {
+    Filters: [{ Name: 'attachment.instance-id', Values: [instanceId()] }],
+  });
   expect(Volumes).toMatchObject([
-    { VolumeId: world.physicalId('Volume'), Size: 20, State: 'in-use', Encrypted: true, AvailabilityZone: 'us-east-1a', Attachments: [{ State: 'attached', Device: '/dev/sdf', InstanceId: instanceId() }] },
+    {
+      VolumeId: world.physicalId('Volume'),
+      Size: 20,
+      State: 'in-use',
+      Encrypted: true,
+      AvailabilityZone: 'us-east-1a',
+      Attachments: [{ State: 'attached', Device: '/dev/sdf', InstanceId: instanceId() }],
+    },
   ]);
-  const { NetworkInterfaces } = await world.call('ec2', 'DescribeNetworkInterfaces', { Filters: [{ Name: 'tag:seat', Values: ['0'] }] });
-  expect(NetworkInterfaces).toMatchObject([{ NetworkInterfaceId: world.physicalId('Eni'), Status: 'in-use', PrivateIpAddress: '10.0.0.4', Attachment: { InstanceId: instanceId(), DeviceIndex: 0 } }]);
+  const { NetworkInterfaces } = await world.call('ec2', 'DescribeNetworkInterfaces', {
+    Filters: [{ Name: 'tag:seat', Values: ['0'] }],
+  });
+  expect(NetworkInterfaces).toMatchObject([
+    {
+      NetworkInterfaceId: world.physicalId('Eni'),
+      Status: 'in-use',
+      PrivateIpAddress: '10.0.0.4',
+      Attachment: { InstanceId: instanceId(), DeviceIndex: 0 },
+    },
+  ]);
   expect(NetworkInterfaces[0].TagSet).toContainEqual({ Key: 'seat', Value: '0' });
-  expect(await world.refusal('ec2', 'DescribeNetworkInterfaces', { NetworkInterfaceIds: ['eni-0'] })).toBe("InvalidNetworkInterfaceID.NotFound: The networkInterface ID 'eni-0' does not exist");
+  expect(await world.refusal('ec2', 'DescribeNetworkInterfaces', { NetworkInterfaceIds: ['eni-0'] })).toBe(
+    "InvalidNetworkInterfaceID.NotFound: The networkInterface ID 'eni-0' does not exist",
+  );
 });
 
 // Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
@@ -212,7 +319,13 @@ test('user data is decoded and the image is looked up when the instance is launc
   const world = new World();
   await world.create(group());
   const [spec] = world.machines.specs.values();
-  expect(spec).toMatchObject({ userData: 'region=us-east-1', architecture: 'arm64', instanceType: 't4g.small', subnetCidr: '10.0.0.0/24', lifecycle: 'on-demand' });
+  expect(spec).toMatchObject({
+    userData: 'region=us-east-1',
+    architecture: 'arm64',
+    instanceType: 't4g.small',
+    subnetCidr: '10.0.0.0/24',
+    lifecycle: 'on-demand',
+  });
 });
 
 // Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
@@ -234,7 +347,10 @@ test('an image of another architecture than the instance type is a failed launch
   const world = new World();
   await world.create({ ...group(), ...template({ InstanceType: 't3.small' }) });
   expect(world.region.instances()).toEqual([]);
-  expect(world.events.find((event) => event.what === 'launch-failed')!.detail.reason).toMatch("The architecture 'x86_64' of the specified instance type does not match the architecture 'arm64' of the specified AMI");
+  expect(world.events.find((event) => event.what === 'launch-failed')!.detail.reason).toMatch(
+    "The architecture 'x86_64' of the specified instance type does not match the architecture 'arm64' of " +
+      'the specified AMI',
+  );
 });
 
 test('a machine that cannot be started becomes a terminated instance, and another is launched', async () => {
@@ -268,10 +384,22 @@ test('subnets and security groups that are still used cannot be deleted, nor a v
   const retained = {
     ...network,
     Security: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: 'x', VpcId: { Ref: 'Vpc' } } },
-    Eni: { Type: 'AWS::EC2::NetworkInterface', DeletionPolicy: 'Retain', Properties: { SubnetId: { Ref: 'SubnetA' }, GroupSet: [{ Ref: 'Security' }] } },
+    Eni: {
+      Type: 'AWS::EC2::NetworkInterface',
+      DeletionPolicy: 'Retain',
+      Properties: { SubnetId: { Ref: 'SubnetA' }, GroupSet: [{ Ref: 'Security' }] },
+    },
   };
   await world.create(retained);
   await expect(world.delete()).rejects.toThrow(/has a dependent object/);
-  const status = Object.fromEntries(world.region.stackResources('Stack').map((resource) => [resource.logicalId, resource.status]));
-  expect(status).toEqual({ Vpc: 'CREATE_COMPLETE', SubnetA: 'DELETE_FAILED', SubnetB: 'DELETE_COMPLETE', Security: 'DELETE_FAILED', Eni: 'DELETE_SKIPPED' });
+  const status = Object.fromEntries(
+    world.region.stackResources('Stack').map((resource) => [resource.logicalId, resource.status]),
+  );
+  expect(status).toEqual({
+    Vpc: 'CREATE_COMPLETE',
+    SubnetA: 'DELETE_FAILED',
+    SubnetB: 'DELETE_COMPLETE',
+    Security: 'DELETE_FAILED',
+    Eni: 'DELETE_SKIPPED',
+  });
 });

@@ -2,13 +2,21 @@ import { matchesFilters, page } from '../../../../rehearsal/aws/core/describe';
 import { matchesPattern } from '../../../../rehearsal/aws/events/pattern';
 
 // Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
-const event = { source: 'aws.ec2', detail: { state: 'running', count: 5, tags: ['a', 'b'], nothing: null }, dynamodb: { Keys: { sk: { S: 'swarm#12' } } } };
+const event = {
+  source: 'aws.ec2',
+  detail: { state: 'running', count: 5, tags: ['a', 'b'], nothing: null },
+  dynamodb: { Keys: { sk: { S: 'swarm#12' } } },
+};
 
 test.each<[string, Record<string, any>, boolean]>([
   ['a value matches when it is one of the list', { source: ['aws.s3', 'aws.ec2'] }, true],
   ['a value that is not in the list does not match', { source: ['aws.s3'] }, false],
   ['every field of the pattern must match', { source: ['aws.ec2'], detail: { state: ['stopped'] } }, false],
-  ['nested fields match nested patterns', { dynamodb: { Keys: { sk: { S: ['report', { prefix: 'swarm#' }] } } } }, true],
+  [
+    'nested fields match nested patterns',
+    { dynamodb: { Keys: { sk: { S: ['report', { prefix: 'swarm#' }] } } } },
+    true,
+  ],
   ['prefix matches the beginning only', { dynamodb: { Keys: { sk: { S: [{ prefix: '#12' }] } } } }, false],
   ['suffix matches the end', { dynamodb: { Keys: { sk: { S: [{ suffix: '#12' }] } } } }, true],
   ['anything-but refuses the values it names', { detail: { state: [{ 'anything-but': ['running'] }] } }, false],
@@ -35,8 +43,26 @@ test('an operator that the emulation does not know is an error that names it', (
 test('filters must all hold, the values of one are alternatives, and * and ? are wildcards', () => {
   const tags = { role: 'manager', 'a.b': 'x' };
   const known = { 'instance-state-name': 'running' };
-  expect(matchesFilters([{ Name: 'tag:role', Values: ['worker', 'man*'] }, { Name: 'instance-state-name', Values: ['runn?ng'] }], tags, known)).toBe(true);
-  expect(matchesFilters([{ Name: 'tag:role', Values: ['manager'] }, { Name: 'instance-state-name', Values: ['stopped'] }], tags, known)).toBe(false);
+  expect(
+    matchesFilters(
+      [
+        { Name: 'tag:role', Values: ['worker', 'man*'] },
+        { Name: 'instance-state-name', Values: ['runn?ng'] },
+      ],
+      tags,
+      known,
+    ),
+  ).toBe(true);
+  expect(
+    matchesFilters(
+      [
+        { Name: 'tag:role', Values: ['manager'] },
+        { Name: 'instance-state-name', Values: ['stopped'] },
+      ],
+      tags,
+      known,
+    ),
+  ).toBe(false);
   expect(matchesFilters([{ Name: 'tag-key', Values: ['a.b'] }], tags, known)).toBe(true);
   expect(matchesFilters([{ Name: 'tag-key', Values: ['a-b'] }], tags, known)).toBe(false);
   expect(matchesFilters([{ Name: 'tag-value', Values: ['x'] }], tags, known)).toBe(true);

@@ -5,8 +5,14 @@ afterEach(closeWorlds);
 const statement = { Effect: 'Allow', Action: 'dynamodb:GetItem', Resource: '*' };
 const policies = {
   ...role,
-  Inline: { Type: 'AWS::IAM::Policy', Properties: { PolicyName: 'inline', PolicyDocument: { Statement: [statement] }, Roles: [{ Ref: 'Role' }] } },
-  Managed: { Type: 'AWS::IAM::ManagedPolicy', Properties: { PolicyDocument: { Statement: [statement] }, Roles: [{ Ref: 'Role' }] } },
+  Inline: {
+    Type: 'AWS::IAM::Policy',
+    Properties: { PolicyName: 'inline', PolicyDocument: { Statement: [statement] }, Roles: [{ Ref: 'Role' }] },
+  },
+  Managed: {
+    Type: 'AWS::IAM::ManagedPolicy',
+    Properties: { PolicyDocument: { Statement: [statement] }, Roles: [{ Ref: 'Role' }] },
+  },
 };
 
 // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
@@ -26,7 +32,12 @@ test("an instance's requests come from its role's session, named by the instance
   const credentials = world.region.credentialsFor(instanceId)!;
   expect(credentials.accessKeyId).toMatch(/^ASIA[A-Z2-7]{16}$/);
   expect(world.region.credentialsFor(instanceId)).toEqual(credentials);
-  const identity = await world.region.call({ service: 'sts', action: 'GetCallerIdentity', input: {}, accessKeyId: credentials.accessKeyId });
+  const identity = await world.region.call({
+    service: 'sts',
+    action: 'GetCallerIdentity',
+    input: {},
+    accessKeyId: credentials.accessKeyId,
+  });
   expect(identity).toEqual({
     UserId: `${world.region.roles()[0]!.roleId}:${instanceId}`,
     Account: '123456789012',
@@ -39,7 +50,8 @@ test('an access key that was never handed out is refused, and so is one whose ro
   await world.create(group());
   const { accessKeyId } = world.region.credentialsFor(world.region.instances()[0]!.instanceId)!;
   await world.delete();
-  const call = (key: string) => world.region.call({ service: 'sts', action: 'GetCallerIdentity', input: {}, accessKeyId: key });
+  const call = (key: string) =>
+    world.region.call({ service: 'sts', action: 'GetCallerIdentity', input: {}, accessKeyId: key });
   await expect(call(accessKeyId)).rejects.toThrow('The security token included in the request is invalid.');
   await expect(call('AKIANOBODY')).rejects.toMatchObject({ code: 'UnrecognizedClientException', status: 403 });
 });
@@ -52,7 +64,7 @@ test('a terminated instance has no credentials any more', async () => {
   expect(world.region.credentialsFor(instanceId)).toBeUndefined();
 });
 
-test('inline and managed policies of the template are kept on their role, and leave it when they are deleted', async () => {
+test('inline and managed policies of the template stay on their role, and leave it when deleted', async () => {
   const world = new World();
   await world.create(policies);
   const [kept] = world.region.roles();

@@ -1,5 +1,19 @@
-/** What AWS's own services do under the roles and policies of a template, and what becomes of it when these do not allow it. */
-import { closeWorlds, group, hook, lambdaFunction, MINUTE, policy, queue, trust, World, type Resources } from '../world';
+/**
+ * What AWS's own services do under the roles and policies of a template, and what becomes of it when these do not allow
+ * it.
+ */
+import {
+  closeWorlds,
+  group,
+  hook,
+  lambdaFunction,
+  MINUTE,
+  policy,
+  queue,
+  trust,
+  World,
+  type Resources,
+} from '../world';
 
 afterEach(closeWorlds);
 
@@ -11,21 +25,37 @@ const STREAM = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetS
 function withRole(actions: string[], services = ['lambda']): Resources {
   return {
     Role: { Type: 'AWS::IAM::Role', Properties: { AssumeRolePolicyDocument: trust(...services) } },
-    Allows: { Type: 'AWS::IAM::Policy', Properties: { PolicyName: 'allows', PolicyDocument: policy({ Action: actions }), Roles: [{ Ref: 'Role' }] } },
+    Allows: {
+      Type: 'AWS::IAM::Policy',
+      Properties: { PolicyName: 'allows', PolicyDocument: policy({ Action: actions }), Roles: [{ Ref: 'Role' }] },
+    },
     Fn: { ...lambdaFunction(), DependsOn: ['Allows'] },
   };
 }
 
 const mapping = (source: unknown, properties: Record<string, any> = {}): Resources => ({
-  Mapping: { Type: 'AWS::Lambda::EventSourceMapping', Properties: { FunctionName: { Ref: 'Fn' }, EventSourceArn: source, ...properties } },
+  Mapping: {
+    Type: 'AWS::Lambda::EventSourceMapping',
+    Properties: { FunctionName: { Ref: 'Fn' }, EventSourceArn: source, ...properties },
+  },
 });
-const fromQueue = (actions: string[]): Resources => ({ ...queue, ...withRole(actions), ...mapping({ 'Fn::GetAtt': ['Queue', 'Arn'] }) });
+const fromQueue = (actions: string[]): Resources => ({
+  ...queue,
+  ...withRole(actions),
+  ...mapping({ 'Fn::GetAtt': ['Queue', 'Arn'] }),
+});
 const fromStream = (actions: string[]): Resources => ({
   ...withRole(actions),
   ...mapping({ 'Fn::GetAtt': ['Table', 'StreamArn'] }, { StartingPosition: 'TRIM_HORIZON' }),
   Table: {
     Type: 'AWS::DynamoDB::Table',
-    Properties: { TableName: 'table', AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }], KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }], BillingMode: 'PAY_PER_REQUEST', StreamSpecification: { StreamViewType: 'KEYS_ONLY' } },
+    Properties: {
+      TableName: 'table',
+      AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+      BillingMode: 'PAY_PER_REQUEST',
+      StreamSpecification: { StreamViewType: 'KEYS_ONLY' },
+    },
   },
 });
 
@@ -37,18 +67,30 @@ function denying(): World {
 
 /** Takes policies away, or puts others in their place, behind CloudFormation's back. */
 async function replacePolicy(world: World, actions: string[]): Promise<void> {
-  const resources = { Other: { Type: 'AWS::IAM::Policy', Properties: { PolicyName: 'allows', PolicyDocument: policy({ Action: actions }), Roles: [world.physicalId('Role')] } } };
+  const resources = {
+    Other: {
+      Type: 'AWS::IAM::Policy',
+      Properties: {
+        PolicyName: 'allows',
+        PolicyDocument: policy({ Action: actions }),
+        Roles: [world.physicalId('Role')],
+      },
+    },
+  };
   const name = `Other${world.events.length}`;
   await world.clock.finish(world.region.createStack(world.assembly({ Resources: resources }, name), name), 1_000);
 }
 
-const send = (world: World, body = '{}') => world.call('sqs', 'SendMessage', { QueueUrl: world.physicalId('Queue'), MessageBody: body });
+const send = (world: World, body = '{}') =>
+  world.call('sqs', 'SendMessage', { QueueUrl: world.physicalId('Queue'), MessageBody: body });
 const waiting = (world: World) => world.region.queues()[0]!.peek().length;
 
 describe('Lambda', () => {
   // Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
   test('a function is not made with a role that does not trust Lambda', async () => {
-    await expect(denying().create(withRole(LOGS, ['ec2']))).rejects.toThrow('The role defined for the function cannot be assumed by Lambda.');
+    await expect(denying().create(withRole(LOGS, ['ec2']))).rejects.toThrow(
+      'The role defined for the function cannot be assumed by Lambda.',
+    );
   });
 
   // Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
@@ -63,11 +105,13 @@ describe('Lambda', () => {
   // Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
   test.each(STREAM)('a mapping of a stream is not made when the role does not allow %s', async (missing) => {
     const world = denying();
-    await expect(world.create(fromStream(STREAM.filter((action) => action !== missing)))).rejects.toThrow('Please ensure the role can perform the GetRecords');
+    await expect(world.create(fromStream(STREAM.filter((action) => action !== missing)))).rejects.toThrow(
+      'Please ensure the role can perform the GetRecords',
+    );
     expect(world.denials()).toEqual([`Role ${missing}`]);
   });
 
-  test('a mapping whose role may not receive any more leaves messages where they are, and goes on once it may', async () => {
+  test('a mapping whose role may not receive leaves messages where they are, and goes on once it may', async () => {
     const world = denying();
     await world.create(fromQueue([...QUEUE, ...LOGS]));
     await replacePolicy(world, LOGS);
@@ -120,15 +164,24 @@ describe('Auto Scaling', () => {
     ...group({ LifecycleHookSpecificationList: [hook('launch', 'LAUNCHING', hookOptions)] }),
     HookRole: { Type: 'AWS::IAM::Role', Properties: role },
   });
-  const sends = { AssumeRolePolicyDocument: trust('autoscaling'), Policies: [{ PolicyName: 'hooks', PolicyDocument: policy({ Action: 'sqs:SendMessage' }) }] };
+  const sends = {
+    AssumeRolePolicyDocument: trust('autoscaling'),
+    Policies: [{ PolicyName: 'hooks', PolicyDocument: policy({ Action: 'sqs:SendMessage' }) }],
+  };
 
   // Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html
   test.each([
     ['may not send', { ...sends, Policies: [] }, 'HookRole sqs:SendMessage'],
-    ['does not trust Auto Scaling', { ...sends, AssumeRolePolicyDocument: trust('ec2') }, 'autoscaling.amazonaws.com sts:AssumeRole'],
+    [
+      'does not trust Auto Scaling',
+      { ...sends, AssumeRolePolicyDocument: trust('ec2') },
+      'autoscaling.amazonaws.com sts:AssumeRole',
+    ],
   ])('a group is not made when its hook has a role that %s', async (_, role, denial) => {
     const world = denying();
-    await expect(world.create(hooked(role))).rejects.toThrow(/Unable to publish test message to notification target arn:aws:sqs:\S+ using IAM role arn:aws:iam::\S+\. Please check/);
+    await expect(world.create(hooked(role))).rejects.toThrow(
+      /Unable to publish test message to notification target arn:aws:sqs:\S+ using IAM role arn:aws:iam::\S+\. Please check/,
+    );
     expect(world.denials()).toEqual([denial]);
     expect(world.region.groups()).toEqual([]);
   });
@@ -137,38 +190,76 @@ describe('Auto Scaling', () => {
     await expect(new World().create(hooked(sends, { RoleARN: undefined }))).rejects.toThrow('no RoleARN');
   });
 
-  test('a hook whose role may not send any more tells nobody of the instance, which waits until its heartbeat ends', async () => {
-    const world = denying();
-    await world.create(hooked({ AssumeRolePolicyDocument: trust('autoscaling') , Policies: sends.Policies }));
-    expect(waiting(world)).toBe(2);
-    const deny = { Effect: 'Deny', Action: 'sqs:*' };
-    const resources = { Deny: { Type: 'AWS::IAM::Policy', Properties: { PolicyName: 'deny', PolicyDocument: policy(deny), Roles: [world.physicalId('HookRole')] } } };
-    await world.clock.finish(world.region.createStack(world.assembly({ Resources: resources }, 'Deny'), 'Deny'), 1_000);
-    await world.call('autoscaling', 'SetDesiredCapacity', { AutoScalingGroupName: world.group().name, DesiredCapacity: 2 });
-    expect(waiting(world)).toBe(2);
-    expect(world.group().instances.map(({ state }) => state)).toEqual(['Pending:Wait', 'Pending:Wait']);
-    expect(world.denials()).toEqual(['HookRole sqs:SendMessage']);
-  });
+  test(
+    'a hook whose role may not send any more tells nobody of the instance, which waits until its heartbeat ' + 'ends',
+    async () => {
+      const world = denying();
+      await world.create(hooked({ AssumeRolePolicyDocument: trust('autoscaling'), Policies: sends.Policies }));
+      expect(waiting(world)).toBe(2);
+      const deny = { Effect: 'Deny', Action: 'sqs:*' };
+      const resources = {
+        Deny: {
+          Type: 'AWS::IAM::Policy',
+          Properties: { PolicyName: 'deny', PolicyDocument: policy(deny), Roles: [world.physicalId('HookRole')] },
+        },
+      };
+      await world.clock.finish(
+        world.region.createStack(world.assembly({ Resources: resources }, 'Deny'), 'Deny'),
+        1_000,
+      );
+      await world.call('autoscaling', 'SetDesiredCapacity', {
+        AutoScalingGroupName: world.group().name,
+        DesiredCapacity: 2,
+      });
+      expect(waiting(world)).toBe(2);
+      expect(world.group().instances.map(({ state }) => state)).toEqual(['Pending:Wait', 'Pending:Wait']);
+      expect(world.denials()).toEqual(['HookRole sqs:SendMessage']);
+    },
+  );
 });
 
 describe('EventBridge', () => {
-  const rule = (name = 'Rule'): Resources => ({ [name]: { Type: 'AWS::Events::Rule', Properties: { ScheduleExpression: 'rate(1 minute)', Targets: [{ Id: 'T', Arn: { 'Fn::GetAtt': ['Queue', 'Arn'] } }] } } });
+  const rule = (name = 'Rule'): Resources => ({
+    [name]: {
+      Type: 'AWS::Events::Rule',
+      Properties: {
+        ScheduleExpression: 'rate(1 minute)',
+        Targets: [{ Id: 'T', Arn: { 'Fn::GetAtt': ['Queue', 'Arn'] } }],
+      },
+    },
+  });
   const allowing = (Condition: Record<string, any>): Resources => ({
     QueuePolicy: {
       Type: 'AWS::SQS::QueuePolicy',
-      Properties: { Queues: [{ Ref: 'Queue' }], PolicyDocument: policy({ Principal: { Service: 'events.amazonaws.com' }, Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] }, Condition }) },
+      Properties: {
+        Queues: [{ Ref: 'Queue' }],
+        PolicyDocument: policy({
+          Principal: { Service: 'events.amazonaws.com' },
+          Action: 'sqs:SendMessage',
+          Resource: { 'Fn::GetAtt': ['Queue', 'Arn'] },
+          Condition,
+        }),
+      },
     },
   });
 
   // Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions
-  test('a rule sends to a queue only by the queue\'s own policy, which may name the rule', async () => {
+  test("a rule sends to a queue only by the queue's own policy, which may name the rule", async () => {
     const world = denying();
-    await world.create({ ...queue, ...allowing({ ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': ['Rule', 'Arn'] } } }), ...rule('Rule'), ...rule('Another') });
+    await world.create({
+      ...queue,
+      ...allowing({ ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': ['Rule', 'Arn'] } } }),
+      ...rule('Rule'),
+      ...rule('Another'),
+    });
     await world.clock.advance(MINUTE);
     expect(waiting(world)).toBe(1);
     expect(world.events.filter(({ what }) => what === 'fired')).toHaveLength(2);
     expect(world.denials()).toEqual(['events.amazonaws.com sqs:SendMessage']);
-    expect(world.region.statements().find(({ policy: name }) => name === 'QueuePolicy')).toMatchObject({ resource: expect.stringMatching(/^arn:aws:sqs:/), exercised: true });
+    expect(world.region.statements().find(({ policy: name }) => name === 'QueuePolicy')).toMatchObject({
+      resource: expect.stringMatching(/^arn:aws:sqs:/),
+      exercised: true,
+    });
   });
 
   test.each([

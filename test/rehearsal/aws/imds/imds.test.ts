@@ -1,5 +1,6 @@
 /**
- * The instance metadata service of the emulated EC2. Pages are below https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ ; each test names its own.
+ * The instance metadata service of the emulated EC2. Pages are below
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ ; each test names its own.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -46,7 +47,10 @@ afterEach(async () => {
 });
 
 const token = async (seconds = '60') => {
-  const response = await fetch(`${url}/latest/api/token`, { method: 'PUT', headers: { 'x-aws-ec2-metadata-token-ttl-seconds': seconds } });
+  const response = await fetch(`${url}/latest/api/token`, {
+    method: 'PUT',
+    headers: { 'x-aws-ec2-metadata-token-ttl-seconds': seconds },
+  });
   expect(response.status).toBe(200);
   return response.text();
 };
@@ -79,7 +83,9 @@ test.each([
   ['with a life of more than six hours', { 'x-aws-ec2-metadata-token-ttl-seconds': '21601' }, 400],
   ['through a proxy', { 'x-aws-ec2-metadata-token-ttl-seconds': '60', 'x-forwarded-for': '10.0.0.9' }, 403],
 ])('a token asked for %s is refused', async (_, headers, status) => {
-  expect((await fetch(`${url}/latest/api/token`, { method: 'PUT', headers: headers as Record<string, string> })).status).toBe(status);
+  expect(
+    (await fetch(`${url}/latest/api/token`, { method: 'PUT', headers: headers as Record<string, string> })).status,
+  ).toBe(status);
 });
 
 // ec2-instance-metadata.html
@@ -158,17 +164,23 @@ test('a spot instance that is taken back finds when, and the agent that it is', 
   const { notice } = instanceMetadata({ endpoint: url });
   expect(await notice()).toBeUndefined();
   known = { '127.0.0.1': { ...instance, terminatedAt: 1_767_323_045_678 } };
-  expect(JSON.parse((await get('/latest/meta-data/spot/instance-action')).body)).toEqual({ action: 'terminate', time: '2026-01-02T03:04:05Z' });
+  expect(JSON.parse((await get('/latest/meta-data/spot/instance-action')).body)).toEqual({
+    action: 'terminate',
+    time: '2026-01-02T03:04:05Z',
+  });
   expect(await notice()).toBe('interruption');
   known = {};
   await expect(notice()).rejects.toThrow();
 });
 
 // retrieving-target-lifecycle-state-through-imds.html
-test('an instance finds that its group terminates it, and so does the agent, whether it is a spot instance or not', async () => {
-  const { notice } = instanceMetadata({ endpoint: url });
-  known = { '127.0.0.1': { ...instance, targetLifecycleState: 'InService' } };
-  expect(await notice()).toBeUndefined();
-  known = { '127.0.0.1': { ...instance, targetLifecycleState: 'Terminated', terminatedAt: 1_767_323_045_678 } };
-  expect(await notice()).toBe('termination');
-});
+test(
+  'an instance finds that its group terminates it, and so does the agent, whether it is a spot instance or ' + 'not',
+  async () => {
+    const { notice } = instanceMetadata({ endpoint: url });
+    known = { '127.0.0.1': { ...instance, targetLifecycleState: 'InService' } };
+    expect(await notice()).toBeUndefined();
+    known = { '127.0.0.1': { ...instance, targetLifecycleState: 'Terminated', terminatedAt: 1_767_323_045_678 } };
+    expect(await notice()).toBe('termination');
+  },
+);

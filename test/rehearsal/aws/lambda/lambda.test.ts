@@ -9,15 +9,23 @@ function queueMapping(properties: Record<string, any> = {}): Resources {
     ...role,
     ...queue,
     Fn: lambdaFunction({ Environment: { Variables: { QUEUE: { Ref: 'Queue' } } } }),
-    Mapping: { Type: 'AWS::Lambda::EventSourceMapping', Properties: { FunctionName: { Ref: 'Fn' }, EventSourceArn: { 'Fn::GetAtt': ['Queue', 'Arn'] }, ...properties } },
+    Mapping: {
+      Type: 'AWS::Lambda::EventSourceMapping',
+      Properties: { FunctionName: { Ref: 'Fn' }, EventSourceArn: { 'Fn::GetAtt': ['Queue', 'Arn'] }, ...properties },
+    },
   };
 }
 
 async function withQueue(properties: Record<string, any> = {}, options = {}) {
   const world = new World(options);
   await world.create(queueMapping(properties));
-  const send = (body: string) => world.call('sqs', 'SendMessage', { QueueUrl: world.physicalId('Queue'), MessageBody: body });
-  const left = () => world.region.queues().find((candidate) => world.physicalId('Queue').endsWith(candidate.name))!.peek().length;
+  const send = (body: string) =>
+    world.call('sqs', 'SendMessage', { QueueUrl: world.physicalId('Queue'), MessageBody: body });
+  const left = () =>
+    world.region
+      .queues()
+      .find((candidate) => world.physicalId('Queue').endsWith(candidate.name))!
+      .peek().length;
   return { world, send, left };
 }
 
@@ -33,7 +41,12 @@ test('messages reach the function in the shape of an SQS event and are deleted w
         messageId: MessageId,
         receiptHandle: expect.any(String),
         body: 'hello',
-        attributes: { SenderId: expect.any(String), SentTimestamp: expect.any(String), ApproximateReceiveCount: '1', ApproximateFirstReceiveTimestamp: expect.any(String) },
+        attributes: {
+          SenderId: expect.any(String),
+          SentTimestamp: expect.any(String),
+          ApproximateReceiveCount: '1',
+          ApproximateFirstReceiveTimestamp: expect.any(String),
+        },
         messageAttributes: {},
         md5OfBody: '5d41402abc4b2a76b9719d911017c592',
         eventSource: 'aws:sqs',
@@ -51,9 +64,19 @@ test('the function gets the environment of the template, what Lambda sets, and c
   await send('x');
   await world.clock.settle();
   const { fn } = world.functions.of('Fn')[0]!;
-  expect(fn).toMatchObject({ logicalId: 'Fn', handler: 'index.handler', timeoutMs: 10_000, environment: { QUEUE: world.physicalId('Queue'), AWS_REGION: 'us-east-1', AWS_LAMBDA_FUNCTION_NAME: fn.name } });
+  expect(fn).toMatchObject({
+    logicalId: 'Fn',
+    handler: 'index.handler',
+    timeoutMs: 10_000,
+    environment: { QUEUE: world.physicalId('Queue'), AWS_REGION: 'us-east-1', AWS_LAMBDA_FUNCTION_NAME: fn.name },
+  });
   expect(fn.codePath).toMatch(/\/code$/);
-  const identity = await world.region.call({ service: 'sts', action: 'GetCallerIdentity', input: {}, accessKeyId: fn.credentials.accessKeyId });
+  const identity = await world.region.call({
+    service: 'sts',
+    action: 'GetCallerIdentity',
+    input: {},
+    accessKeyId: fn.credentials.accessKeyId,
+  });
   expect(identity.Arn).toBe(`arn:aws:sts::123456789012:assumed-role/${world.physicalId('Role')}/${fn.name}`);
 });
 
@@ -71,13 +94,24 @@ test('messages of a failed invocation come back after the visibility timeout', a
   expect(world.functions.of('Fn')).toHaveLength(2);
   expect(left()).toBe(0);
   expect(world.what('lambda')).toEqual(['failed', 'invoked']);
-  expect(world.events.find((event) => event.what === 'failed')!.detail).toMatchObject({ logicalId: 'Fn', reason: 'no luck' });
+  expect(world.events.find((event) => event.what === 'failed')!.detail).toMatchObject({
+    logicalId: 'Fn',
+    reason: 'no luck',
+  });
 });
 
-// Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
+// Source:
+// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
 test('with ReportBatchItemFailures only the messages named come back', async () => {
-  const { world, send, left } = await withQueue({ FunctionResponseTypes: ['ReportBatchItemFailures'], MaximumBatchingWindowInSeconds: 1 });
-  world.functions.handlers.Fn = async (event) => ({ batchItemFailures: event.Records.filter((record: any) => record.body === 'bad').map((record: any) => ({ itemIdentifier: record.messageId })) });
+  const { world, send, left } = await withQueue({
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+    MaximumBatchingWindowInSeconds: 1,
+  });
+  world.functions.handlers.Fn = async (event) => ({
+    batchItemFailures: event.Records.filter((record: any) => record.body === 'bad').map((record: any) => ({
+      itemIdentifier: record.messageId,
+    })),
+  });
   await send('good');
   await send('bad');
   await world.clock.advance(1_000);
@@ -137,13 +171,17 @@ test('a mapping is refused when the queue hides messages for less than the timeo
   const world = new World();
   const resources = queueMapping();
   resources.Fn!.Properties.Timeout = 61;
-  await expect(world.create(resources)).rejects.toThrow('Queue visibility timeout: 60 seconds is less than Function timeout: 61 seconds');
+  await expect(world.create(resources)).rejects.toThrow(
+    'Queue visibility timeout: 60 seconds is less than Function timeout: 61 seconds',
+  );
 });
 
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 test('reserved concurrency is refused, as in a new account', async () => {
   const world = new World();
-  await expect(world.create({ ...role, Fn: lambdaFunction({ ReservedConcurrentExecutions: 1 }) })).rejects.toThrow('UnreservedConcurrentExecution below its minimum value of [10]');
+  await expect(world.create({ ...role, Fn: lambdaFunction({ ReservedConcurrentExecutions: 1 }) })).rejects.toThrow(
+    'UnreservedConcurrentExecution below its minimum value of [10]',
+  );
 });
 
 test('what is slept because of the delay of queues is counted apart', async () => {
@@ -177,7 +215,12 @@ describe('a mapping on a table stream', () => {
       Fn: lambdaFunction(),
       Mapping: {
         Type: 'AWS::Lambda::EventSourceMapping',
-        Properties: { FunctionName: { 'Fn::GetAtt': ['Fn', 'Arn'] }, EventSourceArn: { 'Fn::GetAtt': ['Table', 'StreamArn'] }, StartingPosition: 'TRIM_HORIZON', ...properties },
+        Properties: {
+          FunctionName: { 'Fn::GetAtt': ['Fn', 'Arn'] },
+          EventSourceArn: { 'Fn::GetAtt': ['Table', 'StreamArn'] },
+          StartingPosition: 'TRIM_HORIZON',
+          ...properties,
+        },
       },
     };
   }
@@ -187,8 +230,12 @@ describe('a mapping on a table stream', () => {
     await world.create(streamMapping(properties));
     let value = 0;
     const write = (sk: string) =>
-      world.call('dynamodb', 'PutItem', { TableName: world.physicalId('Table'), Item: { pk: { S: 'node' }, sk: { S: sk }, value: { N: String((value += 1)) } } });
-    const keys = (n: number) => world.functions.of('Fn')[n]!.event.Records.map((record: any) => record.dynamodb.Keys.sk.S);
+      world.call('dynamodb', 'PutItem', {
+        TableName: world.physicalId('Table'),
+        Item: { pk: { S: 'node' }, sk: { S: sk }, value: { N: String((value += 1)) } },
+      });
+    const keys = (n: number) =>
+      world.functions.of('Fn')[n]!.event.Records.map((record: any) => record.dynamodb.Keys.sk.S);
     return { world, write, keys };
   }
 
@@ -198,14 +245,20 @@ describe('a mapping on a table stream', () => {
     await write('report');
     await world.clock.settle();
     const [record] = world.functions.of('Fn')[0]!.event.Records;
-    expect(record).toMatchObject({ eventName: 'INSERT', eventSource: 'aws:dynamodb', dynamodb: { Keys: { pk: { S: 'node' }, sk: { S: 'report' } } } });
+    expect(record).toMatchObject({
+      eventName: 'INSERT',
+      eventSource: 'aws:dynamodb',
+      dynamodb: { Keys: { pk: { S: 'node' }, sk: { S: 'report' } } },
+    });
     expect(record.eventSourceARN).toMatch(/:table\/.*\/stream\//);
   });
 
   // Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
   test('is not invoked for records that none of its filters match', async () => {
     const { world, write, keys } = await withStream({
-      FilterCriteria: { Filters: [{ Pattern: JSON.stringify({ dynamodb: { Keys: { sk: { S: ['report', { prefix: 'swarm#' }] } } } }) }] },
+      FilterCriteria: {
+        Filters: [{ Pattern: JSON.stringify({ dynamodb: { Keys: { sk: { S: ['report', { prefix: 'swarm#' }] } } } }) }],
+      },
       MaximumBatchingWindowInSeconds: 1,
     });
     await write('heartbeat');
@@ -218,7 +271,11 @@ describe('a mapping on a table stream', () => {
 
   // Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-errors.html
   test('holds later records back while a batch fails, gives it up after its retries, and goes on', async () => {
-    const { world, write, keys } = await withStream({ BatchSize: 1, MaximumRetryAttempts: 2, DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['Dead', 'Arn'] } } } });
+    const { world, write, keys } = await withStream({
+      BatchSize: 1,
+      MaximumRetryAttempts: 2,
+      DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['Dead', 'Arn'] } } },
+    });
     world.functions.handlers.Fn = async (event) => {
       if (event.Records[0].dynamodb.Keys.sk.S === 'bad') throw new Error('no');
     };
@@ -258,7 +315,11 @@ describe('a mapping on a table stream', () => {
   });
 
   test('splits a failing batch in two when told to bisect', async () => {
-    const { world, write, keys } = await withStream({ BisectBatchOnFunctionError: true, MaximumRetryAttempts: 1, MaximumBatchingWindowInSeconds: 1 });
+    const { world, write, keys } = await withStream({
+      BisectBatchOnFunctionError: true,
+      MaximumRetryAttempts: 1,
+      MaximumBatchingWindowInSeconds: 1,
+    });
     world.functions.handlers.Fn = async (event) => {
       if (event.Records.some((record: any) => record.dynamodb.Keys.sk.S === 'bad')) throw new Error('no');
     };

@@ -4,7 +4,14 @@ afterEach(closeWorlds);
 
 const queues = {
   Dead: { Type: 'AWS::SQS::Queue', Properties: {} },
-  Queue: { Type: 'AWS::SQS::Queue', Properties: { VisibilityTimeout: 60, MessageRetentionPeriod: 600, RedrivePolicy: { deadLetterTargetArn: { 'Fn::GetAtt': ['Dead', 'Arn'] }, maxReceiveCount: 2 } } },
+  Queue: {
+    Type: 'AWS::SQS::Queue',
+    Properties: {
+      VisibilityTimeout: 60,
+      MessageRetentionPeriod: 600,
+      RedrivePolicy: { deadLetterTargetArn: { 'Fn::GetAtt': ['Dead', 'Arn'] }, maxReceiveCount: 2 },
+    },
+  },
 };
 
 async function twoQueues() {
@@ -15,8 +22,11 @@ async function twoQueues() {
     world,
     url,
     dead: world.physicalId('Dead'),
-    send: (body: string, options = {}) => world.call('sqs', 'SendMessage', { QueueUrl: url, MessageBody: body, ...options }),
-    receive: async (options = {}) => (await world.call('sqs', 'ReceiveMessage', { QueueUrl: url, MaxNumberOfMessages: 10, ...options })).Messages ?? [],
+    send: (body: string, options = {}) =>
+      world.call('sqs', 'SendMessage', { QueueUrl: url, MessageBody: body, ...options }),
+    receive: async (options = {}) =>
+      (await world.call('sqs', 'ReceiveMessage', { QueueUrl: url, MaxNumberOfMessages: 10, ...options })).Messages ??
+      [],
   };
 }
 
@@ -25,7 +35,11 @@ test('a received message is hidden until its visibility timeout, then comes agai
   const { world, send, receive } = await twoQueues();
   await send('hello');
   const [first] = await receive({ AttributeNames: ['All'] });
-  expect(first).toMatchObject({ Body: 'hello', MD5OfBody: '5d41402abc4b2a76b9719d911017c592', Attributes: { ApproximateReceiveCount: '1' } });
+  expect(first).toMatchObject({
+    Body: 'hello',
+    MD5OfBody: '5d41402abc4b2a76b9719d911017c592',
+    Attributes: { ApproximateReceiveCount: '1' },
+  });
   await world.clock.advance(59_000);
   expect(await receive()).toEqual([]);
   await world.clock.advance(1_000);
@@ -41,9 +55,19 @@ test('a message is deleted by the handle of its last receipt only', async () => 
   const [first] = await receive({ VisibilityTimeout: 0 });
   const [second] = await receive();
   await world.call('sqs', 'DeleteMessage', { QueueUrl: url, ReceiptHandle: first.ReceiptHandle });
-  expect(world.region.queues().find((queue) => url.endsWith(queue.name))!.peek()).toHaveLength(1);
+  expect(
+    world.region
+      .queues()
+      .find((queue) => url.endsWith(queue.name))!
+      .peek(),
+  ).toHaveLength(1);
   await world.call('sqs', 'DeleteMessage', { QueueUrl: url, ReceiptHandle: second.ReceiptHandle });
-  expect(world.region.queues().find((queue) => url.endsWith(queue.name))!.peek()).toHaveLength(0);
+  expect(
+    world.region
+      .queues()
+      .find((queue) => url.endsWith(queue.name))!
+      .peek(),
+  ).toHaveLength(0);
 });
 
 // Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
@@ -85,20 +109,38 @@ test('changing the visibility of a received message brings it back sooner', asyn
   const { world, url, send, receive } = await twoQueues();
   await send('hello');
   const [message] = await receive();
-  await world.call('sqs', 'ChangeMessageVisibility', { QueueUrl: url, ReceiptHandle: message.ReceiptHandle, VisibilityTimeout: 0 });
+  await world.call('sqs', 'ChangeMessageVisibility', {
+    QueueUrl: url,
+    ReceiptHandle: message.ReceiptHandle,
+    VisibilityTimeout: 0,
+  });
   expect(await receive()).toHaveLength(1);
 });
 
-test('queue URLs begin with the endpoint of the emulation, are found by name, and a queue that does not exist is refused in the words of SQS', async () => {
-  const world = new World();
-  world.region.endpoint = 'http://127.0.0.1:4566';
-  await world.create({ Queue: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'jobs' } } });
-  expect(world.physicalId('Queue')).toBe('http://127.0.0.1:4566/123456789012/jobs');
-  expect(await world.call('sqs', 'GetQueueUrl', { QueueName: 'jobs' })).toEqual({ QueueUrl: 'http://127.0.0.1:4566/123456789012/jobs' });
-  expect(await world.call('sqs', 'GetQueueAttributes', { QueueUrl: world.physicalId('Queue'), AttributeNames: ['ApproximateNumberOfMessages'] })).toEqual({
-    Attributes: { ApproximateNumberOfMessages: '0' },
-  });
-  expect(await world.refusal('sqs', 'SendMessage', { QueueUrl: 'http://127.0.0.1:4566/123456789012/none', MessageBody: 'x' })).toBe(
-    'QueueDoesNotExist: The specified queue does not exist.',
-  );
-});
+test(
+  'queue URLs begin with the endpoint of the emulation, are found by name, and a queue that does not exist ' +
+    'is refused in the words of SQS',
+  async () => {
+    const world = new World();
+    world.region.endpoint = 'http://127.0.0.1:4566';
+    await world.create({ Queue: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'jobs' } } });
+    expect(world.physicalId('Queue')).toBe('http://127.0.0.1:4566/123456789012/jobs');
+    expect(await world.call('sqs', 'GetQueueUrl', { QueueName: 'jobs' })).toEqual({
+      QueueUrl: 'http://127.0.0.1:4566/123456789012/jobs',
+    });
+    expect(
+      await world.call('sqs', 'GetQueueAttributes', {
+        QueueUrl: world.physicalId('Queue'),
+        AttributeNames: ['ApproximateNumberOfMessages'],
+      }),
+    ).toEqual({
+      Attributes: { ApproximateNumberOfMessages: '0' },
+    });
+    expect(
+      await world.refusal('sqs', 'SendMessage', {
+        QueueUrl: 'http://127.0.0.1:4566/123456789012/none',
+        MessageBody: 'x',
+      }),
+    ).toBe('QueueDoesNotExist: The specified queue does not exist.');
+  },
+);

@@ -54,7 +54,9 @@ class SimulatedEngines implements Engines {
   async joinUnheard(number: number, remote: number, token: string): Promise<void> {
     const [engine, address] = [this.engine(number), this.address(number)];
     // Its session is there before its member of raft, which the leader cannot dial for a while.
-    const join = engine.joinSwarm({ remote: this.address(remote), token, advertiseAddress: address }).catch(() => undefined);
+    const join = engine
+      .joinSwarm({ remote: this.address(remote), token, advertiseAddress: address })
+      .catch(() => undefined);
     const disk = this.disks.get(number)!;
     const active = () => disk.docker?.local.joinInProgress === false;
     while (engine.running && !(active() && disk.docker!.raft?.unheard)) {
@@ -85,7 +87,12 @@ class SimulatedEngines implements Engines {
   private daemon(number: number): SimulatedDaemon {
     if (!this.disks.has(number)) this.disks.set(number, {});
     const address = this.address(number);
-    return this.docker.daemon({ address, hostname: `ip-${address.replaceAll('.', '-')}`, disk: this.disks.get(number)!, labels: () => ({ 'aws.instance-id': `i-${number}` }) });
+    return this.docker.daemon({
+      address,
+      hostname: `ip-${address.replaceAll('.', '-')}`,
+      disk: this.disks.get(number)!,
+      labels: () => ({ 'aws.instance-id': `i-${number}` }),
+    });
   }
 }
 

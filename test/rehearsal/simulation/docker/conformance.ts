@@ -1,6 +1,7 @@
 /**
- * What is true of Docker engines, simulated and real: the one suite for both, so that the simulation cannot drift from Docker. Each scene has engines of its own, and several play at the same time, since most of their time
- * passes in waiting. Times are bounds that hold for both: the least as they are, the most on a machine with nothing else to do.
+ * What is true of Docker engines, simulated and real: the one suite for both, so that the simulation cannot drift from
+ * Docker. Each scene has engines of its own, and several play at the same time, since most of their time passes in
+ * waiting. Times are bounds that hold for both: the least as they are, the most on a machine with nothing else to do.
  */
 import { EngineError, type Engine } from '../../../../agent/engine';
 import { joinTokenSchema, swarmIdSchema } from '../../../../protocol/body';
@@ -26,7 +27,8 @@ export interface Engines {
   cut(a: number, b: number): Promise<void>;
   heal(a: number, b: number): Promise<void>;
   /**
-   * Joins a manager through another one, which may lead, and kills it when it is a member of raft that has not written down anything of the leader's yet. On real engines that moment is met by chance, so it may have come too late.
+   * Joins a manager through another one, which may lead, and kills it when it is a member of raft that has not written
+   * down anything of the leader's yet. On real engines that moment is met by chance, so it may have come too late.
    */
   joinUnheard(number: number, remote: number, token: string): Promise<void>;
   /** As an operator does on a manager: from now on services publish these ports, each service one, and no others. */
@@ -55,10 +57,17 @@ type Scene = (stage: Stage) => Cases;
 
 const POLL_MS = 50;
 const PATIENCE_MS = 60_000;
-const ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.';
-const NO_MANAGER = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
-const WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.";
-const NO_LEADER = "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
+const ALREADY =
+  'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.';
+const NO_MANAGER =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node ' +
+  'to swarm and try again.';
+const WORKER =
+  "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please " +
+  'run this command on a manager node or promote the current node to a manager.';
+const NO_LEADER =
+  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers " +
+  'are online. Make sure more than half of the managers are online.';
 
 /** So many at a time, in the order they came. */
 class Turns {
@@ -130,9 +139,17 @@ class Stage {
       if (state === 'pending') return;
       if (tries === 16) throw new Error(`Sixteen times it was killed too late, or too early: it is ${state}.`);
       if (state === 'inactive') continue;
-      await this.until('it is reachable', async () => (await this.node(remote, nodeId!))?.manager?.reachability === 'reachable', 30_000);
+      await this.until(
+        'it is reachable',
+        async () => (await this.node(remote, nodeId!))?.manager?.reachability === 'reachable',
+        30_000,
+      );
       await this.engine(remote).updateNode(nodeId!, { role: 'worker' });
-      await this.until('it serves no longer', async () => !(await this.engine(number).info()).swarm.controlAvailable, 20_000);
+      await this.until(
+        'it serves no longer',
+        async () => !(await this.engine(number).info()).swarm.controlAvailable,
+        20_000,
+      );
       await this.engine(number).leaveSwarm({ force: true });
       await this.engine(remote).removeNode(nodeId!, { force: true });
     }
@@ -151,11 +168,19 @@ class Stage {
   }
 
   init(number: number): Promise<void> {
-    return this.engine(number).initSwarm({ advertiseAddress: this.address(number), addressPools: ['172.16.0.0/12'], addressPoolPrefixLength: 24 });
+    return this.engine(number).initSwarm({
+      advertiseAddress: this.address(number),
+      addressPools: ['172.16.0.0/12'],
+      addressPoolPrefixLength: 24,
+    });
   }
 
   join(number: number, remote: number, token: string): Promise<void> {
-    return this.engine(number).joinSwarm({ remote: this.address(remote), token, advertiseAddress: this.address(number) });
+    return this.engine(number).joinSwarm({
+      remote: this.address(remote),
+      token,
+      advertiseAddress: this.address(number),
+    });
   }
 
   /** The first start of a scene's engines. */
@@ -173,8 +198,12 @@ class Stage {
     await this.start(...all);
     await this.init(1);
     this.tokens = (await this.engine(1).swarm()).tokens;
-    for (const number of all.slice(1)) await this.join(number, 1, number <= managers ? this.tokens.manager : this.tokens.worker);
-    await this.until('all are ready', async () => (await this.engine(1).nodes()).filter(({ state }) => state === 'ready').length === all.length);
+    for (const number of all.slice(1))
+      await this.join(number, 1, number <= managers ? this.tokens.manager : this.tokens.worker);
+    await this.until(
+      'all are ready',
+      async () => (await this.engine(1).nodes()).filter(({ state }) => state === 'ready').length === all.length,
+    );
   }
 
   async id(number: number): Promise<string> {
@@ -211,7 +240,8 @@ class Stage {
   async until(what: string, condition: () => Promise<boolean | undefined>, limit = PATIENCE_MS): Promise<number> {
     const from = this.all().now();
     while (!(await condition().catch(() => false))) {
-      if (this.all().now() - from > this.most(limit)) throw new Error(`Not within ${this.most(limit) / 1000} s: ${what}`);
+      if (this.all().now() - from > this.most(limit))
+        throw new Error(`Not within ${this.most(limit) / 1000} s: ${what}`);
       await this.sleep(POLL_MS);
     }
     return this.all().now() - from;
@@ -229,7 +259,8 @@ class Stage {
   /** The status and sentence of a refusal, and how long it took. */
   async refusal(work: Promise<unknown>): Promise<[status: number, sentence: string]> {
     const { error } = await this.timed(work);
-    if (!(error instanceof EngineError)) throw new Error(`Not refused by the engine: ${error?.message ?? 'it succeeded'}`);
+    if (!(error instanceof EngineError))
+      throw new Error(`Not refused by the engine: ${error?.message ?? 'it succeeded'}`);
     return [error.status, error.message];
   }
 }
@@ -243,7 +274,10 @@ const sentences: Scene = (on) => [
       expect((await on.engine(1).info()).swarm).toEqual({ state: 'inactive', controlAvailable: false });
       expect(await on.refusal(on.engine(1).swarm())).toEqual([503, NO_MANAGER]);
       expect(await on.refusal(on.engine(1).nodes())).toEqual([503, NO_MANAGER]);
-      expect(await on.refusal(on.engine(1).leaveSwarm({ force: true }))).toEqual([503, 'This node is not part of a swarm']);
+      expect(await on.refusal(on.engine(1).leaveSwarm({ force: true }))).toEqual([
+        503,
+        'This node is not part of a swarm',
+      ]);
       expect(await on.isCertified(1)).toBe(false);
     },
   ],
@@ -255,7 +289,12 @@ const sentences: Scene = (on) => [
       const state = await on.engine(1).swarm();
       on.tokens = state.tokens;
       expect(await on.isCertified(1)).toBe(true);
-      expect(swarm).toEqual({ state: 'active', nodeId: expect.any(String), swarmId: state.swarmId, controlAvailable: true });
+      expect(swarm).toEqual({
+        state: 'active',
+        nodeId: expect.any(String),
+        swarmId: state.swarmId,
+        controlAvailable: true,
+      });
       for (const id of [swarm.nodeId, swarm.swarmId]) expect(v.is(swarmIdSchema, id)).toBe(true);
       for (const token of Object.values(state.tokens)) expect(v.is(joinTokenSchema, token)).toBe(true);
       expect(state.labels).toEqual({});
@@ -296,9 +335,18 @@ const sentences: Scene = (on) => [
       const { error, ms } = await on.timed(on.join(4, 1, on.tokens.worker));
       expect(error).toBeUndefined();
       expect(ms).toBeLessThan(on.most(15_000));
-      expect((await on.engine(4).info()).swarm).toEqual({ state: 'active', nodeId: expect.any(String), controlAvailable: false });
+      expect((await on.engine(4).info()).swarm).toEqual({
+        state: 'active',
+        nodeId: expect.any(String),
+        controlAvailable: false,
+      });
       expect(await on.refusal(on.engine(4).nodes())).toEqual([503, WORKER]);
-      expect(await on.node(1, await on.id(4))).toMatchObject({ role: 'worker', state: 'ready', availability: 'active', address: on.address(4) });
+      expect(await on.node(1, await on.id(4))).toMatchObject({
+        role: 'worker',
+        state: 'ready',
+        availability: 'active',
+        address: on.address(4),
+      });
       expect((await on.node(1, await on.id(4)))!.manager).toBeUndefined();
     },
   ],
@@ -308,20 +356,35 @@ const sentences: Scene = (on) => [
       await on.join(2, 1, on.tokens.manager);
       await on.join(3, 2, on.tokens.manager);
       await on.remember(1, 2, 3, 4);
-      await on.until('both are reachable', async () => (await on.engine(3).nodes()).filter(({ manager, state }) => manager?.reachability === 'reachable' && state === 'ready').length === 3);
+      await on.until(
+        'both are reachable',
+        async () =>
+          (await on.engine(3).nodes()).filter(
+            ({ manager, state }) => manager?.reachability === 'reachable' && state === 'ready',
+          ).length === 3,
+      );
       const { swarmId } = await on.engine(1).swarm();
-      expect((await on.engine(3).info()).swarm).toEqual({ state: 'active', nodeId: on.ids.get(3), swarmId, controlAvailable: true });
+      expect((await on.engine(3).info()).swarm).toEqual({
+        state: 'active',
+        nodeId: on.ids.get(3),
+        swarmId,
+        controlAvailable: true,
+      });
     },
   ],
   [
     'every manager says who leads, and knows no node that there is not',
     async () => {
       for (const at of [1, 2, 3]) expect(await on.leader(at, 1, 2, 3)).toBe(1);
-      expect(await on.refusal(on.engine(2).isLeader('zzzzzzzzzzzzzzzzzzzzzzzzz'))).toEqual([404, 'node zzzzzzzzzzzzzzzzzzzzzzzzz not found']);
+      expect(await on.refusal(on.engine(2).isLeader('zzzzzzzzzzzzzzzzzzzzzzzzz'))).toEqual([
+        404,
+        'node zzzzzzzzzzzzzzzzzzzzzzzzz not found',
+      ]);
     },
   ],
   [
-    'the version index moves with labels, the same value again included, and not with joins, drains, promotions and demotions',
+    'the version index moves with labels, the same value again included, and not with joins, drains, ' +
+      'promotions and demotions',
     async () => {
       const version = async () => (await on.engine(2).swarm()).version;
       const first = await version();
@@ -330,10 +393,16 @@ const sentences: Scene = (on) => [
       await on.engine(2).updateNode(on.ids.get(4)!, { availability: 'active' });
       await on.engine(1).updateNode(on.ids.get(4)!, { role: 'manager' });
       await on.until('it is a member of raft', async () => (await on.node(1, on.ids.get(4)!))!.manager !== undefined);
-      await on.until('it is reachable', async () => (await on.node(1, on.ids.get(4)!))!.manager?.reachability === 'reachable' && (await on.engine(4).info()).swarm.swarmId !== undefined);
+      await on.until(
+        'it is reachable',
+        async () =>
+          (await on.node(1, on.ids.get(4)!))!.manager?.reachability === 'reachable' &&
+          (await on.engine(4).info()).swarm.swarmId !== undefined,
+      );
       expect(await on.refusal(on.engine(1).removeNode(on.ids.get(4)!, { force: true }))).toEqual([
         400,
-        `rpc error: code = FailedPrecondition desc = node ${on.ids.get(4)} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
+        `rpc error: code = FailedPrecondition desc = node ${on.ids.get(4)} is a cluster manager and is a ` +
+          'member of the raft cluster. It must be demoted to worker before removal',
       ]);
       await on.engine(1).updateNode(on.ids.get(4)!, { role: 'worker' });
       await on.until('it has left raft', async () => (await on.node(1, on.ids.get(4)!))!.manager === undefined, 10_000);
@@ -352,19 +421,28 @@ const sentences: Scene = (on) => [
     async () => {
       const id = on.ids.get(4)!;
       const before = await on.node(1, id);
-      await on.engine(1).updateNode(id, { availability: 'drain', labels: { [DRAINED_FOR_LABEL]: 'i-1', other: 'kept' } });
+      await on
+        .engine(1)
+        .updateNode(id, { availability: 'drain', labels: { [DRAINED_FOR_LABEL]: 'i-1', other: 'kept' } });
       expect(await on.node(2, id)).toEqual({ ...before, availability: 'drain', drainedFor: 'i-1' });
       await on.engine(2).updateNode(id, { labels: { [IDLE_FOR_LABEL]: 'i-2' } });
       expect(await on.node(3, id)).toEqual({ ...before, availability: 'drain', drainedFor: 'i-1', idleFor: 'i-2' });
-      await on.engine(1).updateNode(id, { availability: 'active', labels: { [DRAINED_FOR_LABEL]: null, [IDLE_FOR_LABEL]: null, unheard: null } });
+      await on.engine(1).updateNode(id, {
+        availability: 'active',
+        labels: { [DRAINED_FOR_LABEL]: null, [IDLE_FOR_LABEL]: null, unheard: null },
+      });
       expect(await on.node(1, id)).toEqual(before);
     },
   ],
   [
-    'rotated join tokens take the place of those that there were, which are good for nothing any more, and labels are committed with them',
+    'rotated join tokens take the place of those that there were, which are good for nothing any more, and ' +
+      'labels are committed with them',
     async () => {
       const before = await on.engine(2).swarm();
-      expect(await on.refusal(on.engine(2).rotateTokens(before.version - 1, { turn: '1' }))).toEqual([500, 'rpc error: code = Unknown desc = update out of sequence']);
+      expect(await on.refusal(on.engine(2).rotateTokens(before.version - 1, { turn: '1' }))).toEqual([
+        500,
+        'rpc error: code = Unknown desc = update out of sequence',
+      ]);
       expect(await on.engine(1).swarm()).toEqual(before);
       await on.engine(2).rotateTokens(before.version, { turn: '1' });
       const { tokens, labels, version } = await on.engine(1).swarm();
@@ -381,7 +459,10 @@ const sentences: Scene = (on) => [
     'a stale version is refused and changes nothing',
     async () => {
       const { version, labels } = await on.engine(1).swarm();
-      expect(await on.refusal(on.engine(2).labelSwarm(version - 1, { counter: '2' }))).toEqual([500, 'rpc error: code = Unknown desc = update out of sequence']);
+      expect(await on.refusal(on.engine(2).labelSwarm(version - 1, { counter: '2' }))).toEqual([
+        500,
+        'rpc error: code = Unknown desc = update out of sequence',
+      ]);
       expect(await on.engine(1).swarm()).toMatchObject({ version, labels });
     },
   ],
@@ -393,7 +474,10 @@ const sentences: Scene = (on) => [
       await on.join(4, 1, on.tokens.worker);
       await on.remember(4);
       const id = on.ids.get(4)!;
-      expect(await on.refusal(on.engine(1).removeNode(id, { force: false }))).toEqual([400, `rpc error: code = FailedPrecondition desc = node ${id} is not down and can't be removed`]);
+      expect(await on.refusal(on.engine(1).removeNode(id, { force: false }))).toEqual([
+        400,
+        `rpc error: code = FailedPrecondition desc = node ${id} is not down and can't be removed`,
+      ]);
       const { version } = await on.engine(1).swarm();
       await on.engine(1).removeNode(id, { force: true });
       expect((await on.engine(1).swarm()).version).toBeGreaterThan(version);
@@ -407,7 +491,11 @@ const sentences: Scene = (on) => [
     async () => {
       await on.kill(4);
       await on.start(4);
-      expect((await on.engine(4).info()).swarm).toEqual({ state: 'pending', nodeId: on.ids.get(4), controlAvailable: false });
+      expect((await on.engine(4).info()).swarm).toEqual({
+        state: 'pending',
+        nodeId: on.ids.get(4),
+        controlAvailable: false,
+      });
       expect(await on.node(1, on.ids.get(4)!)).toBeUndefined();
       await on.engine(4).leaveSwarm({ force: false });
       expect(await on.state(4)).toBe('inactive');
@@ -428,7 +516,10 @@ const failedJoins: Scene = (on) => [
       expect(await on.refusal(on.join(3, 1, 'SWMTKN-1-x'))).toEqual([500, 'invalid join token']);
       const wrong = on.tokens.worker.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
       const { error, ms } = await on.timed(on.join(3, 1, wrong));
-      expect(error).toMatchObject({ status: 400, message: 'rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster' });
+      expect(error).toMatchObject({
+        status: 400,
+        message: 'rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster',
+      });
       expect(ms).toBeGreaterThan(8_000);
       expect(ms).toBeLessThan(on.most(15_000));
       expect((await on.engine(3).info()).swarm).toEqual({ state: 'inactive', controlAvailable: false });
@@ -439,18 +530,27 @@ const failedJoins: Scene = (on) => [
     'a remote that is a worker refuses: after 10 s the join has failed, and may be tried again',
     async () => {
       const { error, ms } = await on.timed(on.join(3, 2, on.tokens.manager));
-      expect(error).toMatchObject({ status: 503, message: expect.stringMatching(/^rpc error: code = Unavailable desc = connection error: .*connection refused/) });
+      expect(error).toMatchObject({
+        status: 503,
+        message: expect.stringMatching(/^rpc error: code = Unavailable desc = connection error: .*connection refused/),
+      });
       expect(ms).toBeGreaterThan(8_000);
       expect(ms).toBeLessThan(on.most(15_000));
       expect(await on.state(3)).toBe('inactive');
     },
   ],
   [
-    'a remote that is silent: an error after 20 s, then the join goes on in the background, and a second one is refused',
+    'a remote that is silent: an error after 20 s, then the join goes on in the background, and a second ' +
+      'one is refused',
     async () => {
       await on.cut(3, 1);
       const { error, ms } = await on.timed(on.join(3, 1, on.tokens.worker));
-      expect(error).toMatchObject({ status: 503, message: expect.stringMatching(/^Timeout was reached before node joined\. The attempt to join the swarm will continue in the background\./) });
+      expect(error).toMatchObject({
+        status: 503,
+        message: expect.stringMatching(
+          /^Timeout was reached before node joined\. The attempt to join the swarm will continue in the background\./,
+        ),
+      });
       expect(ms).toBeGreaterThan(19_000);
       expect(ms).toBeLessThan(on.most(23_000));
       expect((await on.engine(3).info()).swarm).toEqual({ state: 'pending', controlAvailable: false });
@@ -508,43 +608,85 @@ const leaders: Scene = (on) => {
       },
     ],
     [
-      'right after a change of leader nodes are unknown, then ready as they come; the dead one is down 24 to 40 s later',
+      'right after a change of leader nodes are unknown, then ready as they come; the dead one is down 24 ' +
+        'to 40 s later',
       async () => {
         expect((await on.node(leader, on.ids.get(1)!))!.state).toBe('unknown');
-        await on.until('the living are ready', async () => (await on.engine(leader).nodes()).filter(({ state }) => state === 'ready').length === 3, 15_000);
-        const ms = await on.until('the dead one is down', async () => (await on.node(leader, on.ids.get(1)!))!.state === 'down');
+        await on.until(
+          'the living are ready',
+          async () => (await on.engine(leader).nodes()).filter(({ state }) => state === 'ready').length === 3,
+          15_000,
+        );
+        const ms = await on.until(
+          'the dead one is down',
+          async () => (await on.node(leader, on.ids.get(1)!))!.state === 'down',
+        );
         expect(ms).toBeGreaterThan(8_000);
         expect(ms).toBeLessThan(on.most(40_000));
-        expect((await on.node(leader, on.ids.get(1)!))!.manager).toMatchObject({ leader: false, reachability: 'unreachable' });
+        expect((await on.node(leader, on.ids.get(1)!))!.manager).toMatchObject({
+          leader: false,
+          reachability: 'unreachable',
+        });
       },
     ],
     [
       'it comes back as a follower with the same node id',
       async () => {
         await on.start(1);
-        await on.until('it is a member again', async () => (await on.node(leader, on.ids.get(1)!))?.manager?.reachability === 'reachable' && (await on.node(leader, on.ids.get(1)!))!.state === 'ready', 30_000);
+        await on.until(
+          'it is a member again',
+          async () =>
+            (await on.node(leader, on.ids.get(1)!))?.manager?.reachability === 'reachable' &&
+            (await on.node(leader, on.ids.get(1)!))!.state === 'ready',
+          30_000,
+        );
         await on.until('it follows', async () => (await on.leader(1, 1, 2, 3)) === leader);
-        expect((await on.engine(1).info()).swarm).toMatchObject({ state: 'active', nodeId: on.ids.get(1), controlAvailable: true });
+        expect((await on.engine(1).info()).swarm).toMatchObject({
+          state: 'active',
+          nodeId: on.ids.get(1),
+          controlAvailable: true,
+        });
         expect(await on.engine(1).nodes()).toHaveLength(4);
       },
     ],
     [
-      'without a quorum a write fails when the leader steps down, and after some time nobody leads and all reads are refused',
+      'without a quorum a write fails when the leader steps down, and after some time nobody leads and all ' +
+        'reads are refused',
       async () => {
-        // Writes go one after the other: one that is on its way already, about a session that has ended, would keep ours from the log. So the first is down for good, and the other is not heard of any more without the end of its session.
+        // Writes go one after the other: one that is on its way already, about a session that has ended, would keep
+        // ours from the log. So the first is down for good, and the other is not heard of any more without the end of
+        // its session.
         await on.kill(1);
         await on.until('the dead one is down', async () => (await on.node(leader, on.ids.get(1)!))!.state === 'down');
         const { version } = await on.engine(leader).swarm();
         await on.cut(leader, follower);
         const { error, ms } = await on.timed(on.engine(leader).labelSwarm(version, { lost: 'yes' }));
-        expect(error).toMatchObject({ status: 500, message: 'rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status' });
+        expect(error).toMatchObject({
+          status: 500,
+          message: 'rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status',
+        });
         expect(ms).toBeGreaterThan(5_000);
         expect(ms).toBeLessThan(on.most(23_000));
         const late = await on.timed(on.engine(leader).swarm());
-        expect(late.error).toMatchObject({ status: 500, message: expect.stringMatching(/^rpc error: code = (DeadlineExceeded|Unknown) desc = context deadline exceeded$/) });
+        expect(late.error).toMatchObject({
+          status: 500,
+          message: expect.stringMatching(
+            /^rpc error: code = (DeadlineExceeded|Unknown) desc = context deadline exceeded$/,
+          ),
+        });
         expect(late.ms).toBeGreaterThan(19_000);
-        for (const ask of [() => on.engine(leader).swarm(), () => on.engine(leader).nodes(), () => on.engine(leader).isLeader(on.ids.get(leader)!), () => on.engine(leader).labelSwarm(version, {})]) expect(await on.refusal(ask())).toEqual([500, NO_LEADER]);
-        expect((await on.engine(leader).info()).swarm).toEqual({ state: 'active', nodeId: on.ids.get(leader), controlAvailable: true });
+        for (const ask of [
+          () => on.engine(leader).swarm(),
+          () => on.engine(leader).nodes(),
+          () => on.engine(leader).isLeader(on.ids.get(leader)!),
+          () => on.engine(leader).labelSwarm(version, {}),
+        ])
+          expect(await on.refusal(ask())).toEqual([500, NO_LEADER]);
+        expect((await on.engine(leader).info()).swarm).toEqual({
+          state: 'active',
+          nodeId: on.ids.get(leader),
+          controlAvailable: true,
+        });
         await on.kill(follower);
         await on.heal(leader, follower);
       },
@@ -561,10 +703,15 @@ const leaders: Scene = (on) => {
       },
     ],
     [
-      'the quorum is back with the second manager, whose engine answers nobody before there is a leader, or 20 s have passed',
+      'the quorum is back with the second manager, whose engine answers nobody before there is a leader, ' +
+        'or 20 s have passed',
       async () => {
         await on.start(follower);
-        expect((await on.engine(follower).info()).swarm).toMatchObject({ state: expect.stringMatching(/active|pending/), nodeId: on.ids.get(follower), controlAvailable: true });
+        expect((await on.engine(follower).info()).swarm).toMatchObject({
+          state: expect.stringMatching(/active|pending/),
+          nodeId: on.ids.get(follower),
+          controlAvailable: true,
+        });
         // The one whose log is shorter may campaign first, in vain, and put the other off, again and again.
         await on.until('there is a leader', async () => (await on.leader(leader, 2, 3)) !== undefined, 180_000);
         await on.until('it is active', async () => (await on.state(follower)) === 'active', 20_000);
@@ -586,15 +733,31 @@ const leaders: Scene = (on) => {
         const other = at === 2 ? 3 : 2;
         expect(await on.refusal(on.engine(at).updateNode(on.ids.get(other)!, { role: 'worker' }))).toEqual([
           400,
-          "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum",
+          "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would " +
+            'result in a loss of quorum',
         ]);
         await on.engine(at).updateNode(on.ids.get(1)!, { role: 'worker' });
-        await on.until('the dead one has left raft', async () => (await on.node(at, on.ids.get(1)!))!.manager === undefined, 20_000);
+        await on.until(
+          'the dead one has left raft',
+          async () => (await on.node(at, on.ids.get(1)!))!.manager === undefined,
+          20_000,
+        );
         await on.engine(at).updateNode(on.ids.get(other)!, { role: 'worker' });
-        await on.until('the other has left raft', async () => (await on.node(at, on.ids.get(other)!))!.manager === undefined, 20_000);
+        await on.until(
+          'the other has left raft',
+          async () => (await on.node(at, on.ids.get(other)!))!.manager === undefined,
+          20_000,
+        );
         // The other counts as a manager until its role has followed, some seconds later.
-        const last = [400, 'rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm'].join();
-        await on.until('it is the last manager', async () => (await on.refusal(on.engine(at).updateNode(on.ids.get(at)!, { role: 'worker' }))).join() === last, 20_000);
+        const last = [
+          400,
+          'rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm',
+        ].join();
+        await on.until(
+          'it is the last manager',
+          async () => (await on.refusal(on.engine(at).updateNode(on.ids.get(at)!, { role: 'worker' }))).join() === last,
+          20_000,
+        );
       },
     ],
   ];
@@ -606,7 +769,8 @@ const nodes: Scene = (on) => {
   const isReady = async () => (await on.node(1, on.ids.get(3)!))!.state === 'ready';
   return [
     [
-      'a worker that is stopped is not down at once but after 7 s or more, as if it had been killed, and ready soon after it is started again',
+      'a worker that is stopped is not down at once but after 7 s or more, as if it had been killed, and ' +
+        'ready soon after it is started again',
       async () => {
         await on.form(2, 1);
         await on.remember(1, 2, 3);
@@ -614,7 +778,11 @@ const nodes: Scene = (on) => {
         expect(ms).toBeGreaterThan(7_000);
         expect(ms).toBeLessThan(on.most(30_000));
         await on.start(3);
-        expect((await on.engine(3).info()).swarm).toEqual({ state: 'active', nodeId: on.ids.get(3), controlAvailable: false });
+        expect((await on.engine(3).info()).swarm).toEqual({
+          state: 'active',
+          nodeId: on.ids.get(3),
+          controlAvailable: false,
+        });
         await on.until('it is ready', isReady, 5_000);
       },
     ],
@@ -651,7 +819,13 @@ const nodes: Scene = (on) => {
       'every manager knows which ports services publish, and tells whoever watches that a service has changed',
       async () => {
         const ports: PublishedPort[] = [
-          { service: 'web', port: 8081, protocol: 'tcp', mode: 'ingress', certificate: 'arn:aws:acm:eu-west-1:123456789012:certificate/1' },
+          {
+            service: 'web',
+            port: 8081,
+            protocol: 'tcp',
+            mode: 'ingress',
+            certificate: 'arn:aws:acm:eu-west-1:123456789012:certificate/1',
+          },
           { service: 'dns', port: 8053, protocol: 'udp', mode: 'host' },
         ];
         expect(await on.engine(2).publishedPorts()).toEqual([]);
@@ -686,11 +860,17 @@ const nodes: Scene = (on) => {
       'a manager that leaves by force leaves its member of raft behind: of two, no quorum is left',
       async () => {
         const { version } = await on.engine(1).swarm();
-        expect(await on.refusal(on.engine(2).leaveSwarm({ force: false }))).toEqual([503, expect.stringContaining('participating as a manager')]);
+        expect(await on.refusal(on.engine(2).leaveSwarm({ force: false }))).toEqual([
+          503,
+          expect.stringContaining('participating as a manager'),
+        ]);
         await on.engine(2).leaveSwarm({ force: true });
         expect(await on.state(2)).toBe('inactive');
         const { error } = await on.timed(on.engine(1).labelSwarm(version, { a: 'b' }));
-        expect(error).toMatchObject({ status: 500, message: 'rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status' });
+        expect(error).toMatchObject({
+          status: 500,
+          message: 'rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status',
+        });
       },
     ],
   ];
@@ -719,7 +899,8 @@ const killedJoins: Scene = (on) => [
     },
   ],
   [
-    'a manager killed at any moment of its join is no member at all or, once started again, the one member that it was to be: never a swarm of its own, never two members',
+    'a manager killed at any moment of its join is no member at all or, once started again, the one member ' +
+      'that it was to be: never a swarm of its own, never two members',
     async () => {
       const { swarmId } = await on.engine(1).swarm();
       for (const ms of [0, 20, 40, 60, 90, 130, 200, 400]) {
@@ -735,9 +916,19 @@ const killedJoins: Scene = (on) => [
           continue;
         }
         // A member that is deaf is the one that it was to be all the same.
-        if (swarm.swarmId !== undefined) expect(swarm).toMatchObject({ state: 'active', swarmId, controlAvailable: true });
-        else expect(swarm).toEqual({ state: expect.stringMatching(/active|pending/), nodeId: expect.any(String), controlAvailable: true });
-        await on.until('it is reachable', async () => (await on.node(1, swarm.nodeId!))?.manager?.reachability === 'reachable', 20_000);
+        if (swarm.swarmId !== undefined)
+          expect(swarm).toMatchObject({ state: 'active', swarmId, controlAvailable: true });
+        else
+          expect(swarm).toEqual({
+            state: expect.stringMatching(/active|pending/),
+            nodeId: expect.any(String),
+            controlAvailable: true,
+          });
+        await on.until(
+          'it is reachable',
+          async () => (await on.node(1, swarm.nodeId!))?.manager?.reachability === 'reachable',
+          20_000,
+        );
         expect((await on.engine(1).nodes()).filter(({ id }) => !known.has(id))).toHaveLength(1);
         await on.engine(1).updateNode(swarm.nodeId!, { role: 'worker' });
         await on.until('it has left raft', async () => (await on.node(1, swarm.nodeId!))!.manager === undefined);
@@ -752,7 +943,8 @@ const killedJoins: Scene = (on) => [
 /** A manager is killed when it has its certificate, and finds nobody when it is started again. */
 const forsaken: Scene = (on) => [
   [
-    'a manager with a certificate that cannot reach its remote when it is started answers after 20 s, with an error that only another start heals',
+    'a manager with a certificate that cannot reach its remote when it is started answers after 20 s, with ' +
+      'an error that only another start heals',
     async () => {
       await on.form(2, 0);
       await on.prepare(3);
@@ -776,7 +968,12 @@ const forsaken: Scene = (on) => [
       expect(await on.isCertified(3)).toBe(true);
       await on.kill(3);
       await on.start(3);
-      await on.until('it is a manager', async () => (await on.node(1, swarm.nodeId!))?.manager?.reachability === 'reachable' && (await on.state(3)) === 'active', 30_000);
+      await on.until(
+        'it is a manager',
+        async () =>
+          (await on.node(1, swarm.nodeId!))?.manager?.reachability === 'reachable' && (await on.state(3)) === 'active',
+        30_000,
+      );
       expect(await on.id(3)).toBe(swarm.nodeId);
       expect(await on.engine(1).nodes()).toHaveLength(3);
     },
@@ -784,49 +981,71 @@ const forsaken: Scene = (on) => [
 ];
 
 /** One manager is cut off from two others, and comes back. */
-const cutOff = (role: 'leader' | 'follower'): Scene => (on) => {
-  const cut = role === 'leader' ? 1 : 3;
-  return [
-    [
-      `a ${role} that is cut off does not lead for long, if it did, and answers nothing; the others go on`,
-      async () => {
-        await on.form(3, 0);
-        await on.remember(1, 2, 3);
-        const { version } = await on.engine(2).swarm();
-        await on.cut(cut, ...[1, 2, 3].filter((number) => number !== cut));
-        if (role === 'follower') await on.until('it is unreachable', async () => (await on.node(1, on.ids.get(3)!))!.manager?.reachability === 'unreachable', 10_000);
-        const write = await on.timed(on.engine(cut).labelSwarm(version, { lost: 'yes' }));
-        expect(write.error).toBeInstanceOf(EngineError);
-        expect(write.ms).toBeLessThan(on.most(25_000));
-        await on.until('the others have a leader', async () => ((await on.leader(2, 1, 2, 3)) ?? cut) !== cut, 30_000);
-        await on.engine(2).labelSwarm((await on.engine(2).swarm()).version, { kept: 'yes' });
-        await on.until('it knows of no leader', async () => (await on.refusal(on.engine(cut).nodes()))[1] === NO_LEADER, 50_000);
-      },
-    ],
-    [
-      `that ${role} is a follower again some time after the end of the cut, and has what the others wrote`,
-      async () => {
-        await on.heal(cut, ...[1, 2, 3].filter((number) => number !== cut));
-        await on.until(
-          'all agree',
-          async () => {
-            const leaders = await Promise.all([1, 2, 3].map((at) => on.leader(at, 1, 2, 3)));
-            return leaders[0] !== undefined && new Set(leaders).size === 1 && (await on.engine(cut).nodes()).every(({ state, manager }) => state === 'ready' && manager?.reachability === 'reachable');
-          },
-          150_000,
-        );
-        // What it wrote alone is gone: the others' log has a later term.
-        expect((await on.engine(cut).swarm()).labels).toEqual({ kept: 'yes' });
-        expect(await on.id(cut)).toBe(on.ids.get(cut));
-      },
-    ],
-  ];
-};
+const cutOff =
+  (role: 'leader' | 'follower'): Scene =>
+  (on) => {
+    const cut = role === 'leader' ? 1 : 3;
+    return [
+      [
+        `a ${role} that is cut off does not lead for long, if it did, and answers nothing; the others go on`,
+        async () => {
+          await on.form(3, 0);
+          await on.remember(1, 2, 3);
+          const { version } = await on.engine(2).swarm();
+          await on.cut(cut, ...[1, 2, 3].filter((number) => number !== cut));
+          if (role === 'follower')
+            await on.until(
+              'it is unreachable',
+              async () => (await on.node(1, on.ids.get(3)!))!.manager?.reachability === 'unreachable',
+              10_000,
+            );
+          const write = await on.timed(on.engine(cut).labelSwarm(version, { lost: 'yes' }));
+          expect(write.error).toBeInstanceOf(EngineError);
+          expect(write.ms).toBeLessThan(on.most(25_000));
+          await on.until(
+            'the others have a leader',
+            async () => ((await on.leader(2, 1, 2, 3)) ?? cut) !== cut,
+            30_000,
+          );
+          await on.engine(2).labelSwarm((await on.engine(2).swarm()).version, { kept: 'yes' });
+          await on.until(
+            'it knows of no leader',
+            async () => (await on.refusal(on.engine(cut).nodes()))[1] === NO_LEADER,
+            50_000,
+          );
+        },
+      ],
+      [
+        `that ${role} is a follower again some time after the end of the cut, and has what the others wrote`,
+        async () => {
+          await on.heal(cut, ...[1, 2, 3].filter((number) => number !== cut));
+          await on.until(
+            'all agree',
+            async () => {
+              const leaders = await Promise.all([1, 2, 3].map((at) => on.leader(at, 1, 2, 3)));
+              return (
+                leaders[0] !== undefined &&
+                new Set(leaders).size === 1 &&
+                (await on.engine(cut).nodes()).every(
+                  ({ state, manager }) => state === 'ready' && manager?.reachability === 'reachable',
+                )
+              );
+            },
+            150_000,
+          );
+          // What it wrote alone is gone: the others' log has a later term.
+          expect((await on.engine(cut).swarm()).labels).toEqual({ kept: 'yes' });
+          expect(await on.id(cut)).toBe(on.ids.get(cut));
+        },
+      ],
+    ];
+  };
 
 /** A demoted manager's certificate is renewed later than it leaves raft. */
 const demoted: Scene = (on) => [
   [
-    'an engine killed right after its demotion may come back as a member of raft that nobody asked for, and leave it behind unreachable: only a promotion and a demotion take it out',
+    'an engine killed right after its demotion may come back as a member of raft that nobody asked for, ' +
+      'and leave it behind unreachable: only a promotion and a demotion take it out',
     async () => {
       await on.form(4, 0);
       await on.remember(1, 4);
@@ -838,7 +1057,12 @@ const demoted: Scene = (on) => [
       expect(await member()).toBeUndefined();
       await on.sleep(10_000);
       await on.start(4);
-      await on.until('it has understood', async () => !(await on.engine(4).info()).swarm.controlAvailable && (await member())?.reachability !== 'reachable', 40_000);
+      await on.until(
+        'it has understood',
+        async () =>
+          !(await on.engine(4).info()).swarm.controlAvailable && (await member())?.reachability !== 'reachable',
+        40_000,
+      );
       await on.sleep(5_000);
       expect((await on.engine(4).info()).swarm).toEqual({ state: 'active', nodeId: id, controlAvailable: false });
       await on.kill(4);
@@ -865,7 +1089,11 @@ const moved: Scene = (on) => [
       await on.sleep(30_000);
       expect((await on.node(1, on.ids.get(3)!))!.manager).toMatchObject({ leader: false, reachability: 'unreachable' });
       // Its agent has a session, or has none: that depends on whether it asked its own manager first.
-      expect((await on.engine(3).info()).swarm).toEqual({ state: expect.stringMatching(/active|pending/), nodeId: on.ids.get(3), controlAvailable: true });
+      expect((await on.engine(3).info()).swarm).toEqual({
+        state: expect.stringMatching(/active|pending/),
+        nodeId: on.ids.get(3),
+        controlAvailable: true,
+      });
       expect(await on.refusal(on.engine(3).nodes())).toEqual([500, NO_LEADER]);
     },
   ],
@@ -899,7 +1127,12 @@ const deafThird: Scene = (on) => [
       await on.join(3, 1, on.tokens.manager);
       const id = await on.id(3);
       expect(id).not.toBe(nodeId);
-      await on.until('it works', async () => (await on.node(2, id))?.state === 'ready' && (await on.node(2, id))?.manager?.reachability === 'reachable', 15_000);
+      await on.until(
+        'it works',
+        async () =>
+          (await on.node(2, id))?.state === 'ready' && (await on.node(2, id))?.manager?.reachability === 'reachable',
+        15_000,
+      );
       expect(await on.engine(1).nodes()).toHaveLength(3);
     },
   ],
@@ -915,9 +1148,21 @@ const deafSecond: Scene = (on) => [
       await on.prepare(2);
       await on.engine(1).labelSwarm((await on.engine(1).swarm()).version, { kept: 'yes' });
       await on.joinDeaf(2, 1);
-      await on.until('there is no leader', async () => (await on.refusal(on.engine(1).nodes()))[1] === NO_LEADER, 60_000);
-      expect((await on.engine(1).info()).swarm).toEqual({ state: 'active', nodeId: on.ids.get(1), controlAvailable: true });
-      expect((await on.engine(2).info()).swarm).toEqual({ state: 'pending', nodeId: expect.any(String), controlAvailable: true });
+      await on.until(
+        'there is no leader',
+        async () => (await on.refusal(on.engine(1).nodes()))[1] === NO_LEADER,
+        60_000,
+      );
+      expect((await on.engine(1).info()).swarm).toEqual({
+        state: 'active',
+        nodeId: on.ids.get(1),
+        controlAvailable: true,
+      });
+      expect((await on.engine(2).info()).swarm).toEqual({
+        state: 'pending',
+        nodeId: expect.any(String),
+        controlAvailable: true,
+      });
     },
   ],
   [
@@ -928,7 +1173,12 @@ const deafSecond: Scene = (on) => [
       const { error } = await on.timed(on.engine(1).recoverSwarm({ advertiseAddress: on.address(1) }));
       expect(error).toBeUndefined();
       const { swarmId, version, tokens, labels } = await on.engine(1).swarm();
-      expect((await on.engine(1).info()).swarm).toEqual({ state: 'active', nodeId: on.ids.get(1), swarmId, controlAvailable: true });
+      expect((await on.engine(1).info()).swarm).toEqual({
+        state: 'active',
+        nodeId: on.ids.get(1),
+        swarmId,
+        controlAvailable: true,
+      });
       expect(tokens).toEqual(on.tokens);
       expect(labels).toEqual({ kept: 'yes' });
       await on.engine(1).labelSwarm(version, { more: 'yes' });
@@ -937,7 +1187,8 @@ const deafSecond: Scene = (on) => [
     },
   ],
   [
-    'stays in the list as a manager that is no member, and down 24 to 40 s later; it may be removed then, and its engine joins afresh',
+    'stays in the list as a manager that is no member, and down 24 to 40 s later; it may be removed then, ' +
+      'and its engine joins afresh',
     async () => {
       const left = on.ids.get(2)!;
       expect((await on.node(1, left))!.manager).toBeUndefined();
@@ -946,7 +1197,12 @@ const deafSecond: Scene = (on) => [
       await on.engine(1).removeNode(left, { force: true });
       await on.join(2, 1, on.tokens.manager);
       const id = await on.id(2);
-      await on.until('it works', async () => (await on.node(1, id))?.state === 'ready' && (await on.node(1, id))?.manager?.reachability === 'reachable', 15_000);
+      await on.until(
+        'it works',
+        async () =>
+          (await on.node(1, id))?.state === 'ready' && (await on.node(1, id))?.manager?.reachability === 'reachable',
+        15_000,
+      );
       expect(await on.engine(1).nodes()).toHaveLength(2);
     },
   ],
@@ -955,17 +1211,26 @@ const deafSecond: Scene = (on) => [
 /** Managers join after a worker has. */
 const lateManagers: Scene = (on) => [
   [
-    'a worker that joined through the only manager is ready again when that one is dead, and one of those that came later leads',
+    'a worker that joined through the only manager is ready again when that one is dead, and one of those ' +
+      'that came later leads',
     async () => {
       await on.form(1, 1);
       await on.prepare(3, 4);
       for (const number of [3, 4]) await on.join(number, 1, on.tokens.manager);
       await on.remember(1, 2, 3, 4);
-      await on.until('they are reachable', async () => (await on.engine(1).nodes()).filter(({ manager }) => manager?.reachability === 'reachable').length === 3);
+      await on.until(
+        'they are reachable',
+        async () =>
+          (await on.engine(1).nodes()).filter(({ manager }) => manager?.reachability === 'reachable').length === 3,
+      );
       await on.sleep(1_000);
       await on.kill(1);
       await on.until('another one leads', async () => (await on.leader(3, 3, 4)) !== undefined, 30_000);
-      await on.until('the worker has come to it', async () => (await on.node(3, on.ids.get(2)!))!.state === 'ready', 20_000);
+      await on.until(
+        'the worker has come to it',
+        async () => (await on.node(3, on.ids.get(2)!))!.state === 'ready',
+        20_000,
+      );
     },
   ],
 ];
@@ -1010,7 +1275,8 @@ export function describeEngine(name: string, harness: Harness): void {
       for (const [sentence, body] of scene(on)) {
         // What follows in a scene rests on what came before.
         const [before] = failures.keys();
-        const { error } = before === undefined ? await on.timed(body()) : { error: new Error(`"${before}" failed before.`) };
+        const { error } =
+          before === undefined ? await on.timed(body()) : { error: new Error(`"${before}" failed before.`) };
         if (error) failures.set(sentence, error);
       }
       await Promise.all(Array.from({ length: count }, (_, n) => on.kill(n + 1).catch(() => undefined)));
@@ -1022,14 +1288,21 @@ export function describeEngine(name: string, harness: Harness): void {
         const failures = await tryOnce(planned, tries - 1);
         const [first] = failures;
         if (first === undefined || tries === harness.tries) return failures;
-        process.stderr.write(`${name}, ${planned.sceneName}: "${first[0]}" failed, and is played again on new engines: ${first[1].message}\n`);
+        process.stderr.write(
+          `${name}, ${planned.sceneName}: "${first[0]}" failed, and is played again on new engines: ` +
+            `${first[1].message}\n`,
+        );
       }
     }
 
     beforeAll(async () => {
       engines = await harness.begin();
       const lanes = new Turns(harness.atOnce);
-      for (const planned of scenes) outcomes.set(planned.sceneName, lanes.take(() => play(planned)));
+      for (const planned of scenes)
+        outcomes.set(
+          planned.sceneName,
+          lanes.take(() => play(planned)),
+        );
     });
     afterAll(() => harness.end());
 

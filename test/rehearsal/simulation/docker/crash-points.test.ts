@@ -19,10 +19,18 @@ function universe(seed: number, killAt: () => { address: string; effect: number 
     killed = daemon;
     daemon.kill();
   });
-  const daemon = (n: number) => docker.daemon({ address: `10.0.0.${n}`, hostname: `ip-10-0-0-${n}`, disk: {}, labels: () => ({ 'aws.instance-id': `i-${n}` }) });
+  const daemon = (n: number) =>
+    docker.daemon({
+      address: `10.0.0.${n}`,
+      hostname: `ip-10-0-0-${n}`,
+      disk: {},
+      labels: () => ({ 'aws.instance-id': `i-${n}` }),
+    });
   const finish = <T>(work: Promise<T>) => clock.finish(work, LIMIT_MS);
-  const init = (engine: SimulatedDaemon) => finish(engine.initSwarm({ advertiseAddress: engine.address, addressPools: [], addressPoolPrefixLength: 24 }));
-  const join = (engine: SimulatedDaemon, remote: SimulatedDaemon, token: string) => finish(engine.joinSwarm({ remote: remote.address, token, advertiseAddress: engine.address }));
+  const init = (engine: SimulatedDaemon) =>
+    finish(engine.initSwarm({ advertiseAddress: engine.address, addressPools: [], addressPoolPrefixLength: 24 }));
+  const join = (engine: SimulatedDaemon, remote: SimulatedDaemon, token: string) =>
+    finish(engine.joinSwarm({ remote: remote.address, token, advertiseAddress: engine.address }));
   return { clock, docker, steps, daemon, finish, init, join, killed: () => killed };
 }
 
@@ -43,7 +51,8 @@ test('an engine killed anywhere in its init, and started again, has made no swar
     engine.start();
     const { swarm } = await finish(engine.info());
     expect(docker.swarms()).toHaveLength(swarm.state === 'inactive' ? 0 : 1);
-    if (swarm.state !== 'inactive') expect(swarm).toMatchObject({ state: 'active', swarmId: docker.swarms()[0]!.swarmId, controlAvailable: true });
+    if (swarm.state !== 'inactive')
+      expect(swarm).toMatchObject({ state: 'active', swarmId: docker.swarms()[0]!.swarmId, controlAvailable: true });
     if (swarm.state === 'inactive') await init(engine);
     expect(made).toEqual([docker.swarms()[0]!.swarmId]);
     expect(docker.swarms().map(({ leader }) => leader)).toEqual([(await finish(engine.info())).swarm.nodeId]);
@@ -52,53 +61,76 @@ test('an engine killed anywhere in its init, and started again, has made no swar
   expect(effects).toBeGreaterThanOrEqual(4);
 });
 
-test.each(['manager', 'worker'] as const)('a %s killed anywhere in its join, and started again, is nothing, or the one node that it was to be, or the member of raft that it was to be, and deaf', async (role) => {
-  const effects = await everywhere(async (effect) => {
-    const { clock, docker, daemon, finish, init, join, killed } = universe(effect, () => ({ address: '10.0.0.3', effect }));
-    const [first, second, joiner] = [daemon(1), daemon(2), daemon(3)] as const;
-    for (const engine of [first, second, joiner]) engine.start();
-    await init(first);
-    const { tokens } = await finish(first.swarm());
-    await join(second, first, tokens.manager);
-    await join(joiner, first, tokens[role]).catch(() => undefined);
-    joiner.start();
-    await finish(joiner.info());
-    await clock.advance(30_000);
-    const { swarm } = await finish(joiner.info());
-    const [truth, ...others] = docker.swarms();
-    expect(others).toEqual([]);
-    expect(truth!.members).toHaveLength(role === 'manager' && swarm.state !== 'inactive' ? 3 : 2);
-    if (role === 'manager' && swarm.state === 'pending') {
-      expect(truth!.members.find(({ nodeId }) => nodeId === swarm.nodeId)).toMatchObject({ address: '10.0.0.3', alive: false });
-      expect(swarm).toEqual({ state: 'pending', nodeId: expect.any(String), controlAvailable: true });
-    } else if (swarm.state === 'inactive') expect(truth!.nodes.filter(({ state }) => state === 'ready')).toHaveLength(2);
-    else expect(truth!.nodes.find(({ id }) => id === swarm.nodeId)).toMatchObject({ role, state: 'ready', address: '10.0.0.3' });
-    return killed() !== undefined;
-  });
-  expect(effects).toBeGreaterThanOrEqual(role === 'manager' ? 5 : 4);
-});
+test.each(['manager', 'worker'] as const)(
+  'a %s killed anywhere in its join, and started again, is nothing, or the one node that it was to be, or ' +
+    'the member of raft that it was to be, and deaf',
+  async (role) => {
+    const effects = await everywhere(async (effect) => {
+      const { clock, docker, daemon, finish, init, join, killed } = universe(effect, () => ({
+        address: '10.0.0.3',
+        effect,
+      }));
+      const [first, second, joiner] = [daemon(1), daemon(2), daemon(3)] as const;
+      for (const engine of [first, second, joiner]) engine.start();
+      await init(first);
+      const { tokens } = await finish(first.swarm());
+      await join(second, first, tokens.manager);
+      await join(joiner, first, tokens[role]).catch(() => undefined);
+      joiner.start();
+      await finish(joiner.info());
+      await clock.advance(30_000);
+      const { swarm } = await finish(joiner.info());
+      const [truth, ...others] = docker.swarms();
+      expect(others).toEqual([]);
+      expect(truth!.members).toHaveLength(role === 'manager' && swarm.state !== 'inactive' ? 3 : 2);
+      if (role === 'manager' && swarm.state === 'pending') {
+        expect(truth!.members.find(({ nodeId }) => nodeId === swarm.nodeId)).toMatchObject({
+          address: '10.0.0.3',
+          alive: false,
+        });
+        expect(swarm).toEqual({ state: 'pending', nodeId: expect.any(String), controlAvailable: true });
+      } else if (swarm.state === 'inactive')
+        expect(truth!.nodes.filter(({ state }) => state === 'ready')).toHaveLength(2);
+      else
+        expect(truth!.nodes.find(({ id }) => id === swarm.nodeId)).toMatchObject({
+          role,
+          state: 'ready',
+          address: '10.0.0.3',
+        });
+      return killed() !== undefined;
+    });
+    expect(effects).toBeGreaterThanOrEqual(role === 'manager' ? 5 : 4);
+  },
+);
 
-test('a leader killed anywhere while it takes in a manager has a successor, and the manager becomes a member or nothing at all', async () => {
-  await everywhere(async (effect) => {
-    let victim = '';
-    const { clock, docker, daemon, finish, init, join, killed } = universe(effect, () => ({ address: victim, effect }));
-    const [first, second, third, joiner] = [daemon(1), daemon(2), daemon(3), daemon(4)] as const;
-    for (const engine of [first, second, third, joiner]) engine.start();
-    await init(first);
-    const { tokens } = await finish(first.swarm());
-    for (const engine of [second, third]) await join(engine, first, tokens.manager);
-    victim = first.address;
-    await join(joiner, second, tokens.manager).catch(() => undefined);
-    await clock.advance(60_000);
-    first.start();
-    await clock.advance(60_000);
-    const [truth] = docker.swarms();
-    expect(truth!.leader).toBeDefined();
-    const { swarm } = await finish(joiner.info());
-    expect(truth!.members.map(({ nodeId }) => nodeId).includes(swarm.nodeId ?? '')).toBe(swarm.state === 'active');
-    return killed() !== undefined;
-  });
-});
+test(
+  'a leader killed anywhere while it takes in a manager has a successor, and the manager becomes a member or ' +
+    'nothing at all',
+  async () => {
+    await everywhere(async (effect) => {
+      let victim = '';
+      const { clock, docker, daemon, finish, init, join, killed } = universe(effect, () => ({
+        address: victim,
+        effect,
+      }));
+      const [first, second, third, joiner] = [daemon(1), daemon(2), daemon(3), daemon(4)] as const;
+      for (const engine of [first, second, third, joiner]) engine.start();
+      await init(first);
+      const { tokens } = await finish(first.swarm());
+      for (const engine of [second, third]) await join(engine, first, tokens.manager);
+      victim = first.address;
+      await join(joiner, second, tokens.manager).catch(() => undefined);
+      await clock.advance(60_000);
+      first.start();
+      await clock.advance(60_000);
+      const [truth] = docker.swarms();
+      expect(truth!.leader).toBeDefined();
+      const { swarm } = await finish(joiner.info());
+      expect(truth!.members.map(({ nodeId }) => nodeId).includes(swarm.nodeId ?? '')).toBe(swarm.state === 'active');
+      return killed() !== undefined;
+    });
+  },
+);
 
 test('the same seed gives the same history', async () => {
   const history = async () => {
@@ -127,7 +159,13 @@ test('a swarm of 1,003 nodes at rest costs nothing, and its list is made once', 
   await init(managers[0]!);
   const { tokens } = await finish(managers[0]!.swarm());
   for (const engine of managers.slice(1)) await join(engine, managers[0]!, tokens.manager);
-  await finish(Promise.all(workers.map((engine) => engine.joinSwarm({ remote: '10.0.0.1', token: tokens.worker, advertiseAddress: engine.address }))));
+  await finish(
+    Promise.all(
+      workers.map((engine) =>
+        engine.joinSwarm({ remote: '10.0.0.1', token: tokens.worker, advertiseAddress: engine.address }),
+      ),
+    ),
+  );
   await clock.advance(60_000);
   const nodes = await finish(managers[2]!.nodes());
   expect(nodes.filter(({ state }) => state === 'ready')).toHaveLength(1_003);

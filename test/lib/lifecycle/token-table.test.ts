@@ -35,5 +35,6 @@ test("the report table's stream carries keys only", () => {
 
 test('a given key encrypts both', () => {
   const { tokens, reports } = tables((stack) => ({ encryptionKey: new kms.Key(stack, 'Key') }));
-  for (const table of [tokens, reports]) expect(table.Properties.SSESpecification).toMatchObject({ SSEEnabled: true, SSEType: 'KMS' });
+  for (const table of [tokens, reports])
+    expect(table.Properties.SSESpecification).toMatchObject({ SSEEnabled: true, SSEType: 'KMS' });
 });

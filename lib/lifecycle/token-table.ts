@@ -16,9 +16,10 @@ export interface TokenTableProps {
 /**
  * The token table, which functions write, and the report table, which nodes write.
  *
- * The token table holds the swarm's join tokens. It therefore has neither a stream nor point-in-time recovery: tokens are to be in no copy. A node can read nothing in
- * it but what is meant for itself. The report table has a stream of keys only, which wakes the functions. Both are made anew from the running swarm, so both are
- * deleted with the stack. On demand: about 0.65 USD per million writes (us-east-1), a node at rest writes one small item in a few seconds.
+ * The token table holds the swarm's join tokens. It therefore has neither a stream nor point-in-time recovery: tokens
+ * are to be in no copy. A node can read nothing in it but what is meant for itself. The report table has a stream of
+ * keys only, which wakes the functions. Both are made anew from the running swarm, so both are deleted with the stack.
+ * On demand: about 0.65 USD per million writes (us-east-1), a node at rest writes one small item in a few seconds.
  */
 export class TokenTable extends Construct {
   /** What functions tell nodes: leader record, lease, commands. */
@@ -35,7 +36,10 @@ export class TokenTable extends Construct {
       sortKey: { name: SORT_KEY, type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
       removalPolicy: RemovalPolicy.DESTROY,
-      ...(props.encryptionKey && { encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED, encryptionKey: props.encryptionKey }),
+      ...(props.encryptionKey && {
+        encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED,
+        encryptionKey: props.encryptionKey,
+      }),
     };
     this.tokenTable = new dynamodb.Table(this, 'Tokens', common);
     this.reportTable = new dynamodb.Table(this, 'Reports', { ...common, stream: dynamodb.StreamViewType.KEYS_ONLY });

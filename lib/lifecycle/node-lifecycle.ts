@@ -1,6 +1,7 @@
 /**
- * The life of a node between launch and termination: the queues that hooks, notices and the sweep fill, the functions node-join and node-leave behind them, and the
- * roles of the nodes. It decides nothing about capacity: groups are added to it.
+ * The life of a node between launch and termination: the queues that hooks, notices and the sweep fill, the functions
+ * node-join and node-leave behind them, and the roles of the nodes. It decides nothing about capacity: groups are added
+ * to it.
  */
 import { Duration, Lazy, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
@@ -35,7 +36,7 @@ import {
 } from '../core/statements';
 import { checkAddressPools, checkClusterTag, checkNames } from '../core/validation';
 import { checkAtSynth, known } from '../framework/known';
-import { NodeRole } from '../nodes/node-role';
+import { NodeRole } from './node-role';
 import { placeOf, toPolicyDocument, toPolicyStatement } from '../framework/policy';
 import { mapReports } from '../functions/report-stream';
 import type { SwarmNetwork } from '../network/swarm-network';
@@ -61,7 +62,8 @@ export interface NodeLifecycleProps {
    */
   readonly workerRole?: iam.Role;
   /**
-   * Networks from which overlay networks get their subnets, in CIDR notation; from 1 to 16, outside of the VPC's. Used when the swarm is made, never after.
+   * Networks from which overlay networks get their subnets, in CIDR notation; from 1 to 16, outside of the VPC's. Used
+   * when the swarm is made, never after.
    * Source: https://docs.docker.com/reference/cli/docker/swarm/init/#default-addr-pool
    * @default ['100.64.0.0/10']
    */
@@ -86,9 +88,10 @@ export interface OnSwarmEventOptions extends events.OnEventOptions {
 /**
  * Brings nodes into the swarm and out of it.
  *
- * A launching instance waits in its launch hook until node-join has seen it Ready in the swarm; a leaving one waits in its terminate hook for node-leave. Events mean
- * "look again", and a sweep once a minute looks again anyway: a lost event costs a minute, a doubled one nothing. Queue, functions and sweep of a cluster at rest cost
- * below 1 USD a month (us-east-1).
+ * A launching instance waits in its launch hook until node-join has seen it Ready in the swarm; a leaving one waits in
+ * its terminate hook for node-leave. Events mean "look again", and a sweep once a minute looks again anyway: a lost
+ * event costs a minute, a doubled one nothing. Queue, functions and sweep of a cluster at rest cost below 1 USD a month
+ * (us-east-1).
  */
 export class NodeLifecycle extends Construct {
   readonly network: SwarmNetwork;
@@ -112,8 +115,8 @@ export class NodeLifecycle extends Construct {
   /** What any function needs to use the tables' key. */
   readonly keyStatements: Statement[];
   /**
-   * What must be there before the first node is launched and until the last one has left, so that creation and deletion of the stack work: otherwise hooks
-   * would wait for functions that are gone.
+   * What must be there before the first node is launched and until the last one has left, so that creation and deletion
+   * of the stack work: otherwise hooks would wait for functions that are gone.
    */
   readonly ready: IDependable;
 
@@ -140,19 +143,31 @@ export class NodeLifecycle extends Construct {
       addressPoolPrefixLength: props.addressPoolPrefixLength ?? ADDRESS_POOL_PREFIX_LENGTH,
     };
     const named = props.cluster ?? this;
-    this.cluster = `${stack.stackName}/${named.node.scopes.slice(stack.node.scopes.length).map((part) => part.node.id).join('/')}`;
+    this.cluster = `${stack.stackName}/${named.node.scopes
+      .slice(stack.node.scopes.length)
+      .map((part) => part.node.id)
+      .join('/')}`;
     this.keyStatements = encryptionKey ? [useKeyOfTables(encryptionKey.keyArn, place)] : [];
 
     this.agent = new assets.Asset(this, 'Agent', { path: agentBundle() });
-    this.nodeLogGroup = new logs.LogGroup(this, 'NodeLogs', { retention: logs.RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
+    this.nodeLogGroup = new logs.LogGroup(this, 'NodeLogs', {
+      retention: logs.RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     const ofNodes = nodeStatements({
       tokenTable: tokenTable.tableArn,
       reportTable: reportTable.tableArn,
       agentObjects: this.agent.bucket.arnForObjects('*.cjs'),
       logGroup: this.nodeLogGroup.logGroupArn,
     });
-    this.managerRole = new NodeRole(this, 'Manager', { role: props.managerRole, statements: [...ofNodes, ...this.keyStatements] });
-    this.workerRole = new NodeRole(this, 'Worker', { role: props.workerRole, statements: [...ofNodes, ...this.keyStatements] });
+    this.managerRole = new NodeRole(this, 'Manager', {
+      role: props.managerRole,
+      statements: [...ofNodes, ...this.keyStatements],
+    });
+    this.workerRole = new NodeRole(this, 'Worker', {
+      role: props.workerRole,
+      statements: [...ofNodes, ...this.keyStatements],
+    });
 
     this.joinQueue = createWorkQueue(this, 'Join', 'node-join');
     this.leaveQueue = createWorkQueue(this, 'Leave', 'node-leave');
@@ -173,7 +188,11 @@ export class NodeLifecycle extends Construct {
       [env.swarmSettings]: stack.toJsonString(settings),
     };
     const statements = [
-      ...membershipStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn }, this.cluster, place),
+      ...membershipStatements(
+        { tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn },
+        this.cluster,
+        place,
+      ),
       ...this.keyStatements,
       ...(encryptionKey ? useKeyOfVolumes(encryptionKey.keyArn, place) : []),
     ];
@@ -207,7 +226,7 @@ export class NodeLifecycle extends Construct {
       notices,
       mapMessages(this, 'Join', this.nodeJoin, this.joinQueue),
       mapMessages(this, 'Leave', this.nodeLeave, this.leaveQueue),
-      mapReports(this, 'NodeReports', this.nodeJoin, props.tables, nodeReportWritten),
+      mapReports(this, 'NodeReports', this.nodeJoin, reportTable, nodeReportWritten),
       this.joinQueue.node.findChild('Policy'),
       this.leaveQueue.node.findChild('Policy'),
       props.network.ready,
@@ -216,21 +235,31 @@ export class NodeLifecycle extends Construct {
     // Only where the key is of this app: the policy of another key is its owner's, who must allow the same.
     if (encryptionKey) {
       const autoScaling = new iam.ArnPrincipal(autoScalingRoleArn(place));
-      for (const statement of autoScalingUsesKey) encryptionKey.addToResourcePolicy(toPolicyStatement(statement, [autoScaling]), true);
+      for (const statement of autoScalingUsesKey)
+        encryptionKey.addToResourcePolicy(toPolicyStatement(statement, [autoScaling]), true);
     }
 
     checkAtSynth(this, () => [
-      ...checkAddressPools(this.addressPools.map((pool) => known(pool)), known(settings.addressPoolPrefixLength), props.network.knownCidrs),
+      ...checkAddressPools(
+        this.addressPools.map((pool) => known(pool)),
+        known(settings.addressPoolPrefixLength),
+        props.network.knownCidrs,
+      ),
       ...checkClusterTag(known(this.cluster)),
       ...(props.managerRole !== undefined && props.managerRole === props.workerRole
-        ? [`Managers and workers have the same role, ${props.managerRole.node.path}: a worker could read what is meant for managers. Give two roles, or none.`]
+        ? [
+            `Managers and workers have the same role, ${props.managerRole.node.path}: a worker could read ` +
+              'what is meant for managers. Give two roles, or none.',
+          ]
         : []),
     ]);
   }
 
   /**
-   * A rule for what happens in this cluster: nodes that become Ready, leave, are lost or replaced, and a quorum that is at risk. The event's `detail` has the cluster, the instance's id and the reason in words
-   * (`protocol/events.ts`). It may come twice, and, as all of EventBridge's, it is best effort: alarms (`addAlarms`) do not depend on it. Below 0.01 USD a month.
+   * A rule for what happens in this cluster: nodes that become Ready, leave, are lost or replaced, and a quorum that is
+   * at risk. The event's `detail` has the cluster, the instance's id and the reason in words (`protocol/events.ts`). It
+   * may come twice, and, as all of EventBridge's, it is best effort: alarms (`addAlarms`) do not depend on it. Below
+   * 0.01 USD a month.
    */
   onSwarmEvent(id: string, { events: asked, target, eventPattern, ...props }: OnSwarmEventOptions = {}): events.Rule {
     const all = Object.keys(swarmEvents) as SwarmEvent[];
@@ -241,7 +270,12 @@ export class NodeLifecycle extends Construct {
     return new events.Rule(this.rules, id, {
       ...props,
       targets: target && [target],
-      eventPattern: { ...eventPattern, source: [EVENT_SOURCE], detailType: kinds.map((kind) => swarmEvents[kind]), detail: { ...eventPattern?.detail, cluster: [this.cluster] } },
+      eventPattern: {
+        ...eventPattern,
+        source: [EVENT_SOURCE],
+        detailType: kinds.map((kind) => swarmEvents[kind]),
+        detail: { ...eventPattern?.detail, cluster: [this.cluster] },
+      },
     });
   }
 
@@ -257,7 +291,10 @@ export class NodeLifecycle extends Construct {
     for (const membership of [this.join, this.leave]) membership.allow(statement);
   }
 
-  /** The hooks of a group, for its own `LifecycleHookSpecificationList`: the first instances would miss hooks that are made after it. */
+  /**
+   * The hooks of a group, for its own `LifecycleHookSpecificationList`: the first instances would miss hooks that are
+   * made after it.
+   */
   hooks(role: Role): autoscaling.CfnAutoScalingGroup.LifecycleHookSpecificationProperty[] {
     return [
       {

@@ -13,7 +13,10 @@ export interface LeaderTokenPublisherProps {
   readonly lifecycle: NodeLifecycle;
 }
 
-/** `leader-token`: woken when the leader's agent has written its swarm report; publishes swarm id, join tokens and node list, and wakes node-join. */
+/**
+ * `leader-token`: woken when the leader's agent has written its swarm report; publishes swarm id, join tokens and node
+ * list, and wakes node-join.
+ */
 export class LeaderTokenPublisher extends Construct {
   readonly function: lambda.Function;
 
@@ -34,13 +37,17 @@ export class LeaderTokenPublisher extends Construct {
         [env.joinQueueUrl]: lifecycle.joinQueue.queueUrl,
       },
       statements: [
-        ...leaderTokenStatements({ tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn, joinQueue: lifecycle.joinQueue.queueArn }),
+        ...leaderTokenStatements({
+          tokenTable: tokenTable.tableArn,
+          reportTable: reportTable.tableArn,
+          joinQueue: lifecycle.joinQueue.queueArn,
+        }),
         readStream(reportTable.tableStreamArn!),
         ...lifecycle.keyStatements,
       ],
     });
     this.function = this.publisher.function;
-    lifecycle.nodesNeed(mapReports(this, 'SwarmReports', this.function, lifecycle.tables, swarmReportWritten));
+    lifecycle.nodesNeed(mapReports(this, 'SwarmReports', this.function, reportTable, swarmReportWritten));
   }
 
   /** Wakes target-update as well when the nodes of the swarm have changed. */
