@@ -6,7 +6,16 @@ import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { PORTS_METRIC, UNANSWERED_METRIC } from '../../protocol/census';
+import {
+  FOLLOWED_PORTS_ALARMS,
+  listenerAlarms,
+  loadBalancerAlarms,
+  metricNamespace,
+  RESETS,
+  SUM_PERIOD_MINUTES,
+  TARGETS_PERIOD_MINUTES,
+} from '../core/alarms';
+import { addActions, createAlarm } from '../framework/alarm';
 import type * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 
@@ -78,147 +87,67 @@ export class LoadBalancerAlarms extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    { loadBalancer, actions = [], resets = 1_000, zones = !loadBalancer.crossZone }: LoadBalancerAlarmsProps,
+    { loadBalancer, actions = [], resets = RESETS, zones = !loadBalancer.crossZone }: LoadBalancerAlarmsProps,
   ) {
     super(scope, id);
     const groups = [...loadBalancer.targetGroups];
-    const one = Duration.minutes(1);
-    const five = Duration.minutes(5);
+    const ofTargets = { period: Duration.minutes(TARGETS_PERIOD_MINUTES), statistic: 'max' };
+    const period = Duration.minutes(SUM_PERIOD_MINUTES);
     this.nobodyHealthy = new Map(
       groups.map(([port, group]) => [
         port,
-        // Where no target is registered nothing is counted.
-        this.below(
-          `NobodyHealthy${port}`,
-          `No node behind port ${port} has been healthy for three minutes.`,
-          group.metrics.healthyHostCount({ period: one, statistic: 'max' }),
-          3,
-          cloudwatch.TreatMissingData.BREACHING,
-        ),
+        createAlarm(this, listenerAlarms(port).nobodyHealthy, group.metrics.healthyHostCount(ofTargets)),
       ]),
     );
     this.unhealthy = new Map(
       groups.map(([port, group]) => [
         port,
-        this.reaching(
-          `Unhealthy${port}`,
-          `A node behind port ${port} has failed its health checks for fifteen minutes.`,
-          group.metrics.unHealthyHostCount({ period: one, statistic: 'max' }),
-          1,
-          15,
-        ),
+        createAlarm(this, listenerAlarms(port).unhealthy, group.metrics.unHealthyHostCount(ofTargets)),
       ]),
     );
+    const { loadBalancerFullName: LoadBalancer } = loadBalancer.loadBalancer;
+    const fewestOfZones = ({ targetGroupFullName: TargetGroup, metrics }: elbv2.NetworkTargetGroup) =>
+      least(
+        loadBalancer.zones.map((AvailabilityZone) =>
+          metrics.healthyHostCount({ ...ofTargets, dimensionsMap: { TargetGroup, LoadBalancer, AvailabilityZone } }),
+        ),
+        ofTargets.period,
+      );
     this.zoneEmpty = new Map(
-      zones
-        ? groups.map(([port, group]) => {
-            const ofZones = loadBalancer.zones.map((zone) =>
-              group.metrics.healthyHostCount({
-                period: one,
-                statistic: 'max',
-                dimensionsMap: {
-                  TargetGroup: group.targetGroupFullName,
-                  LoadBalancer: loadBalancer.loadBalancer.loadBalancerFullName,
-                  AvailabilityZone: zone,
-                },
-              }),
-            );
-            return [
-              port,
-              this.below(
-                `ZoneEmpty${port}`,
-                `A zone has had no healthy node behind port ${port} for ten minutes.`,
-                least(ofZones, one),
-                10,
-                cloudwatch.TreatMissingData.NOT_BREACHING,
-              ),
-            ];
-          })
-        : [],
+      (zones ? groups : []).map(([port, group]) => [
+        port,
+        createAlarm(this, listenerAlarms(port).zoneEmpty, fewestOfZones(group)),
+      ]),
     );
-    this.resets = this.reaching(
-      'Resets',
-      'Nodes reset many connections of the load balancer.',
-      loadBalancer.loadBalancer.metrics.tcpTargetResetCount({ period: five, statistic: 'sum' }),
-      resets,
-      3,
+    const ofAll = loadBalancerAlarms(resets);
+    this.resets = createAlarm(
+      this,
+      ofAll.resets,
+      loadBalancer.loadBalancer.metrics.tcpTargetResetCount({ period, statistic: 'sum' }),
     );
-    this.updaterFails = this.reaching(
-      'UpdaterFails',
-      'Several invocations of target-update have failed: who is sent connections may not be right.',
-      loadBalancer.updater.function.metricErrors({ period: five }),
-      3,
-      1,
-    );
+    this.updaterFails = createAlarm(this, ofAll.updaterFails, loadBalancer.updater.function.metricErrors({ period }));
     if (loadBalancer.followsPorts) {
-      const {
-        lifecycle: { cluster },
-        function: { logGroup },
-      } = loadBalancer.updater;
-      const counted = (filterId: string, metricName: string) =>
-        new logs.MetricFilter(this, filterId, {
-          logGroup,
-          filterPattern: logs.FilterPattern.stringValue('$.metric', '=', metricName),
-          metricNamespace: `DockerSwarm/${cluster}`,
-          metricName,
-          metricValue: '$.ports',
-        }).metric({ period: five, statistic: 'max' });
-      this.portsNotFollowed = this.reaching(
-        'PortsNotFollowed',
-        'A service publishes a port that the load balancer cannot follow: see the log of target-update for the reason.',
-        counted('Ports', PORTS_METRIC),
-        1,
-        2,
-      );
-      this.portsUnanswered = this.reaching(
-        'PortsUnanswered',
-        'No healthy node has answered at a followed port for fifteen minutes: see the log of target-update for which.',
-        counted('Unanswered', UNANSWERED_METRIC),
-        1,
-        3,
-      );
+      const { lifecycle, function: updater } = loadBalancer.updater;
+      const create = ({ filterId, watches: { metric, ...reading }, ...alarm }: FollowedPortsAlarm) =>
+        createAlarm(
+          this,
+          alarm,
+          new logs.MetricFilter(this, filterId, {
+            logGroup: updater.logGroup,
+            filterPattern: logs.FilterPattern.literal(metric.pattern),
+            metricNamespace: metricNamespace(lifecycle.cluster),
+            metricName: metric.name,
+            metricValue: metric.value,
+          }).metric({ period: Duration.minutes(reading.periodMinutes), statistic: reading.statistic }),
+        );
+      this.portsNotFollowed = create(FOLLOWED_PORTS_ALARMS.portsNotFollowed);
+      this.portsUnanswered = create(FOLLOWED_PORTS_ALARMS.portsUnanswered);
     }
-    for (const alarm of this.node.children.filter((child) => child instanceof cloudwatch.Alarm)) {
-      if (actions.length === 0) break;
-      alarm.addAlarmAction(...actions);
-      alarm.addOkAction(...actions);
-    }
-  }
-
-  private below(
-    id: string,
-    alarmDescription: string,
-    metric: cloudwatch.IMetric,
-    evaluationPeriods: number,
-    treatMissingData: cloudwatch.TreatMissingData,
-  ): cloudwatch.Alarm {
-    return new cloudwatch.Alarm(this, id, {
-      alarmDescription,
-      metric,
-      threshold: 1,
-      evaluationPeriods,
-      treatMissingData,
-      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-    });
-  }
-
-  private reaching(
-    id: string,
-    alarmDescription: string,
-    metric: cloudwatch.IMetric,
-    threshold: number,
-    evaluationPeriods: number,
-  ): cloudwatch.Alarm {
-    return new cloudwatch.Alarm(this, id, {
-      alarmDescription,
-      metric,
-      threshold,
-      evaluationPeriods,
-      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-    });
+    addActions(this, actions);
   }
 }
+
+type FollowedPortsAlarm = (typeof FOLLOWED_PORTS_ALARMS)[keyof typeof FOLLOWED_PORTS_ALARMS];
 
 /** A zone in which nothing is counted has nobody. */
 function least(metrics: cloudwatch.IMetric[], period: Duration): cloudwatch.MathExpression {

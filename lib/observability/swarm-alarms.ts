@@ -8,14 +8,20 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import {
-  ALARM_METRIC,
-  CENSUS_METRIC,
-  CERTIFICATE_METRIC,
-  DEEDS_METRIC,
-  type Census,
-  type Deeds,
-} from '../../protocol/census';
+  metricNamespace,
+  SUM_PERIOD_MINUTES,
+  SWARM_ALARMS,
+  SWARM_METRICS,
+  swarmMetric,
+  type Alarm,
+  type LoggedMetric,
+  type LogSource,
+  type Reading,
+  type SwarmMetric,
+  type Watched,
+} from '../core/alarms';
 import { checkNames } from '../core/validation';
+import { addActions, createAlarm } from '../framework/alarm';
 import type { LeaderTokenPublisher } from '../lifecycle/leader-token-publisher';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
@@ -33,33 +39,7 @@ export interface SwarmAlarmsProps extends AlarmOptions {
   readonly leaderToken: LeaderTokenPublisher;
 }
 
-/** No report of the leader for so long, and for two minutes in a row: it reports every 30 s. */
-const SILENT_SECONDS = 120;
-
-/** Metrics that the functions log, by name: how the cluster was seen at each look, and what each look has done. */
-export type SwarmMetric = keyof Census | keyof Deeds;
-
-const CENSUS: readonly SwarmMetric[] = [
-  'seats',
-  'managersWorking',
-  'managersMissing',
-  'workersReady',
-  'nodesDown',
-  'instancesWaiting',
-  'instancesLeaving',
-  'launchesHeld',
-  'leaderAgeSeconds',
-  'tasksPending',
-] satisfies (keyof Census)[];
-const DEEDS: readonly SwarmMetric[] = [
-  'nodesReady',
-  'nodesLeft',
-  'nodesLost',
-  'nodesReplaced',
-  'hookDeadlines',
-  'managersRemoved',
-  'rotations',
-] satisfies (keyof Deeds)[];
+export type { SwarmMetric } from '../core/alarms';
 
 /**
  * Ten alarms and the seven metrics behind them, at most 3.50 USD a month, of which 2.60 while all is well (us-east-1:
@@ -99,127 +79,54 @@ export class SwarmAlarms extends Construct {
   readonly deadLetters: cloudwatch.Alarm;
 
   private readonly namespace: string;
-  private readonly membership: lambda.Function[];
+  private readonly logs: Record<LogSource, logs.ILogGroup[]>;
 
   constructor(scope: Construct, id: string, { lifecycle, leaderToken, actions = [] }: SwarmAlarmsProps) {
     super(scope, id);
-    this.namespace = `DockerSwarm/${lifecycle.cluster}`;
-    this.membership = [lifecycle.nodeJoin, lifecycle.nodeLeave];
-    const few = Duration.minutes(5);
-    const functions = [...this.membership, leaderToken.function];
+    this.namespace = metricNamespace(lifecycle.cluster);
+    const membership = [lifecycle.nodeJoin, lifecycle.nodeLeave];
+    const functions = [...membership, leaderToken.function];
     const groups = (of: lambda.Function[]) => of.map(({ logGroup }) => logGroup);
+    this.logs = {
+      membership: groups(membership),
+      functions: groups(functions),
+      nodes: [lifecycle.nodeLogGroup],
+      'target-update': [],
+    };
+    const period = Duration.minutes(SUM_PERIOD_MINUTES);
+    const watched = (watches: Watched): cloudwatch.IMetric => {
+      switch (watches.kind) {
+        case 'logged':
+          return this.logged(watches.metric, watches);
+        case 'functions': {
+          const of = watches.of === 'membership' ? membership : functions;
+          return sum(
+            of.map((one) =>
+              watches.count === 'errors' ? one.metricErrors({ period }) : one.metricInvocations({ period }),
+            ),
+          );
+        }
+        case 'dead-letters':
+          return sum(
+            [lifecycle.joinQueue, lifecycle.leaveQueue].map((queue) =>
+              queue.deadLetterQueue!.queue.metricApproximateNumberOfMessagesVisible({ period, statistic: 'max' }),
+            ),
+          );
+      }
+    };
+    const create = (alarm: Alarm) => createAlarm(this, alarm, watched(alarm.watches));
 
-    this.leaderSilent = this.alarm(
-      'LeaderSilent',
-      'No leader of the swarm has reported for four minutes: it may have lost its quorum. Managers that ' +
-        'died come back by themselves. When the volumes of most of them are lost, see docs/quorum-lost.md of ' +
-        'cdk-docker-swarm, and the output RecoverQuorum of the stack.',
-      this.metric('leaderAgeSeconds', { statistic: 'min' }),
-      SILENT_SECONDS,
-      2,
-    );
-    this.managersMissing = this.alarm(
-      'ManagersMissing',
-      'A manager has been missing for ten minutes: the quorum is at risk.',
-      this.metric('managersMissing', { statistic: 'min' }),
-      1,
-      10,
-    );
-    this.nodesDown = this.alarm(
-      'NodesDown',
-      'A node has been down for fifteen minutes, and was not replaced.',
-      this.metric('nodesDown', { statistic: 'min' }),
-      1,
-      15,
-    );
-    this.tasksPending = this.alarm(
-      'TasksPending',
-      'Tasks have been waiting for fifteen minutes for a node that can run them.',
-      this.metric('tasksPending', { statistic: 'min' }),
-      1,
-      15,
-    );
-    this.hookDeadlines = this.alarm(
-      'HookDeadlines',
-      'Three hooks within half an hour were completed past their deadline: instances do not become Ready, ' +
-        'or do not leave in time. See what was abandoned, or let go, in the logs of the functions, and the ' +
-        'logs of these nodes.',
-      this.metric('hookDeadlines', { period: Duration.minutes(30) }),
-      3,
-      1,
-    );
-    this.certificatesOverdue = this.alarm(
-      'CertificatesOverdue',
-      'Docker should have renewed the certificate of a node long ago: see lines with the level error in ' +
-        'the logs of the nodes. When it has run out, the node is down for good.',
-      this.filtered('certificatesOverdue', logs.FilterPattern.stringValue('$.metric', '=', CERTIFICATE_METRIC), '1', [
-        lifecycle.nodeLogGroup,
-      ]).with({ statistic: 'sum', period: Duration.hours(2) }),
-      1,
-      1,
-    );
-    this.attention = this.alarm(
-      'Attention',
-      'The functions said several times that a person should know something: see lines with the level ' +
-        'error in their logs.',
-      this.filtered(
-        'attention',
-        logs.FilterPattern.stringValue('$.metric', '=', ALARM_METRIC),
-        '1',
-        groups(functions),
-      ).with({ statistic: 'sum', period: few }),
-      3,
-      1,
-    );
-    this.functionsFail = this.alarm(
-      'FunctionsFail',
-      'Several invocations of the functions have failed.',
-      this.sum(functions.map((one) => one.metricErrors({ period: few }))),
-      3,
-      1,
-    );
-    this.deadLetters = this.alarm(
-      'DeadLetters',
-      'Messages lie in a dead-letter queue: no function could process them. The sweep has looked again since.',
-      this.sum(
-        [lifecycle.joinQueue, lifecycle.leaveQueue].map((queue) =>
-          queue.deadLetterQueue!.queue.metricApproximateNumberOfMessagesVisible({ period: few, statistic: 'max' }),
-        ),
-      ),
-      1,
-      1,
-    );
-    this.functionsSilent = new cloudwatch.Alarm(this, 'FunctionsSilent', {
-      alarmDescription: 'No function has looked at the cluster for five minutes: nothing is healed.',
-      metric: this.sum(this.membership.map((one) => one.metricInvocations({ period: few }))),
-      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-      threshold: 1,
-      evaluationPeriods: 1,
-      treatMissingData: cloudwatch.TreatMissingData.BREACHING,
-    });
-    for (const alarm of this.node.children.filter((child) => child instanceof cloudwatch.Alarm)) {
-      if (actions.length === 0) break;
-      alarm.addAlarmAction(...actions);
-      alarm.addOkAction(...actions);
-    }
-  }
-
-  private alarm(
-    id: string,
-    alarmDescription: string,
-    metric: cloudwatch.IMetric,
-    threshold: number,
-    evaluationPeriods: number,
-  ): cloudwatch.Alarm {
-    return new cloudwatch.Alarm(this, id, {
-      alarmDescription,
-      metric,
-      threshold,
-      evaluationPeriods,
-      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      // Where nothing is said, the functions are silent, and there is an alarm for that.
-      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-    });
+    this.leaderSilent = create(SWARM_ALARMS.leaderSilent);
+    this.managersMissing = create(SWARM_ALARMS.managersMissing);
+    this.nodesDown = create(SWARM_ALARMS.nodesDown);
+    this.tasksPending = create(SWARM_ALARMS.tasksPending);
+    this.hookDeadlines = create(SWARM_ALARMS.hookDeadlines);
+    this.certificatesOverdue = create(SWARM_ALARMS.certificatesOverdue);
+    this.attention = create(SWARM_ALARMS.attention);
+    this.functionsFail = create(SWARM_ALARMS.functionsFail);
+    this.deadLetters = create(SWARM_ALARMS.deadLetters);
+    this.functionsSilent = create(SWARM_ALARMS.functionsSilent);
+    addActions(this, actions);
   }
 
   /**
@@ -228,51 +135,43 @@ export class SwarmAlarms extends Construct {
    * @param options by default of one minute; the average of how the cluster was seen, the sum of what was done
    */
   metric(name: SwarmMetric, options: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
-    const [problem] = checkNames('metric', [name], [...CENSUS, ...DEEDS]);
+    const [problem] = checkNames('metric', [name], SWARM_METRICS);
     if (problem !== undefined) throw new Error(problem);
-    const isDeed = DEEDS.includes(name);
-    const pattern = logs.FilterPattern.all(
-      logs.FilterPattern.stringValue('$.metric', '=', isDeed ? DEEDS_METRIC : CENSUS_METRIC),
-      logs.FilterPattern.numberValue(`$.${name}`, '>=', 0),
-    );
-    const metric = this.filtered(
-      name,
-      pattern,
-      `$.${name}`,
-      this.membership.map(({ logGroup }) => logGroup),
-    );
-    return metric.with({ statistic: isDeed ? 'sum' : 'avg', period: Duration.minutes(1), ...options });
+    const metric = swarmMetric(name);
+    return this.logged(metric, metric).with(options);
   }
 
-  /** Of lines in any of these logs. */
-  private filtered(
-    metricName: string,
-    filterPattern: logs.IFilterPattern,
-    metricValue: string,
-    groups: logs.ILogGroup[],
+  private logged(
+    { name, source, pattern, value }: LoggedMetric,
+    { statistic, periodMinutes }: Reading,
   ): cloudwatch.Metric {
-    for (const [n, logGroup] of groups.entries()) {
-      const id = `${metricName[0]!.toUpperCase()}${metricName.slice(1)}${n}`;
+    for (const [n, logGroup] of this.logs[source].entries()) {
+      const id = `${name[0]!.toUpperCase()}${name.slice(1)}${n}`;
       if (!this.node.tryFindChild(id))
         new logs.MetricFilter(this, id, {
           logGroup,
-          filterPattern,
+          filterPattern: logs.FilterPattern.literal(pattern),
           metricNamespace: this.namespace,
-          metricName,
-          metricValue,
+          metricName: name,
+          metricValue: value,
         });
     }
-    return new cloudwatch.Metric({ namespace: this.namespace, metricName });
-  }
-
-  private sum(metrics: cloudwatch.IMetric[]): cloudwatch.MathExpression {
-    const usingMetrics = Object.fromEntries(metrics.map((metric, n) => [`m${n}`, metric]));
-    return new cloudwatch.MathExpression({
-      expression: Object.keys(usingMetrics)
-        .map((name) => `FILL(${name}, 0)`)
-        .join(' + '),
-      usingMetrics,
-      period: Duration.minutes(5),
+    return new cloudwatch.Metric({
+      namespace: this.namespace,
+      metricName: name,
+      statistic,
+      period: Duration.minutes(periodMinutes),
     });
   }
+}
+
+function sum(metrics: cloudwatch.IMetric[]): cloudwatch.MathExpression {
+  const usingMetrics = Object.fromEntries(metrics.map((metric, n) => [`m${n}`, metric]));
+  return new cloudwatch.MathExpression({
+    expression: Object.keys(usingMetrics)
+      .map((name) => `FILL(${name}, 0)`)
+      .join(' + '),
+    usingMetrics,
+    period: Duration.minutes(SUM_PERIOD_MINUTES),
+  });
 }
