@@ -60,13 +60,6 @@ export type Architecture = 'arm64' | 'x86_64';
 export const imageParameter = (architecture: Architecture) =>
   `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${architecture}`;
 
-/**
- * Heartbeats of the lifecycle hooks (seconds). At launch longer than node-join's own deadline; a broken function lets a
- * manager's termination wait, it never speeds it.
- */
-export const LAUNCH_HEARTBEAT = 900;
-export const TERMINATE_HEARTBEAT = { manager: 7200, worker: 900 };
-
 /** Timeouts (seconds) and memory (MiB) of the functions. */
 export const FUNCTIONS = {
   'leader-token': { timeout: 30, memory: 256 },

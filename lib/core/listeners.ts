@@ -164,14 +164,18 @@ export function checkClients(count: number | undefined): string[] {
   return count === 0 ? ['clients is empty: nobody could connect. Give peers, or leave it out.'] : [];
 }
 
-/** @param given what a user gave, by name; undefined where it was left out or is known only at deployment */
-export function checkHealth(given: {
+/** What a user gave, by name; undefined where it was left out. */
+export interface GivenHealthCheck {
+  /** Seconds. */
   interval: number | undefined;
   healthyThreshold: number | undefined;
   unhealthyThreshold: number | undefined;
   port: number | undefined;
   path: string | undefined;
-}): string[] {
+}
+
+/** @param given undefined also for what is known only at deployment */
+export function checkHealth(given: GivenHealthCheck): string[] {
   const { port, path } = given;
   return [
     ...checkWhole('healthCheck.interval (seconds)', given.interval, HEALTH_CHECK_INTERVAL_BOUNDS),

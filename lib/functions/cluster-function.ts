@@ -58,6 +58,11 @@ export class ClusterFunction extends Construct {
     (this.function.node.defaultChild as lambda.CfnFunction).addDeletionOverride('DependsOn');
   }
 
+  /** Adds to its environment. */
+  tell(environment: Record<string, string>): void {
+    for (const [name, value] of Object.entries(environment)) this.function.addEnvironment(name, value);
+  }
+
   /** Allows more. */
   allow(statement: Statement): void {
     this.policy.addStatements(toPolicyStatement(statement));

@@ -2,8 +2,8 @@
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { environmentVariables as env } from '../../protocol/environment';
 import { ClusterFunction } from '../functions/cluster-function';
+import { leaderTokenEnvironment, wakingTargetUpdate } from '../core/environments';
 import { swarmReportWritten } from '../core/event-patterns';
 import { leaderTokenStatements, readStream, sendMessages } from '../core/statements';
 import type { NodeLifecycle } from './node-lifecycle';
@@ -28,14 +28,14 @@ export class LeaderTokenPublisher extends Construct {
     this.publisher = new ClusterFunction(this, 'LeaderToken', {
       name: 'leader-token',
       description: 'Publishes how to join the swarm, from what its leader reports.',
-      environment: {
-        [env.cluster]: lifecycle.cluster,
-        [env.tokenTable]: tokenTable.tableName,
-        [env.reportTable]: reportTable.tableName,
-        [env.managerRoleId]: lifecycle.managerRole.role.roleId,
-        [env.workerRoleId]: lifecycle.workerRole.role.roleId,
-        [env.joinQueueUrl]: lifecycle.joinQueue.queueUrl,
-      },
+      environment: leaderTokenEnvironment({
+        cluster: lifecycle.cluster,
+        tokenTable: tokenTable.tableName,
+        reportTable: reportTable.tableName,
+        managerRoleId: lifecycle.managerRole.role.roleId,
+        workerRoleId: lifecycle.workerRole.role.roleId,
+        joinQueueUrl: lifecycle.joinQueue.queueUrl,
+      }),
       statements: [
         ...leaderTokenStatements({
           tokenTable: tokenTable.tableArn,
@@ -52,7 +52,7 @@ export class LeaderTokenPublisher extends Construct {
 
   /** Wakes target-update as well when the nodes of the swarm have changed. */
   wakeTargetUpdate(queue: sqs.IQueue): void {
-    this.function.addEnvironment(env.targetsQueueUrl, queue.queueUrl);
+    this.publisher.tell(wakingTargetUpdate(queue.queueUrl));
     this.publisher.allow({ ...sendMessages([queue.queueArn]), sid: 'WakeTargetUpdate' });
   }
 }

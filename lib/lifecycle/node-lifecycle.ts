@@ -14,13 +14,14 @@ import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import type { NodeRole as Role } from '../../protocol/body';
-import { environmentVariables as env, type Seats, type SwarmSettings } from '../../protocol/environment';
+import type { Seats, SwarmSettings } from '../../protocol/environment';
 import { EVENT_SOURCE, swarmEvents, type SwarmEvent } from '../../protocol/events';
-import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import { ClusterFunction } from '../functions/cluster-function';
 import { agentBundle } from '../core/bundles';
-import { ADDRESS_POOL_PREFIX_LENGTH, ADDRESS_POOLS, LAUNCH_HEARTBEAT, TERMINATE_HEARTBEAT } from '../core/defaults';
+import { ADDRESS_POOL_PREFIX_LENGTH, ADDRESS_POOLS } from '../core/defaults';
+import { membershipEnvironment } from '../core/environments';
 import { nodeReportWritten, spotNotices, SWEEP_MINUTES } from '../core/event-patterns';
+import { lifecycleHooks } from '../core/hooks';
 import {
   attachVolume,
   autoScalingRoleArn,
@@ -177,16 +178,16 @@ export class NodeLifecycle extends Construct {
     });
 
     // The same rules run in both, whichever of them is woken.
-    const ofMembership = {
-      [env.cluster]: this.cluster,
-      [env.tokenTable]: tokenTable.tableName,
-      [env.reportTable]: reportTable.tableName,
-      [env.managerRoleId]: this.managerRole.role.roleId,
-      [env.workerRoleId]: this.workerRole.role.roleId,
+    const environment = membershipEnvironment({
+      cluster: this.cluster,
+      tokenTable: tokenTable.tableName,
+      reportTable: reportTable.tableName,
+      managerRoleId: this.managerRole.role.roleId,
+      workerRoleId: this.workerRole.role.roleId,
       // Seats are added after this construct is made.
-      [env.seats]: Lazy.string({ produce: () => stack.toJsonString(this.seats) }),
-      [env.swarmSettings]: stack.toJsonString(settings),
-    };
+      seats: Lazy.string({ produce: () => stack.toJsonString(this.seats) }),
+      swarmSettings: stack.toJsonString(settings),
+    });
     const statements = [
       ...membershipStatements(
         { tokenTable: tokenTable.tableArn, reportTable: reportTable.tableArn },
@@ -199,13 +200,13 @@ export class NodeLifecycle extends Construct {
     this.join = new ClusterFunction(this, 'NodeJoin', {
       name: 'node-join',
       description: 'Brings launched instances into the swarm.',
-      environment: ofMembership,
+      environment,
       statements: [...statements, receiveMessages(this.joinQueue.queueArn), readStream(reportTable.tableStreamArn!)],
     });
     this.leave = new ClusterFunction(this, 'NodeLeave', {
       name: 'node-leave',
       description: 'Takes leaving instances out of the swarm.',
-      environment: ofMembership,
+      environment,
       statements: [...statements, receiveMessages(this.leaveQueue.queueArn)],
     });
     this.nodeJoin = this.join.function;
@@ -284,6 +285,11 @@ export class NodeLifecycle extends Construct {
     this.needed.add(...needed);
   }
 
+  /** Adds to the environment of node-join and node-leave. */
+  tellMembership(environment: Record<string, string>): void {
+    for (const membership of [this.join, this.leave]) membership.tell(environment);
+  }
+
   /** Makes a seat known to the functions, and lets them attach the seat's volume. */
   addSeat(seat: Seats[number]): void {
     this.seats.push(seat);
@@ -296,23 +302,14 @@ export class NodeLifecycle extends Construct {
    * made after it.
    */
   hooks(role: Role): autoscaling.CfnAutoScalingGroup.LifecycleHookSpecificationProperty[] {
-    return [
-      {
-        lifecycleHookName: LAUNCH_HOOK,
-        lifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING',
-        defaultResult: 'ABANDON',
-        heartbeatTimeout: LAUNCH_HEARTBEAT,
-        notificationTargetArn: this.joinQueue.queueArn,
-        roleArn: this.hookRole.roleArn,
-      },
-      {
-        lifecycleHookName: TERMINATE_HOOK,
-        lifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING',
-        defaultResult: 'CONTINUE',
-        heartbeatTimeout: TERMINATE_HEARTBEAT[role],
-        notificationTargetArn: this.leaveQueue.queueArn,
-        roleArn: this.hookRole.roleArn,
-      },
-    ];
+    const queues = { 'node-join': this.joinQueue, 'node-leave': this.leaveQueue };
+    return lifecycleHooks(role).map(({ name, transition, defaultResult, heartbeatTimeout, tells }) => ({
+      lifecycleHookName: name,
+      lifecycleTransition: transition,
+      defaultResult,
+      heartbeatTimeout,
+      notificationTargetArn: queues[tells].queueArn,
+      roleArn: this.hookRole.roleArn,
+    }));
   }
 }

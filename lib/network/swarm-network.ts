@@ -3,6 +3,7 @@ import { Fn, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import { NAT_GATEWAYS, VPC_CIDR, ZONES } from '../core/defaults';
+import { NODE_RULES } from '../core/security-rules';
 import { checkNatGateways, checkVpcCidr } from '../core/validation';
 import { checkAtSynth, ifGiven, known } from '../framework/known';
 
@@ -95,30 +96,21 @@ export class SwarmNetwork extends Construct {
       disableInlineRules: true,
       allowAllOutbound: true,
     });
-    const nodes = this.nodeSecurityGroup.securityGroupId;
-    const fromNodes = (
-      ruleId: string,
-      groupId: string,
-      ipProtocol: string,
-      port: number | undefined,
-      description: string,
-    ) =>
+    const groupIds = {
+      nodes: this.nodeSecurityGroup.securityGroupId,
+      managers: this.managerSecurityGroup.securityGroupId,
+    };
+    for (const { id: ruleId, to, protocol, port, description } of NODE_RULES)
       ready.add(
         new ec2.CfnSecurityGroupIngress(this, ruleId, {
-          groupId,
-          sourceSecurityGroupId: nodes,
-          ipProtocol,
+          groupId: groupIds[to],
+          sourceSecurityGroupId: groupIds.nodes,
+          ipProtocol: protocol,
           fromPort: port,
           toPort: port,
           description,
         }),
       );
-    fromNodes('GossipTcp', nodes, 'tcp', 7946, 'Gossip among nodes');
-    fromNodes('GossipUdp', nodes, 'udp', 7946, 'Gossip among nodes');
-    fromNodes('Overlays', nodes, 'udp', 4789, 'Overlay networks among nodes');
-    // Protocol 50 has no ports. Source: https://docs.docker.com/engine/network/drivers/overlay/#encryption
-    fromNodes('EncryptedOverlays', nodes, '50', undefined, 'Encrypted overlay networks among nodes');
-    fromNodes('Management', this.managerSecurityGroup.securityGroupId, 'tcp', 2377, 'Nodes join and follow managers');
 
     if (props.vpc === undefined)
       checkAtSynth(this, () => [

@@ -9,16 +9,9 @@ import * as route53 from 'aws-cdk-lib/aws-route53';
 import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { HEALTH_PORT } from '../../protocol/environment';
 import type { Follows, Peer } from '../../protocol/following';
 import { CLUSTER_TAG } from '../../protocol/tags';
-import {
-  DEREGISTRATION_DELAY,
-  encodeServedBy,
-  SERVED_BY_TAG,
-  unhealthyDraining,
-  type ServedBy,
-} from '../../protocol/targets';
+import { encodeServedBy, SERVED_BY_TAG, type ServedBy } from '../../protocol/targets';
 import {
   checkClients,
   checkDeregistrationDelay,
@@ -27,14 +20,13 @@ import {
   checkListeners,
   checkLoadBalancerZones,
   checkServedBy,
-  FOLLOWED_CHECK_INTERVAL,
-  HEALTH_CHECK_INTERVAL,
-  HEALTH_CHECK_THRESHOLD,
-  healthCheckTimeout,
   warnOfRules,
   type GivenListener,
+  type ListenerProtocol,
 } from '../core/listeners';
 import { checkKinds } from '../core/load-balancer-schema';
+import { followedRules, listenerRules, transportsOf, type PortRule } from '../core/security-rules';
+import { followSettings, targetGroupSettings, type HealthCheckSettings } from '../core/target-groups';
 import { checkAtSynth, ifGiven, known } from '../framework/known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from '../observability/load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
@@ -311,11 +303,7 @@ export class SwarmLoadBalancer extends Construct {
     const follows = this.follows();
     this.followsPorts = follows !== undefined;
     updater.add({ arn, securityGroupId: this.securityGroup.securityGroupId, ...(follows && { follows }) });
-    if (follows) {
-      this.letThrough(network.nodeSecurityGroup, ec2.Port.tcpRange(follows.from, follows.to), 'Followed ports');
-      this.letThrough(network.nodeSecurityGroup, ec2.Port.udpRange(follows.from, follows.to), 'Followed ports');
-      this.letThrough(network.nodeSecurityGroup, ec2.Port.tcp(HEALTH_PORT), 'Health checks of the load balancer');
-    }
+    if (follows) for (const rule of followedRules(follows)) this.letThrough(network.nodeSecurityGroup, rule);
     this.following = new CustomResource(this, 'FollowedPorts', {
       resourceType: 'Custom::SwarmFollowedPorts',
       serviceToken: updater.function.functionArn,
@@ -371,28 +359,33 @@ export class SwarmLoadBalancer extends Construct {
   }
 
   private createTargetGroup(listener: SwarmListener): elbv2.NetworkTargetGroup {
-    const { props } = this;
-    const { vpc } = props.updater.lifecycle.network;
-    const protocol = protocolOf(listener);
-    const asksAgent = this.healthCheck(listener).port === undefined;
-    const given =
-      checkDeregistrationDelay(seconds(props.deregistrationDelay)).length === 0 ? props.deregistrationDelay : undefined;
-    const delay = given ?? Duration.seconds(DEREGISTRATION_DELAY[asksAgent ? 'afterFailedCheck' : 'otherwise']);
-    const targetProtocol = protocol === elbv2.Protocol.TLS ? (listener.targetProtocol ?? elbv2.Protocol.TCP) : protocol;
-    const targetGroup = new elbv2.NetworkTargetGroup(this, `${this.scheme}Targets${listener.port}`, {
-      vpc,
-      port: targetPortOf(listener),
-      protocol: targetProtocol,
-      targetType: elbv2.TargetType.INSTANCE,
-      deregistrationDelay: delay,
-      ...(props.preserveClientAddress !== undefined && { preserveClientIp: props.preserveClientAddress }),
-      ...(props.proxyProtocol !== undefined && { proxyProtocolV2: props.proxyProtocol }),
-      healthCheck: healthCheckOf(this.healthCheck(listener)),
+    const { updater, deregistrationDelay, preserveClientAddress, proxyProtocol } = this.props;
+    const check = this.healthCheck(listener);
+    const settings = targetGroupSettings({
+      protocol: protocolOf(listener),
+      targetPort: targetPortOf(listener),
+      targetProtocol: listener.targetProtocol,
+      healthCheck: { ...givenCheck(check), ...thresholds(check), port: check.port, path: check.path },
+      checkedHealthCheck: givenCheck(check),
+      deregistrationDelay: deregistrationDelay?.isUnresolved() ? 'deployment' : seconds(deregistrationDelay),
+      preserveClientAddress,
+      proxyProtocol,
     });
-    if (!delay.isUnresolved())
-      for (const [key, value] of Object.entries(unhealthyDraining(targetProtocol, asksAgent ? delay.toSeconds() : 0)))
-        targetGroup.setAttribute(key, value);
-    Tags.of(targetGroup).add(CLUSTER_TAG, props.updater.lifecycle.cluster);
+    const targetGroup = new elbv2.NetworkTargetGroup(this, `${this.scheme}Targets${listener.port}`, {
+      vpc: updater.lifecycle.network.vpc,
+      port: settings.port,
+      protocol: elbv2.Protocol[settings.protocol],
+      targetType: elbv2.TargetType.INSTANCE,
+      deregistrationDelay:
+        settings.deregistrationDelay === undefined
+          ? deregistrationDelay
+          : Duration.seconds(settings.deregistrationDelay),
+      ...(settings.preserveClientAddress !== undefined && { preserveClientIp: settings.preserveClientAddress }),
+      ...(settings.proxyProtocol !== undefined && { proxyProtocolV2: settings.proxyProtocol }),
+      healthCheck: toHealthCheck(settings.healthCheck, check.interval),
+    });
+    for (const [key, value] of Object.entries(settings.attributes)) targetGroup.setAttribute(key, value);
+    Tags.of(targetGroup).add(CLUSTER_TAG, updater.lifecycle.cluster);
     Tags.of(targetGroup).add(SERVED_BY_TAG, encodeServedBy(this.servedBy(listener)));
     return targetGroup;
   }
@@ -401,8 +394,8 @@ export class SwarmLoadBalancer extends Construct {
     const protocol = protocolOf(listener);
     return this.loadBalancer.addListener(`Listener${listener.port}`, {
       port: listener.port,
-      protocol,
-      ...(protocol === elbv2.Protocol.TLS && {
+      protocol: elbv2.Protocol[protocol],
+      ...(protocol === 'TLS' && {
         certificates: listener.certificates,
         sslPolicy: listener.sslPolicy ?? elbv2.SslPolicy.RECOMMENDED_TLS,
       }),
@@ -427,31 +420,20 @@ export class SwarmLoadBalancer extends Construct {
       this.props;
     if (!followPublishedPorts) return undefined;
     const { from, to, sslPolicy } = rangeOf(followPublishedPorts);
-    const usable = this.checkFollowed(followPublishedPorts).length === 0;
-    const {
-      interval,
-      healthyThreshold = HEALTH_CHECK_THRESHOLD,
-      unhealthyThreshold = HEALTH_CHECK_THRESHOLD,
-    } = healthCheck ?? {};
-    const askedEvery = seconds(interval) ?? FOLLOWED_CHECK_INTERVAL;
-    return {
-      ...(usable ? { from, to } : { from: 1, to: 65_535 }),
-      declared: this.declared.map(({ port }) => port),
-      served: this.declared.map(targetPortOf),
+    return followSettings({
+      from,
+      to,
+      usable: this.checkFollowed(followPublishedPorts).length === 0,
+      listeners: this.declared.map((listener) => ({ port: listener.port, targetPort: targetPortOf(listener) })),
       vpcId: updater.lifecycle.network.vpc.vpcId,
       clients: this.clients().map((client) => client.toIngressRuleConfig() as Peer),
       servedBy: encodeServedBy(this.servedBy(undefined)),
-      healthCheck: {
-        interval: askedEvery,
-        timeout: healthCheckTimeout(askedEvery),
-        healthy: healthyThreshold,
-        unhealthy: unhealthyThreshold,
-      },
-      ...(deregistrationDelay && { deregistrationDelay: seconds(deregistrationDelay) }),
-      ...(preserveClientAddress !== undefined && { preserveClientAddress }),
-      ...(proxyProtocol !== undefined && { proxyProtocol }),
+      healthCheck: { ...givenCheck(healthCheck ?? {}), ...thresholds(healthCheck ?? {}) },
+      deregistrationDelay: seconds(deregistrationDelay),
+      preserveClientAddress,
+      proxyProtocol,
       sslPolicy,
-    };
+    });
   }
 
   private checkFollowed(given: true | FollowedPorts): string[] {
@@ -472,23 +454,23 @@ export class SwarmLoadBalancer extends Construct {
 
   /** From clients to the load balancer, and from there to the nodes: what is sent, and the health check. */
   private open(listener: SwarmListener): void {
+    const { clients, nodes } = listenerRules({
+      protocol: protocolOf(listener),
+      port: listener.port,
+      targetPort: targetPortOf(listener),
+      healthCheckPort: this.healthCheck(listener).port,
+    });
     const { nodeSecurityGroup } = this.props.updater.lifecycle.network;
-    for (const transport of transportsOf(protocolOf(listener))) {
-      for (const client of this.clients())
-        this.securityGroup.addIngressRule(client, portOf(transport, listener.port), `Clients of port ${listener.port}`);
-      this.letThrough(nodeSecurityGroup, portOf(transport, targetPortOf(listener)), 'Load balancer');
-    }
-    this.letThrough(
-      nodeSecurityGroup,
-      ec2.Port.tcp(this.healthCheck(listener).port ?? HEALTH_PORT),
-      'Health checks of the load balancer',
-    );
+    for (const rule of clients)
+      for (const client of this.clients()) this.securityGroup.addIngressRule(client, portOf(rule), rule.description);
+    for (const rule of nodes) this.letThrough(nodeSecurityGroup, rule);
   }
 
-  private letThrough(nodes: ec2.ISecurityGroup, port: ec2.Port, description: string): void {
+  private letThrough(nodes: ec2.ISecurityGroup, rule: PortRule): void {
+    const port = portOf(rule);
     if (this.opened.has(String(port))) return;
     this.opened.add(String(port));
-    nodes.addIngressRule(this.securityGroup, port, description);
+    nodes.addIngressRule(this.securityGroup, port, rule.description);
   }
 
   private healthCheck(listener: SwarmListener | undefined): SwarmHealthCheck {
@@ -569,20 +551,23 @@ const rangeOf = (given: true | FollowedPorts): Required<FollowedPorts> => {
   const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = given === true ? {} : given;
   return { from, to, sslPolicy };
 };
-const protocolOf = ({ protocol, certificates }: SwarmListener) =>
-  protocol ?? (certificates ? elbv2.Protocol.TLS : elbv2.Protocol.TCP);
+const protocolOf = ({ protocol, certificates }: SwarmListener): ListenerProtocol =>
+  protocol ?? (certificates ? 'TLS' : 'TCP');
 const targetPortOf = ({ port, targetPort }: SwarmListener) => targetPort ?? port;
 const seconds = (duration: Duration | undefined) =>
   duration === undefined || duration.isUnresolved() ? undefined : duration.toSeconds({ integral: false });
 
-const transportsOf = (protocol: elbv2.Protocol) =>
-  protocol === elbv2.Protocol.TCP_UDP
-    ? (['tcp', 'udp'] as const)
-    : protocol === elbv2.Protocol.UDP
-      ? (['udp'] as const)
-      : (['tcp'] as const);
-const portOf = (transport: 'tcp' | 'udp', port: number) =>
-  transport === 'tcp' ? ec2.Port.tcp(port) : ec2.Port.udp(port);
+function portOf({ transport, ports }: PortRule): ec2.Port {
+  const tcp = transport === 'tcp';
+  if (typeof ports === 'number') return tcp ? ec2.Port.tcp(ports) : ec2.Port.udp(ports);
+  return tcp ? ec2.Port.tcpRange(...ports) : ec2.Port.udpRange(...ports);
+}
+
+/** As they were given, whether they are known at synth or not. */
+const thresholds = ({ healthyThreshold, unhealthyThreshold }: SwarmHealthCheck) => ({
+  healthyThreshold,
+  unhealthyThreshold,
+});
 
 const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
   interval: seconds(interval),
@@ -592,20 +577,15 @@ const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
   path: known(check.path),
 });
 
-/** One that has a mistake is the default, until the mistake is told. */
-function healthCheckOf(given: SwarmHealthCheck): elbv2.HealthCheck {
-  const { port, path, ...check } = checkHealth(givenCheck(given)).length === 0 ? given : {};
-  const interval = seconds(check.interval) ?? HEALTH_CHECK_INTERVAL;
-  // What AWS waits otherwise would be longer.
-  const askedOften = interval < HEALTH_CHECK_INTERVAL;
-  const asked = path === undefined ? { protocol: elbv2.Protocol.TCP } : { protocol: elbv2.Protocol.HTTP, path };
+/** @param interval as it was given: one that is known only at deployment is passed on as it is */
+function toHealthCheck(settings: HealthCheckSettings, interval: Duration | undefined): elbv2.HealthCheck {
   return {
-    ...(port === undefined
-      ? { protocol: elbv2.Protocol.HTTP, port: String(HEALTH_PORT), path: '/health' }
-      : { port: String(port), ...asked }),
-    interval: check.interval ?? Duration.seconds(HEALTH_CHECK_INTERVAL),
-    ...(askedOften && { timeout: Duration.seconds(healthCheckTimeout(interval)) }),
-    healthyThresholdCount: check.healthyThreshold ?? HEALTH_CHECK_THRESHOLD,
-    unhealthyThresholdCount: check.unhealthyThreshold ?? HEALTH_CHECK_THRESHOLD,
+    port: String(settings.port),
+    protocol: elbv2.Protocol[settings.protocol],
+    ...(settings.path !== undefined && { path: settings.path }),
+    interval: interval?.isUnresolved() ? interval : Duration.seconds(settings.interval),
+    ...(settings.timeout !== undefined && { timeout: Duration.seconds(settings.timeout) }),
+    healthyThresholdCount: settings.healthyThreshold,
+    unhealthyThresholdCount: settings.unhealthyThreshold,
   };
 }

@@ -5,9 +5,9 @@ import * as targets from 'aws-cdk-lib/aws-events-targets';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { environmentVariables as env } from '../../protocol/environment';
 import type { LoadBalancerSettings } from '../../protocol/following';
 import { ClusterFunction } from '../functions/cluster-function';
+import { loadBalancedEnvironment, targetUpdateEnvironment } from '../core/environments';
 import { instanceEvents, SWEEP_MINUTES } from '../core/event-patterns';
 import {
   followStatements,
@@ -53,13 +53,13 @@ export class TargetUpdater extends Construct {
     this.updating = new ClusterFunction(this, 'TargetUpdate', {
       name: 'target-update',
       description: 'Keeps the targets of load balancers what they should be.',
-      environment: {
-        [env.cluster]: lifecycle.cluster,
-        [env.tokenTable]: tokenTable.tableName,
-        [env.joinQueueUrl]: lifecycle.joinQueue.queueUrl,
+      environment: targetUpdateEnvironment({
+        cluster: lifecycle.cluster,
+        tokenTable: tokenTable.tableName,
+        joinQueueUrl: lifecycle.joinQueue.queueUrl,
         // Load balancers are added after this construct is made.
-        [env.loadBalancers]: Lazy.string({ produce: () => Stack.of(this).toJsonString(this.loadBalancers) }),
-      },
+        loadBalancers: Lazy.string({ produce: () => Stack.of(this).toJsonString(this.loadBalancers) }),
+      }),
       statements: [
         ...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)),
         // Also where nothing is followed: it may have been before.
@@ -98,8 +98,7 @@ export class TargetUpdater extends Construct {
       ...wake,
     });
     leaderToken.wakeTargetUpdate(this.queue);
-    for (const membership of [lifecycle.nodeJoin, lifecycle.nodeLeave])
-      membership.addEnvironment(env.loadBalanced, 'true');
+    lifecycle.tellMembership(loadBalancedEnvironment);
     lifecycle.nodesNeed(
       sweep,
       instances,

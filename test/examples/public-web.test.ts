@@ -6,12 +6,15 @@ import { Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import { app } from '../../examples/public-web/app';
 
 jest.mock('cdk-docker-swarm', () => jest.requireActual('../../lib'), { virtual: true });
 
-const services = readFileSync(join(__dirname, '../../examples/public-web/services.yml'), 'utf8');
-const published = [...services.matchAll(/^\s+ports: \["(\d+):80"\]/gm)].map(([, port]) => Number(port));
+const { services } = parse(readFileSync(join(__dirname, '../../examples/public-web/services.yml'), 'utf8'), {
+  merge: true,
+}) as { services: Record<string, { ports: string[] }> };
+const published = Object.values(services).flatMap(({ ports }) => ports.map((port) => Number(port.split(':')[0])));
 
 test('the example of a public web has one listener in code, and follows the port of its other service', () => {
   const template = Template.fromStack(app.node.findChild('PublicWeb') as Stack);
