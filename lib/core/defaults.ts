@@ -71,6 +71,15 @@ export type FunctionName = keyof typeof FUNCTIONS;
 
 /** Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig */
 export const VISIBILITY_TIMEOUT_FACTOR = 6;
+/** Of the queues that wake functions. What a function cannot process goes to a dead-letter queue, kept so many days. */
+export const WORK_QUEUE = { maxReceiveCount: 3, deadLetterDays: 14 };
+/** Two invocations at a time is the least that Lambda allows; the lease sees to it that one of them works. */
+export const MESSAGE_MAPPING = { batchSize: 10, maxConcurrency: 2 };
+/**
+ * Few retries and a short age (seconds): the sweep finds what is late, and a bad record must not hold up the good ones
+ * behind it.
+ */
+export const REPORT_MAPPING = { batchSize: 100, retryAttempts: 2, maxRecordAge: 60 };
 
 /**
  * ISO 8601. How long CloudFormation waits for a node's success: within a creation, and within a rolling update (which

@@ -3,7 +3,7 @@
  * and what is allowed, and an empty list when all is well. `undefined` stands for a value that is not known before
  * deployment: a check fails on it only where synth needs the value.
  */
-import { BlockList, isIPv4 } from 'node:net';
+import { overlap, parseCidr } from './cidr';
 import { RESERVED_LABEL_PREFIXES } from '../../protocol/labels';
 import {
   ALLOWED_MANAGER_COUNTS,
@@ -359,25 +359,6 @@ export function checkAddressPools(
     );
   });
   return problems;
-}
-
-/** Whether two IPv4 networks share an address. Texts that are no networks share none. */
-export function overlap(a: string, b: string): boolean {
-  const holds = (outer: string, inner: string) => {
-    const [network, host] = [parseCidr(outer), parseCidr(inner)];
-    if (network === undefined || host === undefined) return false;
-    const list = new BlockList();
-    list.addSubnet(network.address, network.prefix);
-    return list.check(host.address);
-  };
-  return holds(a, b) || holds(b, a);
-}
-
-function parseCidr(text: string): { address: string; prefix: number } | undefined {
-  const match = /^([0-9.]+)\/(\d{1,2})$/.exec(text);
-  return match && isIPv4(match[1]!) && Number(match[2]) <= 32
-    ? { address: match[1]!, prefix: Number(match[2]) }
-    : undefined;
 }
 
 /**

@@ -3,11 +3,8 @@ import { Duration } from 'aws-cdk-lib';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
+import { REPORT_MAPPING } from '../core/defaults';
 
-/**
- * Few retries and a short age: what is late is found by the sweep, and a bad record must not hold up the good ones
- * behind it.
- */
 export function mapReports(
   scope: Construct,
   id: string,
@@ -19,9 +16,9 @@ export function mapReports(
     target,
     eventSourceArn: reportTable.tableStreamArn,
     startingPosition: lambda.StartingPosition.TRIM_HORIZON,
-    batchSize: 100,
-    retryAttempts: 2,
-    maxRecordAge: Duration.seconds(60),
+    batchSize: REPORT_MAPPING.batchSize,
+    retryAttempts: REPORT_MAPPING.retryAttempts,
+    maxRecordAge: Duration.seconds(REPORT_MAPPING.maxRecordAge),
     filters: [lambda.FilterCriteria.filter(filter)],
   });
 }

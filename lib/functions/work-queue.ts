@@ -3,7 +3,7 @@ import { Duration } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { FUNCTIONS, VISIBILITY_TIMEOUT_FACTOR, type FunctionName } from '../core/defaults';
+import { FUNCTIONS, MESSAGE_MAPPING, VISIBILITY_TIMEOUT_FACTOR, WORK_QUEUE, type FunctionName } from '../core/defaults';
 
 /** With a dead-letter queue, since what a function cannot process must hold up nothing else. */
 export function createWorkQueue(scope: Construct, name: string, consumer: FunctionName): sqs.Queue {
@@ -12,13 +12,15 @@ export function createWorkQueue(scope: Construct, name: string, consumer: Functi
     ...common,
     visibilityTimeout: Duration.seconds(VISIBILITY_TIMEOUT_FACTOR * FUNCTIONS[consumer].timeout),
     deadLetterQueue: {
-      queue: new sqs.Queue(scope, `${name}DeadLetters`, { ...common, retentionPeriod: Duration.days(14) }),
-      maxReceiveCount: 3,
+      queue: new sqs.Queue(scope, `${name}DeadLetters`, {
+        ...common,
+        retentionPeriod: Duration.days(WORK_QUEUE.deadLetterDays),
+      }),
+      maxReceiveCount: WORK_QUEUE.maxReceiveCount,
     },
   });
 }
 
-/** Two at a time is the least that Lambda allows; the lease sees to it that one works. */
 export function mapMessages(
   scope: Construct,
   name: string,
@@ -28,7 +30,6 @@ export function mapMessages(
   return new lambda.EventSourceMapping(scope, `${name}Messages`, {
     target,
     eventSourceArn: queue.queueArn,
-    batchSize: 10,
-    maxConcurrency: 2,
+    ...MESSAGE_MAPPING,
   });
 }

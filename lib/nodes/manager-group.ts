@@ -12,6 +12,7 @@ import {
   MANAGER_VOLUME_SIZE,
   SUSPENDED_IN_UPDATES,
 } from '../core/defaults';
+import { nodeTags } from '../core/tags';
 import {
   checkManagerCount,
   checkVolumeGenerations,
@@ -20,7 +21,7 @@ import {
   seatsToBuild,
 } from '../core/validation';
 import { checkAtSynth, known } from '../framework/known';
-import { NodeLaunchTemplates, nodeTags, tagList, type NodeProps } from './node-launch-template';
+import { NodeLaunchTemplates, tagList, type NodeProps } from './node-launch-template';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 export interface ManagerProps extends NodeProps {

@@ -4,8 +4,8 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Construct } from 'constructs';
 import type { NodeRole as Role } from '../../protocol/body';
 import type { AgentConfig } from '../../protocol/environment';
-import { CLUSTER_TAG, ROLE_TAG, SEAT_TAG } from '../../protocol/tags';
 import { imageParameter, ROOT_DEVICE, type Architecture } from '../core/defaults';
+import { nodeTags } from '../core/tags';
 import { renderUserData } from '../core/user-data';
 import {
   architectureOf,
@@ -194,11 +194,6 @@ export class NodeLaunchTemplates {
       ...checkUserDataSize(knownBytes(stack, this.userData)),
     ];
   }
-}
-
-/** The tags by which functions know what belongs to the cluster. */
-export function nodeTags(cluster: string, role: Role, seat?: number): Record<string, string> {
-  return { [CLUSTER_TAG]: cluster, [ROLE_TAG]: role, ...(seat !== undefined && { [SEAT_TAG]: String(seat) }) };
 }
 
 export function tagList(tags: Record<string, string>): { key: string; value: string }[] {

@@ -11,10 +11,12 @@ import {
   WORKER_ROOT_VOLUME_SIZE,
   type Architecture,
 } from '../core/defaults';
+import { instancesDistribution, workerRoll } from '../core/groups';
+import { nodeTags } from '../core/tags';
 import { checkCapacity, checkSpot } from '../core/validation';
 import { checkAtSynth, known } from '../framework/known';
 import type { ManagerGroup } from './manager-group';
-import { NodeLaunchTemplates, nodeTags, type NodeProps } from './node-launch-template';
+import { NodeLaunchTemplates, type NodeProps } from './node-launch-template';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 /**
@@ -112,7 +114,7 @@ export class WorkerGroup extends Construct {
         ? {
             mixedInstancesPolicy: {
               launchTemplate: { launchTemplateSpecification: template, overrides: overrides(types) },
-              instancesDistribution: distribution(props.spot),
+              instancesDistribution: instancesDistribution(props.spot),
             },
           }
         : { launchTemplate: template }),
@@ -129,11 +131,7 @@ export class WorkerGroup extends Construct {
     const [knownMin, knownMax] = [known(min), known(max)];
     group.cfnOptions.updatePolicy = {
       autoScalingRollingUpdate: {
-        maxBatchSize: knownMax === undefined ? 1 : Math.max(1, Math.ceil(knownMax / 10)),
-        // Must be less than the group's maximum:
-        // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
-        minInstancesInService:
-          knownMin === undefined || knownMax === undefined ? 0 : Math.max(0, Math.min(knownMin, knownMax - 1)),
+        ...workerRoll(knownMin, knownMax),
         waitOnResourceSignals: true,
         pauseTime: WORKER_UPDATE_PAUSE,
         suspendProcesses: SUSPENDED_IN_UPDATES,
@@ -154,16 +152,3 @@ export class WorkerGroup extends Construct {
 }
 
 const overrides = (types: ec2.InstanceType[]) => types.map((type) => ({ instanceType: type.toString() }));
-
-/** Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/allocation-strategies.html */
-function distribution(spot: SpotOptions | undefined): autoscaling.CfnAutoScalingGroup.InstancesDistributionProperty {
-  // Several types without spot: the preferred first, the others when it is not to be had.
-  if (spot === undefined)
-    return { onDemandAllocationStrategy: 'prioritized', onDemandPercentageAboveBaseCapacity: 100 };
-  return {
-    onDemandAllocationStrategy: 'prioritized',
-    onDemandBaseCapacity: spot.onDemandBase ?? 0,
-    onDemandPercentageAboveBaseCapacity: spot.onDemandPercentage ?? 0,
-    spotAllocationStrategy: 'price-capacity-optimized',
-  };
-}

@@ -18,7 +18,6 @@ import {
   checkVolumeSize,
   checkVpcCidr,
   checkZones,
-  overlap,
   seatsToBuild,
 } from '../../../lib/core/validation';
 import { agentConfigSchema } from '../../../protocol/environment';
@@ -199,18 +198,6 @@ test('live-restore is refused unless it is off', () => {
   expect(checkDaemon({ 'live-restore': true })).toEqual([
     "daemon['live-restore'] is true, but engines in a swarm cannot have it. Leave it out, or give false.",
   ]);
-});
-
-test.each([
-  ['10.0.0.0/16', '10.0.128.0/24', true],
-  ['10.0.128.0/24', '10.0.0.0/16', true],
-  ['10.0.5.7/16', '10.0.9.9/16', true],
-  ['10.0.0.0/16', '10.1.0.0/16', false],
-  ['100.64.0.0/10', '10.0.0.0/8', false],
-  ['0.0.0.0/0', '192.168.1.1/32', true],
-  ['nonsense', '10.0.0.0/8', false],
-])('%s and %s overlap: %s', (a, b, expected) => {
-  expect(overlap(a, b)).toBe(expected);
 });
 
 test('address pools are networks outside of the VPC and of each other, each large enough for an overlay', () => {
