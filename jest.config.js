@@ -5,9 +5,8 @@ module.exports = {
   maxWorkers: '100%',
   // On a machine that has other work, too, half a minute of a simulation takes its time.
   testTimeout: 120_000,
-  testSequencer: '<rootDir>/test/sequencer.js',
   roots: ['<rootDir>/test'],
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/real-nodes/'],
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/real-nodes/', '<rootDir>/test/long/'],
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } } }] },
   globalSetup: '<rootDir>/test/global-setup.js',
   globalTeardown: '<rootDir>/test/global-teardown.js',

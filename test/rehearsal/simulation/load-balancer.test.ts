@@ -3,11 +3,8 @@
  * its function is killed, doubled or deaf.
  */
 import type { SimulatedNode } from '../../../rehearsal/simulation/node';
-import { runOf } from '../../../rehearsal/simulation/shrink';
-import { otherInstances, setupOf } from '../../../rehearsal/simulation/setup';
-import type { Act } from '../../../rehearsal/simulation/faults';
-import { simulate } from '../../../rehearsal/simulation/simulation';
-import { assemblies, BUNDLES, MINUTE, Story } from './support';
+import { otherInstances } from '../../../rehearsal/simulation/setup';
+import { assemblies, MINUTE, Story } from './support';
 
 jest.setTimeout(180_000);
 
@@ -206,21 +203,4 @@ test('without its function nobody would be registered: the cluster is not whole'
   );
   await story.pass(5 * MINUTE);
   expect(story.missing()).toEqual([expect.stringContaining('The targets of port 80 are none')]);
-});
-
-test.each<[Act, number]>([
-  ['forming', 8],
-  ['healing', 12],
-])('%s while things go wrong, from seeds: %i of them', async (act, count) => {
-  for (let seed = 1; seed <= count; seed++) {
-    const setup = { ...setupOf(seed, act), balanced: true };
-    const run = runOf(seed, act, setup);
-    const { breaches, unfinished } = await simulate({
-      ...run,
-      assembly: await assemblies.of(setup),
-      next: await assemblies.next(seed, setup, run.faults),
-      bundles: BUNDLES,
-    });
-    expect({ seed, breaches, unfinished }).toEqual({ seed, breaches: [], unfinished: [] });
-  }
 });

@@ -2,16 +2,16 @@
  * Many workers join at once while AWS throttles. 300 of them, not 1,000 as in `npm run bench -- fleet`, so that it is
  * quick; pages are smaller in the same measure.
  */
-import { WORKER_JOINS } from '../../../lambda/membership/rules/admit';
-import { commandsCodec } from '../../../protocol/commands';
-import { plainAttributes } from '../../../protocol/items';
-import { COMMANDS_KEY, PARTITION_KEY, parseMailbox, SORT_KEY } from '../../../protocol/keys';
-import type { Call, RefusedCall } from '../../../rehearsal/simulation/aws-link';
-import { SimulatedCluster } from '../../../rehearsal/simulation/cluster';
-import { Faults } from '../../../rehearsal/simulation/faults';
-import { Invariants } from '../../../rehearsal/simulation/invariants';
-import { unfinished } from '../../../rehearsal/simulation/whole';
-import { assemblies, BUNDLES, MINUTE } from './support';
+import { WORKER_JOINS } from '../../lambda/membership/rules/admit';
+import { commandsCodec } from '../../protocol/commands';
+import { plainAttributes } from '../../protocol/items';
+import { COMMANDS_KEY, PARTITION_KEY, parseMailbox, SORT_KEY } from '../../protocol/keys';
+import type { Call, RefusedCall } from '../../rehearsal/simulation/aws-link';
+import { SimulatedCluster } from '../../rehearsal/simulation/cluster';
+import { Faults } from '../../rehearsal/simulation/faults';
+import { Invariants } from '../../rehearsal/simulation/invariants';
+import { unfinished } from '../../rehearsal/simulation/whole';
+import { assemblies, BUNDLES, MINUTE } from '../rehearsal/simulation/support';
 
 const WORKERS = 300;
 /** As pages of 1,000 are to 1,000 workers and more. */

@@ -1,12 +1,12 @@
 /**
  * A whole fleet on other instances: CloudFormation rolls three managers and 1,000 workers, a tenth of these at a time.
  */
-import { SimulatedCluster } from '../../../rehearsal/simulation/cluster';
-import { Faults } from '../../../rehearsal/simulation/faults';
-import { Invariants } from '../../../rehearsal/simulation/invariants';
-import { unfinished } from '../../../rehearsal/simulation/whole';
-import { otherInstances } from '../../../rehearsal/simulation/setup';
-import { assemblies, BUNDLES, MINUTE } from './support';
+import { SimulatedCluster } from '../../rehearsal/simulation/cluster';
+import { Faults } from '../../rehearsal/simulation/faults';
+import { Invariants } from '../../rehearsal/simulation/invariants';
+import { unfinished } from '../../rehearsal/simulation/whole';
+import { otherInstances } from '../../rehearsal/simulation/setup';
+import { assemblies, BUNDLES, MINUTE } from '../rehearsal/simulation/support';
 
 const WORKERS = 1_000;
 const HOUR = 60 * MINUTE;

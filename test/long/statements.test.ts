@@ -6,10 +6,10 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Assembly } from '../../../rehearsal/simulation/setup';
-import type { PublishedPort } from '../../../protocol/swarm';
-import type { Template } from '../../../rehearsal/assembly/synth';
-import { assemblies, MINUTE, Story } from './support';
+import type { Assembly } from '../../rehearsal/simulation/setup';
+import type { PublishedPort } from '../../protocol/swarm';
+import type { Template } from '../../rehearsal/assembly/synth';
+import { assemblies, MINUTE, Story } from '../rehearsal/simulation/support';
 
 jest.setTimeout(300_000);
 

@@ -3,15 +3,15 @@
  * is there for happens then, and an invariant finds it. With the guard the same story ends well. And so it is in one of
  * some seeds.
  */
-import { plan } from '../../../lambda/membership/plan';
-import { reap } from '../../../lambda/membership/rules/reap';
-import type { Draft, Plan } from '../../../lambda/membership/draft';
-import type { Observation } from '../../../lambda/membership/observation';
-import { quorumOf } from '../../../protocol/swarm';
-import { hash } from '../../../rehearsal/simulation/faults';
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
-import { simulate, type SimulationOptions } from '../../../rehearsal/simulation/simulation';
-import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from './support';
+import { plan } from '../../lambda/membership/plan';
+import { reap } from '../../lambda/membership/rules/reap';
+import type { Draft, Plan } from '../../lambda/membership/draft';
+import type { Observation } from '../../lambda/membership/observation';
+import { quorumOf } from '../../protocol/swarm';
+import { hash } from '../../rehearsal/simulation/faults';
+import type { SimulatedNode } from '../../rehearsal/simulation/node';
+import { simulate, type SimulationOptions } from '../../rehearsal/simulation/simulation';
+import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from '../rehearsal/simulation/support';
 
 jest.setTimeout(600_000);
 
@@ -20,16 +20,15 @@ function replaceable(path: string, name: string) {
   const actual = jest.requireActual<Record<string, (...args: any[]) => unknown>>(path);
   return { ...actual, [name]: jest.fn(actual[name]) };
 }
-jest.mock('../../../protocol/swarm', () => replaceable('../../../protocol/swarm', 'quorumOf'));
-jest.mock('../../../lambda/membership/rules/reap', () => replaceable('../../../lambda/membership/rules/reap', 'reap'));
-jest.mock('../../../lambda/membership/plan', () => replaceable('../../../lambda/membership/plan', 'plan'));
+jest.mock('../../protocol/swarm', () => replaceable('../../protocol/swarm', 'quorumOf'));
+jest.mock('../../lambda/membership/rules/reap', () => replaceable('../../lambda/membership/rules/reap', 'reap'));
+jest.mock('../../lambda/membership/plan', () => replaceable('../../lambda/membership/plan', 'plan'));
 
 const actual = {
-  quorumOf: jest.requireActual<typeof import('../../../protocol/swarm')>('../../../protocol/swarm').quorumOf,
-  reap: jest.requireActual<typeof import('../../../lambda/membership/rules/reap')>(
-    '../../../lambda/membership/rules/reap',
-  ).reap,
-  plan: jest.requireActual<typeof import('../../../lambda/membership/plan')>('../../../lambda/membership/plan').plan,
+  quorumOf: jest.requireActual<typeof import('../../protocol/swarm')>('../../protocol/swarm').quorumOf,
+  reap: jest.requireActual<typeof import('../../lambda/membership/rules/reap')>('../../lambda/membership/rules/reap')
+    .reap,
+  plan: jest.requireActual<typeof import('../../lambda/membership/plan')>('../../lambda/membership/plan').plan,
 };
 function switchOn(): void {
   jest.mocked(quorumOf).mockImplementation(actual.quorumOf);

@@ -2,7 +2,7 @@
 // would run alone, with the other processors idle.
 const { default: Sequencer } = require('@jest/test-sequencer');
 
-const LONGEST = /[\\/]simulation[\\/]refresh\.test\.ts$/;
+const LONGEST = /[\\/]long[\\/]refresh\.test\.ts$/;
 
 module.exports = class extends Sequencer {
   sort(tests) {

@@ -1,9 +1,9 @@
 /** Seeds that once failed, each with what it found. `npm run simulate -- --seed N` runs one. */
-import { setupOf } from '../../../rehearsal/simulation/setup';
-import { runOf, type Run } from '../../../rehearsal/simulation/shrink';
-import type { Act } from '../../../rehearsal/simulation/faults';
-import { simulate } from '../../../rehearsal/simulation/simulation';
-import { assemblies, BUNDLES } from './support';
+import { setupOf } from '../../rehearsal/simulation/setup';
+import { runOf, type Run } from '../../rehearsal/simulation/shrink';
+import type { Act } from '../../rehearsal/simulation/faults';
+import { simulate } from '../../rehearsal/simulation/simulation';
+import { assemblies, BUNDLES } from '../rehearsal/simulation/support';
 
 jest.setTimeout(60_000);
 

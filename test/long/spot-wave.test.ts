@@ -2,8 +2,8 @@
  * 200 spot workers get their notice in the same moment: each is drained, and its hook completed, before EC2 takes it
  * back.
  */
-import { TERMINATE_HOOK } from '../../../protocol/hooks';
-import { assemblies, MINUTE, Story } from './support';
+import { TERMINATE_HOOK } from '../../protocol/hooks';
+import { assemblies, MINUTE, Story } from '../rehearsal/simulation/support';
 
 const WORKERS = 200;
 /** From the notice until the instance is gone. */

@@ -3,9 +3,9 @@
  * never become whole. Nothing in the code itself knows of a switch. Those of the membership rules are in
  * membership-guards.test.ts and breaker.test.ts.
  */
-import { LEADER_KEY, LEASE_KEY, SORT_KEY } from '../../../protocol/keys';
-import { simulate, type SimulationOptions } from '../../../rehearsal/simulation/simulation';
-import { assemblies, BUNDLES, expectSeedNeeds } from './support';
+import { LEADER_KEY, LEASE_KEY, SORT_KEY } from '../../protocol/keys';
+import { simulate, type SimulationOptions } from '../../rehearsal/simulation/simulation';
+import { assemblies, BUNDLES, expectSeedNeeds } from '../rehearsal/simulation/support';
 
 jest.setTimeout(1_800_000);
 
