@@ -1,11 +1,21 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { page, rehearse } from '../../../rehearsal/run/rehearse';
 import { SCENARIOS } from '../../../rehearsal/scenarios/scenarios';
 
 const folder = mkdtempSync(join(tmpdir(), 'rehearse-test-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+// What scenarios need is on no machine but those that rehearse: the programs only have to be found.
+const programs = join(folder, 'programs');
+mkdirSync(programs);
+for (const { needs = {} } of Object.values(SCENARIOS))
+  for (const name of Object.keys(needs)) writeFileSync(join(programs, name), '', { mode: 0o755 });
+const path = process.env.PATH;
+beforeAll(() => void (process.env.PATH = `${programs}:${path}`));
+afterAll(() => {
+  process.env.PATH = path;
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** A program that answers as `start --scenario NAME --json` does. */
 function program(name: string, script: string): string[] {
@@ -88,6 +98,14 @@ test('some run at a time, but for those whose requests are counted, which nothin
     'ends published-port',
   ]);
   expect(lines.slice(4, 6).sort()).toEqual(['begins engine-hung', 'begins leader-killed']);
+});
+
+test('a scenario that needs a program which is not there is skipped loudly', async () => {
+  const needs = jest.replaceProperty(SCENARIOS['published-port']!, 'needs', { nowhere: 'no-package' });
+  const { code, said } = await run(program('never', 'process.exit(9);'), ['published-port']);
+  needs.restore();
+  expect(code).toBe(0);
+  expect(said).toContain('SKIPPED: published-port needs nowhere. On Debian: apt-get install no-package');
 });
 
 test('one that was stopped, and said nothing, is no success', async () => {
