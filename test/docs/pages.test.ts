@@ -96,12 +96,17 @@ describe('commands', () => {
   });
 });
 
-test('files and folders that are named exist', () => {
+test('files and folders that are named exist, but in the changelog and in a list of what is to come', () => {
+  const presentIn = (text: string) =>
+    text
+      .split('\n\n')
+      .filter((paragraph) => !/ to come:/.test(paragraph))
+      .join('\n\n');
   const path = /^(agent|bench|bin|docs|examples|lambda|lib|protocol|rehearsal|test)\/[\w./-]*$/;
   const missing = pages
     .filter((page) => page !== 'CHANGELOG.md')
     .flatMap((page) =>
-      codeSpans(read(page))
+      codeSpans(presentIn(read(page)))
         .filter((span) => path.test(span) && !existsSync(join(root, span)))
         .map((span) => `${page}: ${span}`),
     );
