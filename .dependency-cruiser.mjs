@@ -34,7 +34,7 @@ export default {
       name: 'no-circle-of-folders',
       scope: 'folder',
       severity: 'error',
-      from: { pathNot: '^rehearsal/aws' },
+      from: {},
       to: { circular: true },
     },
     {

@@ -4,38 +4,26 @@
  * EmulatedRegion.call}.
  */
 import type { Clock } from '../../protocol/clock';
-import { AutoScaling, type GroupView } from './autoscaling/autoscaling';
+import type { GroupView } from './autoscaling/model';
 import { readAssembly } from './cloudformation/assembly';
-import { CloudFormation, type StackResourceView } from './cloudformation/engine';
-import type { ResourceTypes, Services } from './cloudformation/resource';
+import type { StackResourceView } from './cloudformation/engine';
 import type { Template } from './cloudformation/template';
-import { CUSTOM_TYPE, CustomResources } from './cloudformation/custom-resources';
-import { autoScalingTypes } from './autoscaling/resources';
-import { dataTypes } from './cloudformation/resources/data';
-import { ec2Types } from './ec2/resources';
-import { iamTypes } from './iam/resources';
-import { kmsTypes } from './kms/resources';
-import { lambdaTypes } from './lambda/resources';
-import { loadBalancingTypes } from './elb/resources';
-import { messagingTypes } from './cloudformation/resources/messaging';
 import { Context } from './core/context';
-import { DynamoDb } from './dynamodb/dynamodb';
-import type { Item } from './dynamodb/values';
-import { Ec2, type InstanceView, type NetworkInterfaceView, type VolumeView } from './ec2/ec2';
-import { LoadBalancers } from './elb/elb';
-import type { LoadBalancerView } from './elb/model';
-import type { SecurityGroupRuleView } from './ec2/rules';
-import { Events } from './events/events';
-import { Iam, type Role } from './iam/iam';
-import { Authorization, type Transport } from './iam/authorization';
-import type { Inventory } from './iam/permissions';
-import type { StatementView } from './iam/statements';
-import { Lambda, type LambdaFunction } from './lambda/lambda';
-import { Logs } from './logs/logs';
-import { S3 } from './s3/s3';
-import { Sqs, type Queue } from './sqs/sqs';
-import { Ssm } from './ssm/ssm';
 import type { AwsEvent, Credentials, Delays, FunctionRunner, Machines, Service } from './core/types';
+import type { Item } from './dynamodb/values';
+import type { InstanceView } from './ec2/instance';
+import type { NetworkInterfaceView } from './ec2/networks';
+import type { SecurityGroupRuleView } from './ec2/rules';
+import type { VolumeView } from './ec2/volumes';
+import type { LoadBalancerView } from './elb/model';
+import type { Denial, Transport } from './iam/authorization';
+import type { Role } from './iam/iam';
+import type { Permissions } from './iam/permission';
+import type { StatementView } from './iam/statements';
+import type { LambdaFunction } from './lambda/lambda';
+import type { Logs } from './logs/logs';
+import { createServices, SERVICES, type Services } from './services';
+import type { Queue } from './sqs/sqs';
 
 export interface EmulatedRegionOptions {
   clock: Clock;
@@ -50,6 +38,13 @@ export interface EmulatedRegionOptions {
   accountId?: string;
 }
 
+/** One service as calls reach it. */
+interface Endpoint {
+  service: Service;
+  permissions: Permissions;
+  denial: Denial | undefined;
+}
+
 export class EmulatedRegion {
   readonly region: string;
   readonly accountId: string;
@@ -60,67 +55,23 @@ export class EmulatedRegion {
 
   private readonly context: Context;
   private readonly services: Services;
-  private readonly cloudformation: CloudFormation;
-  private readonly customResources: CustomResources;
-  private readonly endpoints: Record<string, Service>;
-  private readonly inventory: Inventory;
+  /** By the name in the credential scope of a request. */
+  private readonly endpoints = new Map<string, Endpoint>();
 
   constructor(options: EmulatedRegionOptions) {
     this.region = options.region ?? 'us-east-1';
     this.accountId = options.accountId ?? '123456789012';
-    const context = new Context(options.clock, this.region, this.accountId, options.delays);
-    const iam = new Iam(context);
-    const authorization = new Authorization(context, iam);
-    const ssm = new Ssm();
-    const sqs = new Sqs(context);
-    const events = new Events(context, sqs, authorization);
-    const ec2 = new Ec2(context, options.machines, iam, authorization, ssm);
-    const autoscaling = new AutoScaling(context, ec2, sqs, events, iam, authorization);
-    const elb = new LoadBalancers(context, ec2, options.machines);
-    const lambda = new Lambda(context, iam, authorization, sqs, options.functions);
-    const dynamodb = new DynamoDb(options.clock);
-    const logs = new Logs(context);
-    const s3 = new S3();
-    dynamodb.onStreamRecord((tableName, record) => lambda.publish(tableName, { ...record }));
-    announceInstances(ec2, events, context);
-
-    this.context = context;
-    this.services = {
-      context,
-      authorization,
-      autoscaling,
-      dynamodb,
-      ec2,
-      elb,
-      events,
-      iam,
-      lambda,
-      logs,
-      s3,
-      sqs,
-      ssm,
-    };
-    this.customResources = new CustomResources(this.services);
-    this.cloudformation = new CloudFormation(
-      context,
-      { ...resourceTypes(this.services), [CUSTOM_TYPE]: this.customResources.type },
-      ssm,
-    );
-    this.endpoints = {
-      autoscaling,
-      cloudformation: this.cloudformation,
-      dynamodb,
-      ec2,
-      elasticloadbalancing: elb,
-      events,
-      logs,
-      s3,
-      sqs,
-      sts: iam,
-    };
-    this.inventory = inventoryOf(this.services, this.cloudformation);
-    this.operator = iam.operator;
-    this.logs = logs;
+    this.context = new Context(options.clock, this.region, this.accountId, options.delays);
+    this.services = createServices(this.context, options.machines, options.functions);
+    for (const { name, api } of SERVICES)
+      if (api)
+        this.endpoints.set(name, {
+          service: api.service(this.services),
+          permissions: api.permissions(this.services),
+          denial: api.denial,
+        });
+    this.operator = this.services.iam.operator;
+    this.logs = this.services.logs;
   }
 
   /**
@@ -131,7 +82,7 @@ export class EmulatedRegion {
    */
   set endpoint(origin: string) {
     this.services.sqs.origin = origin;
-    this.customResources.origin = origin;
+    this.services.customResources.origin = origin;
   }
 
   /**
@@ -141,7 +92,9 @@ export class EmulatedRegion {
    * @throws Error naming every resource that failed and why, after the rollback
    */
   async createStack(assemblyFolder: string, stackName: string): Promise<Record<string, string>> {
-    return this.context.orFault(this.cloudformation.createStack(stackName, this.publish(assemblyFolder, stackName)));
+    return this.context.orFault(
+      this.services.cloudformation.createStack(stackName, this.publish(assemblyFolder, stackName)),
+    );
   }
 
   /**
@@ -150,7 +103,9 @@ export class EmulatedRegion {
    * @throws Error naming every resource that failed and why, after everything was changed back
    */
   async updateStack(assemblyFolder: string, stackName: string): Promise<Record<string, string>> {
-    return this.context.orFault(this.cloudformation.updateStack(stackName, this.publish(assemblyFolder, stackName)));
+    return this.context.orFault(
+      this.services.cloudformation.updateStack(stackName, this.publish(assemblyFolder, stackName)),
+    );
   }
 
   private publish(assemblyFolder: string, stackName: string): Template {
@@ -164,7 +119,7 @@ export class EmulatedRegion {
    * @throws Error naming every resource that could not be deleted and why
    */
   async deleteStack(stackName: string): Promise<void> {
-    return this.context.orFault(this.cloudformation.deleteStack(stackName));
+    return this.context.orFault(this.services.cloudformation.deleteStack(stackName));
   }
 
   /**
@@ -178,27 +133,27 @@ export class EmulatedRegion {
     accessKeyId: string;
     transport?: Transport;
   }): Promise<Record<string, any>> {
-    const service = this.endpoints[request.service];
-    if (!service)
+    const endpoint = this.endpoints.get(request.service);
+    if (!endpoint)
       throw new Error(
         `The emulation does not know the service '${request.service}'. It knows ` +
-          `${Object.keys(this.endpoints).join(', ')}.`,
+          `${[...this.endpoints.keys()].join(', ')}.`,
       );
+    const { service, permissions, denial } = endpoint;
     const principal = this.services.iam.resolve(request.accessKeyId);
-    this.services.authorization.require(
+    this.services.authorization.require({
       principal,
-      request.service,
-      request.action,
-      request.input,
-      this.inventory,
-      request.transport ?? 'tls',
-    );
+      action: `${request.service}:${request.action}`,
+      permissions: permissions(request.action, request.input),
+      denial,
+      transport: request.transport ?? 'tls',
+    });
     return service.call(request.action, request.input, principal);
   }
 
   /** What a function puts at the address that it was given for its answer about a custom resource. */
   put(url: string, body: string): void {
-    this.customResources.answer(url, body);
+    this.services.customResources.answer(url, body);
   }
 
   /** @returns ends the listening */
@@ -225,16 +180,16 @@ export class EmulatedRegion {
   }
 
   volumes(): VolumeView[] {
-    return this.services.ec2.volumeViews();
+    return this.services.ec2.volumes.views();
   }
 
   networkInterfaces(): NetworkInterfaceView[] {
-    return this.services.ec2.networkInterfaceViews();
+    return this.services.ec2.networks.networkInterfaceViews();
   }
 
   /** In the order in which they were made. */
   securityGroupRules(): SecurityGroupRuleView[] {
-    return this.services.ec2.securityGroupRules();
+    return this.services.ec2.networks.securityGroupRules();
   }
 
   /** With their listeners and targets, and whom new connections go to. */
@@ -263,11 +218,11 @@ export class EmulatedRegion {
   }
 
   stackNames(): string[] {
-    return this.cloudformation.names();
+    return this.services.cloudformation.names();
   }
 
   stackResources(stackName: string): StackResourceView[] {
-    return this.cloudformation.resources(stackName);
+    return this.services.cloudformation.resources(stackName);
   }
 
   /** Every item of every table. */
@@ -280,17 +235,7 @@ export class EmulatedRegion {
    * Names of what exists beyond terminated instances: empty once every stack is deleted and nothing was to be retained.
    */
   remains(): string[] {
-    const { autoscaling, ec2, elb, events, iam, lambda, logs, sqs } = this.services;
-    return [
-      ...ec2.remains(),
-      ...autoscaling.groupViews().map((group) => group.name),
-      ...elb.remains(),
-      ...events.allRules().map((rule) => rule.name),
-      ...iam.allRoles().map((role) => role.name),
-      ...lambda.allFunctions().map((fn) => fn.name),
-      ...logs.groupNames(),
-      ...sqs.all().map((queue) => queue.name),
-    ];
+    return SERVICES.flatMap(({ remains }) => remains?.(this.services) ?? []);
   }
 
   /** Runs a function of the template once, as an operator would. @throws what the function threw */
@@ -314,7 +259,7 @@ export class EmulatedRegion {
 
   /** A fault: a volume that is attached to nobody is gone, with all that was on it. */
   async loseVolume(volumeId: string): Promise<void> {
-    await this.services.ec2.deleteVolume(volumeId);
+    await this.services.ec2.volumes.delete(volumeId);
   }
 
   hasSpotNotice(instanceId: string): boolean {
@@ -347,75 +292,4 @@ export class EmulatedRegion {
   async stop(): Promise<void> {
     await this.context.stop();
   }
-}
-
-/** What permissions are checked on. */
-function inventoryOf(
-  { context, dynamodb, ec2, elb, autoscaling }: Services,
-  cloudformation: CloudFormation,
-): Inventory {
-  return {
-    arn: (service, resource) => context.arn(service, resource),
-    region: context.region,
-    keyOfTable: (tableName) => dynamodb.encryptionKey(tableName),
-    keyOfVolume: (volumeId) => ec2.volumeView(volumeId)?.encryptionKey,
-    partitionKey: (tableName) => dynamodb.partitionKey(tableName),
-    queriedPartition: (input) => dynamodb.queriedPartition(input),
-    instanceTags: (instanceId) => ec2.instanceTags(instanceId),
-    volume: (volumeId) => {
-      const volume = ec2.volumeView(volumeId);
-      return volume && { tags: volume.tags, instanceId: volume.attachment?.instanceId };
-    },
-    securityGroupTags: (groupId) => ec2.securityGroupTags(groupId),
-    group: (name) => autoscaling.taggedGroup(name),
-    groupOfInstance: (instanceId) => autoscaling.taggedGroupOf(instanceId),
-    loadBalancingTags: (arn) => elb.tagsOf(arn),
-    stackArn: (nameOrId) => cloudformation.stackArn(nameOrId),
-  };
-}
-
-function resourceTypes(services: Services): ResourceTypes {
-  return {
-    ...autoScalingTypes(services),
-    ...dataTypes(services),
-    ...ec2Types(services),
-    ...iamTypes(services),
-    ...kmsTypes(services),
-    ...lambdaTypes(services),
-    ...loadBalancingTypes(services),
-    ...messagingTypes(services),
-  };
-}
-
-/**
- * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html, and
- * spot-instance-termination-notices.html and rebalance-recommendations.html there
- */
-function announceInstances(ec2: Ec2, events: Events, context: Context): void {
-  const resources = (instance: InstanceView) => [context.arn('ec2', `instance/${instance.instanceId}`)];
-  ec2.onState((instance) =>
-    events.put({
-      source: 'aws.ec2',
-      detailType: 'EC2 Instance State-change Notification',
-      resources: resources(instance),
-      detail: { 'instance-id': instance.instanceId, state: instance.state },
-    }),
-  );
-  ec2.onSpotNotice((instance) => {
-    context.emit('ec2', 'spot-notice', instance.instanceId);
-    events.put({
-      source: 'aws.ec2',
-      detailType: 'EC2 Spot Instance Interruption Warning',
-      resources: resources(instance),
-      detail: { 'instance-id': instance.instanceId, 'instance-action': 'terminate' },
-    });
-  });
-  ec2.onRebalanceRecommendation((instance) =>
-    events.put({
-      source: 'aws.ec2',
-      detailType: 'EC2 Instance Rebalance Recommendation',
-      resources: resources(instance),
-      detail: { 'instance-id': instance.instanceId },
-    }),
-  );
 }

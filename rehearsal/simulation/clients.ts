@@ -3,20 +3,13 @@
  * answered in this process. What the real client does between the two (attempts, idempotency tokens) is done here.
  * Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
  */
-import { AutoScalingServiceException } from '@aws-sdk/client-auto-scaling';
-import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
-import { CloudFormationServiceException, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
-import {
-  ConditionalCheckFailedException,
-  DynamoDBServiceException,
-  TransactionCanceledException,
-  TransactionConflictException,
-  type DynamoDBClient,
-} from '@aws-sdk/client-dynamodb';
-import { EC2ServiceException, type EC2Client } from '@aws-sdk/client-ec2';
+import * as autoScaling from '@aws-sdk/client-auto-scaling';
+import * as cloudFormation from '@aws-sdk/client-cloudformation';
+import * as dynamodb from '@aws-sdk/client-dynamodb';
+import * as ec2 from '@aws-sdk/client-ec2';
 import * as elb from '@aws-sdk/client-elastic-load-balancing-v2';
-import { EventBridgeServiceException, type EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { SQSServiceException, type SQSClient } from '@aws-sdk/client-sqs';
+import * as eventBridge from '@aws-sdk/client-eventbridge';
+import * as sqs from '@aws-sdk/client-sqs';
 import { parseRfc3339DateTimeWithOffset } from '@smithy/core/serde';
 import type { Clock } from '../../protocol/clock';
 import { AWS_ATTEMPTS } from '../../protocol/environment';
@@ -46,52 +39,58 @@ type ServiceException = new (options: {
 }) => Error;
 type ModeledException = new (options: { message: string; $metadata: object }) => Error;
 
-const modeled: Record<string, ModeledException> = {
-  ConditionalCheckFailedException,
-  TransactionCanceledException,
-  TransactionConflictException,
+/** The exceptions of one client. */
+interface Exceptions {
+  base: ServiceException;
+  /** Those that the client has a class for, by the code of the error. */
+  modeled?(code: string): ModeledException | undefined;
+}
+
+const DYNAMODB_MODELED: Record<string, ModeledException> = {
+  ConditionalCheckFailedException: dynamodb.ConditionalCheckFailedException,
+  TransactionCanceledException: dynamodb.TransactionCanceledException,
+  TransactionConflictException: dynamodb.TransactionConflictException,
 };
-const exceptions: Record<string, ServiceException> = {
-  autoscaling: AutoScalingServiceException,
-  cloudformation: CloudFormationServiceException,
-  dynamodb: DynamoDBServiceException,
-  ec2: EC2ServiceException,
-  elasticloadbalancing: elb.ElasticLoadBalancingV2ServiceException,
-  events: EventBridgeServiceException,
-  sqs: SQSServiceException,
+
+/** By the name of the service in `aws/services.ts`: those that the functions and the agent call. */
+const EXCEPTIONS: Record<string, Exceptions> = {
+  autoscaling: { base: autoScaling.AutoScalingServiceException },
+  cloudformation: { base: cloudFormation.CloudFormationServiceException },
+  dynamodb: { base: dynamodb.DynamoDBServiceException, modeled: (code) => DYNAMODB_MODELED[code] },
+  ec2: { base: ec2.EC2ServiceException },
+  elasticloadbalancing: {
+    base: elb.ElasticLoadBalancingV2ServiceException,
+    // It has a class for most errors, named after the code.
+    modeled: (code) => (elb as unknown as Record<string, ModeledException | undefined>)[`${code}Exception`],
+  },
+  events: { base: eventBridge.EventBridgeServiceException },
+  sqs: { base: sqs.SQSServiceException },
 };
 
 export interface Clients {
-  autoScaling: AutoScalingClient;
-  cloudFormation: CloudFormationClient;
-  dynamodb: DynamoDBClient;
-  ec2: EC2Client;
+  autoScaling: autoScaling.AutoScalingClient;
+  cloudFormation: cloudFormation.CloudFormationClient;
+  dynamodb: dynamodb.DynamoDBClient;
+  ec2: ec2.EC2Client;
   elasticLoadBalancing: elb.ElasticLoadBalancingV2Client;
-  eventBridge: EventBridgeClient;
-  sqs: SQSClient;
+  eventBridge: eventBridge.EventBridgeClient;
+  sqs: sqs.SQSClient;
 }
 
 export function inProcessClients(clock: Clock, answer: Answer): Clients {
-  const client = (service: string) => ({
-    send: (command: { schema: unknown[]; input: Record<string, any> }) => send(clock, answer, service, command),
-  });
+  const client = <Client>(service: string) =>
+    ({
+      send: (command: { schema: unknown[]; input: Record<string, any> }) => send(clock, answer, service, command),
+    }) as unknown as Client;
   return {
-    autoScaling: client('autoscaling') as unknown as AutoScalingClient,
-    cloudFormation: client('cloudformation') as unknown as CloudFormationClient,
-    dynamodb: client('dynamodb') as unknown as DynamoDBClient,
-    ec2: client('ec2') as unknown as EC2Client,
-    elasticLoadBalancing: client('elasticloadbalancing') as unknown as elb.ElasticLoadBalancingV2Client,
-    eventBridge: client('events') as unknown as EventBridgeClient,
-    sqs: client('sqs') as unknown as SQSClient,
+    autoScaling: client('autoscaling'),
+    cloudFormation: client('cloudformation'),
+    dynamodb: client('dynamodb'),
+    ec2: client('ec2'),
+    elasticLoadBalancing: client('elasticloadbalancing'),
+    eventBridge: client('events'),
+    sqs: client('sqs'),
   };
-}
-
-/** The client of load balancers knows most errors by a class of their own, named after the code. */
-function modeledBy(service: string, code: string): ModeledException | undefined {
-  if (service === 'dynamodb') return modeled[code];
-  return service === 'elasticloadbalancing'
-    ? (elb as unknown as Record<string, ModeledException | undefined>)[`${code}Exception`]
-    : undefined;
 }
 
 async function send(
@@ -142,10 +141,11 @@ function withMoments(output: Record<string, any>): Record<string, any> {
 
 function exception(service: string, { code, message, status, members }: AwsError): Error {
   const $metadata = { httpStatusCode: status, attempts: 1 };
-  const Modeled = modeledBy(service, code);
+  const { base: Base, modeled } = EXCEPTIONS[service]!;
+  const Modeled = modeled?.(code);
   if (Modeled !== undefined) return new Modeled({ ...members, message, $metadata });
   return Object.assign(
-    new exceptions[service]!({ name: code, $fault: status < 500 ? 'client' : 'server', message, $metadata }),
+    new Base({ name: code, $fault: status < 500 ? 'client' : 'server', message, $metadata }),
     members,
   );
 }

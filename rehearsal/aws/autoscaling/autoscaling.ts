@@ -5,136 +5,31 @@
  */
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../core/context';
-import { matchesFilters, page, type Tags } from '../core/describe';
-import type { Ec2, InstanceView, LaunchTemplateReference } from '../ec2/ec2';
+import type { Tags } from '../core/describe';
+import type { Ec2 } from '../ec2/ec2';
+import type { InstanceView } from '../ec2/instance';
+import type { LaunchTemplate, LaunchTemplateReference } from '../ec2/launch-templates';
 import type { Events } from '../events/events';
 import type { Iam } from '../iam/iam';
 import type { Authorization } from '../iam/authorization';
 import type { Sqs } from '../sqs/sqs';
 import { AwsError, type Service } from '../core/types';
-
-export type LifecycleState =
-  | 'Pending'
-  | 'Pending:Wait'
-  | 'Pending:Proceed'
-  | 'InService'
-  | 'Terminating'
-  | 'Terminating:Wait'
-  | 'Terminating:Proceed';
-
-type Transition = 'autoscaling:EC2_INSTANCE_LAUNCHING' | 'autoscaling:EC2_INSTANCE_TERMINATING';
-type Result = 'CONTINUE' | 'ABANDON';
-
-export interface HookOptions {
-  name: string;
-  transition: Transition;
-  /** @default 3600 */
-  heartbeatSeconds?: number;
-  /** @default ABANDON */
-  defaultResult?: Result;
-  /** A queue. Without it only EventBridge is told. */
-  notificationTargetArn?: string;
-  /** The role that Auto Scaling sends its messages under. */
-  roleArn?: string;
-  notificationMetadata?: string;
-}
-
-export interface GroupTag {
-  key: string;
-  value: string;
-  propagate: boolean;
-}
-
-export interface GroupOptions {
-  name: string;
-  logicalId: string;
-  min: number;
-  max: number;
-  desired: number;
-  availabilityZones: string[];
-  subnetIds: string[];
-  launchTemplate?: LaunchTemplateReference;
-  mixedInstancesPolicy?: Record<string, any>;
-  hooks: HookOptions[];
-  tags: GroupTag[];
-  healthCheckType: string;
-  healthCheckGraceSeconds: number;
-  /**
-   * Percentages.
-   * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-maintenance-policy.html
-   */
-  maintenance?: { MinHealthyPercentage: number; MaxHealthyPercentage: number };
-  /** https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html */
-  capacityRebalance?: boolean;
-}
-
-/** What may be known of a group from outside. */
-export interface GroupView {
-  name: string;
-  logicalId: string;
-  min: number;
-  max: number;
-  desired: number;
-  tags: Tags;
-  suspended: string[];
-  instances: {
-    instanceId: string;
-    state: LifecycleState;
-    health: 'Healthy' | 'Unhealthy';
-    openHooks: string[];
-    templateVersion: number;
-  }[];
-}
-
-interface Action {
-  hook: HookOptions;
-  token: string;
-  /** No heartbeat carries it beyond this. */
-  hardEnd: number;
-  cancel: () => void;
-}
-
-interface Member {
-  instanceId: string;
-  state: LifecycleState;
-  health: 'Healthy' | 'Unhealthy';
-  availabilityZone: string;
-  instanceType: string;
-  lifecycle: 'on-demand' | 'spot';
-  template: { id: string; name: string; version: number };
-  /** Open lifecycle actions by hook name. */
-  actions: Map<string, Action>;
-  result: Result;
-  inServiceAt: number | undefined;
-  launchedAt: number;
-  running: boolean;
-  /** Why it is being terminated. */
-  cause: string | undefined;
-  /** EC2 recommends that it is replaced, and its group does so: another one comes first. */
-  atRisk?: true;
-}
-
-interface Activity {
-  id: string;
-  description: string;
-  cause: string;
-  status: 'Successful' | 'Failed';
-  message: string | undefined;
-  at: number;
-}
-
-interface Group extends GroupOptions {
-  arn: string;
-  createdAt: number;
-  members: Map<string, Member>;
-  /** By process: why. */
-  suspended: Map<string, string>;
-  /** Failed launches in a row, and the alarm for the next try. */
-  failures: { count: number; since: number; cancelRetry: (() => void) | undefined } | undefined;
-  activities: Activity[];
-  deleting: boolean;
-  emptied: (() => void)[];
-}
+import { describeActivities, describeGroups, describeHooks, describeInstances } from './describe';
+import {
+  hardEndMs,
+  heartbeatMs,
+  isActive,
+  tagsOf,
+  type Action,
+  type Activity,
+  type Group,
+  type GroupOptions,
+  type GroupView,
+  type HookOptions,
+  type Member,
+  type Result,
+  type Transition,
+} from './model';
 
 /** https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html */
 const PROCESSES = [
@@ -148,12 +43,6 @@ const PROCESSES = [
   'ReplaceUnhealthy',
   'ScheduledActions',
 ];
-/**
- * https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html#lifecycle-hook-considerations :
- * 48 hours or 100 heartbeats, whichever is shorter.
- */
-const HARD_END_MS = 48 * 3_600_000;
-const HARD_END_HEARTBEATS = 100;
 /** How soon the health check sees that an instance is gone is not published; it is within minutes. */
 const HEALTH_CHECK_MS = 30_000;
 /** From a launch hook that was continued until the instance is in service. Not published. */
@@ -166,7 +55,6 @@ const BACK_OFF_LIMIT_MS = 900_000;
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
  */
 const GIVE_UP_MS = 24 * 3_600_000;
-const DEFAULT_PAGE = 50;
 
 export class AutoScaling implements Service {
   private readonly groups = new Map<string, Group>();
@@ -275,7 +163,7 @@ export class AutoScaling implements Service {
     if (options.availabilityZones.length === 0 && options.subnetIds.length === 0) {
       throw invalid('At least one Availability Zone or VPC Subnet is required.');
     }
-    const template = this.ec2.launchTemplate(this.templateReference(options));
+    const template = this.ec2.launchTemplates.get(this.templateReference(options));
     // https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html#change-network-interface : an
     // existing interface brings its subnet and its security groups.
     const named = (template.data.NetworkInterfaces ?? []).some(
@@ -292,7 +180,7 @@ export class AutoScaling implements Service {
       );
     if (!named && options.subnetIds.length === 0)
       throw invalid('No default VPC for this user: specify VPCZoneIdentifier.');
-    for (const id of options.subnetIds) this.ec2.subnet(id);
+    for (const id of options.subnetIds) this.ec2.networks.subnet(id);
     for (const hook of options.hooks) {
       const { heartbeatSeconds = 3600 } = hook;
       if (heartbeatSeconds < 30 || heartbeatSeconds > 7200)
@@ -351,13 +239,13 @@ export class AutoScaling implements Service {
   async call(action: string, input: Record<string, any>): Promise<Record<string, any>> {
     switch (action) {
       case 'DescribeAutoScalingGroups':
-        return this.describeGroups(input);
+        return describeGroups(this.groups.values(), this.ec2, this.context.accountId, input);
       case 'DescribeAutoScalingInstances':
-        return this.describeInstances(input);
+        return describeInstances(this.groups.values(), input);
       case 'DescribeScalingActivities':
-        return this.describeActivities(input);
+        return describeActivities(this.groups.values(), input);
       case 'DescribeLifecycleHooks':
-        return this.describeHooks(input);
+        return describeHooks(this.group(input.AutoScalingGroupName), input);
       case 'CompleteLifecycleAction':
         return this.complete(input);
       case 'RecordLifecycleActionHeartbeat':
@@ -567,12 +455,12 @@ export class AutoScaling implements Service {
 
   /** https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups.html */
   private nextInstance(group: Group): {
-    template: ReturnType<Ec2['launchTemplate']>;
+    template: LaunchTemplate;
     instanceType: string | undefined;
     lifecycle: 'on-demand' | 'spot';
   } {
     const policy = group.mixedInstancesPolicy;
-    const template = this.ec2.launchTemplate(this.templateReference(group));
+    const template = this.ec2.launchTemplates.get(this.templateReference(group));
     const single = template.data.InstanceMarketOptions?.MarketType === 'spot' ? 'spot' : 'on-demand';
     if (!policy) return { template, instanceType: undefined, lifecycle: single };
     const { OnDemandBaseCapacity: base = 0, OnDemandPercentageAboveBaseCapacity: percentage = 100 } =
@@ -587,7 +475,7 @@ export class AutoScaling implements Service {
       template:
         override?.LaunchTemplateSpecification === undefined
           ? template
-          : this.ec2.launchTemplate(override.LaunchTemplateSpecification),
+          : this.ec2.launchTemplates.get(override.LaunchTemplateSpecification),
       instanceType: override?.InstanceType,
       lifecycle: onDemand < target ? 'on-demand' : 'spot',
     };
@@ -604,7 +492,7 @@ export class AutoScaling implements Service {
       places.reduce((best, place) => (crowd(zone(place)) < crowd(zone(best)) ? place : best));
     if (group.subnetIds.length === 0) return { availabilityZone: least(group.availabilityZones, (zone) => zone) };
     const subnet = least(
-      group.subnetIds.map((id) => this.ec2.subnet(id)),
+      group.subnetIds.map((id) => this.ec2.networks.subnet(id)),
       (candidate) => candidate.availabilityZone,
     );
     return { subnetId: subnet.id, availabilityZone: subnet.availabilityZone };
@@ -642,7 +530,7 @@ export class AutoScaling implements Service {
       const action: Action = {
         hook,
         token: this.context.clock.uuid(),
-        hardEnd: now + Math.min(HARD_END_MS, HARD_END_HEARTBEATS * heartbeatMs(hook)),
+        hardEnd: now + hardEndMs(hook),
         cancel: () => undefined,
       };
       member.actions.set(hook.name, action);
@@ -930,135 +818,6 @@ export class AutoScaling implements Service {
     };
   }
 
-  // Describing
-
-  private describeGroups(input: Record<string, any>): Record<string, any> {
-    const names: string[] | undefined = input.AutoScalingGroupNames?.length ? input.AutoScalingGroupNames : undefined;
-    const found = [...this.groups.values()]
-      .filter((group) => names?.includes(group.name) ?? true)
-      .filter((group) => matchesFilters(input.Filters, tagsOf(group), {}));
-    const { items, next } = this.paged(found, input, 100);
-    return { AutoScalingGroups: items.map((group) => this.groupOutput(group)), NextToken: next };
-  }
-
-  private groupOutput(group: Group): Record<string, any> {
-    const zones =
-      group.subnetIds.length > 0
-        ? group.subnetIds.map((id) => this.ec2.subnet(id).availabilityZone)
-        : group.availabilityZones;
-    return {
-      AutoScalingGroupName: group.name,
-      AutoScalingGroupARN: group.arn,
-      LaunchTemplate: group.launchTemplate && this.templateOutput(group.launchTemplate),
-      MixedInstancesPolicy: group.mixedInstancesPolicy,
-      MinSize: group.min,
-      MaxSize: group.max,
-      DesiredCapacity: group.desired,
-      DefaultCooldown: 300,
-      AvailabilityZones: [...new Set(zones)],
-      LoadBalancerNames: [],
-      TargetGroupARNs: [],
-      HealthCheckType: group.healthCheckType,
-      HealthCheckGracePeriod: group.healthCheckGraceSeconds,
-      Instances: [...group.members.values()].map(memberOutput),
-      CreatedTime: isoTime(group.createdAt),
-      SuspendedProcesses: [...group.suspended].map(([ProcessName, SuspensionReason]) => ({
-        ProcessName,
-        SuspensionReason,
-      })),
-      VPCZoneIdentifier: group.subnetIds.join(','),
-      EnabledMetrics: [],
-      Tags: group.tags.map((tag) => ({
-        ResourceId: group.name,
-        ResourceType: 'auto-scaling-group',
-        Key: tag.key,
-        Value: tag.value,
-        PropagateAtLaunch: tag.propagate,
-      })),
-      TerminationPolicies: ['Default'],
-      NewInstancesProtectedFromScaleIn: false,
-      ServiceLinkedRoleARN: `arn:aws:iam::${this.context.accountId}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`,
-      InstanceMaintenancePolicy: group.maintenance,
-      Status: group.deleting ? 'Delete in progress' : undefined,
-    };
-  }
-
-  private templateOutput(reference: LaunchTemplateReference): Record<string, any> {
-    const template = this.ec2.launchTemplate(reference);
-    return {
-      LaunchTemplateId: template.id,
-      LaunchTemplateName: template.name,
-      Version: reference.Version ?? '$Default',
-    };
-  }
-
-  private describeInstances(input: Record<string, any>): Record<string, any> {
-    const ids: string[] | undefined = input.InstanceIds?.length ? input.InstanceIds : undefined;
-    const found = [...this.groups.values()].flatMap((group) =>
-      [...group.members.values()]
-        .filter((member) => ids?.includes(member.instanceId) ?? true)
-        .map((member) => ({
-          ...memberOutput(member),
-          HealthStatus: member.health.toUpperCase(),
-          AutoScalingGroupName: group.name,
-        })),
-    );
-    const { items, next } = this.paged(found, input, 50);
-    return { AutoScalingInstances: items, NextToken: next };
-  }
-
-  private describeActivities(input: Record<string, any>): Record<string, any> {
-    const found = [...this.groups.values()]
-      .filter((group) => input.AutoScalingGroupName === undefined || group.name === input.AutoScalingGroupName)
-      .flatMap((group) =>
-        group.activities.toReversed().map((activity) => ({
-          ActivityId: activity.id,
-          AutoScalingGroupName: group.name,
-          AutoScalingGroupARN: group.arn,
-          Description: activity.description,
-          Cause: activity.cause,
-          StatusCode: activity.status,
-          StatusMessage: activity.message,
-          StartTime: isoTime(activity.at),
-          EndTime: isoTime(activity.at),
-          Progress: 100,
-          Details: '{}',
-        })),
-      );
-    const { items, next } = this.paged(found, input, 100);
-    return { Activities: items, NextToken: next };
-  }
-
-  private describeHooks(input: Record<string, any>): Record<string, any> {
-    const group = this.group(input.AutoScalingGroupName);
-    const names: string[] | undefined = input.LifecycleHookNames?.length ? input.LifecycleHookNames : undefined;
-    return {
-      LifecycleHooks: group.hooks
-        .filter((hook) => names?.includes(hook.name) ?? true)
-        .map((hook) => ({
-          LifecycleHookName: hook.name,
-          AutoScalingGroupName: group.name,
-          LifecycleTransition: hook.transition,
-          NotificationTargetARN: hook.notificationTargetArn,
-          NotificationMetadata: hook.notificationMetadata,
-          HeartbeatTimeout: hook.heartbeatSeconds ?? 3600,
-          GlobalTimeout: Math.min(HARD_END_MS, HARD_END_HEARTBEATS * heartbeatMs(hook)) / 1000,
-          DefaultResult: hook.defaultResult ?? 'ABANDON',
-        })),
-    };
-  }
-
-  private paged<T>(items: T[], input: Record<string, any>, most: number): { items: T[]; next: string | undefined } {
-    const size = input.MaxRecords ?? DEFAULT_PAGE;
-    if (size < 1 || size > most)
-      throw new AwsError(
-        'ValidationError',
-        `1 validation error detected: Value '${size}' at 'maxRecords' failed to satisfy constraint: Member ` +
-          `must have value less than or equal to ${most}`,
-      );
-    return page(items, size, input.NextToken);
-  }
-
   private group(name: string): Group {
     const group = this.groups.get(name);
     if (!group)
@@ -1109,39 +868,10 @@ export class AutoScaling implements Service {
   }
 }
 
-function tagsOf(group: GroupOptions): Tags {
-  return Object.fromEntries(group.tags.map((tag) => [tag.key, tag.value]));
-}
-
-/** Counts towards the capacity: everything that is not on its way out. */
-function isActive(member: Member): boolean {
-  return !member.state.startsWith('Terminating');
-}
-
 function launchesFirst(group: GroupOptions): boolean {
   return (
     group.maintenance !== undefined &&
     group.maintenance.MinHealthyPercentage >= 100 &&
     group.maintenance.MaxHealthyPercentage > 100
   );
-}
-
-function heartbeatMs(hook: HookOptions): number {
-  return (hook.heartbeatSeconds ?? 3600) * 1000;
-}
-
-function memberOutput(member: Member): Record<string, any> {
-  return {
-    InstanceId: member.instanceId,
-    InstanceType: member.instanceType,
-    AvailabilityZone: member.availabilityZone,
-    LifecycleState: member.state,
-    HealthStatus: member.health,
-    LaunchTemplate: {
-      LaunchTemplateId: member.template.id,
-      LaunchTemplateName: member.template.name,
-      Version: String(member.template.version),
-    },
-    ProtectedFromScaleIn: false,
-  };
 }

@@ -1,9 +1,10 @@
 /** Resource types of Auto Scaling. */
-import type { GroupOptions, HookOptions } from './autoscaling';
-import { onlyThese, type ResourceRequest, type ResourceTypes, type Services } from '../cloudformation/resource';
+import type { AutoScaling } from './autoscaling';
+import type { GroupOptions, HookOptions } from './model';
+import { onlyThese, type ResourceRequest, type ResourceTypes } from '../core/resource';
 import { roll, ROLLED } from './rolling-update';
 
-export function autoScalingTypes({ autoscaling }: Services): ResourceTypes {
+export function autoScalingTypes({ autoscaling }: { autoscaling: AutoScaling }): ResourceTypes {
   return {
     'AWS::AutoScaling::AutoScalingGroup': {
       properties: [

@@ -3,8 +3,9 @@
  * each waited for.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
  */
-import type { AutoScaling, GroupView } from './autoscaling';
-import type { UpdateRequest } from '../cloudformation/resource';
+import type { UpdateRequest } from '../core/resource';
+import type { AutoScaling } from './autoscaling';
+import type { GroupView } from './model';
 
 /** A change of one of these makes other instances necessary. */
 export const ROLLED = ['LaunchTemplate', 'MixedInstancesPolicy', 'VPCZoneIdentifier'];

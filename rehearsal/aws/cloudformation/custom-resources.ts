@@ -3,7 +3,9 @@
  * an address that it is told, too.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
  */
-import type { CreatedResource, ResourceRequest, ResourceType, Services } from './resource';
+import type { Context } from '../core/context';
+import type { CreatedResource, ResourceRequest, ResourceType } from '../core/resource';
+import type { Lambda } from '../lambda/lambda';
 
 /** Types of their own names; `AWS::CloudFormation::CustomResource` stands for all of them. */
 export const CUSTOM_TYPE = 'AWS::CloudFormation::CustomResource';
@@ -32,7 +34,7 @@ export class CustomResources {
   /** Those that there are, by their physical id: whoever deletes one is told no more than that. */
   private readonly made = new Map<string, Pick<ResourceRequest, 'logicalId' | 'stackId'> & { type: string }>();
 
-  constructor(private readonly services: Pick<Services, 'context' | 'lambda'>) {}
+  constructor(private readonly services: { context: Context; lambda: Lambda }) {}
 
   readonly type: ResourceType = {
     properties: 'any',

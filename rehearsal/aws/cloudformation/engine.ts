@@ -9,7 +9,7 @@ import type { Context } from '../core/context';
 import { tagMap } from '../core/describe';
 import type { Ssm } from '../ssm/ssm';
 import { AwsError, type Service } from '../core/types';
-import type { ResourceRequest, ResourceType, ResourceTypes } from './resource';
+import type { ResourceRequest, ResourceType, ResourceTypes } from '../core/resource';
 import { CUSTOM_TYPE, isCustom } from './custom-resources';
 import { awaitSignals, Cancellation, duration, Signals } from './signals';
 import type { ResourceStatus, Stack, StackResource, StackStatus } from './stack';

@@ -1,5 +1,5 @@
 /** A stack and its resources, as the engine keeps them. */
-import type { CreatedResource } from './resource';
+import type { CreatedResource } from '../core/resource';
 import type { Signals } from './signals';
 import type { Scope, TemplateReader, TemplateResource } from './template';
 

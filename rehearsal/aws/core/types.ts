@@ -40,6 +40,15 @@ export interface Service {
   call(action: string, input: Record<string, any>, principal: Principal): Promise<Record<string, any>>;
 }
 
+/** How the SDK's client speaks to a service. https://smithy.io/2.0/aws/protocols/index.html */
+export interface Wire {
+  protocol: 'json' | 'query' | 'ec2' | 's3';
+  /** Namespace of the XML answers, or the version of the JSON protocol. */
+  dialect: string;
+  /** The SDK's client, whose schemas are the shapes of requests and answers: none is written down twice. */
+  load(): Promise<object>;
+}
+
 /** What an instance is made of, for whoever gives it a body. */
 export interface MachineSpec {
   instanceId: string;

@@ -2,23 +2,17 @@
 import type { Context } from '../core/context';
 import type { Ec2 } from './ec2';
 import { permittedByTemplate, type Permitted } from './rules';
-import {
-  onlyThese,
-  type CreatedResource,
-  type ResourceType,
-  type ResourceTypes,
-  type Services,
-} from '../cloudformation/resource';
+import { onlyThese, type CreatedResource, type ResourceType, type ResourceTypes } from '../core/resource';
 
 /** What rules of a security group have in both directions. */
 const RULE = ['IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
 
-export function ec2Types({ ec2, context }: Services): ResourceTypes {
+export function ec2Types({ ec2, context }: { ec2: Ec2; context: Context }): ResourceTypes {
   return {
     'AWS::EC2::VPC': {
       properties: ['CidrBlock', 'EnableDnsHostnames', 'EnableDnsSupport', 'InstanceTenancy', 'Tags'],
       create({ properties }) {
-        const vpc = ec2.createVpc(properties.CidrBlock);
+        const vpc = ec2.networks.createVpc(properties.CidrBlock);
         return {
           id: vpc.id,
           attributes: {
@@ -29,12 +23,12 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
           },
         };
       },
-      delete: (id) => ec2.deleteVpc(id),
+      delete: (id) => ec2.networks.deleteVpc(id),
     },
     'AWS::EC2::Subnet': {
       properties: ['VpcId', 'CidrBlock', 'AvailabilityZone', 'MapPublicIpOnLaunch', 'Tags'],
       create({ properties }) {
-        const subnet = ec2.createSubnet(properties.VpcId, properties.CidrBlock, properties.AvailabilityZone);
+        const subnet = ec2.networks.createSubnet(properties.VpcId, properties.CidrBlock, properties.AvailabilityZone);
         return {
           id: subnet.id,
           attributes: {
@@ -45,7 +39,7 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
           },
         };
       },
-      delete: (id) => ec2.deleteSubnet(id),
+      delete: (id) => ec2.networks.deleteSubnet(id),
     },
     'AWS::EC2::SecurityGroup': {
       properties: ['GroupDescription', 'GroupName', 'VpcId', 'SecurityGroupIngress', 'SecurityGroupEgress', 'Tags'],
@@ -54,22 +48,26 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
           ingress: inlineRules(properties.SecurityGroupIngress, 'Source'),
           egress: inlineRules(properties.SecurityGroupEgress, 'Destination'),
         };
-        const group = ec2.createSecurityGroup(properties.VpcId, properties.GroupName ?? physicalName(255), tags);
+        const group = ec2.networks.createSecurityGroup(
+          properties.VpcId,
+          properties.GroupName ?? physicalName(255),
+          tags,
+        );
         try {
-          if (rules.ingress.length > 0) ec2.addRules(group.id, false, rules.ingress);
-          if (rules.egress.length > 0) ec2.addRules(group.id, true, rules.egress);
+          if (rules.ingress.length > 0) ec2.networks.addRules(group.id, false, rules.ingress);
+          if (rules.egress.length > 0) ec2.networks.addRules(group.id, true, rules.egress);
         } catch (error) {
-          ec2.deleteSecurityGroup(group.id);
+          ec2.networks.deleteSecurityGroup(group.id);
           throw error;
         }
         return { id: group.id, attributes: { GroupId: group.id, VpcId: group.vpcId } };
       },
-      delete: (id) => ec2.deleteSecurityGroup(id),
+      delete: (id) => ec2.networks.deleteSecurityGroup(id),
     },
     'AWS::EC2::NetworkInterface': {
       properties: ['SubnetId', 'PrivateIpAddress', 'GroupSet', 'Description', 'Tags'],
       create({ properties, tags }) {
-        const eni = ec2.createNetworkInterface({
+        const eni = ec2.networks.createNetworkInterface({
           subnetId: properties.SubnetId,
           privateIpAddress: properties.PrivateIpAddress,
           groups: properties.GroupSet,
@@ -79,10 +77,14 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
         const id = eni.networkInterfaceId;
         return {
           id,
-          attributes: { Id: id, PrimaryPrivateIpAddress: eni.privateIpAddress, VpcId: ec2.subnet(eni.subnetId).vpcId },
+          attributes: {
+            Id: id,
+            PrimaryPrivateIpAddress: eni.privateIpAddress,
+            VpcId: ec2.networks.subnet(eni.subnetId).vpcId,
+          },
         };
       },
-      delete: (id) => ec2.deleteNetworkInterface(id),
+      delete: (id) => ec2.networks.deleteNetworkInterface(id),
     },
     'AWS::EC2::Volume': {
       properties: [
@@ -97,7 +99,7 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
         'Tags',
       ],
       async create({ properties, tags }) {
-        const volume = await ec2.createVolume({
+        const volume = await ec2.volumes.create({
           sizeGiB: Number(properties.Size),
           availabilityZone: properties.AvailabilityZone,
           type: properties.VolumeType ?? 'gp2',
@@ -107,12 +109,12 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
         });
         return { id: volume.volumeId, attributes: { VolumeId: volume.volumeId } };
       },
-      delete: (id) => ec2.deleteVolume(id),
+      delete: (id) => ec2.volumes.delete(id),
     },
     'AWS::EC2::LaunchTemplate': {
       properties: ['LaunchTemplateData', 'LaunchTemplateName', 'TagSpecifications', 'VersionDescription'],
       create({ properties, physicalName }) {
-        const template = ec2.createLaunchTemplate(
+        const template = ec2.launchTemplates.create(
           properties.LaunchTemplateName ?? physicalName(128),
           checkedTemplate(properties.LaunchTemplateData),
         );
@@ -127,13 +129,13 @@ export function ec2Types({ ec2, context }: Services): ResourceTypes {
           'TagSpecifications',
           'VersionDescription',
         ]);
-        const { version } = ec2.addLaunchTemplateVersion(id, checkedTemplate(properties.LaunchTemplateData));
+        const { version } = ec2.launchTemplates.addVersion(id, checkedTemplate(properties.LaunchTemplateData));
         return {
           id,
           attributes: { LaunchTemplateId: id, LatestVersionNumber: String(version), DefaultVersionNumber: '1' },
         };
       },
-      delete: (id) => ec2.deleteLaunchTemplate(id),
+      delete: (id) => ec2.launchTemplates.delete(id),
     },
     'AWS::EC2::EIP': {
       properties: ['Domain', 'Tags'],
@@ -204,10 +206,15 @@ function ruleType(context: Context, ec2: Ec2, direction: 'Source' | 'Destination
     properties: ['GroupId', ...RULE, ...peers(direction)],
     create({ properties }) {
       const id = context.id('sgr');
-      ec2.addRules(properties.GroupId, direction === 'Destination', [permittedByTemplate(properties, direction)], id);
+      ec2.networks.addRules(
+        properties.GroupId,
+        direction === 'Destination',
+        [permittedByTemplate(properties, direction)],
+        id,
+      );
       return { id, attributes: { Id: id } };
     },
-    delete: (id) => ec2.removeRule(id),
+    delete: (id) => ec2.networks.removeRule(id),
   };
 }
 

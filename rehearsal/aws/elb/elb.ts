@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Context } from '../core/context';
 import { page, tagList, type Tags } from '../core/describe';
 import type { Ec2 } from '../ec2/ec2';
+import type { Subnet } from '../ec2/networks';
 import {
   loadBalancerOf,
   type Listener,
@@ -283,16 +284,16 @@ export class LoadBalancers implements Service {
   private checkSecurityGroups(ids: string[]): void {
     for (const id of ids) {
       try {
-        this.ec2.checkSecurityGroup(id);
+        this.ec2.networks.checkSecurityGroup(id);
       } catch {
         throw new AwsError('InvalidSecurityGroup', `One or more security groups are invalid: ${id}`);
       }
     }
   }
 
-  private subnet(id: string): ReturnType<Ec2['subnet']> {
+  private subnet(id: string): Subnet {
     try {
-      return this.ec2.subnet(id);
+      return this.ec2.networks.subnet(id);
     } catch {
       throw new AwsError('SubnetNotFound', `The subnet ID '${id}' does not exist`);
     }
@@ -319,7 +320,7 @@ export class LoadBalancers implements Service {
     const protocol = targetGroupProtocol(input.Protocol);
     if (port === undefined) throw validation('A port must be specified');
     if (vpcId === undefined) throw validation('A VPC ID must be specified');
-    if (!this.ec2.hasVpc(vpcId)) throw validation(`The VPC ID '${vpcId}' is not found`);
+    if (!this.ec2.networks.hasVpc(vpcId)) throw validation(`The VPC ID '${vpcId}' is not found`);
     const settings = { protocol, port: inRange('port', port, 1, 65_535), vpcId, healthCheck: healthCheck(input) };
     const tags = template?.tags ?? checkedTags({}, input.Tags);
     const attributes = targetGroupAttributes(protocol, template?.attributes);

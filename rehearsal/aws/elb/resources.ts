@@ -1,6 +1,6 @@
-/** Resource types of Elastic Load Balancing, for Network Load Balancers, and the DNS records that point there. */
+/** Resource types of Elastic Load Balancing, for Network Load Balancers. */
 import { tagMap, type Tags } from '../core/describe';
-import type { LoadBalancerOptions } from './elb';
+import type { LoadBalancerOptions, LoadBalancers } from './elb';
 import type { Listener, LoadBalancer, TargetGroup } from './model';
 import { HOSTED_ZONE } from './output';
 import { HEALTH_CHECK_MEMBERS } from './settings';
@@ -9,9 +9,8 @@ import {
   type CreatedResource,
   type ResourceRequest,
   type ResourceTypes,
-  type Services,
   type UpdateRequest,
-} from '../cloudformation/resource';
+} from '../core/resource';
 
 const LOAD_BALANCER_CHANGES = [
   'SecurityGroups',
@@ -22,7 +21,7 @@ const LOAD_BALANCER_CHANGES = [
 const TARGET_GROUP_CHANGES = [...HEALTH_CHECK_MEMBERS, 'TargetGroupAttributes', 'Tags'];
 const LISTENER_CHANGES = ['AlpnPolicy', 'Certificates', 'DefaultActions', 'Port', 'Protocol', 'SslPolicy'];
 
-export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
+export function loadBalancingTypes({ elb }: { elb: LoadBalancers }): ResourceTypes {
   return {
     'AWS::ElasticLoadBalancingV2::LoadBalancer': {
       properties: ['Name', 'Type', 'Scheme', 'IpAddressType', 'Subnets', 'SubnetMappings', ...LOAD_BALANCER_CHANGES],
@@ -106,22 +105,6 @@ export function loadBalancingTypes({ elb, context }: Services): ResourceTypes {
         return { id };
       },
       delete: (_, properties) => elb.clearMoreCertificates(properties.ListenerArn),
-    },
-    'AWS::Route53::RecordSet': {
-      properties: [
-        'AliasTarget',
-        'Comment',
-        'HostedZoneId',
-        'HostedZoneName',
-        'Name',
-        'ResourceRecords',
-        'TTL',
-        'Type',
-      ],
-      create({ properties }) {
-        context.emit('cloudformation', 'record', properties.Name, { type: properties.Type });
-        return { id: properties.Name };
-      },
     },
   };
 }

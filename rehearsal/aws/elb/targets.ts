@@ -4,7 +4,8 @@
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 import type { Context } from '../core/context';
-import { TERMINATED_VISIBLE_MS, type Ec2, type InstanceView } from '../ec2/ec2';
+import { TERMINATED_VISIBLE_MS, type Ec2 } from '../ec2/ec2';
+import type { InstanceView } from '../ec2/instance';
 import { AwsError, type Machines } from '../core/types';
 import {
   loadBalancerOf,
@@ -223,7 +224,7 @@ export class Targets {
     const idle = instances.filter(({ state }) => state !== 'running');
     if (idle.length > 0)
       throw invalid(`The following targets are not in a running state and cannot be registered: ${named(idle)}`);
-    const elsewhere = instances.filter(({ subnetId }) => this.ec2.subnet(subnetId).vpcId !== group.vpcId);
+    const elsewhere = instances.filter(({ subnetId }) => this.ec2.networks.subnet(subnetId).vpcId !== group.vpcId);
     if (elsewhere.length > 0)
       throw invalid(`The following targets are not in the target group VPC '${group.vpcId}': ${named(elsewhere)}`);
     return new Map(instances.map((instance) => [instance.instanceId, instance]));

@@ -8,7 +8,7 @@ import type { Iam, Role } from './iam';
 import { AwsError, type Principal } from '../core/types';
 import { evaluate, type Caller, type Decision, type Policies } from './evaluate';
 import type { Keys } from './glob';
-import { permissionsFor, type Inventory, type Permission } from './permissions';
+import type { Permission } from './permission';
 import { compilePolicy, type Policy } from './policy';
 import { StatementRegister, type Holder, type StatementView } from './statements';
 
@@ -57,14 +57,28 @@ const ADMINISTRATOR = compilePolicy('AdministratorAccess', 'identity', {
 const MAX_DECIDED = 10_000;
 
 /**
- * How a service says that something is not allowed; AccessDenied where it is not named. Source:
+ * How a service says that something is not allowed. Source:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html and the services' common errors.
  */
-const DENIALS: Record<string, { code: string; status: number; prefix?: string }> = {
-  dynamodb: { code: 'AccessDeniedException', status: 400 },
-  logs: { code: 'AccessDeniedException', status: 400 },
-  ec2: { code: 'UnauthorizedOperation', status: 403, prefix: 'You are not authorized to perform this operation. ' },
-};
+export interface Denial {
+  code: string;
+  status: number;
+  prefix?: string;
+}
+
+/** One call through the API. */
+export interface ApiCall {
+  principal: Principal;
+  /** `ec2:DescribeInstances` */
+  action: string;
+  /** Undefined for a call that the emulation does not know. */
+  permissions: Permission[] | undefined;
+  /** @default AccessDenied */
+  denial?: Denial;
+  transport: Transport;
+}
+
+const ACCESS_DENIED: Denial = { code: 'AccessDenied', status: 403 };
 
 export class Authorization {
   private readonly sessions = new Map<string, Known>();
@@ -104,20 +118,11 @@ export class Authorization {
    * What a call through the API needs. The operator may do everything that no policy of a resource denies.
    * @throws AwsError as the service would deny it
    */
-  require(
-    principal: Principal,
-    service: string,
-    action: string,
-    input: Record<string, any>,
-    inventory: Inventory,
-    transport: Transport,
-  ): void {
-    const permissions =
-      permissionsFor(service, action, input, inventory) ?? this.unknown(principal, `${service}:${action}`, transport);
-    for (const permission of permissions) {
+  require({ principal, action, permissions, denial = ACCESS_DENIED, transport }: ApiCall): void {
+    for (const permission of permissions ?? this.unknown(principal, action, transport)) {
       const message = this.denial(this.session(principal, transport), permission);
       if (message === undefined) continue;
-      const { code, status, prefix = '' } = DENIALS[service] ?? { code: 'AccessDenied', status: 403 };
+      const { code, status, prefix = '' } = denial;
       throw new AwsError(code, prefix + message, status);
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { Context } from '../core/context';
 import { compilePolicy, type Policy, type PolicyDocument } from './policy';
-import { AwsError, type Credentials, type Principal, type Service } from '../core/types';
+import { AwsError, type Credentials, type Principal } from '../core/types';
 
 export interface Role {
   /** Logical id in the template. */
@@ -40,7 +40,7 @@ export interface InstanceProfile {
   roleName: string;
 }
 
-export class Iam implements Service {
+export class Iam {
   private readonly roles = new Map<string, Role>();
   private readonly profiles = new Map<string, InstanceProfile>();
   private readonly managedPolicies = new Map<string, Policy>();
@@ -243,13 +243,6 @@ export class Iam implements Service {
     if (!principal)
       throw new AwsError('UnrecognizedClientException', 'The security token included in the request is invalid.', 403);
     return principal;
-  }
-
-  /** STS. */
-  async call(action: string, _input: Record<string, any>, principal: Principal): Promise<Record<string, any>> {
-    if (action !== 'GetCallerIdentity')
-      throw new Error(`The emulation does not know the action '${action}' of STS. It knows GetCallerIdentity.`);
-    return { UserId: principal.userId, Account: this.context.accountId, Arn: principal.arn };
   }
 
   private managedPolicy(arn: string): Policy {

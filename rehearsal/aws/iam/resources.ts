@@ -1,8 +1,9 @@
 /** Resource types of IAM. Policies end up on their roles. */
+import type { Iam } from './iam';
 import type { PolicyDocument } from './policy';
-import { onlyThese, type ResourceTypes, type Services } from '../cloudformation/resource';
+import { onlyThese, type ResourceTypes } from '../core/resource';
 
-export function iamTypes({ iam }: Services): ResourceTypes {
+export function iamTypes({ iam }: { iam: Iam }): ResourceTypes {
   return {
     'AWS::IAM::Role': {
       properties: [

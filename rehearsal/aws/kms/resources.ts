@@ -1,7 +1,9 @@
 /** Resource types of KMS: keys are their policies here, nothing is encrypted. */
-import type { ResourceTypes, Services } from '../cloudformation/resource';
+import type { Context } from '../core/context';
+import type { ResourceTypes } from '../core/resource';
+import type { Iam } from '../iam/iam';
 
-export function kmsTypes({ context, iam }: Services): ResourceTypes {
+export function kmsTypes({ iam, context }: { iam: Iam; context: Context }): ResourceTypes {
   return {
     'AWS::KMS::Key': {
       properties: [

@@ -1,6 +1,11 @@
 /** Resource types of Lambda. */
+import type { Context } from '../core/context';
+import { onlyThese, type ResourceTypes } from '../core/resource';
 import { AwsError } from '../core/types';
-import { onlyThese, type ResourceTypes, type Services } from '../cloudformation/resource';
+import type { Iam } from '../iam/iam';
+import type { S3 } from '../s3/s3';
+import type { Sqs } from '../sqs/sqs';
+import type { Lambda } from './lambda';
 
 /**
  * A new account's whole concurrency, all of which must stay unreserved:
@@ -8,7 +13,19 @@ import { onlyThese, type ResourceTypes, type Services } from '../cloudformation/
  */
 const NEW_ACCOUNT_CONCURRENCY = 10;
 
-export function lambdaTypes({ iam, lambda, s3, context, sqs }: Services): ResourceTypes {
+export function lambdaTypes({
+  lambda,
+  iam,
+  s3,
+  sqs,
+  context,
+}: {
+  lambda: Lambda;
+  iam: Iam;
+  s3: S3;
+  sqs: Sqs;
+  context: Context;
+}): ResourceTypes {
   const configuration = (logicalId: string, properties: Record<string, any>) => {
     const { S3Bucket: bucket, S3Key: key } = properties.Code;
     if (bucket === undefined)

@@ -11,7 +11,7 @@ import { AwsError } from '../core/types';
 import { decodeJson, encodeJson } from './json';
 import { decodeQuery } from './query';
 import { decodeS3, encodeS3, s3Action } from './s3';
-import { ServiceShapes } from './services';
+import { ServiceShapes } from './shapes';
 import { element, encodeMembers, text } from './xml';
 
 /** The most bytes that the body of a request may have. */

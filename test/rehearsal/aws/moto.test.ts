@@ -173,10 +173,10 @@ async function startOurs(): Promise<Side> {
     sortKey: 'sk',
   });
   logGroups.createGroup('g');
-  const subnet = computers.createSubnet(computers.createVpc('10.0.0.0/16').id, '10.0.0.0/24', ZONE);
+  const subnet = computers.networks.createSubnet(computers.networks.createVpc('10.0.0.0/16').id, '10.0.0.0/24', ZONE);
   const volume = async (availabilityZone: string) =>
     (
-      await computers.createVolume({
+      await computers.volumes.create({
         sizeGiB: 20,
         availabilityZone,
         type: 'gp3',
@@ -184,7 +184,7 @@ async function startOurs(): Promise<Side> {
         tags: { name: 'x' },
       })
     ).volumeId;
-  const template = computers.createLaunchTemplate('template', { ImageId: IMAGE, InstanceType: 't3.micro' });
+  const template = computers.launchTemplates.create('template', { ImageId: IMAGE, InstanceType: 't3.micro' });
   const instance = computers.run({ template, lifecycle: 'on-demand', subnetId: subnet.id, tags: {} }).instanceId;
   groups.createGroup({
     name: 'asg',

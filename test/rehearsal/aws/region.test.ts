@@ -129,3 +129,14 @@ test('a function is invoked by its logical id, and an unknown one is named', asy
   expect(await world.region.invoke('Fn', { question: 41 })).toBe(42);
   await expect(world.region.invoke('Other', {})).rejects.toThrow("'Other'. There are Fn.");
 });
+
+test.each(['dynamodb', 'ec2', 'autoscaling', 'sqs', 'cloudformation', 'logs', 's3', 'sts'])(
+  '%s answers an action that it does not know with an error that names it',
+  async (service) => {
+    await expect(new World().call(service, 'MakeCoffee')).rejects.toThrow('MakeCoffee');
+  },
+);
+
+test('a service that the emulation does not have is an error that names it', async () => {
+  await expect(new World().call('route53', 'ListHostedZones')).rejects.toThrow("'route53'");
+});

@@ -1,34 +1,5 @@
 /** What the engine and the resource types of the emulated CloudFormation know of each other. */
-import type { AutoScaling } from '../autoscaling/autoscaling';
-import type { Context } from '../core/context';
-import type { Tags } from '../core/describe';
-import type { DynamoDb } from '../dynamodb/dynamodb';
-import type { Ec2 } from '../ec2/ec2';
-import type { LoadBalancers } from '../elb/elb';
-import type { Events } from '../events/events';
-import type { Iam } from '../iam/iam';
-import type { Authorization } from '../iam/authorization';
-import type { Lambda } from '../lambda/lambda';
-import type { Logs } from '../logs/logs';
-import type { S3 } from '../s3/s3';
-import type { Sqs } from '../sqs/sqs';
-import type { Ssm } from '../ssm/ssm';
-
-export interface Services {
-  context: Context;
-  authorization: Authorization;
-  autoscaling: AutoScaling;
-  dynamodb: DynamoDb;
-  ec2: Ec2;
-  elb: LoadBalancers;
-  events: Events;
-  iam: Iam;
-  lambda: Lambda;
-  logs: Logs;
-  s3: S3;
-  sqs: Sqs;
-  ssm: Ssm;
-}
+import type { Tags } from './describe';
 
 export interface ResourceRequest {
   logicalId: string;

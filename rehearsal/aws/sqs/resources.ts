@@ -1,8 +1,10 @@
-/** Resource types of SQS and EventBridge. */
-import { AwsError } from '../../core/types';
-import type { ResourceTypes, Services } from '../resource';
+/** Resource types of SQS. */
+import type { ResourceTypes } from '../core/resource';
+import { AwsError } from '../core/types';
+import type { Iam } from '../iam/iam';
+import type { Sqs } from './sqs';
 
-export function messagingTypes({ sqs, events, iam }: Services): ResourceTypes {
+export function sqsTypes({ sqs, iam }: { sqs: Sqs; iam: Iam }): ResourceTypes {
   return {
     'AWS::SQS::Queue': {
       properties: [
@@ -52,43 +54,6 @@ export function messagingTypes({ sqs, events, iam }: Services): ResourceTypes {
       delete(_, properties) {
         for (const url of properties.Queues) iam.deleteResourcePolicy(sqs.byUrl(url).arn);
       },
-    },
-    'AWS::Events::Rule': {
-      properties: [
-        'Description',
-        'EventBusName',
-        'EventPattern',
-        'Name',
-        'ScheduleExpression',
-        'State',
-        'Tags',
-        'Targets',
-      ],
-      create({ properties, physicalName }) {
-        if (properties.EventBusName !== undefined && properties.EventBusName !== 'default')
-          throw new Error(`The emulation has the default event bus only, not '${properties.EventBusName}'.`);
-        const rule = events.putRule({
-          name: properties.Name ?? physicalName(64),
-          schedule: properties.ScheduleExpression,
-          pattern: properties.EventPattern,
-          enabled: (properties.State ?? 'ENABLED') !== 'DISABLED',
-          targets: (properties.Targets ?? []).map((target: Record<string, any>) => {
-            const unknown = Object.keys(target).filter(
-              (key) => !['Arn', 'Id', 'Input', 'DeadLetterConfig', 'RetryPolicy'].includes(key),
-            );
-            if (unknown.length > 0)
-              throw new Error(
-                `The emulation does not know ${unknown.join(', ')} of a rule's target. It knows Arn, Id, ` +
-                  'Input, DeadLetterConfig, RetryPolicy.',
-              );
-            if (!sqs.byArn(target.Arn))
-              throw new Error(`The emulation sends events to queues, not to '${target.Arn}'.`);
-            return { id: target.Id, arn: target.Arn, input: target.Input };
-          }),
-        });
-        return { id: rule.name, attributes: { Arn: rule.arn } };
-      },
-      delete: (name) => events.deleteRule(name),
     },
   };
 }

@@ -1,4 +1,4 @@
-import { closeWorlds, World } from './world';
+import { closeWorlds, World } from '../world';
 
 afterEach(closeWorlds);
 
@@ -69,33 +69,4 @@ test('log lines out of order, too many at once, or for a stream that does not ex
   expect(await world.refusal('logs', 'PutLogEvents', { ...stream, logEvents: [] })).toMatch(
     'InvalidParameterException',
   );
-});
-
-// Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-test('a published file asset is served byte for byte, and an unknown key is NoSuchKey', async () => {
-  const world = new World();
-  await world.create({ Group: { Type: 'AWS::Logs::LogGroup' } });
-  const object = await world.call('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'file.txt' });
-  expect(object.Body.toString()).toBe('contents');
-  expect(object.ContentLength).toBe(8);
-  expect(await world.call('s3', 'HeadObject', { Bucket: 'assets-123456789012', Key: 'file.txt' })).toMatchObject({
-    ContentLength: 8,
-  });
-  expect(await world.refusal('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'none' })).toBe(
-    'NoSuchKey: The specified key does not exist.',
-  );
-  await expect(world.call('s3', 'GetObject', { Bucket: 'assets-123456789012', Key: 'code.zip' })).rejects.toThrow(
-    'does not serve it as a file',
-  );
-});
-
-test.each(['dynamodb', 'ec2', 'autoscaling', 'sqs', 'cloudformation', 'logs', 's3', 'sts'])(
-  '%s answers an action that it does not know with an error that names it',
-  async (service) => {
-    await expect(new World().call(service, 'MakeCoffee')).rejects.toThrow('MakeCoffee');
-  },
-);
-
-test('a service that the emulation does not have is an error that names it', async () => {
-  await expect(new World().call('route53', 'ListHostedZones')).rejects.toThrow("'route53'");
 });

@@ -1,0 +1,65 @@
+/**
+ * What a call needs to be allowed: actions, the resources they are checked on, and the condition keys that the service
+ * adds. Each service says it in its `permissions.ts`; here is what they share.
+ * Source of actions, resources and keys:
+ * https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+ */
+import { tagMap, type Tags } from '../core/describe';
+
+export interface Permission {
+  action: string;
+  resource: string;
+  /**
+   * The value of one of the request's own condition keys, named in lower case. Called only for keys that a policy asks
+   * for.
+   */
+  key?: (name: string) => readonly string[] | undefined;
+}
+
+export type Input = Record<string, any>;
+
+/**
+ * What a call of one service needs.
+ * @param action of the API, e.g. `TransactWriteItems`
+ * @returns undefined for a call that the emulation does not know. Where the input lacks the name of a resource there is
+ * nothing to check: the service refuses it.
+ */
+export type Permissions = (action: string, input: Input) => Permission[] | undefined;
+
+/**
+ * On a customer's key, which the service uses in the caller's name. Source:
+ * https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+ */
+export function onKey(action: string, keyArn: string, service: string, region: string): Permission {
+  const values: Record<string, string[]> = {
+    'kms:viaservice': [`${service}.${region}.amazonaws.com`],
+    'kms:grantisforawsresource': ['true'],
+  };
+  return { action: `kms:${action}`, resource: keyArn, key: (key) => values[key] };
+}
+
+/**
+ * Keys of tags are compared without case:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourcetag
+ */
+export function tagValue(tags: Tags | undefined, key: string, prefix = 'aws:resourcetag/'): string[] | undefined {
+  if (!key.startsWith(prefix)) return undefined;
+  for (const name in tags)
+    if (name.length === key.length - prefix.length && key.endsWith(name.toLowerCase())) return [tags[name]!];
+  return undefined;
+}
+
+/**
+ * Tags that a request brings, and keys of those that it takes away.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-requesttag ,
+ * and #condition-keys-tagkeys there
+ */
+export function requestTag({ Tags: list, TagKeys: keys }: Input, key: string): string[] | undefined {
+  if (key === 'aws:tagkeys')
+    return (keys as string[] | undefined) ?? (list as { Key: string }[] | undefined)?.map(({ Key }) => Key);
+  return tagValue(tagMap(list), key, 'aws:requesttag/');
+}
+
+export function given(names: string | string[] | undefined): string[] {
+  return names === undefined ? [] : [names].flat();
+}

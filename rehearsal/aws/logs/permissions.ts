@@ -1,0 +1,17 @@
+/**
+ * What calls of CloudWatch Logs need to be allowed, on the stream, not on the group: what is granted on a group's ARN
+ * ending in `:*` covers its streams.
+ * Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html#CWL_ARN_Format
+ */
+import type { Context } from '../core/context';
+import { given, type Permissions } from '../iam/permission';
+
+export function logsPermissions({ context }: { context: Pick<Context, 'arn'> }): Permissions {
+  return (action, input) => {
+    if (!['CreateLogStream', 'PutLogEvents', 'GetLogEvents'].includes(action)) return undefined;
+    return given(input.logGroupName).map((group) => ({
+      action: `logs:${action}`,
+      resource: context.arn('logs', `log-group:${group}:log-stream:${input.logStreamName ?? ''}`),
+    }));
+  };
+}

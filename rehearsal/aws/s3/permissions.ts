@@ -1,0 +1,11 @@
+/**
+ * What calls of S3 need to be allowed: HeadObject needs the permission of GetObject. Buckets have neither region nor
+ * account in their ARN.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+ */
+import type { Permissions } from '../iam/permission';
+
+export const s3Permissions: Permissions = (action, { Bucket, Key }) =>
+  action === 'GetObject' || action === 'HeadObject'
+    ? [{ action: 's3:GetObject', resource: `arn:aws:s3:::${Bucket}/${Key}` }]
+    : undefined;
