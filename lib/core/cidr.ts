@@ -8,6 +8,13 @@ export function parseCidr(text: string): { address: IPv4; prefix: number } | und
   return { address, prefix };
 }
 
+/** The first and the last address of an IPv4 network. @returns undefined for what is no IPv4 network */
+export function rangeOfCidr(text: string): { first: string; last: string } | undefined {
+  return (
+    parseCidr(text) && { first: `${IPv4.networkAddressFromCIDR(text)}`, last: `${IPv4.broadcastAddressFromCIDR(text)}` }
+  );
+}
+
 /** Whether two IPv4 networks share an address. Texts that are no networks share none. */
 export function overlap(a: string, b: string): boolean {
   const [one, other] = [parseCidr(a), parseCidr(b)];

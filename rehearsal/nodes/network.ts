@@ -3,6 +3,7 @@
  * metadata service and of the AWS endpoint. Nodes hang on it by veth pairs.
  */
 import { writeFileSync } from 'node:fs';
+import { parseCidr } from '../../lib/core/cidr';
 import { run } from './shell';
 
 const BRIDGE = 'vpc';
@@ -29,10 +30,10 @@ export async function makeNetwork(): Promise<void> {
  * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
  */
 export function routerOf(subnetCidr: string): { address: string; prefixLength: number } {
-  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\/(\d+)$/.exec(subnetCidr);
-  if (!match) throw new Error(`The subnet "${subnetCidr}" is not a network in CIDR notation.`);
-  const [a, b, c, d, prefixLength] = match.slice(1).map(Number) as [number, number, number, number, number];
-  return { address: `${a}.${b}.${c}.${d + 1}`, prefixLength };
+  const network = parseCidr(subnetCidr);
+  if (!network) throw new Error(`The subnet "${subnetCidr}" is not a network in CIDR notation.`);
+  const [a, b, c, d] = network.address.octets;
+  return { address: `${a}.${b}.${c}.${d! + 1}`, prefixLength: network.prefix };
 }
 
 /** Plugs a node's network namespace into the VPC; `eth0` appears in it, without an address yet. */

@@ -2,6 +2,7 @@
  * VPCs, subnets, security groups and network interfaces. They are kept for their addresses and for what may not be
  * deleted while it is used: traffic is never filtered here.
  */
+import { rangeOfCidr } from '../../../lib/core/cidr';
 import type { Context } from '../core/context';
 import { matchesFilters, tagList, type Tags } from '../core/describe';
 import { AwsError } from '../core/types';
@@ -126,12 +127,12 @@ export class Networks {
 
   createSubnet(vpcId: string, cidr: string, availabilityZone: string): Subnet {
     const vpc = this.vpc(vpcId);
-    const range = parseCidr(cidr);
-    const outer = parseCidr(vpc.cidr);
+    const range = addressRange(cidr);
+    const outer = addressRange(vpc.cidr);
     if (range.first < outer.first || range.last > outer.last)
       throw new AwsError('InvalidSubnet.Range', `The CIDR '${cidr}' is invalid.`);
     for (const other of this.subnets.values()) {
-      const { first, last } = parseCidr(other.cidr);
+      const { first, last } = addressRange(other.cidr);
       if (other.vpcId === vpcId && range.first <= last && first <= range.last)
         throw new AwsError('InvalidSubnet.Conflict', `The CIDR '${cidr}' conflicts with another subnet`);
     }
@@ -195,7 +196,7 @@ export class Networks {
     const subnet = this.subnet(input.subnetId);
     for (const group of input.groups ?? []) this.checkSecurityGroup(group);
     const address = input.privateIpAddress ?? this.freeAddress(subnet);
-    const range = parseCidr(subnet.cidr);
+    const range = addressRange(subnet.cidr);
     const number = parseAddress(address);
     if (number < range.first + RESERVED_FIRST || number > range.last - RESERVED_LAST) {
       throw new AwsError('InvalidParameterValue', `Address ${address} does not fall within the subnet's address range`);
@@ -379,7 +380,7 @@ export class Networks {
    */
   private freeAddress(subnet: Subnet): string {
     const used = this.usedAddresses(subnet);
-    const { first, last } = parseCidr(subnet.cidr);
+    const { first, last } = addressRange(subnet.cidr);
     for (let address = first + RESERVED_FIRST; address <= last - RESERVED_LAST; address += 1) {
       if (!used.has(address)) return formatAddress(address);
     }
@@ -398,9 +399,13 @@ function formatAddress(number: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
 }
 
-function parseCidr(cidr: string): { first: number; last: number } {
-  const [address = '', length = ''] = cidr.split('/');
-  const size = 2 ** (32 - Number(length));
-  const first = Math.floor(parseAddress(address) / size) * size;
-  return { first, last: first + size - 1 };
+function addressRange(cidr: string): { first: number; last: number } {
+  const range = rangeOfCidr(cidr);
+  // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidParameterValue)
+  if (range === undefined)
+    throw new AwsError(
+      'InvalidParameterValue',
+      `Value (${cidr}) for parameter cidrBlock is invalid. This is not a valid CIDR block.`,
+    );
+  return { first: parseAddress(range.first), last: parseAddress(range.last) };
 }

@@ -1,4 +1,4 @@
-import { overlap, parseCidr } from '../../../lib/core/cidr';
+import { overlap, parseCidr, rangeOfCidr } from '../../../lib/core/cidr';
 
 test.each([
   ['10.0.0.0/16', '10.0.128.0/24', true],
@@ -18,3 +18,8 @@ test.each(['10.0.0.0', '10.0.0.0/33', '010.0.0.0/8', '10.0.0/8', '300.0.0.0/8', 
     expect(parseCidr(text)).toBeUndefined();
   },
 );
+
+test('a network goes from its own address to its broadcast address', () => {
+  expect(rangeOfCidr('10.0.5.7/22')).toEqual({ first: '10.0.4.0', last: '10.0.7.255' });
+  expect(rangeOfCidr('nonsense')).toBeUndefined();
+});
