@@ -8,8 +8,9 @@ import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamo
 import {
   DescribeInstancesCommand,
   DescribeNetworkInterfacesCommand,
-  DescribeSpotInstanceRequestsCommand,
   DescribeVolumesCommand,
+  paginateDescribeInstances,
+  paginateDescribeSpotInstanceRequests,
   type EC2Client,
 } from '@aws-sdk/client-ec2';
 import { marshall } from '@aws-sdk/util-dynamodb';
@@ -183,25 +184,22 @@ async function clusterRecords(
 
 async function describeInstances(by: Observer): Promise<Map<string, Instance['ec2']>> {
   const found = new Map<string, Instance['ec2']>();
-  let next: string | undefined;
-  do {
-    const page = await by.ec2.send(
-      new DescribeInstancesCommand({
-        Filters: [
-          { Name: `tag:${CLUSTER_TAG}`, Values: [by.cluster] },
-          { Name: 'instance-state-name', Values: ['pending', 'running'] },
-        ],
-        MaxResults: 1000,
-        NextToken: next,
-      }),
-    );
-    for (const { InstanceId, State, PrivateIpAddress, LaunchTime } of (page.Reservations ?? []).flatMap(
+  const pages = paginateDescribeInstances(
+    { client: by.ec2, pageSize: 1000 },
+    {
+      Filters: [
+        { Name: `tag:${CLUSTER_TAG}`, Values: [by.cluster] },
+        { Name: 'instance-state-name', Values: ['pending', 'running'] },
+      ],
+    },
+  );
+  for await (const { Reservations = [] } of pages) {
+    for (const { InstanceId, State, PrivateIpAddress, LaunchTime } of Reservations.flatMap(
       ({ Instances }) => Instances ?? [],
     )) {
       found.set(InstanceId!, { state: State!.Name!, address: PrivateIpAddress, launchedAt: LaunchTime!.getTime() });
     }
-    next = page.NextToken;
-  } while (next);
+  }
   return found;
 }
 
@@ -265,18 +263,12 @@ async function isUnknown(by: Observer, id: string, notFound: string, ask: () => 
  */
 async function interruptedInstances(by: Observer): Promise<Set<string>> {
   const interrupted = new Set<string>();
-  let next: string | undefined;
-  do {
-    const page = await by.ec2.send(
-      new DescribeSpotInstanceRequestsCommand({
-        Filters: [{ Name: 'status-code', Values: ['marked-for-termination'] }],
-        MaxResults: 1000,
-        NextToken: next,
-      }),
-    );
-    for (const { InstanceId } of page.SpotInstanceRequests ?? []) if (InstanceId) interrupted.add(InstanceId);
-    next = page.NextToken;
-  } while (next);
+  const pages = paginateDescribeSpotInstanceRequests(
+    { client: by.ec2, pageSize: 1000 },
+    { Filters: [{ Name: 'status-code', Values: ['marked-for-termination'] }] },
+  );
+  for await (const { SpotInstanceRequests = [] } of pages)
+    for (const { InstanceId } of SpotInstanceRequests) if (InstanceId) interrupted.add(InstanceId);
   return interrupted;
 }
 

@@ -1,6 +1,6 @@
 /** The cluster's Auto Scaling groups and their members, as functions see them. */
 import {
-  DescribeAutoScalingGroupsCommand,
+  paginateDescribeAutoScalingGroups,
   type AutoScalingClient,
   type AutoScalingGroup,
 } from '@aws-sdk/client-auto-scaling';
@@ -36,24 +36,19 @@ export async function describeGroups(
 ): Promise<{ groups: Group[]; instances: GroupMember[] }> {
   const groups: Group[] = [];
   const instances: GroupMember[] = [];
-  let next: string | undefined;
-  do {
-    const page = await client.send(
-      new DescribeAutoScalingGroupsCommand({
-        Filters: [{ Name: `tag:${CLUSTER_TAG}`, Values: [cluster] }],
-        MaxRecords: 100,
-        NextToken: next,
-      }),
-    );
-    for (const described of page.AutoScalingGroups ?? []) {
+  const pages = paginateDescribeAutoScalingGroups(
+    { client, pageSize: 100 },
+    { Filters: [{ Name: `tag:${CLUSTER_TAG}`, Values: [cluster] }] },
+  );
+  for await (const { AutoScalingGroups = [] } of pages) {
+    for (const described of AutoScalingGroups) {
       const group = toGroup(described);
       groups.push(group);
       for (const { InstanceId, LifecycleState } of described.Instances ?? []) {
         instances.push({ instanceId: InstanceId!, lifecycleState: LifecycleState!, group });
       }
     }
-    next = page.NextToken;
-  } while (next);
+  }
   return { groups, instances };
 }
 

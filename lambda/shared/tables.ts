@@ -1,5 +1,5 @@
 /** How functions read the two tables. */
-import { QueryCommand, type DynamoDBClient, type QueryCommandOutput } from '@aws-sdk/client-dynamodb';
+import { paginateQuery, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Codec } from '../../protocol/body';
 import { plainAttributes } from '../../protocol/items';
@@ -7,31 +7,30 @@ import { PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 
 /**
  * A partition's items, in the order of their sort keys, `name#10` behind `name#9`.
- * @param most no more than these, in the table's own order: for a partition that a node fills
+ * @param maximum returns no more items than this, in the table's own order: for a partition that a node fills
  */
 export async function queryPartition(
   client: DynamoDBClient,
   table: string,
   partition: string,
-  most = Number.POSITIVE_INFINITY,
+  maximum?: number,
 ): Promise<Record<string, unknown>[]> {
   const items: Record<string, unknown>[] = [];
-  let start: QueryCommandOutput['LastEvaluatedKey'];
-  do {
-    const page: QueryCommandOutput = await client.send(
-      new QueryCommand({
-        TableName: table,
-        KeyConditionExpression: '#pk = :pk',
-        ExpressionAttributeNames: { '#pk': PARTITION_KEY },
-        ExpressionAttributeValues: marshall({ ':pk': partition }),
-        ConsistentRead: true,
-        ExclusiveStartKey: start,
-        ...(Number.isFinite(most) && { Limit: most - items.length }),
-      }),
-    );
-    items.push(...(page.Items ?? []).map((item) => plainAttributes(item)));
-    start = page.LastEvaluatedKey;
-  } while (start && items.length < most);
+  const pages = paginateQuery(
+    { client },
+    {
+      TableName: table,
+      KeyConditionExpression: '#pk = :pk',
+      ExpressionAttributeNames: { '#pk': PARTITION_KEY },
+      ExpressionAttributeValues: marshall({ ':pk': partition }),
+      ConsistentRead: true,
+      ...(maximum !== undefined && { Limit: maximum }),
+    },
+  );
+  for await (const { Items = [] } of pages) {
+    items.push(...Items.slice(0, maximum && maximum - items.length).map((item) => plainAttributes(item)));
+    if (items.length === maximum) break;
+  }
   const order = new Intl.Collator('en', { numeric: true });
   return items.sort((a, b) => order.compare(String(a[SORT_KEY]), String(b[SORT_KEY])));
 }

@@ -5,16 +5,17 @@
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DescribeSecurityGroupRulesCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import { paginateDescribeSecurityGroupRules, type EC2Client } from '@aws-sdk/client-ec2';
 import {
-  DescribeListenersCommand,
   DescribeTagsCommand,
-  DescribeTargetGroupsCommand,
   DescribeTargetHealthCommand,
   LoadBalancerNotFoundException,
+  paginateDescribeListeners,
+  paginateDescribeTargetGroups,
   TargetGroupNotFoundException,
   type ElasticLoadBalancingV2Client,
   type TagDescription,
+  type TargetGroup as DescribedTargetGroup,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import type { Codec } from '../../protocol/body';
 import type { Clock } from '../../protocol/clock';
@@ -121,10 +122,9 @@ async function describeTargetGroups(
   const arns = new Set(loadBalancers.map(({ arn }) => arn));
   const prefixes = loadBalancers.map(({ arn }) => prefixOf(arn));
   // Of the whole region: what was made for a followed port is found though no listener uses it yet, or any more.
-  const all = await everyPage(
-    (Marker) => by.elasticLoadBalancing.send(new DescribeTargetGroupsCommand({ Marker })),
-    ({ TargetGroups }) => TargetGroups,
-  );
+  const all: DescribedTargetGroup[] = [];
+  for await (const { TargetGroups = [] } of paginateDescribeTargetGroups({ client: by.elasticLoadBalancing }, {}))
+    all.push(...TargetGroups);
   const byArn = new Map(
     all.flatMap((group) =>
       group.LoadBalancerArns?.some((arn) => arns.has(arn)) ||
@@ -202,18 +202,21 @@ async function describeListeners(
   LoadBalancerArn: string,
 ): Promise<Listener[]> {
   try {
-    const all = await everyPage(
-      (Marker) => elasticLoadBalancing.send(new DescribeListenersCommand({ LoadBalancerArn, Marker })),
-      ({ Listeners }) => Listeners,
-    );
-    return all.map(({ ListenerArn, Port, Protocol, Certificates, SslPolicy, DefaultActions }) => ({
-      arn: ListenerArn!,
-      port: Port!,
-      protocol: Protocol!,
-      certificate: Certificates?.[0]?.CertificateArn,
-      sslPolicy: SslPolicy,
-      targetGroupArn: DefaultActions?.[0]?.TargetGroupArn,
-    }));
+    const found: Listener[] = [];
+    for await (const { Listeners = [] } of paginateDescribeListeners(
+      { client: elasticLoadBalancing },
+      { LoadBalancerArn },
+    ))
+      for (const { ListenerArn, Port, Protocol, Certificates, SslPolicy, DefaultActions } of Listeners)
+        found.push({
+          arn: ListenerArn!,
+          port: Port!,
+          protocol: Protocol!,
+          certificate: Certificates?.[0]?.CertificateArn,
+          sslPolicy: SslPolicy,
+          targetGroupArn: DefaultActions?.[0]?.TargetGroupArn,
+        });
+    return found;
   } catch (error) {
     // While its stack is deleted nodes may still be there. Others are looked after all the same.
     if (!(error instanceof LoadBalancerNotFoundException)) throw error;
@@ -224,29 +227,13 @@ async function describeListeners(
 
 async function describeRules({ ec2 }: Observer, groupId: string): Promise<Followed['rules']> {
   const found: { ruleId: string; description: string }[] = [];
-  let next: string | undefined;
-  do {
-    const page = await ec2.send(
-      new DescribeSecurityGroupRulesCommand({ Filters: [{ Name: 'group-id', Values: [groupId] }], NextToken: next }),
-    );
-    for (const { SecurityGroupRuleId, Description, IsEgress } of page.SecurityGroupRules ?? [])
+  const pages = paginateDescribeSecurityGroupRules(
+    { client: ec2 },
+    { Filters: [{ Name: 'group-id', Values: [groupId] }] },
+  );
+  for await (const { SecurityGroupRules = [] } of pages)
+    for (const { SecurityGroupRuleId, Description, IsEgress } of SecurityGroupRules)
       if (!IsEgress && isOwnRule(Description)) found.push({ ruleId: SecurityGroupRuleId!, description: Description });
-    next = page.NextToken;
-  } while (next);
-  return found;
-}
-
-async function everyPage<P extends { NextMarker?: string | undefined }, T>(
-  ask: (marker: string | undefined) => Promise<P>,
-  items: (page: P) => T[] | undefined,
-): Promise<T[]> {
-  const found: T[] = [];
-  let marker: string | undefined;
-  do {
-    const page = await ask(marker);
-    found.push(...(items(page) ?? []));
-    marker = page.NextMarker;
-  } while (marker);
   return found;
 }
 

@@ -78,18 +78,20 @@ export interface Clients {
 }
 
 export function inProcessClients(clock: Clock, answer: Answer): Clients {
-  const client = <Client>(service: string) =>
-    ({
+  // An instance of the client's class, since the SDK's paginators accept nothing else; never constructed, so that it
+  // has no credentials, no sockets and no configuration.
+  const client = <T extends object>({ prototype }: { prototype: T }, service: string): T =>
+    Object.assign(Object.create(prototype), {
       send: (command: { schema: unknown[]; input: Record<string, any> }) => send(clock, answer, service, command),
-    }) as unknown as Client;
+    });
   return {
-    autoScaling: client('autoscaling'),
-    cloudFormation: client('cloudformation'),
-    dynamodb: client('dynamodb'),
-    ec2: client('ec2'),
-    elasticLoadBalancing: client('elasticloadbalancing'),
-    eventBridge: client('events'),
-    sqs: client('sqs'),
+    autoScaling: client(autoScaling.AutoScalingClient, 'autoscaling'),
+    cloudFormation: client(cloudFormation.CloudFormationClient, 'cloudformation'),
+    dynamodb: client(dynamodb.DynamoDBClient, 'dynamodb'),
+    ec2: client(ec2.EC2Client, 'ec2'),
+    elasticLoadBalancing: client(elb.ElasticLoadBalancingV2Client, 'elasticloadbalancing'),
+    eventBridge: client(eventBridge.EventBridgeClient, 'events'),
+    sqs: client(sqs.SQSClient, 'sqs'),
   };
 }
 

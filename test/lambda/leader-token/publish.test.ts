@@ -1,4 +1,4 @@
-import { PutItemCommand, type DynamoDBClient, type QueryCommand } from '@aws-sdk/client-dynamodb';
+import { DynamoDBClient, PutItemCommand, type QueryCommand } from '@aws-sdk/client-dynamodb';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { publish, type Publisher } from '../../../lambda/leader-token/publish';
@@ -183,7 +183,7 @@ describe('publishing', () => {
       await (meanwhile ??= others());
       return client.send(command);
     };
-    await publish({ ...publisher, dynamodb: { send } as unknown as DynamoDBClient }, box);
+    await publish({ ...publisher, dynamodb: Object.assign(Object.create(DynamoDBClient.prototype), { send }) }, box);
     expect(await published()).toMatchObject({ leader: { epoch: 14, tokens: rotated }, nodes: swarm(14, 3).nodes });
   });
 
