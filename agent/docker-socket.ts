@@ -3,6 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { CERTIFICATE_LABEL, DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
 import { MOST_CERTIFICATE, MOST_PORTS, type PublishedPort, type SwarmNode } from '../protocol/swarm';
+import type { Node, PortConfig, Service, Swarm, SwarmInfo, SystemInfo, Task } from './docker-api';
 import {
   changedLabels,
   EngineError,
@@ -50,9 +51,8 @@ export class DockerSocket implements Engine {
   }
 
   async info(): Promise<EngineInfo> {
-    const info = await this.json('GET', '/info');
-    const swarm = info.Swarm ?? {};
-    return { version: String(info.ServerVersion), swarm: localSwarm(swarm) };
+    const info = await this.json<SystemInfo>('GET', '/info');
+    return { version: String(info.ServerVersion), swarm: localSwarm(info.Swarm ?? {}) };
   }
 
   async initSwarm(options: {
@@ -90,7 +90,7 @@ export class DockerSocket implements Engine {
   }
 
   async swarm(): Promise<SwarmState> {
-    const swarm = await this.json('GET', '/swarm');
+    const swarm = await this.json<Swarm>('GET', '/swarm');
     return {
       swarmId: swarm.ID,
       version: swarm.Version.Index,
@@ -108,17 +108,16 @@ export class DockerSocket implements Engine {
   }
 
   private async updateSwarm(query: string, labels: Record<string, string>): Promise<void> {
-    const { Spec } = await this.json('GET', '/swarm');
+    const { Spec } = await this.json<Swarm>('GET', '/swarm');
     await this.json('POST', `/swarm/update?${query}`, { ...Spec, Labels: { ...Spec.Labels, ...labels } });
   }
 
   async nodes(): Promise<SwarmNode[]> {
-    const nodes: any[] = await this.json('GET', '/nodes');
-    return nodes.map(toNode);
+    return (await this.json<Node[]>('GET', '/nodes')).map(toNode);
   }
 
   async isLeader(nodeId: string): Promise<boolean> {
-    const node = await this.json('GET', `/nodes/${nodeId}`);
+    const node = await this.json<Node>('GET', `/nodes/${nodeId}`);
     return node.ManagerStatus?.Leader === true;
   }
 
@@ -127,7 +126,7 @@ export class DockerSocket implements Engine {
    * again to what the node is now.
    */
   async updateNode(nodeId: string, change: NodeChange, attempts = 5): Promise<void> {
-    const { Spec, Version } = await this.json('GET', `/nodes/${nodeId}`);
+    const { Spec, Version } = await this.json<Node>('GET', `/nodes/${nodeId}`);
     try {
       await this.json('POST', `/nodes/${nodeId}/update?version=${Version.Index}`, {
         ...Spec,
@@ -149,21 +148,21 @@ export class DockerSocket implements Engine {
     const found = new Map<string, number>();
     for (let n = 0; n < nodeIds.length; n += NODES_ASKED) {
       const filters = encodeURIComponent(JSON.stringify({ node: nodeIds.slice(n, n + NODES_ASKED) }));
-      const tasks: any[] = await this.json('GET', `/tasks?filters=${filters}`);
+      const tasks = await this.json<Task[]>('GET', `/tasks?filters=${filters}`);
       for (const { NodeID, Status } of tasks)
-        if (!TASK_ENDS.has(Status.State)) found.set(NodeID, (found.get(NodeID) ?? 0) + 1);
+        if (NodeID && !TASK_ENDS.has(Status.State)) found.set(NodeID, (found.get(NodeID) ?? 0) + 1);
     }
     return found;
   }
 
   async pendingTasks(): Promise<number> {
     const filters = encodeURIComponent(JSON.stringify({ 'desired-state': ['running'] }));
-    const tasks: any[] = await this.json('GET', `/tasks?filters=${filters}`, undefined, COUNT_TIMEOUT_MS);
+    const tasks = await this.json<Task[]>('GET', `/tasks?filters=${filters}`, undefined, COUNT_TIMEOUT_MS);
     return tasks.filter(({ Status }) => Status.State === 'pending').length;
   }
 
   async publishedPorts(): Promise<PublishedPort[]> {
-    const services: any[] = await this.json('GET', '/services', undefined, COUNT_TIMEOUT_MS);
+    const services = await this.json<Service[]>('GET', '/services', undefined, COUNT_TIMEOUT_MS);
     const order = (a: PublishedPort, b: PublishedPort) =>
       a.port - b.port || a.protocol.localeCompare(b.protocol) || a.service.localeCompare(b.service);
     return services.flatMap(portsOf).sort(order).slice(0, MOST_PORTS);
@@ -176,11 +175,12 @@ export class DockerSocket implements Engine {
     for await (const events of answer) onEvent(String(events).includes('"Type":"service"') ? 'service' : 'node');
   }
 
-  private async json(method: string, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<any> {
+  /** `T` is what Docker documents; nothing here checks that it answered so. */
+  private async json<T>(method: string, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<T> {
     const answer = await this.send(method, await this.versioned(path), body, undefined, timeoutMs);
     const text = await readAll(answer);
     if ((answer.statusCode ?? 0) >= 400) throw new EngineError(answer.statusCode!, messageOf(text));
-    return text ? JSON.parse(text) : undefined;
+    return (text ? JSON.parse(text) : undefined) as T;
   }
 
   private async versioned(path: string): Promise<string> {
@@ -239,7 +239,7 @@ function messageOf(text: string): string {
   }
 }
 
-function localSwarm(swarm: any): LocalSwarm {
+function localSwarm(swarm: SwarmInfo): LocalSwarm {
   const state = localNodeStates.find((known) => known === swarm.LocalNodeState) ?? 'error';
   return {
     state,
@@ -253,9 +253,9 @@ function localSwarm(swarm: any): LocalSwarm {
  * Where the engine has chosen the number it stands with the endpoint; where the service has, with its own specification
  * at once.
  */
-function portsOf({ Spec, Endpoint }: any): PublishedPort[] {
+function portsOf({ Spec, Endpoint }: Service): PublishedPort[] {
   const certificate: unknown = Spec.Labels?.[CERTIFICATE_LABEL];
-  const ports: any[] = [...(Endpoint?.Ports ?? []), ...(Spec.EndpointSpec?.Ports ?? [])];
+  const ports: PortConfig[] = [...(Endpoint?.Ports ?? []), ...(Spec.EndpointSpec?.Ports ?? [])];
   const found = ports.flatMap(
     ({ PublishedPort: port, Protocol: protocol = 'tcp', PublishMode: mode = 'ingress' }): PublishedPort[] => {
       if (!port) return [];
@@ -273,7 +273,7 @@ function portsOf({ Spec, Endpoint }: any): PublishedPort[] {
   return [...new Map(found.map((one) => [`${one.port} ${one.protocol}`, one])).values()];
 }
 
-function toNode(node: any): SwarmNode {
+function toNode(node: Node): SwarmNode {
   const instanceId = node.Description?.Engine?.Labels?.[INSTANCE_ID_LABEL];
   const { [DRAINED_FOR_LABEL]: drainedFor, [IDLE_FOR_LABEL]: idleFor } = node.Spec.Labels ?? {};
   return {
