@@ -10,7 +10,7 @@ const instanceId = 'i-00000000000000001';
 const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) =>
   announcementOf({ instanceId, group: 'web', reason: 'So it is.', ...effect } as Effect)?.event;
 
-test('of effects, those are told that change what a node is', () => {
+test('effects that change the state of a node are announced, and no others', () => {
   expect(of({ kind: 'admit' })).toBe('nodeReady');
   expect(of({ kind: 'let-go', role: 'worker', tells: 'nodeLeft' })).toBe('nodeLeft');
   expect(of({ kind: 'let-go', role: 'worker', tells: 'nodeLost' })).toBe('nodeLost');
@@ -20,7 +20,7 @@ test('of effects, those are told that change what a node is', () => {
   expect(of({ kind: 'extend-hook' })).toBeUndefined();
 });
 
-describe('what is told', () => {
+describe('announcements', () => {
   let endpoint: Awaited<ReturnType<typeof startDynamoDb>>;
   let requests: Record<string, any>[];
   let answer: () => Record<string, any>;
@@ -51,7 +51,7 @@ describe('what is told', () => {
       reason: 'It is Ready.',
     }));
 
-  it('goes to the default bus, ten at a time', async () => {
+  it('go to the default event bus, ten at a time', async () => {
     await announce(by, many(25));
     expect(requests.map(({ Entries }) => Entries.length)).toEqual([10, 10, 5]);
     expect(requests[0]!.Entries[1]).toEqual({
@@ -62,19 +62,19 @@ describe('what is told', () => {
     expect(logged).toEqual([]);
   });
 
-  it('nothing is asked when there is nothing to tell', async () => {
+  it('cause no request when there are none', async () => {
     await announce(by, []);
     expect(requests).toEqual([]);
   });
 
-  it('what EventBridge does not take is in the log, and is not tried again; the others are told', async () => {
+  it('that EventBridge rejects are logged and not retried, and the others are sent', async () => {
     answer = () => ({ FailedEntryCount: 1, Entries: [] });
     await announce(by, many(15));
     expect(requests).toHaveLength(2);
     expect(logged.join('\n')).toContain('EventBridge did not take all events.');
   });
 
-  it('after one request that fails there is no other: nobody waits for it', async () => {
+  it('are abandoned after one failed request, since nobody waits for them', async () => {
     answer = () => {
       throw new AwsError('AccessDeniedException', 'is not authorized to perform: events:PutEvents');
     };

@@ -7,7 +7,6 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import { plan } from '../../../lambda/membership/plan';
 import { converge, type Converger } from '../../../lambda/membership/converge';
 import { LEASE_MS, LeaseRow } from '../../../lambda/shared/lease';
-import type { Observation } from '../../../lambda/membership/observation';
 import { observe, type Observer } from '../../../lambda/membership/observe';
 import { emptyMembership } from '../../../protocol/cluster';
 import { reportCodec } from '../../../protocol/report';
@@ -16,11 +15,11 @@ import { CLUSTER_TAG, LOGICAL_ID_TAG, ROLE_TAG, SEAT_TAG, STACK_ID_TAG } from '.
 import { AwsError } from '../../../rehearsal/aws/core/types';
 import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { REPORT_TABLE, startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
+import { idOf, observation, seats, seatsOf, unformed, waiting, web } from './world';
 
-const instanceId = 'i-00000000000000001';
+const instanceId = idOf(1);
 const cluster = 'Test/Swarm';
-const seats = [{ seat: 0, volumeId: 'vol-0', networkInterfaceId: 'eni-0', address: '10.0.0.10' }];
-const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
+const { settings } = observation();
 const roleIds = { manager: 'AROAMANAGER', worker: 'AROAWORKER' };
 
 let clock: VirtualClock;
@@ -66,43 +65,26 @@ beforeEach(async () => {
     eventBridge,
     ...observer,
     lease: new LeaseRow(endpoint.client, TOKEN_TABLE, clock),
-    observe: () => Promise.resolve(observation),
+    observe: () => Promise.resolve(observed),
     plan: (observed) => plan(observed, () => 'command'),
   };
 });
 afterEach(() => endpoint.close());
 
-/** One worker that is past its deadline: it is to be abandoned. */
-const observation: Observation = {
-  now: 1_000_000,
-  seats,
-  settings,
-  stacksLeaving: new Set(),
-  gone: new Set(),
-  interrupted: new Set(),
-  groups: [],
-  interfaces: [],
-  nodes: [],
-  membership: emptyMembership,
-  volumes: [],
-  instances: [
-    {
-      instanceId,
-      lifecycleState: 'Pending:Wait',
-      group: { name: 'workers', role: 'worker' },
-      ec2: { state: 'running', launchedAt: 0 },
-    },
-  ],
-};
+/** One worker that is past its deadline and is to be abandoned. */
+const observed = observation({
+  ...unformed,
+  instances: [waiting(1, web, null, { ec2: { state: 'running', launchedAt: 0 } })],
+});
 
-describe('a look that fails', () => {
-  it('leaves the lease free, so that the next event is not handed to nobody', async () => {
+describe('a look', () => {
+  it('that fails releases the lease, so that the next event finds a holder', async () => {
     by.observe = () => Promise.reject(new Error('Throttling: Rate exceeded'));
     await expect(converge(by)).rejects.toThrow('Rate exceeded');
     expect(await by.lease.acquireOrAsk()).toBeDefined();
   });
 
-  it('or never ends leaves the lease free, too', async () => {
+  it('that never ends releases the lease', async () => {
     by.plan = () => ({
       membership: { ...emptyMembership },
       commands: [],
@@ -118,23 +100,23 @@ describe('a look that fails', () => {
 });
 
 describe('a holder whose lease ran out while it looked', () => {
-  it('asks nothing of AWS', async () => {
+  it('changes nothing in AWS', async () => {
     by.observe = async () => {
       await clock.advance(LEASE_MS + 1);
       await by.lease.acquireOrAsk();
-      return observation;
+      return observed;
     };
     await converge(by);
     expect(asked).toEqual([]);
   });
 
-  it('while one that holds it does', async () => {
+  it('is unlike one that still holds it', async () => {
     await converge(by);
     expect(asked).toContain('CompleteLifecycleAction');
   });
 });
 
-it('an instance that hangs is called unhealthy, without grace, and one that cannot be ends no look', async () => {
+it('a hung instance is set Unhealthy without grace period, and an error from that ends no look', async () => {
   const inputs: Record<string, any>[] = [];
   answers = (action, input) => {
     if (action !== 'SetInstanceHealth') return {};
@@ -156,7 +138,7 @@ it('an instance that hangs is called unhealthy, without grace, and one that cann
   expect(logged.join()).toContain('Failed: replace.');
 });
 
-it('EventBridge is told last: an instance that is admitted is settled, whatever becomes of the event', async () => {
+it('events are sent last, so that an admission is complete whatever becomes of its event', async () => {
   let settled = 0;
   answers = (action) => {
     if (action === 'PutEvents')
@@ -215,7 +197,7 @@ describe('an observation', () => {
       'the report of another instance',
       marshall(reportCodec.encode({ instanceId: 'i-00000000000000002', role: 'worker', address: '10.0.0.9' })),
     ],
-  ])('survives a poisoned report, ignores and counts it, and still sees the others: %s', async (_, poison) => {
+  ])('ignores and counts a poisoned report, and still sees the others: %s', async (_, poison) => {
     await put(instanceId, poison);
     await put(
       'i-00000000000000002',
@@ -234,16 +216,16 @@ describe('a list of nodes', () => {
     );
 
   it.each<[string, string[]]>([
-    ['of which a chunk is of another time', ['nodes#0', 'nodes#1']],
-    ['of which a chunk is missing', ['nodes#0']],
-  ])('%s ends the look: whoever is not in it is not therefore nobody', async (_, keys) => {
+    ['with a chunk of another epoch', ['nodes#0', 'nodes#1']],
+    ['with a chunk missing', ['nodes#0']],
+  ])('%s fails the look: a node missing from it is not gone', async (_, keys) => {
     answers = () => ({ AutoScalingGroups: [] });
     for (const [n, key] of keys.entries()) await put(key, { v: 1, chunks: 2, epoch: n, body: 'x' });
     await expect(observe(observer)).rejects.toThrow('The list of nodes');
   });
 });
 
-describe('of a node that is down', () => {
+describe('the instance of a node that is down', () => {
   const lost = 'i-0000000000000000a';
   const put = (key: string, attributes: object) =>
     endpoint.client.send(
@@ -288,13 +270,13 @@ describe('of a node that is down', () => {
       [lost],
     ],
     ['nothing, but knows it by its id', () => ({}), []],
-  ])('EC2 says: %s', async (_, says, gone) => {
+  ])('is gone or not, as EC2 says: %s', async (_, says, gone) => {
     instances = says;
     expect([...(await observe(observer)).gone]).toEqual(gone);
   });
 
   it.each(['InvalidInstanceID.Malformed', 'InternalError'])(
-    'an error says nothing, and ends no look: %s',
+    'is not gone after an error, which fails no look: %s',
     async (code) => {
       instances = (input) => {
         if (byId(input)) throw new AwsError(code, 'No');
@@ -306,7 +288,7 @@ describe('of a node that is down', () => {
   );
 });
 
-describe('of stacks whose instances wait at their terminate hook', () => {
+describe('a stack whose instances wait at their terminate hook', () => {
   const stackId = 'arn:aws:cloudformation:eu-west-1:000000000000:stack/Test/1';
   const Tags = Object.entries({
     [CLUSTER_TAG]: cluster,
@@ -325,15 +307,18 @@ describe('of stacks whose instances wait at their terminate hook', () => {
     return [...(await observe(observer)).stacksLeaving];
   };
 
-  it.each(['DELETE_IN_PROGRESS', 'DELETE_FAILED', 'ROLLBACK_IN_PROGRESS'])('%s goes as a whole', async (status) => {
+  it.each(['DELETE_IN_PROGRESS', 'DELETE_FAILED', 'ROLLBACK_IN_PROGRESS'])('is leaving in state %s', async (status) => {
     expect(await look(status)).toEqual([stackId]);
   });
 
-  it.each(['UPDATE_IN_PROGRESS', 'UPDATE_ROLLBACK_IN_PROGRESS', 'CREATE_COMPLETE'])('%s stays', async (status) => {
-    expect(await look(status)).toEqual([]);
-  });
+  it.each(['UPDATE_IN_PROGRESS', 'UPDATE_ROLLBACK_IN_PROGRESS', 'CREATE_COMPLETE'])(
+    'stays in state %s',
+    async (status) => {
+      expect(await look(status)).toEqual([]);
+    },
+  );
 
-  it('a cluster whose managers are all to have no instance goes as a whole, in a stack that stays', async () => {
+  it('counts as leaving, though it stays itself, when all manager groups are closed', async () => {
     const seatGroup = (seat: number, more: object) => ({
       AutoScalingGroupName: `seat-${seat}`,
       Tags: [
@@ -355,12 +340,7 @@ describe('of stacks whose instances wait at their terminate hook', () => {
         ...(
           await observe({
             ...observer,
-            seats: [0, 1].map((seat) => ({
-              seat,
-              volumeId: `vol-${seat}`,
-              networkInterfaceId: `eni-${seat}`,
-              address: `10.0.${seat}.10`,
-            })),
+            seats: seatsOf(2),
           })
         ).stacksLeaving,
       ];
@@ -371,7 +351,7 @@ describe('of stacks whose instances wait at their terminate hook', () => {
     expect(await closing({ MaxSize: 0 })).toEqual([stackId]);
   });
 
-  it('nothing is asked while no instance leaves', async () => {
+  it('is not described while no instance is leaving', async () => {
     await look('DELETE_IN_PROGRESS', 'InService');
     expect(asked).not.toContain('DescribeStacks');
   });

@@ -1,7 +1,7 @@
 import { deeds } from '../../../lambda/membership/deeds';
 import type { Effect, Plan } from '../../../lambda/membership/draft';
-import type { Observation } from '../../../lambda/membership/observation';
 import { emptyMembership, type Membership } from '../../../protocol/cluster';
+import { observation } from './world';
 
 const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) =>
   ({ instanceId: 'i-00000000000000001', group: 'web', reason: 'So it is.', ...effect }) as Effect;
@@ -9,9 +9,8 @@ const counted = (
   done: Effect[],
   { membership = emptyMembership, commands = [] }: { membership?: Membership; commands?: object[] } = {},
 ) => {
-  const observed = { membership: emptyMembership } as unknown as Observation;
   return deeds(
-    observed,
+    observation({ membership: { rotation: null } }),
     { membership, commands, orders: [], effects: done, alarms: [], announcements: [] } as unknown as Plan,
     done,
   );
@@ -27,12 +26,12 @@ const nothing = {
   rotations: 0,
 };
 
-test('a look that did nothing says nothing', () => {
+test('nothing is counted of a look that did nothing', () => {
   expect(counted([])).toBeUndefined();
   expect(counted([of({ kind: 'extend-hook' })])).toBeUndefined();
 });
 
-test('what was carried out is counted', () => {
+test('effects that were carried out are counted', () => {
   const left = of({ kind: 'let-go', role: 'worker', tells: 'nodeLeft' });
   expect(
     counted([
@@ -54,7 +53,7 @@ test('what was carried out is counted', () => {
   });
 });
 
-test('so is what was told and asked for', () => {
+test('managers ordered out and rotations ordered are counted', () => {
   expect(
     counted([], {
       commands: [

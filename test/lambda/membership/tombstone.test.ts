@@ -68,7 +68,7 @@ async function item(table: string, id: string, key: string): Promise<Record<stri
   return unmarshall(Item ?? {});
 }
 
-it('takes the command and the token in it from the mailbox, and says so to the agent', async () => {
+it('takes the command and its token out of the mailbox, and tells the agent', async () => {
   await write(by, lease, { membership: emptyMembership, commands: [command(instanceId)], orders: [] });
   expect((await box.read()).command).toBeDefined();
   await bury(tables(), 'worker', instanceId);
@@ -76,7 +76,7 @@ it('takes the command and the token in it from the mailbox, and says so to the a
   expect(JSON.stringify(await item(TOKEN_TABLE, instanceId, 'commands'))).not.toContain('SWMTKN');
 });
 
-it('lets nobody command the instance any more, nor others in the same transaction, and names it', async () => {
+it('blocks a command to the instance and the rest of its transaction, and names the instance', async () => {
   await bury(tables(), 'worker', instanceId);
   expect(
     await write(by, lease, {
@@ -91,7 +91,7 @@ it('lets nobody command the instance any more, nor others in the same transactio
   );
 });
 
-it('lets a command be erased', async () => {
+it('still lets a command be erased', async () => {
   await bury(tables(), 'worker', instanceId);
   expect(
     await write(by, lease, {
@@ -102,18 +102,14 @@ it('lets a command be erased', async () => {
   ).toBe('written');
 });
 
-it(
-  'takes the tokens from the report, and lets the agent write none any more, not even one that it was about ' +
-    'to write',
-  async () => {
-    expect(await box.writeReport(report)).toBe(true);
-    await bury(tables(), 'worker', instanceId);
-    expect(await box.writeReport(report)).toBe(false);
-    expect(JSON.stringify(await item(REPORT_TABLE, instanceId, 'report'))).not.toContain('SWMTKN');
-  },
-);
+it('takes the tokens out of the report, and blocks a late report with tokens', async () => {
+  expect(await box.writeReport(report)).toBe(true);
+  await bury(tables(), 'worker', instanceId);
+  expect(await box.writeReport(report)).toBe(false);
+  expect(JSON.stringify(await item(REPORT_TABLE, instanceId, 'report'))).not.toContain('SWMTKN');
+});
 
-it('keeps its hour when it is set again', async () => {
+it('keeps its time when it is written again', async () => {
   await bury(tables(), 'worker', instanceId);
   const { tombstone } = await item(TOKEN_TABLE, instanceId, 'commands');
   await clock.advance(60_000);
@@ -121,7 +117,7 @@ it('keeps its hour when it is set again', async () => {
   expect((await item(TOKEN_TABLE, instanceId, 'commands')).tombstone).toBe(tombstone);
 });
 
-it('is told apart from a lost lease', async () => {
+it('is distinguished from a lost lease', async () => {
   await bury(tables(), 'worker', instanceId);
   expect(
     await write(

@@ -7,129 +7,66 @@ import {
   WORKER_JOINS,
 } from '../../../../lambda/membership/rules/admit';
 import { COMMAND_MS } from '../../../../lambda/membership/draft';
-import type { Group } from '../../../../lambda/shared/groups';
 import type { Instance, Observation } from '../../../../lambda/membership/observation';
 import { plan as planFor } from '../../../../lambda/membership/plan';
-import { emptyMembership, LEADER_STALE_MS, type LeaderRecord } from '../../../../protocol/cluster';
+import type { Group } from '../../../../lambda/shared/groups';
+import { LEADER_STALE_MS } from '../../../../protocol/cluster';
 import type { Report } from '../../../../protocol/report';
 import type { SwarmNode } from '../../../../protocol/swarm';
-
-const NOW = 100_000_000;
-const swarmId = 's'.repeat(25);
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: 'i-00000000000000000', tokens, updatedAt: NOW - 1_000 };
-const seats = [0, 1, 2].map((seat) => ({
-  seat,
-  volumeId: `vol-${seat}`,
-  networkInterfaceId: `eni-${seat}`,
-  address: `10.0.${seat}.10`,
-}));
-const stack = { stackId: 'arn:stack', logicalId: 'Group' };
-
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const seatGroup = (seat: number): Group => ({ name: `seat-${seat}`, role: 'manager', seat, stack });
-const workers: Group = { name: 'workers', role: 'worker', stack };
-
-/** An instance that waits at its launch hook; its engine answers and is in no swarm. */
-function waiting(
-  n: number,
-  group: Group,
-  report: Partial<Report> | null = {},
-  change: Partial<Instance> = {},
-): Instance {
-  const address = group.role === 'manager' ? `10.0.${group.seat}.10` : `10.0.9.${n % 250}`;
-  const volume = group.role === 'manager' ? { volume: { id: `vol-${group.seat}`, state: 'mounted' as const } } : {};
-  return {
-    instanceId: idOf(n),
-    group,
-    lifecycleState: 'Pending:Wait',
-    ec2: { state: 'running', address, launchedAt: NOW - 30_000 },
-    ...(report && {
-      report: {
-        instanceId: idOf(n),
-        role: group.role,
-        ...(group.seat !== undefined && { seat: group.seat }),
-        address,
-        ...volume,
-        engine: { version: '25.0.8' },
-        swarm: { state: 'inactive' as const, controlAvailable: false },
-        ...report,
-      },
-    }),
-    ...change,
-  };
-}
+import {
+  attached,
+  available,
+  type Changes,
+  idOf,
+  leader,
+  lostMember,
+  member,
+  nodeIdOf,
+  NOW,
+  numbers,
+  observation,
+  planned,
+  seatGroup,
+  seats,
+  silentLeader,
+  SWARM_ID as swarmId,
+  tokens,
+  unformed,
+  waiting,
+  web,
+  workerNode,
+} from '../world';
 
 const joined = (n: number, role: 'manager' | 'worker'): Partial<Report> => ({
   swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: role === 'manager' },
 });
-
-function node(n: number, role: 'manager' | 'worker', change: Partial<SwarmNode> = {}): SwarmNode {
-  return {
-    id: nodeIdOf(n),
-    hostname: `node-${n}`,
-    role,
-    availability: 'active',
-    state: 'ready',
-    instanceId: idOf(n),
-    address: '10.0.0.1',
-    ...(role === 'manager' && {
-      manager: { leader: n === 0, reachability: 'reachable' as const, address: `10.0.${n}.10:2377` },
-    }),
-    ...change,
-  };
-}
-
-function observed(change: Partial<Observation>): Observation {
-  return {
-    now: NOW,
-    seats,
-    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(),
-    groups: [],
-    interfaces: [],
-    nodes: [],
-    membership: { ...emptyMembership, rotation: { at: NOW } },
-    instances: [],
-    volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
-    ...change,
-  };
-}
-
-let counter = 0;
-const plan = (change: Partial<Observation>) => planFor(observed(change), () => `command-${++counter}`);
-const formed = { leader, nodes: [node(0, 'manager')] };
+/** Before a swarm was formed, unless a test says that one was. */
+const plan = (changes: Changes) => planned({ ...unformed, ...changes });
+const formed = { leader, nodes: [member(0)] };
 
 describe('a worker behind a load balancer', () => {
   const traffic = (...arrived: string[]) => ({ arrived: new Set(arrived), left: new Set<string>() });
   const ready = (launchedAt = NOW - 30_000) =>
-    waiting(7, workers, joined(7, 'worker'), { ec2: { state: 'running', address: '10.0.9.7', launchedAt } });
-  const nodes = [node(0, 'manager'), node(7, 'worker')];
+    waiting(7, web, joined(7, 'worker'), { ec2: { state: 'running', address: '10.0.9.7', launchedAt } });
+  const nodes = [member(0), workerNode(7)];
   const admitted = (instances: Instance[], ...arrived: string[]) =>
     plan({ leader, nodes, instances, traffic: traffic(...arrived) })
       .effects.filter(({ kind }) => kind === 'admit')
       .map(({ instanceId }) => instanceId);
 
-  it('is admitted when it is sent connections', () => {
+  it('is admitted once it is sent connections', () => {
     expect(admitted([ready()])).toEqual([]);
     expect(admitted([ready()], idOf(7))).toEqual([idOf(7)]);
   });
 
-  it('is admitted some minutes after its launch in any case, before it would be given up', () => {
+  it('is admitted without connections some minutes after its launch, before it would be abandoned', () => {
     expect(admitted([ready(NOW - TRAFFIC_DEADLINE_MS + 1)])).toEqual([]);
     expect(admitted([ready(NOW - TRAFFIC_DEADLINE_MS)])).toEqual([idOf(7)]);
     expect(TRAFFIC_DEADLINE_MS).toBeLessThan(ADMISSION_DEADLINE_MS);
   });
 
-  it('that is Ready loses its command, and is not told to join again meanwhile', () => {
+  it('loses its command once it is Ready, and is not told to join again while it waits', () => {
     const membership = {
-      ...emptyMembership,
       workerJoins: { [idOf(7)]: { commandId: 'c', expiresAt: NOW + COMMAND_MS } },
     };
     const { commands, membership: after } = plan({
@@ -143,7 +80,7 @@ describe('a worker behind a load balancer', () => {
     expect(after).toMatchObject({ workerJoins: {}, admissions: {} });
   });
 
-  it('that is a manager does not wait', () => {
+  it('does not wait for connections if it is a manager', () => {
     const manager = waiting(0, seatGroup(0), joined(0, 'manager'));
     expect(admitted([manager])).toEqual([idOf(0)]);
   });
@@ -155,26 +92,26 @@ describe('a seat', () => {
     engine: undefined,
     swarm: undefined,
   });
-  const available = [{ volumeId: 'vol-0', state: 'available' }];
+  const free = [available(0)];
 
-  it('gets its own volume as soon as it speaks', () => {
-    expect(plan({ instances: [speaks], volumes: available }).effects).toMatchObject([
+  it('gets its own volume as soon as it reports', () => {
+    expect(plan({ instances: [speaks], volumes: free }).effects).toMatchObject([
       { kind: 'attach-volume', instanceId: idOf(0), volumeId: 'vol-0' },
     ]);
   });
 
   it.each<[string, Instance, Observation['volumes']]>([
-    ['it has not spoken', waiting(0, seatGroup(0), null), available],
-    ['EC2 says that it is still pending', { ...speaks, ec2: { ...speaks.ec2!, state: 'pending' } }, available],
-    ['its volume is not there', speaks, []],
-    ['another instance still holds the volume', speaks, [{ volumeId: 'vol-0', state: 'in-use', attachedTo: idOf(9) }]],
+    ['it has not reported', waiting(0, seatGroup(0), null), free],
+    ['EC2 says that it is still pending', { ...speaks, ec2: { ...speaks.ec2!, state: 'pending' } }, free],
+    ['EC2 does not describe its volume', speaks, []],
+    ['another instance still holds the volume', speaks, [attached(0, 9)]],
   ])('gets no volume while %s', (_, instance, volumes) => {
     expect(plan({ instances: [instance], volumes }).effects).toEqual([]);
   });
 });
 
 describe('the swarm', () => {
-  it('is made by seat 0, and the claim is written with the command', () => {
+  it('is formed by seat 0, whose claim is written with the command', () => {
     const { commands, membership } = plan({ instances: [waiting(0, seatGroup(0))] });
     expect(commands).toMatchObject([
       {
@@ -189,50 +126,45 @@ describe('the swarm', () => {
     });
   });
 
-  it('is never made by another seat', () => {
+  it('is never formed by another seat', () => {
     expect(plan({ instances: [waiting(1, seatGroup(1)), waiting(2, seatGroup(2))] }).commands).toEqual([]);
   });
 
-  it('is made by one instance only, though three managers ask at once', () => {
+  it('is formed by one instance only, though three managers wait at once', () => {
     const { commands } = plan({
       instances: [waiting(2, seatGroup(2)), waiting(1, seatGroup(1)), waiting(0, seatGroup(0))],
     });
     expect(commands.map(({ instanceId }) => instanceId)).toEqual([idOf(0)]);
   });
 
-  it('is not made again once one was published', () => {
+  it('is not formed again once one was published', () => {
     expect(
       plan({ ...formed, instances: [waiting(0, seatGroup(0))] }).commands.map(({ command }) => command?.kind),
     ).not.toContain('init');
   });
 
-  it('is made by the successor on the same volume when the first was lost before it made it', () => {
+  it('is formed by the successor on the same volume when the first instance was lost before it did', () => {
     const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
     const { commands, membership } = plan({
       instances: [waiting(0, seatGroup(0))],
-      membership: { ...emptyMembership, bootstrap },
+      membership: { bootstrap },
     });
     expect(commands).toMatchObject([{ command: { kind: 'init' } }]);
     expect(membership.bootstrap).toMatchObject({ instanceId: idOf(0), volumeId: 'vol-0' });
   });
 
-  it(
-    'made by an instance that died before anybody heard of it is spoken for by its successor on the same ' +
-      'volume, without a command',
-    () => {
-      const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
-      const { commands, membership } = plan({
-        instances: [waiting(0, seatGroup(0), joined(0, 'manager'))],
-        membership: { ...emptyMembership, bootstrap },
-      });
-      expect(commands).toEqual([]);
-      expect(membership.bootstrap).toEqual({ ...bootstrap, instanceId: idOf(0) });
-    },
-  );
+  it('is claimed, without a command, by the successor on the volume of an instance that formed it and died', () => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
+    const { commands, membership } = plan({
+      instances: [waiting(0, seatGroup(0), joined(0, 'manager'))],
+      membership: { bootstrap },
+    });
+    expect(commands).toEqual([]);
+    expect(membership.bootstrap).toEqual({ ...bootstrap, instanceId: idOf(0) });
+  });
 
-  it('is spoken for by no successor on another volume, and by no other seat', () => {
+  it('is claimed neither by a successor on another volume nor by another seat', () => {
     const membership = {
-      ...emptyMembership,
       bootstrap: { seat: 0, instanceId: idOf(8), volumeId: 'vol-lost', commandId: 'old' },
     };
     expect(
@@ -243,11 +175,11 @@ describe('the swarm', () => {
     ).toEqual(membership.bootstrap);
   });
 
-  it('is not made on another volume than it was to be made on', () => {
+  it('is not formed on another volume than the claim names', () => {
     const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-lost', commandId: 'old' };
     const { commands, alarms } = plan({
       instances: [waiting(0, seatGroup(0))],
-      membership: { ...emptyMembership, bootstrap },
+      membership: { bootstrap },
     });
     expect(commands).toEqual([]);
     expect(alarms).toHaveLength(1);
@@ -258,20 +190,20 @@ describe('the swarm', () => {
     ['another volume is mounted', waiting(0, seatGroup(0), { volume: { id: 'vol-1', state: 'mounted' } })],
     ['the engine does not answer', waiting(0, seatGroup(0), { swarm: undefined })],
     ['the engine is a member already', waiting(0, seatGroup(0), joined(0, 'manager'))],
-  ])('is not made while %s', (_, instance) => {
+  ])('is not formed while %s', (_, instance) => {
     expect(plan({ instances: [instance] }).commands).toEqual([]);
   });
 
-  it('is not made while EC2 says that the volume is attached elsewhere, whatever the node says', () => {
+  it('is not formed while EC2 says that the volume is attached elsewhere, whatever the node says', () => {
     expect(
       plan({
         instances: [waiting(0, seatGroup(0))],
-        volumes: [{ volumeId: 'vol-0', state: 'in-use', attachedTo: idOf(9) }],
+        volumes: [attached(0, 9)],
       }).commands,
     ).toEqual([]);
   });
 
-  it('is not commanded twice while the command is valid', () => {
+  it('is not ordered twice while the command is valid', () => {
     const first = plan({ instances: [waiting(0, seatGroup(0))] });
     expect(plan({ instances: [waiting(0, seatGroup(0))], membership: first.membership }).commands).toEqual([]);
   });
@@ -295,37 +227,34 @@ describe('managers', () => {
     ).toEqual([]);
   });
 
-  it.each<[string, Partial<Observation>]>([
+  it.each<[string, Changes]>([
     [
       'a member is unreachable',
       {
-        nodes: [
-          node(0, 'manager'),
-          node(5, 'manager', { manager: { leader: false, reachability: 'unreachable', address: '10.0.5.10:2377' } }),
-        ],
+        nodes: [member(0), member(5, {}, 'unreachable')],
       },
     ],
     [
-      'a demotion is under way: a worker by role that is still in raft',
-      { nodes: [node(0, 'manager'), { ...node(5, 'manager'), role: 'worker' }] },
+      'a demotion is under way, so that a worker by role is still in raft',
+      { nodes: [member(0), { ...member(5), role: 'worker' }] },
     ],
     [
-      'a promotion is under way: a manager by role that is not in raft',
-      { nodes: [node(0, 'manager'), node(5, 'manager', { manager: undefined })] },
+      'a promotion is under way, so that a manager by role is not in raft yet',
+      { nodes: [member(0), member(5, { manager: undefined })] },
     ],
-    ['the leader has been silent', { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }],
-    ['no node list is there', { nodes: [] }],
+    ['the leader is silent', { leader: silentLeader }],
+    ['there is no node list', { nodes: [] }],
     [
-      'a manager is let go',
+      'a manager is being let go',
       {
         instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })],
-        membership: { ...emptyMembership, departures: { [idOf(0)]: { since: NOW, letGoAt: NOW } } },
+        membership: { departures: { [idOf(0)]: { since: NOW, letGoAt: NOW } } },
       },
     ],
     [
       'the only manager is let go by the same plan',
       {
-        nodes: [node(0, 'manager', { idleFor: idOf(0) })],
+        nodes: [member(0, { idleFor: idOf(0) })],
         instances: [waiting(1, seatGroup(1)), waiting(0, seatGroup(0), null, { lifecycleState: 'Terminating:Wait' })],
       },
     ],
@@ -334,35 +263,35 @@ describe('managers', () => {
   });
 
   it('are offered all reachable managers, the leader first', () => {
-    const nodes = [node(1, 'manager'), node(0, 'manager')];
+    const nodes = [member(1), member(0)];
     const { commands } = plan({ leader, nodes, instances: [waiting(2, seatGroup(2))] });
     expect(commands[0]!.command).toMatchObject({ managers: ['10.0.0.10', '10.0.1.10'] });
   });
 
   it('are offered addresses of seats only, whatever a manager reports', () => {
-    const nodes = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) => node(n, 'manager'));
-    nodes[0] = node(0, 'manager', {
+    const nodes = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) => member(n));
+    nodes[0] = member(0, {
       manager: { leader: true, reachability: 'reachable', address: 'example.org:2377' },
     });
-    const { commands } = plan({ leader, nodes, instances: [waiting(10, workers)] });
+    const { commands } = plan({ leader, nodes, instances: [waiting(10, web)] });
     expect(commands[0]!.command).toMatchObject({ managers: ['10.0.1.10', '10.0.2.10'] });
     expect(
-      plan({ leader, nodes: [nodes[0]!], instances: [waiting(10, workers), waiting(1, seatGroup(1))] }).commands,
+      plan({ leader, nodes: [nodes[0]!], instances: [waiting(10, web), waiting(1, seatGroup(1))] }).commands,
     ).toEqual([]);
   });
 
-  it('that come back with their state are admitted without a command', () => {
+  it('are admitted without a command when they come back with their state', () => {
     const { commands, effects } = plan({ ...formed, instances: [waiting(0, seatGroup(0), joined(0, 'manager'))] });
     expect(commands).toEqual([]);
-    expect(effects).toMatchObject([{ kind: 'admit', instanceId: idOf(0), group: 'seat-0', ...stack }]);
+    expect(effects).toMatchObject([{ kind: 'admit', instanceId: idOf(0), group: 'seat-0', ...seatGroup(0).stack }]);
   });
 });
 
 describe('workers', () => {
-  it('all join at once, also beside a manager', () => {
+  it('all join at once, even while a manager joins', () => {
     const { commands, membership } = plan({
       ...formed,
-      instances: [waiting(1, seatGroup(1)), waiting(10, workers), waiting(11, workers)],
+      instances: [waiting(1, seatGroup(1)), waiting(10, web), waiting(11, web)],
     });
     expect(commands.map(({ instanceId, command }) => [instanceId, command!.kind === 'join' && command!.token])).toEqual(
       [
@@ -374,8 +303,8 @@ describe('workers', () => {
     expect(Object.keys(membership.workerJoins)).toEqual([idOf(10), idOf(11)]);
   });
 
-  it('join in bounded parallel, and what ends and begins fits one transaction', () => {
-    const many = Array.from({ length: 300 }, (_, n) => waiting(1_000 + n, workers));
+  it('join a bounded number at a time, so that erased and new commands fit one transaction', () => {
+    const many = numbers(1_000, 300).map((n) => waiting(n, web));
     const first = plan({ ...formed, instances: many });
     expect(first.commands).toHaveLength(WORKER_JOINS);
     // All of the first left meanwhile: their commands are erased while others are told to join.
@@ -384,55 +313,51 @@ describe('workers', () => {
     expect(next.commands.filter(({ command }) => command === null)).toHaveLength(WORKER_JOINS);
   });
 
-  it('wait for a swarm and for its quorum', () => {
-    expect(plan({ instances: [waiting(10, workers)] }).commands).toEqual([]);
-    expect(
-      plan({ ...formed, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS }, instances: [waiting(10, workers)] })
-        .commands,
-    ).toEqual([]);
+  it('wait for a swarm and a visible quorum', () => {
+    expect(plan({ instances: [waiting(10, web)] }).commands).toEqual([]);
+    expect(plan({ ...formed, leader: silentLeader, instances: [waiting(10, web)] }).commands).toEqual([]);
   });
 
   it('never get the manager token', () => {
-    const { commands } = plan({ ...formed, instances: [waiting(10, workers)] });
+    const { commands } = plan({ ...formed, instances: [waiting(10, web)] });
     expect(JSON.stringify(commands)).not.toContain(tokens.manager);
   });
 });
 
 describe('admission', () => {
-  const instances = [waiting(10, workers, joined(10, 'worker'))];
+  const instances = [waiting(10, web, joined(10, 'worker'))];
   const flight = {
-    ...emptyMembership,
     rotation: { at: NOW },
     workerJoins: { [idOf(10)]: { commandId: 'c', expiresAt: NOW + 1_000 } },
   };
 
-  it('erases the command, records what is still to be done, then continues the hook and signals', () => {
+  it('erases the command and records the admission before it completes the hook and signals the stack', () => {
     const { commands, membership, effects } = plan({
       leader,
-      nodes: [node(0, 'manager'), node(10, 'worker')],
+      nodes: [member(0), workerNode(10)],
       instances,
       membership: flight,
     });
     expect(commands).toMatchObject([{ instanceId: idOf(10), command: null }]);
-    expect(membership).toMatchObject({ workerJoins: {}, admissions: { [idOf(10)]: { group: 'workers' } } });
+    expect(membership).toMatchObject({ workerJoins: {}, admissions: { [idOf(10)]: { group: 'web' } } });
     expect(effects).toMatchObject([{ kind: 'admit', instanceId: idOf(10) }]);
   });
 
-  it('is finished after a crash: the hook may be continued already, the stack is still to be told', () => {
-    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
+  it('is finished after a crash between the launch hook and the signal to the stack', () => {
+    const membership = { admissions: { [idOf(10)]: { group: 'web' } } };
     const inService = { ...instances[0]!, lifecycleState: 'InService', ec2: undefined, report: undefined };
     expect(plan({ ...formed, instances: [inService], membership }).effects).toMatchObject([
-      { kind: 'admit', instanceId: idOf(10), ...stack },
+      { kind: 'admit', instanceId: idOf(10), ...web.stack },
     ]);
   });
 
   it.each<[string, SwarmNode]>([
-    ['the leader does not show it Ready', node(10, 'worker', { state: 'unknown' })],
-    ['its role is another', node(10, 'manager')],
-    ['the node id is not the one that its own mailbox reports', { ...node(11, 'worker'), instanceId: idOf(10) }],
-    ['the label is of another instance', node(10, 'worker', { instanceId: idOf(11) })],
+    ['the leader does not show it Ready', workerNode(10, { state: 'unknown' })],
+    ['its role is a different one', member(10)],
+    ['its own report names another node', { ...workerNode(11), instanceId: idOf(10) }],
+    ['the label of its node names another instance', workerNode(10, { instanceId: idOf(11) })],
   ])('does not happen while %s', (_, listed) => {
-    const { effects } = plan({ leader, nodes: [node(0, 'manager'), listed], instances, membership: flight });
+    const { effects } = plan({ leader, nodes: [member(0), listed], instances, membership: flight });
     expect(effects).toEqual([]);
   });
 
@@ -442,25 +367,22 @@ describe('admission', () => {
     ['error', 0],
     ['locked', 0],
   ] as const)('of a node that the leader shows Ready while its engine calls itself %s: %i', (state, count) => {
-    const joining = [waiting(10, workers, { swarm: { state, nodeId: nodeIdOf(10), controlAvailable: false } })];
+    const joining = [waiting(10, web, { swarm: { state, nodeId: nodeIdOf(10), controlAvailable: false } })];
     expect(
-      plan({ leader, nodes: [node(0, 'manager'), node(10, 'worker')], instances: joining, membership: flight }).effects,
+      plan({ leader, nodes: [member(0), workerNode(10)], instances: joining, membership: flight }).effects,
     ).toHaveLength(count);
   });
 
-  it(
-    'is not mixed with giving up: what was found Ready is not abandoned while its hook is still to be ' + 'continued',
-    () => {
-      const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
-      const late = waiting(10, workers, joined(10, 'worker'), {
-        ec2: { state: 'running', address: '10.0.9.10', launchedAt: NOW - ADMISSION_DEADLINE_MS },
-      });
-      expect(plan({ ...formed, instances: [late], membership }).effects.map(({ kind }) => kind)).toEqual(['admit']);
-    },
-  );
+  it('excludes abandoning: a node found Ready is kept while its hook is still to be completed', () => {
+    const membership = { admissions: { [idOf(10)]: { group: 'web' } } };
+    const late = waiting(10, web, joined(10, 'worker'), {
+      ec2: { state: 'running', address: '10.0.9.10', launchedAt: NOW - ADMISSION_DEADLINE_MS },
+    });
+    expect(plan({ ...formed, instances: [late], membership }).effects.map(({ kind }) => kind)).toEqual(['admit']);
+  });
 
-  it('ends when its instance left before its hook was continued: no stack is told of a dead instance', () => {
-    const membership = { ...emptyMembership, admissions: { [idOf(10)]: { group: 'workers' } } };
+  it('is dropped, and no stack signalled, when the instance left before its hook was completed', () => {
+    const membership = { admissions: { [idOf(10)]: { group: 'web' } } };
     const { effects, membership: after } = plan({ ...formed, membership });
     expect(effects).toEqual([]);
     expect(after.admissions).toEqual({});
@@ -468,16 +390,16 @@ describe('admission', () => {
 
   it('of a manager waits until raft reaches it', () => {
     const manager = waiting(1, seatGroup(1), joined(1, 'manager'));
-    const unreachable = node(1, 'manager', {
+    const unreachable = member(1, {
       manager: { leader: false, reachability: 'unknown', address: '10.0.1.10:2377' },
     });
-    expect(plan({ leader, nodes: [node(0, 'manager'), unreachable], instances: [manager] }).effects).toEqual([]);
-    expect(
-      plan({ leader, nodes: [node(0, 'manager'), node(1, 'manager')], instances: [manager] }).effects,
-    ).toMatchObject([{ kind: 'admit' }]);
+    expect(plan({ leader, nodes: [member(0), unreachable], instances: [manager] }).effects).toEqual([]);
+    expect(plan({ leader, nodes: [member(0), member(1)], instances: [manager] }).effects).toMatchObject([
+      { kind: 'admit' },
+    ]);
   });
 
-  it('is refused to a member of another swarm, and somebody is told', () => {
+  it('is refused to a member of another swarm, with an alarm', () => {
     const stranger = waiting(1, seatGroup(1), {
       swarm: { state: 'active', nodeId: nodeIdOf(1), swarmId: 'o'.repeat(25), controlAvailable: true },
     });
@@ -487,62 +409,49 @@ describe('admission', () => {
   });
 });
 
-describe('past its deadline an instance', () => {
+describe('an instance past its deadline', () => {
   const late = (n: number, group: Group, report: Partial<Report> | null = {}) =>
     waiting(n, group, report, { ec2: { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
 
   it('is abandoned while the quorum is visible', () => {
-    expect(plan({ ...formed, instances: [late(10, workers)] }).effects).toMatchObject([
+    expect(plan({ ...formed, instances: [late(10, web)] }).effects).toMatchObject([
       { kind: 'abandon', instanceId: idOf(10) },
     ]);
   });
 
-  it('is abandoned when no swarm was ever made: nothing carries a quorum then', () => {
+  it('is abandoned when no swarm was ever formed: nothing carries a quorum then', () => {
     expect(plan({ instances: [late(0, seatGroup(0))] }).effects).toMatchObject([{ kind: 'abandon' }]);
   });
 
-  it('is kept, its hook extended, while a swarm exists whose quorum does not report', () => {
-    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
-    expect(plan({ ...formed, leader: silent, instances: [late(0, seatGroup(0))] }).effects).toMatchObject([
+  it('is kept, its hook extended, while a swarm exists whose quorum is not visible', () => {
+    expect(plan({ ...formed, leader: silentLeader, instances: [late(0, seatGroup(0))] }).effects).toMatchObject([
       { kind: 'extend-hook', instanceId: idOf(0) },
     ]);
   });
 
-  it(
-    'is kept while the quorum was last seen by a leader that has ended: what that told may have come late, ' +
-      'and others be a quorum since, of which this one is a part',
-    () => {
-      const kinds = (gone: string) =>
-        plan({
-          ...formed,
-          nodes: [
-            node(0, 'manager'),
-            node(1, 'manager', {
-              state: 'down',
-              manager: { leader: false, reachability: 'unreachable', address: '10.0.1.10:2377' },
-            }),
-          ],
-          instances: [late(1, seatGroup(1))],
-          gone: new Set([gone]),
-        }).effects.map(({ kind }) => kind);
-      expect(kinds(leader.instanceId)).toEqual(['extend-hook']);
-      expect(kinds(idOf(30))).toEqual(['abandon']);
-    },
-  );
+  it('is kept when the last leader was terminated: a quorum since then may include this instance', () => {
+    const kinds = (gone: string) =>
+      plan({
+        ...formed,
+        nodes: [member(0), lostMember(1)],
+        instances: [late(1, seatGroup(1))],
+        gone: new Set([gone]),
+      }).effects.map(({ kind }) => kind);
+    expect(kinds(leader.instanceId)).toEqual(['extend-hook']);
+    expect(kinds(idOf(30))).toEqual(['abandon']);
+  });
 
   it.each([
-    ['a worker', 20, workers, 'abandon'],
+    ['a worker', 20, web, 'abandon'],
     ['a seat without its volume', 20, seatGroup(1), 'abandon'],
     ['a seat with its volume', 0, seatGroup(0), 'extend-hook'],
-  ])('is abandoned even without a quorum when it has never spoken and holds no volume: %s', (_, n, group, kind) => {
-    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+  ])('that never reported is abandoned without a quorum only if it holds no volume: %s', (_, n, group, kind) => {
     expect(
-      plan({ ...formed, leader: silent, instances: [late(n, group, null)] }).effects.map((effect) => effect.kind),
+      plan({ ...formed, leader: silentLeader, instances: [late(n, group, null)] }).effects.map((effect) => effect.kind),
     ).toEqual([kind]);
   });
 
-  it('gets its volume all the same: the quorum may wait for it', () => {
-    const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+  it('still gets its volume: the quorum may be waiting for it', () => {
     const speaks = waiting(
       0,
       seatGroup(0),
@@ -552,33 +461,28 @@ describe('past its deadline an instance', () => {
     expect(
       plan({
         ...formed,
-        leader: silent,
+        leader: silentLeader,
         instances: [speaks],
-        volumes: [{ volumeId: 'vol-0', state: 'available' }],
+        volumes: [available(0)],
       }).effects.map(({ kind }) => kind),
     ).toEqual(['extend-hook', 'attach-volume']);
   });
 
-  it(
-    'is given time again once the quorum reports, and no more than that; its hook is prolonged while it does ' +
-      'not, so that one request that fails costs nothing',
-    () => {
-      const silent = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
-      const { membership } = plan({ ...formed, leader: silent, instances: [late(10, workers)] });
-      const later = (ms: number, quorum: boolean) =>
-        plan({
-          ...formed,
-          now: NOW + ms,
-          leader: { ...leader, updatedAt: quorum ? NOW + ms : 0 },
-          instances: [late(10, workers)],
-          membership,
-        }).effects.map(({ kind }) => kind);
-      expect(later(EXTENSION_MS - 1, true)).toEqual([]);
-      expect(later(EXTENSION_MS, true)).toEqual(['abandon']);
-      expect(later(EXTEND_EVERY_MS - 1, false)).toEqual([]);
-      expect(later(EXTEND_EVERY_MS, false)).toEqual(['extend-hook']);
-    },
-  );
+  it('gets a fixed extra time once the quorum is visible again, and its hook is extended until then', () => {
+    const { membership } = plan({ ...formed, leader: silentLeader, instances: [late(10, web)] });
+    const later = (ms: number, quorum: boolean) =>
+      plan({
+        ...formed,
+        now: NOW + ms,
+        leader: { ...leader, updatedAt: quorum ? NOW + ms : 0 },
+        instances: [late(10, web)],
+        membership,
+      }).effects.map(({ kind }) => kind);
+    expect(later(EXTENSION_MS - 1, true)).toEqual([]);
+    expect(later(EXTENSION_MS, true)).toEqual(['abandon']);
+    expect(later(EXTEND_EVERY_MS - 1, false)).toEqual([]);
+    expect(later(EXTEND_EVERY_MS, false)).toEqual(['extend-hook']);
+  });
 });
 
 describe('a manager in the list that is no member of raft', () => {
@@ -589,42 +493,42 @@ describe('a manager in the list that is no member of raft', () => {
     availability: 'active',
     state: 'unknown',
   };
-  const nodes = [node(0, 'manager'), orphan];
+  const nodes = [member(0), orphan];
   const inService = (report: Partial<Report> | null) =>
     waiting(0, seatGroup(0), report, { lifecycleState: 'InService' });
   const next = waiting(1, seatGroup(1));
   const third = (state: 'inactive' | 'pending') =>
     waiting(2, seatGroup(2), { swarm: { state, controlAvailable: false } });
 
-  it('does not keep a seat waiting when every seat speaks, and each is a member or has nothing', () => {
+  it('does not keep a seat waiting when every seat reports, and each is a member or in no swarm', () => {
     expect(
       plan({ ...formed, nodes, instances: [inService(joined(0, 'manager')), next, third('inactive')] }).commands,
     ).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
   });
 
-  it('does not keep a seat waiting either once another leader lists it as down: seed 3598', () => {
+  it('does not keep a seat waiting once another leader lists it as down (seed 3598)', () => {
     const down: SwarmNode = { ...orphan, state: 'down' };
     expect(
       plan({
         ...formed,
-        nodes: [node(0, 'manager'), down],
+        nodes: [member(0), down],
         instances: [inService(joined(0, 'manager')), next, third('inactive')],
       }).commands,
     ).toMatchObject([{ instanceId: idOf(1), command: { kind: 'join' } }]);
   });
 
-  it('keeps a seat waiting when it was seen and went down: its engine may come back', () => {
+  it('keeps a seat waiting when it was seen before it went down: its engine may come back', () => {
     const seen: SwarmNode = { ...orphan, hostname: 'ip-10-0-1-12', state: 'down' };
     expect(
       plan({
         ...formed,
-        nodes: [node(0, 'manager'), seen],
+        nodes: [member(0), seen],
         instances: [inService(joined(0, 'manager')), next, third('inactive')],
       }).commands,
     ).toEqual([]);
   });
 
-  it('does not keep a seat waiting for one that has no instance yet: its group depends on this one', () => {
+  it('does not keep a seat waiting for a seat without an instance, whose group may depend on this one', () => {
     expect(plan({ ...formed, nodes, instances: [inService(joined(0, 'manager')), next] }).commands).toMatchObject([
       { instanceId: idOf(1), command: { kind: 'join' } },
     ]);
@@ -654,13 +558,13 @@ describe('a manager in the list that is no member of raft', () => {
         waiting(3, seatGroup(2), null, { lifecycleState: 'Terminating:Wait' }),
       ],
     ],
-  ])('keeps managers waiting while %s: it may be on its way', (_, instances) => {
+  ])('keeps managers waiting, since it may be on its way, while %s', (_, instances) => {
     expect(plan({ ...formed, nodes, instances }).commands).toEqual([]);
   });
 });
 
 describe('an instance past its deadline', () => {
-  const late = (n: number, group: typeof workers, more: Partial<Instance> = {}) =>
+  const late = (n: number, group: Group, more: Partial<Instance> = {}) =>
     waiting(
       n,
       group,
@@ -668,16 +572,16 @@ describe('an instance past its deadline', () => {
       { ec2: { state: 'running', address: `10.0.${n}.10`, launchedAt: NOW - ADMISSION_DEADLINE_MS }, ...more },
     );
 
-  it.each<[string, number, typeof workers]>([
-    ['worker', 10, workers],
+  it.each<[string, number, Group]>([
+    ['worker', 10, web],
     ['manager', 1, seatGroup(1)],
-  ])('is not told to join by the plan that gives it up: %s', (_, n, group) => {
+  ])('is not told to join by the plan that abandons it: %s', (_, n, group) => {
     const { commands, effects } = plan({ ...formed, instances: [late(n, group)] });
     expect(effects.map(({ kind }) => kind)).toEqual(['abandon']);
     expect(commands).toEqual([]);
   });
 
-  it('is kept while raft may count it already: its join is in flight', () => {
+  it('is kept while its join is in flight: raft may already count it', () => {
     const managerChange = {
       kind: 'join' as const,
       seat: 1,
@@ -695,7 +599,7 @@ describe('an instance past its deadline', () => {
             ec2: { state: 'running', address: '10.0.1.10', launchedAt: 0 },
           }),
         ],
-        membership: { ...emptyMembership, managerChange },
+        membership: { managerChange },
       }).effects.map(({ kind }) => kind);
     expect(kinds(NOW)).toEqual(['extend-hook']);
     expect(kinds(NOW + 1)).toEqual(['abandon']);
@@ -704,16 +608,16 @@ describe('an instance past its deadline', () => {
 
 describe('a join in flight', () => {
   const managerChange = { kind: 'join' as const, seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW + 1_000 };
-  const membership = { ...emptyMembership, rotation: { at: NOW }, managerChange };
+  const membership = { rotation: { at: NOW }, managerChange };
 
   const over = (n: number, lastCommand: Report['lastCommand'], state: 'inactive' | 'pending' = 'inactive') =>
     waiting(n, seatGroup(n), { lastCommand, swarm: { state, controlAvailable: false } });
 
   it.each([
     ['its report is from before the command', over(1, undefined)],
-    ['its last word is of another command', over(1, { id: 'earlier', outcome: 'failed' })],
-    ['Docker goes on with it', over(1, { id: 'c', outcome: 'failed' }, 'pending')],
-  ])('keeps other managers waiting however long ago its command expired, while %s', (_, first) => {
+    ['its report is about another command', over(1, { id: 'earlier', outcome: 'failed' })],
+    ['Docker is still trying', over(1, { id: 'c', outcome: 'failed' }, 'pending')],
+  ])('keeps other managers waiting, however long ago its command expired, while %s', (_, first) => {
     const now = managerChange.expiresAt + 300_000;
     expect(
       plan({
@@ -727,7 +631,7 @@ describe('a join in flight', () => {
   });
 
   it.each(['failed', 'refused'] as const)(
-    'keeps other managers waiting when it %s, until the leader has given a newer list, and then is tried again',
+    'that %s keeps other managers waiting until the leader has sent a newer list, and is tried again then',
     (outcome) => {
       const instances = [over(1, { id: 'c', outcome }), waiting(2, seatGroup(2))];
       const seen = plan({ ...formed, instances, membership });
@@ -745,14 +649,14 @@ describe('a join in flight', () => {
     },
   );
 
-  it('lets a manager that was never told go before one that failed', () => {
+  it('lets a manager that was never told to join go before one that failed', () => {
     const instances = [over(1, { id: 'c', outcome: 'failed' }), waiting(2, seatGroup(2))];
     const { commands } = plan({
       ...formed,
       leader: { ...leader, epoch: leader.epoch + 1 },
       instances,
-      membership: { ...emptyMembership, managerChange: { ...managerChange, overAtEpoch: leader.epoch } },
-      volumes: [1, 2].map((n) => ({ volumeId: `vol-${n}`, state: 'in-use', attachedTo: idOf(n) })),
+      membership: { managerChange: { ...managerChange, overAtEpoch: leader.epoch } },
+      volumes: [attached(1), attached(2)],
     });
     expect(commands).toMatchObject([
       { instanceId: idOf(1), command: null },
@@ -761,47 +665,44 @@ describe('a join in flight', () => {
   });
 
   it.each([
-    ['nobody holds its seat', []],
+    ['its seat has no instance', []],
     ['its successor is silent', [waiting(4, seatGroup(1), null)]],
     [
       'its successor has no volume yet',
       [waiting(4, seatGroup(1), { volume: { id: 'vol-1', state: 'waiting' }, swarm: undefined })],
     ],
-    ['its successor goes on with it', [waiting(4, seatGroup(1), joined(1, 'manager'))]],
-  ])('goes on when its instance left, while %s', (_, instances) => {
+    ['its successor carries on with it', [waiting(4, seatGroup(1), joined(1, 'manager'))]],
+  ])('stays in flight after its instance left, while %s', (_, instances) => {
     expect(plan({ ...formed, instances: [...instances, waiting(2, seatGroup(2))], membership }).commands).toEqual([]);
   });
 
-  it(
-    'ends when its instance left and its successor finds nothing on the volume, and the token of both is ' + 'seen to',
-    () => {
-      const { commands, membership: after } = plan({
-        ...formed,
-        instances: [waiting(4, seatGroup(1))],
-        membership: { ...emptyMembership, managerChange: { ...managerChange, overAtEpoch: leader.epoch - 1 } },
-        volumes: [{ volumeId: 'vol-1', state: 'in-use', attachedTo: idOf(4) }],
-      });
-      expect(commands).toMatchObject([
-        { instanceId: idOf(1), command: null },
-        { instanceId: idOf(4), command: { kind: 'join' } },
-      ]);
-      expect(after.managerChange?.instanceId).toBe(idOf(4));
-    },
-  );
+  it('ends when its instance left and its successor finds nothing on the volume: the old command is erased', () => {
+    const { commands, membership: after } = plan({
+      ...formed,
+      instances: [waiting(4, seatGroup(1))],
+      membership: { managerChange: { ...managerChange, overAtEpoch: leader.epoch - 1 } },
+      volumes: [attached(1, 4)],
+    });
+    expect(commands).toMatchObject([
+      { instanceId: idOf(1), command: null },
+      { instanceId: idOf(4), command: { kind: 'join' } },
+    ]);
+    expect(after.managerChange?.instanceId).toBe(idOf(4));
+  });
 
-  it('ends when the successor of its instance is Ready: what one began, the other finished', () => {
-    const nodes = [node(0, 'manager'), node(1, 'manager', { instanceId: idOf(4) })];
+  it('ends when the successor of its instance is Ready and so has finished it', () => {
+    const nodes = [member(0), member(1, { instanceId: idOf(4) })];
     expect(
       plan({ ...formed, nodes, instances: [waiting(4, seatGroup(1), joined(1, 'manager'))], membership }).membership
         .managerChange,
     ).toBeNull();
   });
 
-  it('ends when its seat is no longer configured: nobody is left to end it', () => {
+  it('ends when its seat is no longer configured, so nobody is left to finish it', () => {
     expect(
       plan({
         ...formed,
-        seats: observed(formed).seats.filter(({ seat }) => seat !== 1),
+        seats: seats.filter(({ seat }) => seat !== 1),
         instances: [waiting(2, seatGroup(2))],
         membership,
       }).commands,
@@ -811,17 +712,17 @@ describe('a join in flight', () => {
     ]);
   });
 
-  it('changes nothing while it goes on', () => {
-    const observation = observed({ ...formed, instances: [waiting(1, seatGroup(1))], membership });
-    const result = planFor(observation, () => 'unused');
+  it('causes no changes while it is in flight', () => {
+    const observed = observation({ ...formed, instances: [waiting(1, seatGroup(1))], membership });
+    const result = planFor(observed, () => 'unused');
     expect(result).toEqual({
-      membership: observation.membership,
+      membership: observed.membership,
       commands: [],
       orders: [],
       effects: [],
       alarms: [],
       announcements: [],
     });
-    expect(result.membership).toBe(observation.membership);
+    expect(result.membership).toBe(observed.membership);
   });
 });

@@ -1,43 +1,20 @@
 import { handBack } from '../../../../lambda/membership/rules/hand-back';
-import { Draft } from '../../../../lambda/membership/draft';
-import type { Instance, Observation } from '../../../../lambda/membership/observation';
-import { emptyMembership } from '../../../../protocol/cluster';
+import { idOf, instance, LEAVING, plannedBy, web } from '../world';
 
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const worker = (n: number, lifecycleState: string): Instance => ({
-  instanceId: idOf(n),
-  lifecycleState,
-  group: { name: 'web', role: 'worker', spot: true },
-});
+const spot = (n: number, lifecycleState?: string) => instance(n, { ...web, spot: true }, lifecycleState);
 
-function terminated(instances: Instance[], interrupted: string[]): string[] {
-  const observed: Observation = {
-    now: 0,
-    seats: [],
-    settings: { addressPools: [], addressPoolPrefixLength: 24 },
-    nodes: [],
-    membership: emptyMembership,
-    instances,
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(interrupted),
-    groups: [],
-    interfaces: [],
-    volumes: [],
-  };
-  const draft = new Draft(observed, () => 'c');
-  handBack(draft);
-  return draft.effects.map(({ kind, instanceId }) => `${kind} ${instanceId}`);
+function terminated(instances: ReturnType<typeof spot>[], interrupted: string[]): string[] {
+  const { effects } = plannedBy(handBack, { instances, interrupted: new Set(interrupted) });
+  return effects.map(({ kind, instanceId }) => `${kind} ${instanceId}`);
 }
 
-it('spot instances in service that EC2 takes back are terminated through their group, all at once', () => {
-  expect(
-    terminated([worker(1, 'InService'), worker(2, 'InService'), worker(3, 'InService')], [idOf(1), idOf(3)]),
-  ).toEqual([`terminate ${idOf(1)}`, `terminate ${idOf(3)}`]);
+it('terminates every spot instance in service that EC2 is taking back, all at once, through its group', () => {
+  expect(terminated([spot(1), spot(2), spot(3)], [idOf(1), idOf(3)])).toEqual([
+    `terminate ${idOf(1)}`,
+    `terminate ${idOf(3)}`,
+  ]);
 });
 
-it('one that leaves already, is still launched, or is of nobody here is left alone', () => {
-  expect(terminated([worker(1, 'Terminating:Wait'), worker(2, 'Pending:Wait')], [idOf(1), idOf(2), idOf(9)])).toEqual(
-    [],
-  );
+it('leaves alone an instance that is leaving, launching, or not one of ours', () => {
+  expect(terminated([spot(1, LEAVING), spot(2, 'Pending:Wait')], [idOf(1), idOf(2), idOf(9)])).toEqual([]);
 });

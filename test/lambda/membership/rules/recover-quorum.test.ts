@@ -1,69 +1,42 @@
-import type { Instance, Observation, Volume } from '../../../../lambda/membership/observation';
-import { plan } from '../../../../lambda/membership/plan';
+import type { Observation, Volume } from '../../../../lambda/membership/observation';
 import { askForRecovery, FREE_MS, SILENT_MS } from '../../../../lambda/membership/rules/recover-quorum';
-import { emptyMembership, membershipCodec, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
+import { membershipCodec, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
 import type { SwarmNode } from '../../../../protocol/swarm';
-
-const NOW = 100_000_000;
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-const seats = [0, 1, 2].map((seat) => ({
-  seat,
-  volumeId: `vol-${seat}`,
-  networkInterfaceId: `eni-${seat}`,
-  address: `10.0.${seat}.10`,
-}));
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const swarmId = 's'.repeat(25);
-const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: idOf(1), tokens, updatedAt: NOW - SILENT_MS };
-const present: LeaderRecord = { ...leader, updatedAt: NOW - 1_000 };
-
-const member = (n: number, change: Partial<SwarmNode> = {}): SwarmNode => ({
-  id: nodeIdOf(n),
-  hostname: `node-${n}`,
-  role: 'manager',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(n),
-  address: `10.0.${n}.10`,
-  manager: { leader: n === 1, reachability: 'reachable', address: `10.0.${n}.10:2377` },
-  ...change,
-});
-const manager = (n: number, lifecycleState = 'InService', seesLeader = false): Instance => ({
-  instanceId: idOf(n),
-  group: { name: `seat-${n}`, role: 'manager', seat: n },
-  lifecycleState,
-  report: {
-    instanceId: idOf(n),
-    role: 'manager',
-    seat: n,
-    address: `10.0.${n}.10`,
-    volume: { id: `vol-${n}`, state: 'mounted' },
-    swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: true, ...(seesLeader && { swarmId }) },
-  },
-});
-const held = (n: number): Volume => ({ volumeId: `vol-${n}`, state: 'in-use', attachedTo: idOf(n) });
-const free = (n: number): Volume => ({ volumeId: `vol-${n}`, state: 'available' });
-
-/** Seat 1 is what is left. */
-const lost: Observation = {
-  now: NOW,
+import {
+  attached,
+  available,
+  idOf,
+  leader as leaderOfSeat0,
+  LEAVING,
+  manager as managerOf,
+  member as memberOf,
+  nodeIdOf,
+  NOW,
+  observation,
+  planned as plannedFor,
   seats,
-  settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
+  seesLeader,
+  seesNoLeader,
+  SWARM_ID as swarmId,
+} from '../world';
+
+const present: LeaderRecord = { ...leaderOfSeat0, instanceId: idOf(1) };
+/** Seat 1 led, and has not reported for so long that its quorum may be called lost. */
+const leader: LeaderRecord = { ...present, updatedAt: NOW - SILENT_MS };
+const member = (n: number, change: Partial<SwarmNode> = {}) =>
+  memberOf(n, { manager: { ...memberOf(n).manager!, leader: n === 1 }, ...change });
+const manager = (n: number, lifecycleState?: string, leaderSeen = false) =>
+  managerOf(n, lifecycleState, { swarm: leaderSeen ? seesLeader(n) : seesNoLeader(n) });
+
+/** Seat 1 is all that is left. */
+const lost: Observation = observation({
   leader,
   nodes: [0, 1, 2].map((n) => member(n)),
-  membership: emptyMembership,
   instances: [manager(1)],
+  // Launches are held back by another rule.
   groups: [],
-  interfaces: [],
-  stacksLeaving: new Set(),
-  gone: new Set(),
-  interrupted: new Set(),
-  volumes: [free(0), held(1), free(2)],
-};
+  volumes: [available(0), attached(1), available(2)],
+});
 const begun = (change: Partial<Membership> = {}): Membership => ({
   ...askForRecovery(lost, { seat: 1, swarmId }).membership!,
   ...change,
@@ -71,8 +44,8 @@ const begun = (change: Partial<Membership> = {}): Membership => ({
 const underWay = (freeSince?: number) =>
   begun({ recovery: { ...begun().recovery!, ...(freeSince !== undefined && { freeSince }) } });
 
-function planned(over: Partial<Observation>) {
-  const { effects, commands, membership, alarms } = plan({ ...lost, ...over }, () => 'c');
+function planned(change: Partial<Observation>) {
+  const { effects, commands, membership, alarms } = plannedFor({ ...lost, ...change });
   return {
     effects: effects.map(({ kind, instanceId }) => `${kind} ${instanceId}`),
     commands: commands.map(({ instanceId, command }) => ({
@@ -85,10 +58,10 @@ function planned(over: Partial<Observation>) {
   };
 }
 
-describe('whoever asks for it', () => {
-  it('is told first what would be done, and how to confirm it', () => {
+describe('a person who asks to recover the quorum', () => {
+  it('is first told what it would do, and how to confirm it', () => {
     const { answer, membership } = askForRecovery(
-      { ...lost, instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] },
+      { ...lost, instances: [manager(0), manager(1)], volumes: [attached(0), attached(1), available(2)] },
       { seat: 1 },
     );
     expect(membership).toBeUndefined();
@@ -108,7 +81,7 @@ describe('whoever asks for it', () => {
   const notAble =
     'Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader. See the log of';
   it.each<[string, Partial<Observation>, { seat: number; swarmId?: string }, string]>([
-    ['before there was a swarm', { leader: undefined }, { seat: 1 }, 'No swarm was ever made.'],
+    ['before a swarm was formed', { leader: undefined }, { seat: 1 }, 'No swarm was ever made.'],
     [
       'with another swarm in mind',
       {},
@@ -121,7 +94,7 @@ describe('whoever asks for it', () => {
       { seat: 1 },
       'A leader reported 1 s ago. A quorum counts as lost for good when none has reported for 300 s.',
     ],
-    ['for a seat that there is not', {}, { seat: 5 }, 'There is no seat 5. There are 0, 1, 2.'],
+    ['for a seat that does not exist', {}, { seat: 5 }, 'There is no seat 5. There are 0, 1, 2.'],
     [
       'for a seat without an instance',
       {},
@@ -135,16 +108,21 @@ describe('whoever asks for it', () => {
       { seat: 1 },
       `${notAble} ${idOf(1)}.`,
     ],
-    ['for one that EC2 does not give the volume', { volumes: [free(1)] }, { seat: 1 }, `${notAble} ${idOf(1)}.`],
     [
-      'for one that is let go already',
+      'for a manager without its volume by the word of EC2',
+      { volumes: [available(1)] },
+      { seat: 1 },
+      `${notAble} ${idOf(1)}.`,
+    ],
+    [
+      'for a manager that was let go',
       { instances: [manager(1, 'Terminating:Proceed')] },
       { seat: 1 },
       `${notAble} ${idOf(1)}.`,
     ],
     [
-      'for one whose volume was given up before',
-      { membership: { ...emptyMembership, abandonedVolumes: ['vol-1'] } },
+      'for a manager whose volume was given up before',
+      { membership: { ...lost.membership, abandonedVolumes: ['vol-1'] } },
       { seat: 1 },
       'The volume of seat 1, vol-1, was given up before.',
     ],
@@ -155,65 +133,70 @@ describe('whoever asks for it', () => {
       'The manager of seat 1 was told to go on already.',
     ],
     [
-      'while another manager sees a leader, whose reports nobody hears',
+      'while another manager sees a leader whose reports do not arrive',
       { instances: [manager(0, 'InService', true), manager(1)] },
       { seat: 1 },
       `${idOf(0)} of seat 0 says that it sees a leader: there is a quorum, and only its reports do not ` +
         `arrive. See the functions' logs; if that instance hangs, terminate it first.`,
     ],
     [
-      'while a manager of no seat may be there',
+      'while a manager of no seat may still exist',
       { nodes: [member(1), member(4)] },
       { seat: 1 },
       `${idOf(4)}, node ${nodeIdOf(4)}, is a manager of no seat, and EC2 does not say that it is gone. ` +
         'Terminate it first.',
     ],
     [
-      'while its manager is told to leave',
+      'while the chosen manager is told to leave',
       {
         membership: {
-          ...emptyMembership,
+          ...lost.membership,
           managerChange: { kind: 'leave', seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW },
         },
       },
       { seat: 1 },
       'The manager of seat 1 is just about to be taken in afresh. Try again in some minutes.',
     ],
-  ])('%s is refused', (_, over, request, refusal) => {
+  ])('is refused %s', (_, over, request, refusal) => {
     const { answer, membership } = askForRecovery({ ...lost, ...over }, request);
     expect(answer).toEqual({ refused: [refusal] });
     expect(membership).toBeUndefined();
   });
 
-  it('is told which manager led last, where it is another', () => {
+  it('is told which manager led last if it is another one', () => {
     const { answer } = askForRecovery(
       {
         ...lost,
         leader: { ...leader, instanceId: idOf(0) },
         instances: [manager(0), manager(1)],
-        volumes: [held(0), held(1), free(2)],
+        volumes: [attached(0), attached(1), available(2)],
       },
       { seat: 1 },
     );
     expect((answer as { wouldDo: string[] }).wouldDo[0]).toContain(`The last leader, ${idOf(0)}, holds seat 0.`);
   });
 
-  it('of the only manager is told of no others', () => {
+  it('is told of no other managers where there are none', () => {
     const { answer } = askForRecovery({ ...lost, seats: [seats[1]!], nodes: [member(1)] }, { seat: 1 });
     expect((answer as { wouldDo: string[] }).wouldDo).toEqual([
       `Then ${idOf(1)} of seat 1 goes on as the only manager of the swarm ${swarmId}.`,
     ]);
   });
 
-  it('and asks again, since the answer was lost, is told that it is under way', () => {
+  it('is told that the recovery is under way when asking again', () => {
     expect(askForRecovery({ ...lost, membership: begun() }, { seat: 1, swarmId })).toEqual({
       answer: { begun: ['It is under way.'] },
     });
   });
 
-  it('may choose another manager until one was told', () => {
+  it('may choose another manager until one was told to go on', () => {
     const { membership } = askForRecovery(
-      { ...lost, membership: begun(), instances: [manager(0), manager(1)], volumes: [held(0), held(1), free(2)] },
+      {
+        ...lost,
+        membership: begun(),
+        instances: [manager(0), manager(1)],
+        volumes: [attached(0), attached(1), available(2)],
+      },
       { seat: 0, swarmId },
     );
     expect(membership).toMatchObject({
@@ -222,11 +205,11 @@ describe('whoever asks for it', () => {
     });
   });
 
-  it('and confirms it, has begun it; also where the manager waits at its terminate hook', () => {
+  it('begins it by confirming, even while the manager waits at its terminate hook', () => {
     expect(askForRecovery(lost, { seat: 1, swarmId }).answer).toHaveProperty('begun');
-    expect(
-      askForRecovery({ ...lost, instances: [manager(1, 'Terminating:Wait')] }, { seat: 1, swarmId }).answer,
-    ).toHaveProperty('begun');
+    expect(askForRecovery({ ...lost, instances: [manager(1, LEAVING)] }, { seat: 1, swarmId }).answer).toHaveProperty(
+      'begun',
+    );
     expect(begun()).toMatchObject({
       abandonedVolumes: ['vol-0', 'vol-2'],
       recovery: {
@@ -242,7 +225,7 @@ describe('whoever asks for it', () => {
     membershipCodec.encode(begun());
   });
 
-  it('writes a record within its bound, however many managers a false list has', () => {
+  it('gets a record within its size limit, however many managers a false list has', () => {
     const many = Array.from({ length: 5_000 }, (_, n) =>
       member(n, {
         manager: { leader: false, reachability: 'reachable', address: `10.0.${n % 3}.10:2377` },
@@ -253,45 +236,45 @@ describe('whoever asks for it', () => {
   });
 });
 
-describe('once it is begun', () => {
-  const two = { instances: [manager(0), manager(1), manager(2, 'Pending:Wait')], volumes: [held(0), held(1), held(2)] };
+describe('a recovery of the quorum', () => {
+  const two = {
+    instances: [manager(0), manager(1), manager(2, 'Pending:Wait')],
+    volumes: [attached(0), attached(1), attached(2)],
+  };
   const ofTwo = () => ({
     ...lost,
     ...two,
     membership: askForRecovery({ ...lost, ...two }, { seat: 1, swarmId }).membership!,
   });
 
-  it('every other manager there is, is terminated first, and nobody is told to go on', () => {
+  it('first terminates every other manager, and tells nobody to go on', () => {
     const { effects, commands, alarms } = planned(ofTwo());
     expect(effects).toEqual(expect.arrayContaining([`terminate ${idOf(0)}`, `abandon ${idOf(2)}`]));
     expect(commands).toEqual([]);
     expect(alarms).toContain(`The recovery of the quorum waits. It is InService still.`);
   });
 
-  it(
-    'also one of a seat that is configured no more, and one that a deployment has given another volume ' + 'meanwhile',
-    () => {
-      const configured = [{ ...seats[0]!, volumeId: 'vol-new' }, seats[1]!];
-      const asked = askForRecovery({ ...lost, ...two, seats: configured }, { seat: 1, swarmId }).membership!;
-      expect(asked).toMatchObject({
-        abandonedVolumes: ['vol-new', 'vol-0', 'vol-2'],
-        recovery: { instances: [idOf(0), idOf(2)] },
-      });
-      const leaving = [manager(0, 'Terminating:Wait'), manager(1), manager(2, 'Terminating:Wait')];
-      expect(planned({ ...two, seats: configured, membership: asked, instances: leaving })).toMatchObject({
-        effects: expect.arrayContaining([`let-go ${idOf(0)}`]),
-        commands: [],
-      });
-    },
-  );
+  it('also terminates managers of seats that are no longer configured or were given another volume since', () => {
+    const configured = [{ ...seats[0]!, volumeId: 'vol-new' }, seats[1]!];
+    const asked = askForRecovery({ ...lost, ...two, seats: configured }, { seat: 1, swarmId }).membership!;
+    expect(asked).toMatchObject({
+      abandonedVolumes: ['vol-new', 'vol-0', 'vol-2'],
+      recovery: { instances: [idOf(0), idOf(2)] },
+    });
+    const leaving = [manager(0, LEAVING), manager(1), manager(2, LEAVING)];
+    expect(planned({ ...two, seats: configured, membership: asked, instances: leaving })).toMatchObject({
+      effects: expect.arrayContaining([`let-go ${idOf(0)}`]),
+      commands: [],
+    });
+  });
 
-  it('and let go at once, though there is no quorum', () => {
-    const leaving = { ...two, instances: [manager(0, 'Terminating:Wait'), manager(1)] };
+  it('lets the other managers go at once, though there is no quorum', () => {
+    const leaving = { ...two, instances: [manager(0, LEAVING), manager(1)] };
     expect(planned({ ...ofTwo(), ...leaving }).effects).toContain(`let-go ${idOf(0)}`);
     expect(planned(leaving).effects).toEqual([]);
   });
 
-  it('while another manager says that it sees a leader, nothing is done', () => {
+  it('does nothing while another manager says that it sees a leader', () => {
     const { effects, commands, alarms } = planned({
       ...ofTwo(),
       instances: [manager(0, 'InService', true), manager(1)],
@@ -302,7 +285,7 @@ describe('once it is begun', () => {
     );
   });
 
-  it('the manager that is left goes on only when nobody has had one of the volumes for some time', () => {
+  it('tells the manager that is left to go on only when the volumes have been free for a while', () => {
     expect(planned({ membership: underWay() }).membership.recovery).toMatchObject({ freeSince: NOW });
     expect(planned({ membership: underWay(NOW - FREE_MS + 1) }).commands).toEqual([]);
     expect(planned({ membership: underWay(NOW - FREE_MS) }).commands).toEqual([
@@ -311,25 +294,25 @@ describe('once it is begun', () => {
   });
 
   it.each<[string, Volume[]]>([
-    ['which is being detached', [{ volumeId: 'vol-0', state: 'in-use' }, held(1), free(2)]],
-    ['of which EC2 says nothing', [held(1), free(2)]],
-  ])('and not while there is a volume %s', (_, volumes) => {
+    ['that is being detached', [{ ...attached(0), attachedTo: undefined }, attached(1), available(2)]],
+    ['that EC2 does not describe', [attached(1), available(2)]],
+  ])('tells nobody to go on while there is a volume %s', (_, volumes) => {
     const { commands, membership, alarms } = planned({ membership: underWay(NOW - FREE_MS), volumes });
     expect(commands).toEqual([]);
     expect(membership.recovery).not.toHaveProperty('freeSince');
     expect(alarms).toContain('The recovery of the quorum waits. EC2 does not say that nobody has vol-0.');
   });
 
-  it('but when EC2 does not know the volume any more', () => {
+  it('does not wait for a volume that EC2 no longer knows', () => {
     expect(
       planned({
         membership: underWay(NOW - FREE_MS),
-        volumes: [held(1), { volumeId: 'vol-0', state: 'deleted' }, free(2)],
+        volumes: [attached(1), { ...available(0), state: 'deleted' }, available(2)],
       }).commands,
     ).toHaveLength(1);
   });
 
-  it('the manager that was chosen is not told to forget whom it was, whatever was begun before', () => {
+  it('does not tell the chosen manager to leave, whatever was begun before', () => {
     const managerChange = {
       kind: 'remove' as const,
       seat: 1,
@@ -341,16 +324,16 @@ describe('once it is begun', () => {
     const state = {
       nodes: [member(0), member(1, { state: 'down' })],
       instances: [manager(0, 'Pending:Wait'), manager(1)],
-      volumes: [held(0), held(1), free(2)],
+      volumes: [attached(0), attached(1), available(2)],
     };
     expect(planned({ ...state, membership: begun({ managerChange }) }).commands).toEqual([]);
-    expect(planned({ ...state, membership: { ...emptyMembership, managerChange } }).commands).toContainEqual({
+    expect(planned({ ...state, membership: { ...lost.membership, managerChange } }).commands).toContainEqual({
       instanceId: idOf(1),
       kind: 'leave',
     });
   });
 
-  it('the command is not given twice at a time', () => {
+  it('gives its command again only after the first one expired', () => {
     const told = planned({ membership: underWay(NOW - FREE_MS) }).membership;
     expect(told).toMatchObject({ generation: { number: 1, seat: 1 } });
     expect(planned({ membership: told }).commands).toEqual([]);
@@ -359,13 +342,13 @@ describe('once it is begun', () => {
     ]);
   });
 
-  it('somebody is told when the manager that was chosen is no more', () => {
+  it('raises an alarm when the chosen manager is gone', () => {
     expect(planned({ membership: underWay(NOW - FREE_MS), instances: [] }).alarms).toEqual([
       'The recovery of the quorum waits. Seat 1 has no manager any more that could go on.',
     ]);
   });
 
-  it('a quorum that reports before that calls it off, gives nothing up, and lets nobody go for it', () => {
+  it('is called off by a quorum that reports before: it gives no volume up and lets nobody go', () => {
     const state = ofTwo();
     const unknown = [0, 1, 2].map((n) => member(n, { state: 'unknown' }));
     expect(
@@ -373,7 +356,7 @@ describe('once it is begun', () => {
         ...state,
         leader: present,
         nodes: unknown,
-        instances: [manager(0, 'Terminating:Wait', true), manager(1), manager(2, 'Terminating:Wait', true)],
+        instances: [manager(0, LEAVING, true), manager(1), manager(2, LEAVING, true)],
       }),
     ).toMatchObject({
       effects: [],
@@ -382,7 +365,7 @@ describe('once it is begun', () => {
     });
   });
 
-  it('when it leads, the others are taken out, one at a time, and then it is over', () => {
+  it('removes the other members one at a time once its manager leads, and then ends', () => {
     const told = planned({ membership: underWay(NOW - FREE_MS) }).membership;
     const alone = {
       leader: present,
@@ -402,7 +385,7 @@ describe('once it is begun', () => {
     ).toMatchObject({ recovery: null, abandonedVolumes: ['vol-0', 'vol-2'] });
   });
 
-  it('a volume that is given up is never attached, and its instance waits, and says so', () => {
+  it('never attaches a volume that was given up: its instance waits, with an alarm', () => {
     const waiting = {
       ...manager(0, 'Pending:Wait'),
       ec2: { state: 'running', address: '10.0.0.10', launchedAt: NOW - 60 * 60_000 },
@@ -428,12 +411,12 @@ describe('once it is begun', () => {
     ).toEqual([`attach-volume ${idOf(0)}`]);
   });
 
-  it('nor is one who has such a volume admitted by a list from before', () => {
+  it('admits no manager with such a volume by a list from before', () => {
     const back = { ...manager(0, 'Pending:Wait'), ec2: { state: 'running', address: '10.0.0.10', launchedAt: NOW } };
     const state = {
       nodes: [member(0), member(1)],
       instances: [back, manager(1)],
-      volumes: [held(0), held(1), free(2)],
+      volumes: [attached(0), attached(1), available(2)],
     };
     expect(planned({ ...state, membership: begun({ recovery: null }) }).membership.admissions).toEqual({});
     expect(planned(state).membership.admissions).toHaveProperty(idOf(0));

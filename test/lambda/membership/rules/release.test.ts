@@ -7,130 +7,63 @@ import {
   VOLUMES_STALE_MS,
 } from '../../../../lambda/membership/rules/release';
 import type { Instance, Observation } from '../../../../lambda/membership/observation';
-import { plan } from '../../../../lambda/membership/plan';
-import {
-  emptyMembership,
-  LEADER_STALE_MS,
-  type LeaderRecord,
-  type Membership,
-  membershipCodec,
-} from '../../../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership, membershipCodec } from '../../../../protocol/cluster';
 import { MOST_ORDERS } from '../../../../protocol/orders';
 import type { SwarmNode } from '../../../../protocol/swarm';
+import {
+  available,
+  idOf,
+  idsOf,
+  instance,
+  worksAsWorker,
+  leader,
+  LEAVING,
+  lostMember,
+  manager,
+  managers,
+  member as memberOf,
+  nodeIdOf,
+  NOW,
+  numbers,
+  planned as plannedFor,
+  seatsOf,
+  seesNoLeader,
+  silentLeader,
+  STACK_ID,
+  web,
+  worker,
+  workerNode,
+} from '../world';
 
-const NOW = 100_000_000;
-const STACK = 'arn:aws:cloudformation:us-east-1:123456789012:stack/Test/1';
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-const seats = [0, 1, 2].map((seat) => ({
-  seat,
-  volumeId: `vol-${seat}`,
-  networkInterfaceId: `eni-${seat}`,
-  address: `10.0.${seat}.10`,
-}));
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const leader: LeaderRecord = {
-  swarmId: 's'.repeat(25),
-  epoch: 20,
-  instanceId: idOf(0),
-  tokens,
-  updatedAt: NOW - 1_000,
-};
-const stale: LeaderRecord = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
-
-const seat = (n: number, lifecycleState = 'InService', swarmId: string | undefined = leader.swarmId): Instance => ({
-  instanceId: idOf(n),
-  group: { name: `seat-${n}`, role: 'manager', seat: n, stack: { stackId: STACK, logicalId: `Seat${n}` } },
-  lifecycleState,
-  report: {
-    instanceId: idOf(n),
-    role: 'manager',
-    seat: n,
-    address: `10.0.${n}.10`,
-    swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: true, ...(swarmId && { swarmId }) },
-  },
-});
-const worker = (n: number, lifecycleState = 'InService'): Instance => ({
-  instanceId: idOf(n),
-  group: { name: 'web', role: 'worker', stack: { stackId: STACK, logicalId: 'Web' } },
-  lifecycleState,
-});
-const leaving = 'Terminating:Wait';
-/** Without tasks. */
-const member = (
-  n: number,
-  change: Partial<SwarmNode> = {},
-  reachability: 'reachable' | 'unreachable' = 'reachable',
-): SwarmNode => ({
-  id: nodeIdOf(n),
-  hostname: `node-${n}`,
-  role: 'manager',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(n),
-  idleFor: idOf(n),
-  address: `10.0.${n}.10`,
-  manager: { leader: n === 0, reachability, address: `10.0.${n}.10:2377` },
-  ...change,
-});
-const node = (n: number, change: Partial<SwarmNode> = {}): SwarmNode => ({
-  id: nodeIdOf(n),
-  hostname: `node-${n}`,
-  role: 'worker',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(n),
-  address: `10.0.9.${n % 200}`,
-  ...change,
-});
+/** A member whose tasks have all ended: nothing keeps it from leaving. */
+const member: typeof memberOf = (n, change, reachability) => memberOf(n, { idleFor: idOf(n), ...change }, reachability);
 const three = [member(0), member(1), member(2)];
+const [first, ...others] = managers;
 
-function planned(over: Partial<Observation>, membership: Partial<Membership> = {}) {
-  const observation: Observation = {
-    now: NOW,
-    seats,
-    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    leader,
-    nodes: three,
-    membership: { ...emptyMembership, ...membership },
-    instances: [],
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(),
-    groups: [],
-    interfaces: [],
-    volumes: [],
-    ...over,
-  };
-  const result = plan(observation, () => 'c');
+function planned(change: Partial<Observation>, membership: Partial<Membership> = {}) {
+  const plan = plannedFor({ nodes: three, instances: [], ...change, membership });
   return {
-    letGo: result.effects.filter(({ kind }) => kind === 'let-go').map(({ instanceId }) => instanceId),
-    prolonged: result.effects.filter(({ kind }) => kind === 'extend-hook').map(({ instanceId }) => instanceId),
-    orders: result.orders.flatMap(({ instanceId, orders }) =>
+    letGo: idsOf(plan, 'let-go'),
+    prolonged: idsOf(plan, 'extend-hook'),
+    orders: plan.orders.flatMap(({ instanceId, orders }) =>
       orders.length === 0
         ? [`${instanceId} nothing`]
         : orders.map((order) => `${instanceId} ${order.kind} ${order.nodeId} ${order.instanceId}`),
     ),
-    alarms: result.alarms.map(({ instanceId }) => instanceId),
-    membership: result.membership,
+    alarms: plan.alarms.map(({ instanceId }) => instanceId),
+    membership: plan.membership,
   };
 }
 
-const managers = [seat(0), seat(1), seat(2)];
-const [first, ...others] = managers;
-
 describe('a worker that was promoted by hand', () => {
   const promoted = member(7, { address: '10.0.9.7' });
-  const instances = (...rest: Instance[]) => [...rest, worker(7, leaving)];
+  const instances = (...rest: Instance[]) => [...rest, worker(7, LEAVING)];
 
-  it('waits until the others are a quorum without it, and has its hook prolonged', () => {
+  it('waits, its hook extended, until the others are a quorum without it', () => {
     const lost = planned(
       {
-        nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable'), promoted],
-        instances: instances(seat(0), seat(1)),
+        nodes: [member(0), member(1), lostMember(2), promoted],
+        instances: instances(manager(0), manager(1)),
       },
       { departures: { [idOf(7)]: { since: NOW - PROLONG_MS } } },
     );
@@ -139,12 +72,12 @@ describe('a worker that was promoted by hand', () => {
       letGo: [idOf(7)],
       membership: { departures: { [idOf(7)]: { letGoAt: NOW } } },
     });
-    expect(planned({ nodes: [...three, promoted], instances: instances(...managers), leader: stale }).letGo).toEqual(
-      [],
-    );
+    expect(
+      planned({ nodes: [...three, promoted], instances: instances(...managers), leader: silentLeader }).letGo,
+    ).toEqual([]);
   });
 
-  it('goes at once while raft does not count it', () => {
+  it('is let go at once while raft does not count it', () => {
     expect(
       planned({ nodes: [...three, { ...promoted, manager: undefined }], instances: instances(...managers) }).letGo,
     ).toEqual([idOf(7)]);
@@ -158,11 +91,11 @@ describe('a worker that was promoted by hand', () => {
 });
 
 describe('a worker that waits at its terminate hook', () => {
-  const instances = [...managers, worker(7, leaving)];
-  const nodes = [...three, node(7)];
+  const instances = [...managers, worker(7, LEAVING)];
+  const nodes = [...three, workerNode(7)];
   const waits = { letGo: [], orders: [`${idOf(0)} release ${nodeIdOf(7)} ${idOf(7)}`] };
 
-  it('is to be released by the leader, and let go once its node is gone', () => {
+  it('is released by the leader, and let go once its node is gone', () => {
     expect(planned({ nodes, instances })).toMatchObject({
       ...waits,
       membership: { departures: { [idOf(7)]: { since: NOW } } },
@@ -170,7 +103,7 @@ describe('a worker that waits at its terminate hook', () => {
     expect(planned({ instances }).letGo).toEqual([idOf(7)]);
   });
 
-  it('is ordered once, and again of whoever leads next: nobody else keeps the order', () => {
+  it('is ordered to be released once, and again from the next leader; nobody else keeps the order', () => {
     const { membership } = planned({ nodes, instances });
     expect(planned({ nodes, instances }, membership).orders).toEqual([]);
     const next = { ...leader, instanceId: idOf(1) };
@@ -182,23 +115,23 @@ describe('a worker that waits at its terminate hook', () => {
   });
 
   it.each<[string, Partial<Observation>]>([
-    ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
-    ['no swarm was ever made', { leader: undefined, nodes: [] }],
-    ['EC2 has ended it', { gone: new Set([idOf(7)]) }],
+    ['its whole stack is leaving', { stacksLeaving: new Set([STACK_ID]) }],
+    ['no swarm was ever formed', { leader: undefined, nodes: [] }],
+    ['EC2 has terminated it', { gone: new Set([idOf(7)]) }],
   ])('is let go at once when %s', (_, over) => {
     expect(planned({ nodes, instances, ...over })).toMatchObject({ letGo: [idOf(7)], orders: [], alarms: [] });
   });
 
-  it('waits while no quorum reports, but not beyond the deadline, which is said', () => {
+  it('waits while no quorum is visible, until its deadline, which raises an alarm', () => {
     const since = (ms: number) => ({ departures: { [idOf(7)]: { since: NOW - ms, prolongedAt: NOW } } });
-    expect(planned({ nodes, instances, leader: stale }, since(DRAIN_DEADLINE_MS - 1)).letGo).toEqual([]);
-    expect(planned({ nodes, instances, leader: stale }, since(DRAIN_DEADLINE_MS))).toMatchObject({
+    expect(planned({ nodes, instances, leader: silentLeader }, since(DRAIN_DEADLINE_MS - 1)).letGo).toEqual([]);
+    expect(planned({ nodes, instances, leader: silentLeader }, since(DRAIN_DEADLINE_MS))).toMatchObject({
       letGo: [idOf(7)],
       alarms: [idOf(7)],
     });
   });
 
-  it('has its hook prolonged now and then', () => {
+  it('has its hook extended at intervals', () => {
     const since = (ms: number) => planned({ nodes, instances }, { departures: { [idOf(7)]: { since: NOW - ms } } });
     expect(since(PROLONG_MS - 1).prolonged).toEqual([]);
     expect(since(PROLONG_MS)).toMatchObject({
@@ -207,30 +140,24 @@ describe('a worker that waits at its terminate hook', () => {
     });
   });
 
-  it('takes no other node along: neither a manager that claims its id, nor the node that its own report names', () => {
+  it('takes no other node with it: neither a manager that claims its id, nor the node its own report names', () => {
     const liar = member(2, { instanceId: idOf(7) });
-    const told: Instance = {
-      ...worker(7, leaving),
-      report: {
-        instanceId: idOf(7),
-        role: 'worker',
-        address: '10.0.9.7',
-        swarm: { state: 'active', nodeId: nodeIdOf(8), controlAvailable: false },
-      },
-    };
+    const told = worker(7, LEAVING, { swarm: worksAsWorker(8) });
     expect(
-      planned({ nodes: [member(0), member(1), liar, node(7), node(8)], instances: [...managers, told, worker(8)] })
-        .orders,
+      planned({
+        nodes: [member(0), member(1), liar, workerNode(7), workerNode(8)],
+        instances: [...managers, told, worker(8)],
+      }).orders,
     ).toEqual(waits.orders);
   });
 
-  it('waits for its turn when very many leave, whoever came first goes first', () => {
-    const many = Array.from({ length: MOST_ORDERS + 5 }, (_, n) => 10 + n);
+  it('waits its turn when very many leave, first come, first served', () => {
+    const many = numbers(10, MOST_ORDERS + 5);
     const departures = Object.fromEntries(many.map((n) => [idOf(n), { since: NOW - n }]));
     const { orders } = planned(
       {
-        nodes: [...three, ...many.map((n) => node(n))],
-        instances: [...managers, ...many.map((n) => worker(n, leaving))],
+        nodes: [...three, ...many.map((n) => workerNode(n))],
+        instances: [...managers, ...many.map((n) => worker(n, LEAVING))],
       },
       { departures },
     );
@@ -239,18 +166,18 @@ describe('a worker that waits at its terminate hook', () => {
     expect(orders.join()).toContain(nodeIdOf(MOST_ORDERS + 14));
   });
 
-  it('is written down only when its turn has come: the record holds a fleet of any size', () => {
-    const many = Array.from({ length: 5_000 }, (_, n) => 10 + n);
+  it('is recorded only when its turn has come, so the record holds a fleet of any size', () => {
+    const many = numbers(10, 5_000);
     const { membership, orders } = planned({
-      nodes: [...three, ...many.map((n) => node(n))],
-      instances: [...managers, ...many.map((n) => worker(n, leaving))],
+      nodes: [...three, ...many.map((n) => workerNode(n))],
+      instances: [...managers, ...many.map((n) => worker(n, LEAVING))],
     });
     expect(orders).toHaveLength(MOST_ORDERS);
     expect(Object.keys(membership.departures)).toHaveLength(MOST_ORDERS);
     expect(() => membershipCodec.encode(membership)).not.toThrow();
   });
 
-  it('is forgotten when it is gone', () => {
+  it('is forgotten once it is gone', () => {
     expect(
       planned({ instances: managers }, { departures: { [idOf(7)]: { since: NOW } } }).membership.departures,
     ).toEqual({});
@@ -258,16 +185,16 @@ describe('a worker that waits at its terminate hook', () => {
 });
 
 describe('a worker behind a load balancer that waits at its terminate hook', () => {
-  const instances = [...managers, worker(7, leaving)];
-  const nodes = [...three, node(7)];
+  const instances = [...managers, worker(7, LEAVING)];
+  const nodes = [...three, workerNode(7)];
   const order = `${idOf(0)} release ${nodeIdOf(7)} ${idOf(7)}`;
   const traffic = (...left: string[]) => ({ arrived: new Set<string>(), left: new Set(left) });
 
-  it('is drained when it is sent no connections any more', () => {
+  it('is drained once it is sent no more connections', () => {
     expect(planned({ instances, nodes, traffic: traffic(idOf(7)) }).orders).toEqual([order]);
   });
 
-  it('is not drained before, and not let go, and the time that it waits runs', () => {
+  it('is neither drained nor let go before that, while its time runs', () => {
     expect(planned({ instances, nodes, traffic: traffic() })).toMatchObject({
       orders: [],
       letGo: [],
@@ -275,11 +202,8 @@ describe('a worker behind a load balancer that waits at its terminate hook', () 
     });
   });
 
-  it.each(['spot', 'otherwise'] as const)('is drained after some time, whatever load balancers do: %s', (kind) => {
-    const leaves = {
-      ...worker(7, leaving),
-      group: { ...worker(7).group, ...(kind === 'spot' && { spot: true as const }) },
-    };
+  it.each(['spot', 'otherwise'] as const)('is drained after a while, whatever load balancers do: %s', (kind) => {
+    const leaves = instance(7, { ...web, ...(kind === 'spot' && { spot: true }) }, LEAVING);
     const waits = (ms: number) =>
       planned(
         { instances: [...managers, leaves], nodes, traffic: traffic() },
@@ -288,7 +212,7 @@ describe('a worker behind a load balancer that waits at its terminate hook', () 
     expect([waits(TRAFFIC_MS[kind] - 1), waits(TRAFFIC_MS[kind])]).toEqual([[], [order]]);
   });
 
-  it('goes on to be drained when its health check passes once more', () => {
+  it('stays ordered to be released when its health check passes once more', () => {
     const orders = {
       instanceId: idOf(0),
       orders: [{ kind: 'release' as const, nodeId: nodeIdOf(7), instanceId: idOf(7) }],
@@ -299,23 +223,25 @@ describe('a worker behind a load balancer that waits at its terminate hook', () 
     ).toEqual(orders);
   });
 
-  it('is let go at once when it is no node, or all of its stack goes', () => {
+  it('is let go at once when it is not a node or its whole stack is leaving', () => {
     expect(planned({ instances, nodes: three, traffic: traffic() }).letGo).toEqual([idOf(7)]);
-    expect(planned({ instances, nodes, traffic: traffic(), stacksLeaving: new Set([STACK]) }).letGo).toContain(idOf(7));
+    expect(planned({ instances, nodes, traffic: traffic(), stacksLeaving: new Set([STACK_ID]) }).letGo).toContain(
+      idOf(7),
+    );
   });
 
-  it('keeps the record within its bound, however many leave', () => {
-    const many = Array.from({ length: 2_000 }, (_, n) => n + 10);
+  it('keeps the record within its size limit, however many leave', () => {
+    const many = numbers(10, 2_000);
     const { membership } = planned({
-      instances: [...managers, ...many.map((n) => worker(n, leaving))],
-      nodes: [...three, ...many.map((n) => node(n))],
+      instances: [...managers, ...many.map((n) => worker(n, LEAVING))],
+      nodes: [...three, ...many.map((n) => workerNode(n))],
       traffic: traffic(),
     });
     expect(() => membershipCodec.encode(membership)).not.toThrow();
   });
 
-  it('that is a manager does not wait for them', () => {
-    expect(planned({ instances: [seat(0, leaving), ...others], traffic: traffic() }).letGo).toEqual([idOf(0)]);
+  it('does not wait for load balancers if it is a manager', () => {
+    expect(planned({ instances: [manager(0, LEAVING), ...others], traffic: traffic() }).letGo).toEqual([idOf(0)]);
   });
 });
 
@@ -329,49 +255,51 @@ describe('a manager that waits at its terminate hook', () => {
   });
 
   it('is let go when the others are a quorum', () => {
-    expect(planned({ instances: [seat(0, leaving), ...others] })).toMatchObject({ letGo: [idOf(0)], orders: [] });
+    expect(planned({ instances: [manager(0, LEAVING), ...others] })).toMatchObject({ letGo: [idOf(0)], orders: [] });
   });
 
   it.each<[string, SwarmNode[]]>([
     ['is down', [member(0), member(1, { state: 'down' }), member(2)]],
-    ['is not reached', [member(0), member(1, {}, 'unreachable'), member(2)]],
-    ['was not heard of yet by a new leader', [member(0), member(1, { state: 'unknown' }), member(2)]],
+    ['is unreachable', [member(0), member(1, {}, 'unreachable'), member(2)]],
+    ['has not been heard of by a new leader yet', [member(0), member(1, { state: 'unknown' }), member(2)]],
   ])('waits while another one %s', (_, nodes) => {
-    expect(planned({ nodes, instances: [first!, seat(1), seat(2, leaving)] }).letGo).toEqual([]);
+    expect(planned({ nodes, instances: [first!, manager(1), manager(2, LEAVING)] }).letGo).toEqual([]);
   });
 
-  it('waits while another one sees no leader itself, whatever the list says, or was never heard', () => {
-    expect(planned({ instances: [first!, seat(1, 'InService', ''), seat(2, leaving)] }).letGo).toEqual([]);
-    expect(planned({ instances: [first!, { ...seat(1), report: undefined }, seat(2, leaving)] }).letGo).toEqual([]);
+  it('waits while another one says that it sees no leader, whatever the list says, or has never reported', () => {
+    expect(
+      planned({ instances: [first!, manager(1, undefined, { swarm: seesNoLeader(1) }), manager(2, LEAVING)] }).letGo,
+    ).toEqual([]);
+    expect(planned({ instances: [first!, manager(1, undefined, null), manager(2, LEAVING)] }).letGo).toEqual([]);
   });
 
-  it('waits while it is unknown to a new leader itself', () => {
+  it('waits while a new leader has not heard of it yet', () => {
     expect(
       planned({
         nodes: [member(0), member(1, { state: 'down' }), member(2, { state: 'unknown' })],
-        instances: [first!, seat(1), seat(2, leaving)],
+        instances: [first!, manager(1), manager(2, LEAVING)],
       }).letGo,
     ).toEqual([]);
   });
 
-  it('has its hook prolonged meanwhile', () => {
+  it('has its hook extended while it waits', () => {
     const nodes = [member(0), member(1, { state: 'down' }), member(2)];
     expect(
       planned(
-        { nodes, instances: [first!, seat(1), seat(2, leaving)] },
+        { nodes, instances: [first!, manager(1), manager(2, LEAVING)] },
         { departures: { [idOf(2)]: { since: NOW - PROLONG_MS } } },
       ).prolonged,
     ).toEqual([idOf(2)]);
   });
 
-  it('goes one after the other: whoever was let go does not count, however long Auto Scaling shows it still', () => {
-    const both = [first!, seat(1, leaving), seat(2, leaving)];
+  it('goes one at a time: one that was let go does not count, however long Auto Scaling still lists it', () => {
+    const both = [first!, manager(1, LEAVING), manager(2, LEAVING)];
     const { letGo, membership } = planned({ instances: both });
     expect(letGo).toEqual([idOf(1)]);
     expect(planned({ now: NOW + 1_000, instances: both }, membership).letGo).toEqual([idOf(1)]);
-    const gone = [first!, seat(2, leaving)];
+    const gone = [first!, manager(2, LEAVING)];
     expect(planned({ now: NOW + 2_000, instances: gone }, membership).letGo).toEqual([]);
-    const back = [first!, { ...seat(1), instanceId: idOf(11) }, seat(2, leaving)];
+    const back = [first!, { ...manager(1), instanceId: idOf(11) }, manager(2, LEAVING)];
     expect(
       planned(
         {
@@ -384,77 +312,63 @@ describe('a manager that waits at its terminate hook', () => {
     ).toEqual([idOf(2)]);
   });
 
-  it('is remembered for a while after it was let go', () => {
+  it('is remembered for a while after it is let go', () => {
     const departures = { [idOf(1)]: { since: NOW - 60_000, letGoAt: NOW - LEADER_STALE_MS + 1 } };
     expect(planned({ instances: managers }, { departures }).membership.departures).toEqual(departures);
     expect(planned({ now: NOW + 1, instances: managers }, { departures }).membership.departures).toEqual({});
   });
 
   it.each<[string, Partial<Observation>]>([
-    ['it is down', { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] }],
-    ['it is no member', { nodes: [member(0), member(1)] }],
-    ['EC2 has ended it, whoever reports', { leader: stale, gone: new Set([idOf(2)]) }],
-    ['it is the only one, whoever reports', { leader: stale, nodes: [member(2)] }],
-    ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
+    ['it is down', { nodes: [member(0), member(1), lostMember(2)] }],
+    ['it is not a member', { nodes: [member(0), member(1)] }],
+    ['EC2 has terminated it, quorum or not', { leader: silentLeader, gone: new Set([idOf(2)]) }],
+    ['it is the only one, quorum or not', { leader: silentLeader, nodes: [member(2)] }],
+    ['its whole stack is leaving', { stacksLeaving: new Set([STACK_ID]) }],
   ])('is let go at once when %s', (_, over) => {
-    expect(planned({ instances: [first!, seat(1), seat(2, leaving)], ...over }).letGo).toEqual([idOf(2)]);
+    expect(planned({ instances: [first!, manager(1), manager(2, LEAVING)], ...over }).letGo).toEqual([idOf(2)]);
   });
 
-  it(
-    'whose volume was never attached is let go, whoever reports, once EC2 would know by now of an attachment ' +
-      'from before it began to leave',
-    () => {
-      const never = (ms: number) =>
-        planned(
-          {
-            leader: stale,
-            volumes: [{ volumeId: 'vol-2', state: 'available' }],
-            instances: [first!, seat(1), seat(2, leaving)],
-          },
-          { departures: { [idOf(2)]: { since: NOW - ms } } },
-        ).letGo;
-      expect([never(VOLUMES_STALE_MS - 1), never(VOLUMES_STALE_MS)]).toEqual([[], [idOf(2)]]);
-    },
-  );
+  it('is let go, quorum or not, if its volume was never attached and EC2 has had time to tell otherwise', () => {
+    const never = (ms: number) =>
+      planned(
+        {
+          leader: silentLeader,
+          volumes: [available(2)],
+          instances: [first!, manager(1), manager(2, LEAVING, { volume: undefined })],
+        },
+        { departures: { [idOf(2)]: { since: NOW - ms } } },
+      ).letGo;
+    expect([never(VOLUMES_STALE_MS - 1), never(VOLUMES_STALE_MS)]).toEqual([[], [idOf(2)]]);
+  });
 
-  it('that has its volume mounted waits, though EC2, which may be behind, says that nobody has it', () => {
-    const mounted: Instance = {
-      ...seat(2, leaving),
-      report: {
-        instanceId: idOf(2),
-        role: 'manager',
-        seat: 2,
-        address: '10.0.2.10',
-        volume: { id: 'vol-2', state: 'mounted' },
-      },
-    };
+  it('waits while it has its volume mounted, though EC2, which may be behind, calls the volume available', () => {
     expect(
       planned(
-        { leader: stale, volumes: [{ volumeId: 'vol-2', state: 'available' }], instances: [first!, seat(1), mounted] },
+        { leader: silentLeader, volumes: [available(2)], instances: [first!, manager(1), manager(2, LEAVING)] },
         { departures: { [idOf(2)]: { since: NOW - VOLUMES_STALE_MS } } },
       ).letGo,
     ).toEqual([]);
   });
 
-  it('waits while its node is down, but raft reaches it: it may just have come back, and be needed', () => {
+  it('waits while its node is down but raft reaches it: it may just have come back and be needed', () => {
     expect(
       planned({
         nodes: [member(0), member(1, { state: 'down' }), member(2, { state: 'down' })],
-        instances: [first!, seat(1), seat(2, leaving)],
+        instances: [first!, manager(1), manager(2, LEAVING)],
       }).letGo,
     ).toEqual([]);
   });
 
   it(
-    'that is down is let go by a list from after it began to leave: an older one may show its predecessor, ' +
-      'or itself before its engine was back, and the quorum may need it since',
+    'is let go while down only by a list from after it began to leave: an older list may show its predecessor, or ' +
+      'itself before its engine was back',
     () => {
       const down = (listedAfter: number, instanceId = idOf(2)) =>
         planned(
           {
             leader: { ...leader, updatedAt: NOW - 1_000 },
             nodes: [member(0), member(1, {}, 'unreachable'), member(2, { state: 'down', instanceId }, 'unreachable')],
-            instances: [first!, seat(1), seat(2, leaving)],
+            instances: [first!, manager(1), manager(2, LEAVING)],
           },
           { departures: { [idOf(2)]: { since: NOW - 1_000 - listedAfter } } },
         ).letGo;
@@ -467,170 +381,150 @@ describe('a manager that waits at its terminate hook', () => {
     },
   );
 
-  it('that raft may count already waits while no quorum reports, but not for ever', () => {
+  it('waits without a visible quorum if raft may already count it, but not for ever', () => {
     const joining = (ms: number) =>
       planned(
-        { leader: stale, nodes: [member(0)], instances: [first!, seat(1, leaving)] },
+        { leader: silentLeader, nodes: [member(0)], instances: [first!, manager(1, LEAVING)] },
         { managerChange: change(1), departures: { [idOf(1)]: { since: NOW - ms } } },
       ).letGo;
     expect(joining(0)).toEqual([]);
     expect(joining(UNHEARD_MS)).toEqual([idOf(1)]);
   });
 
-  it('whose predecessor raft may count already waits as that one would: what was begun lies on its volume', () => {
+  it('waits just as its predecessor would, whose join lies on its volume', () => {
     const joining = (ms: number) =>
       planned(
-        { leader: stale, nodes: [member(0)], instances: [first!, { ...seat(1, leaving), instanceId: idOf(11) }] },
+        {
+          leader: silentLeader,
+          nodes: [member(0)],
+          instances: [first!, { ...manager(1, LEAVING), instanceId: idOf(11) }],
+        },
         { managerChange: change(1), departures: { [idOf(11)]: { since: NOW - ms } } },
       ).letGo;
     expect(joining(0)).toEqual([]);
     expect(joining(UNHEARD_MS)).toEqual([idOf(11)]);
   });
 
-  it('waits while another manager is taken in, and while it is taken in itself', () => {
+  it('waits while another manager joins, and while it joins itself', () => {
     expect(
       planned(
-        { nodes: [member(0)], instances: [seat(0, leaving), seat(1, 'Pending:Wait')] },
+        { nodes: [member(0)], instances: [manager(0, LEAVING), manager(1, 'Pending:Wait')] },
         { managerChange: change(1) },
       ).letGo,
     ).toEqual([]);
-    expect(planned({ instances: [first!, seat(1), seat(2, leaving)] }, { managerChange: change(1) }).letGo).toEqual([]);
+    expect(
+      planned({ instances: [first!, manager(1), manager(2, LEAVING)] }, { managerChange: change(1) }).letGo,
+    ).toEqual([]);
     const joining = (now: number) =>
       planned(
-        { now, nodes: [member(0)], instances: [first!, seat(1, leaving)], leader: { ...leader, updatedAt: now } },
+        { now, nodes: [member(0)], instances: [first!, manager(1, LEAVING)], leader: { ...leader, updatedAt: now } },
         { managerChange: change(1) },
       ).letGo;
     expect(joining(NOW + LEADER_STALE_MS - 1)).toEqual([]);
     expect(joining(NOW + LEADER_STALE_MS)).toEqual([idOf(1)]);
   });
 
-  it(
-    'whose tombstone stands already is let go while no quorum is heard: it may be the leader that nobody ' +
-      'hears any more',
-    () => {
-      const [, , ...rest] = managers;
-      const buried = (over: Partial<Observation>) =>
-        planned({ instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), ...rest], ...over })
-          .letGo;
-      expect(buried({ leader: stale })).toEqual([idOf(0)]);
-      expect(planned({ leader: stale, instances: [seat(0, leaving), seat(1), ...rest] }).letGo).toEqual([]);
-      // Others have been lost since it was let go: those that see a leader are no quorum without it. Nobody waits for
-      // ever.
-      const alone = (ms: number) =>
-        planned(
-          {
-            leader: stale,
-            instances: [{ ...seat(0, leaving), report: undefined, buried: true }, seat(1), seat(2, 'InService', '')],
-          },
-          { departures: { [idOf(0)]: { since: NOW - 2 * UNHEARD_MS, letGoAt: NOW - ms } } },
-        ).letGo;
-      expect([alone(0), alone(UNHEARD_MS - 1), alone(UNHEARD_MS)]).toEqual([[], [], [idOf(0)]]);
-      // While another one leads, it goes by the rules.
-      expect(
-        buried({
-          leader: { ...leader, instanceId: idOf(1) },
-          nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')],
-        }),
-      ).toEqual([]);
-    },
-  );
+  it('is let go without a visible quorum once it has a tombstone: it may be the leader nobody hears', () => {
+    const [, , ...rest] = managers;
+    const buried = (over: Partial<Observation>) =>
+      planned({
+        instances: [{ ...manager(0, LEAVING, null), buried: true }, manager(1), ...rest],
+        ...over,
+      }).letGo;
+    expect(buried({ leader: silentLeader })).toEqual([idOf(0)]);
+    expect(planned({ leader: silentLeader, instances: [manager(0, LEAVING), manager(1), ...rest] }).letGo).toEqual([]);
+    // Others have been lost since it was let go: those that see a leader are no quorum without it. Nobody waits for
+    // ever.
+    const alone = (ms: number) =>
+      planned(
+        {
+          leader: silentLeader,
+          instances: [
+            { ...manager(0, LEAVING, null), buried: true },
+            manager(1),
+            manager(2, undefined, { swarm: seesNoLeader(2) }),
+          ],
+        },
+        { departures: { [idOf(0)]: { since: NOW - 2 * UNHEARD_MS, letGoAt: NOW - ms } } },
+      ).letGo;
+    expect([alone(0), alone(UNHEARD_MS - 1), alone(UNHEARD_MS)]).toEqual([[], [], [idOf(0)]]);
+    // While another one leads, it goes by the rules.
+    expect(
+      buried({
+        leader: { ...leader, instanceId: idOf(1) },
+        nodes: [member(0), member(1), lostMember(2)],
+      }),
+    ).toEqual([]);
+  });
 
-  it(
-    'is let go in the middle of its own join when that has not ended long after its time: nobody but its ' +
-      'successor can end it',
-    () => {
-      const broken = (now: number, seatInFlight: number) =>
-        planned(
-          {
-            now,
-            leader: { ...leader, updatedAt: now },
-            nodes: [member(0), member(1), member(2, { state: 'unknown', hostname: '' })],
-            instances: [first!, seat(1), seat(2, leaving)],
-          },
-          { managerChange: change(seatInFlight) },
-        ).letGo;
-      expect(broken(NOW + LEADER_STALE_MS - 1, 2)).toEqual([]);
-      expect(broken(NOW + LEADER_STALE_MS, 2)).toEqual([idOf(2)]);
-      expect(broken(NOW + LEADER_STALE_MS, 1)).toEqual([]);
-    },
-  );
+  it('is let go during its own join long after that expired: only its successor can finish it', () => {
+    const broken = (now: number, seatInFlight: number) =>
+      planned(
+        {
+          now,
+          leader: { ...leader, updatedAt: now },
+          nodes: [member(0), member(1), member(2, { state: 'unknown', hostname: '' })],
+          instances: [first!, manager(1), manager(2, LEAVING)],
+        },
+        { managerChange: change(seatInFlight) },
+      ).letGo;
+    expect(broken(NOW + LEADER_STALE_MS - 1, 2)).toEqual([]);
+    expect(broken(NOW + LEADER_STALE_MS, 2)).toEqual([idOf(2)]);
+    expect(broken(NOW + LEADER_STALE_MS, 1)).toEqual([]);
+  });
 
   describe('where there are fewer managers than seats', () => {
-    const five = {
-      seats: [0, 1, 2, 3, 4].map((n) => ({
-        seat: n,
-        volumeId: `vol-${n}`,
-        networkInterfaceId: `eni-${n}`,
-        address: `10.0.${n}.10`,
-      })),
-    };
-    const mounted = (volumeId = 'vol-1'): Instance => ({
-      ...seat(1, leaving),
-      report: { ...seat(1).report!, volume: { id: volumeId, state: 'mounted' } },
-    });
+    const five = { seats: seatsOf(5) };
+    const mounted = (volumeId = 'vol-1') => manager(1, LEAVING, { volume: { id: volumeId, state: 'mounted' } });
     const pair = (ms: number, over: Partial<Observation> = {}, membership: Partial<Membership> = {}) =>
       planned(
         {
           nodes: [member(0), member(1)],
           instances: [first!, mounted()],
-          volumes: [{ volumeId: 'vol-1', state: 'in-use', attachedTo: idOf(1) }],
           ...over,
         },
         { departures: { [idOf(1)]: { since: NOW - ms } }, ...membership },
       ).letGo;
 
-    it(
-      'one of two goes some minutes later, for its successor brings the quorum back: neither could ever go ' +
-        'otherwise',
-      () => {
-        expect([pair(UNHEARD_MS - 1), pair(UNHEARD_MS)]).toEqual([[], [idOf(1)]]);
-      },
-    );
+    it('lets one of two go some minutes later: its successor restores the quorum', () => {
+      expect([pair(UNHEARD_MS - 1), pair(UNHEARD_MS)]).toEqual([[], [idOf(1)]]);
+    });
 
-    it(
-      'not when its volume is to go as well, nor when the other does not work, nor when there are more of ' +
-        'them, however long that takes',
-      () => {
-        const long = 100 * UNHEARD_MS;
-        const other = mounted('vol-old');
-        expect(
-          pair(long, {
-            instances: [first!, other],
-            volumes: [
-              { volumeId: 'vol-old', state: 'in-use', attachedTo: idOf(1) },
-              { volumeId: 'vol-1', state: 'available' },
-            ],
-          }),
-        ).toEqual([]);
-        expect(pair(long, { nodes: [member(0, { state: 'down' }), member(1)] })).toEqual([]);
-        expect(
-          pair(long, { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')], ...five }),
-        ).toEqual([]);
-      },
-    );
+    it('keeps one whose volume goes too, one of two whose other does not work, and one of more than two', () => {
+      const long = 100 * UNHEARD_MS;
+      const other = mounted('vol-old');
+      expect(
+        pair(long, {
+          instances: [first!, other],
+          volumes: [{ volumeId: 'vol-old', state: 'in-use', attachedTo: idOf(1) }, available(1)],
+        }),
+      ).toEqual([]);
+      expect(pair(long, { nodes: [member(0, { state: 'down' }), member(1)] })).toEqual([]);
+      expect(pair(long, { nodes: [member(0), member(1), lostMember(2)], ...five })).toEqual([]);
+    });
 
-    it('a join that nobody can end, for its seat has no instance, counts as one member more', () => {
+    it('counts a join whose seat has no instance as one more member', () => {
       const waits = (members: number, expiresAt: number, holder: Instance[] = []) => {
         const rest = Array.from({ length: members - 1 }, (_, n) => (n === 0 ? 0 : n + 1));
         const nodes = [...rest, 1].map((n) => member(n));
         return planned(
-          { ...five, nodes, instances: [...rest.map((n) => seat(n)), seat(1, leaving), ...holder] },
+          { ...five, nodes, instances: [...rest.map((n) => manager(n)), manager(1, LEAVING), ...holder] },
           { managerChange: { ...change(4)!, expiresAt }, departures: { [idOf(1)]: { since: NOW } } },
         ).letGo;
       };
       expect(waits(4, NOW - LEADER_STALE_MS)).toEqual([idOf(1)]);
       expect(waits(4, NOW - LEADER_STALE_MS + 1)).toEqual([]);
-      expect(waits(4, NOW - LEADER_STALE_MS, [{ ...seat(4, 'Pending:Wait'), report: undefined }])).toEqual([]);
+      expect(waits(4, NOW - LEADER_STALE_MS, [manager(4, 'Pending:Wait', null)])).toEqual([]);
       expect(waits(3, NOW - LEADER_STALE_MS)).toEqual([]);
     });
   });
 
-  it('that a person has demoted is drained, too, and stays a node', () => {
-    const demoted = node(2, { address: '10.0.2.10' });
+  it('is drained, and stays a node, after somebody demoted it', () => {
+    const demoted = workerNode(2, { address: '10.0.2.10' });
     const goes = (change: Partial<SwarmNode>) =>
       planned({
         nodes: [member(0), member(1), { ...demoted, ...change }],
-        instances: [first!, seat(1), seat(2, leaving)],
+        instances: [first!, manager(1), manager(2, LEAVING)],
       });
     expect(goes({})).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(2)} ${idOf(2)}`] });
     expect(goes({ idleFor: idOf(2) })).toMatchObject({ letGo: [idOf(2)], orders: [] });
@@ -639,10 +533,10 @@ describe('a manager that waits at its terminate hook', () => {
   describe('with tasks', () => {
     const busy = (n: number, change: Partial<SwarmNode> = {}) => member(n, { idleFor: undefined, ...change });
     const nodes = [member(0), member(1), busy(2)];
-    const instances = [first!, seat(1), seat(2, leaving)];
+    const instances = [first!, manager(1), manager(2, LEAVING)];
     const drain = `${idOf(0)} drain ${nodeIdOf(2)} ${idOf(2)}`;
 
-    it('is drained by the leader, and let go when they have ended', () => {
+    it('is drained by the leader, and let go when its tasks have ended', () => {
       expect(planned({ nodes, instances })).toMatchObject({
         letGo: [],
         orders: [drain],
@@ -659,30 +553,33 @@ describe('a manager that waits at its terminate hook', () => {
       ).toMatchObject({ letGo: [idOf(2)], orders: [] });
     });
 
-    it('is not drained while it may not go', () => {
+    it('is not drained while it must stay', () => {
       expect(planned({ nodes: [member(0), member(1, { state: 'down' }), busy(2)], instances })).toMatchObject({
         letGo: [],
         orders: [],
       });
     });
 
-    it('drains itself where it leads, or is the only one', () => {
+    it('drains itself if it leads or is the only one', () => {
       expect(
-        planned({ nodes: [busy(0), member(1), member(2)], instances: [seat(0, leaving), seat(1), seat(2)] }),
+        planned({ nodes: [busy(0), member(1), member(2)], instances: [manager(0, LEAVING), manager(1), manager(2)] }),
       ).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(0)} ${idOf(0)}`] });
-      expect(planned({ nodes: [busy(0)], instances: [seat(0, leaving)] })).toMatchObject({
+      expect(planned({ nodes: [busy(0)], instances: [manager(0, LEAVING)] })).toMatchObject({
         letGo: [],
         orders: [`${idOf(0)} drain ${nodeIdOf(0)} ${idOf(0)}`],
       });
     });
 
-    it('goes one after the other', () => {
+    it('goes one at a time', () => {
       expect(
-        planned({ nodes: [member(0), busy(1), busy(2)], instances: [first!, seat(1, leaving), seat(2, leaving)] }),
+        planned({
+          nodes: [member(0), busy(1), busy(2)],
+          instances: [first!, manager(1, LEAVING), manager(2, LEAVING)],
+        }),
       ).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(1)} ${idOf(1)}`] });
     });
 
-    it('is let go at its deadline all the same, which is said; the time before its turn does not count', () => {
+    it('is let go at its deadline with an alarm; the time before its turn does not count', () => {
       const since = (drainingSince: number | undefined) =>
         planned(
           { nodes, instances },
@@ -706,7 +603,7 @@ describe('a manager that waits at its terminate hook', () => {
       expect(since(NOW - DRAIN_DEADLINE_MS)).toMatchObject({ letGo: [idOf(2)], alarms: [idOf(2)] });
     });
 
-    it('is drained when load balancers send it nothing more, or some minutes later', () => {
+    it('is drained once load balancers send it nothing more, or some minutes later', () => {
       const sent = (ms: number, left: string[]) =>
         planned(
           { nodes, instances, traffic: { arrived: new Set(), left: new Set(left) } },
@@ -718,27 +615,27 @@ describe('a manager that waits at its terminate hook', () => {
     });
 
     it.each<[string, Partial<Observation>]>([
-      ['its whole stack goes', { stacksLeaving: new Set([STACK]) }],
-      ['EC2 has ended it', { gone: new Set([idOf(2)]) }],
+      ['its whole stack is leaving', { stacksLeaving: new Set([STACK_ID]) }],
+      ['EC2 has terminated it', { gone: new Set([idOf(2)]) }],
       ['it is down', { nodes: [member(0), member(1), busy(2, { state: 'down' })] }],
-      ['no quorum reports that could drain it', { leader: stale, nodes: [busy(2)] }],
-    ])('is not waited for when %s', (_, over) => {
+      ['no quorum is visible that could drain it', { leader: silentLeader, nodes: [busy(2)] }],
+    ])('does not wait for its tasks when %s', (_, over) => {
       expect(planned({ nodes, instances, ...over }).letGo).toContain(idOf(2));
     });
 
-    it('is not drained by a mark that is of its predecessor', () => {
+    it('is drained although its predecessor was marked idle', () => {
       expect(
         planned({ nodes: [member(0), member(1), busy(2, { idleFor: idOf(9) })], instances }).orders.join(),
       ).toContain(drain);
     });
   });
 
-  it('that came back has our drain undone, whoever drained it otherwise', () => {
-    const successor: Instance = { ...seat(2), instanceId: idOf(12) };
+  it('has only our own drain undone when it is back', () => {
+    const successor: Instance = { ...manager(2), instanceId: idOf(12) };
     const back = (change: Partial<SwarmNode>) =>
       planned({
         nodes: [member(0), member(1), member(2, { instanceId: idOf(12), availability: 'drain', ...change })],
-        instances: [first!, seat(1), successor],
+        instances: [first!, manager(1), successor],
       }).orders;
     expect(back({ drainedFor: idOf(2), idleFor: idOf(2) })).toEqual([`${idOf(0)} restore ${nodeIdOf(2)} ${idOf(12)}`]);
     expect(back({ idleFor: idOf(2) })).toEqual([`${idOf(0)} restore ${nodeIdOf(2)} ${idOf(12)}`]);
@@ -748,13 +645,13 @@ describe('a manager that waits at its terminate hook', () => {
     expect(back({ drainedFor: idOf(12), idleFor: idOf(12) })).toEqual([]);
   });
 
-  it('is kept while no quorum reports: it may carry it', () => {
-    const instances = [first!, seat(1), seat(2, leaving)];
-    expect(planned({ leader: stale, instances })).toMatchObject({ letGo: [], prolonged: [] });
+  it('is kept while no quorum is visible: it may carry the quorum', () => {
+    const instances = [first!, manager(1), manager(2, LEAVING)];
+    expect(planned({ leader: silentLeader, instances })).toMatchObject({ letGo: [], prolonged: [] });
     // What the list says is what was so when it was made: of its predecessor, perhaps.
     expect(
       planned({
-        leader: stale,
+        leader: silentLeader,
         nodes: [member(0), member(1), member(2, { state: 'down', instanceId: idOf(9) })],
         instances,
       }).letGo,
@@ -763,22 +660,22 @@ describe('a manager that waits at its terminate hook', () => {
 });
 
 describe('a worker that died without notice', () => {
-  const nodes = [...three, node(7, { state: 'down' })];
+  const nodes = [...three, workerNode(7, { state: 'down' })];
   const gone = new Set([idOf(7)]);
 
-  it('is removed when both witnesses say so', () => {
+  it('is removed when both witnesses agree', () => {
     expect(planned({ nodes, instances: managers, gone }).orders).toEqual([`${idOf(0)} reap ${nodeIdOf(7)} ${idOf(7)}`]);
   });
 
   it.each<[string, Partial<Observation>]>([
     ['EC2 does not say that it is gone', { gone: new Set(), interrupted: new Set(), groups: [], interfaces: [] }],
-    ['the swarm still hears it', { nodes: [...three, node(7)] }],
+    ['the swarm still hears from it', { nodes: [...three, workerNode(7)] }],
     ['it is in a group', { instances: [...managers, worker(7)] }],
     ['it is a manager', { nodes: [...three, member(7, { state: 'down' })] }],
-    ['it is to leave raft still', { nodes: [...three, member(7, { state: 'down', role: 'worker' })] }],
+    ['it has yet to leave raft', { nodes: [...three, member(7, { state: 'down', role: 'worker' })] }],
     [
-      'it carries no instance id: it is none of ours',
-      { nodes: [...three, node(7, { state: 'down', instanceId: undefined })] },
+      'it has no instance id, so it is not ours',
+      { nodes: [...three, workerNode(7, { state: 'down', instanceId: undefined })] },
     ],
   ])('is left alone when %s', (_, over) => {
     expect(planned({ nodes, instances: managers, gone, ...over }).orders).toEqual([]);

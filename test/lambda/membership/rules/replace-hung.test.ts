@@ -1,108 +1,51 @@
-import type { Instance, Observation } from '../../../../lambda/membership/observation';
-import { plan } from '../../../../lambda/membership/plan';
+import type { Observation } from '../../../../lambda/membership/observation';
 import { HUNG_MS } from '../../../../lambda/membership/rules/replace-hung';
-import {
-  emptyMembership,
-  LEADER_STALE_MS,
-  type LeaderRecord,
-  type Membership,
-  membershipCodec,
-} from '../../../../protocol/cluster';
+import { type Membership, membershipCodec } from '../../../../protocol/cluster';
 import type { SwarmNode } from '../../../../protocol/swarm';
+import {
+  idOf,
+  idsOf,
+  leader,
+  lostMember,
+  managers,
+  member,
+  members,
+  NOW,
+  numbers,
+  planned as plannedFor,
+  silentLeader,
+  worker,
+  workerNode,
+} from '../world';
 
-const NOW = 100_000_000;
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-const leader: LeaderRecord = { swarmId: 's'.repeat(25), epoch: 20, instanceId: idOf(0), tokens, updatedAt: NOW };
-const seats = [0, 1, 2].map((seat) => ({
-  seat,
-  volumeId: `vol-${seat}`,
-  networkInterfaceId: `eni-${seat}`,
-  address: `10.0.${seat}.10`,
-}));
-
-const seat = (n: number, lifecycleState = 'InService'): Instance => ({
-  instanceId: idOf(n),
-  group: { name: `seat-${n}`, role: 'manager', seat: n },
-  lifecycleState,
-});
-const worker = (n: number, lifecycleState = 'InService'): Instance => ({
-  instanceId: idOf(n),
-  group: { name: 'web', role: 'worker' },
-  lifecycleState,
-});
-const member = (
-  n: number,
-  change: Partial<SwarmNode> = {},
-  reachability: 'reachable' | 'unreachable' = 'reachable',
-): SwarmNode => ({
-  id: nodeIdOf(n),
-  hostname: `node-${n}`,
-  role: 'manager',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(n),
-  address: `10.0.${n}.10`,
-  manager: { leader: n === 0, reachability, address: `10.0.${n}.10:2377` },
-  ...change,
-});
-const node = (n: number, change: Partial<SwarmNode> = {}): SwarmNode => ({
-  id: nodeIdOf(n),
-  hostname: `node-${n}`,
-  role: 'worker',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(n),
-  ...change,
-});
-const range = (from: number, count: number) => Array.from({ length: count }, (_, n) => from + n);
-
-const managers = [seat(0), seat(1), seat(2)];
-const members = [member(0), member(1), member(2)];
-/** Five workers, of which number 10 is `change`. */
+/** Five workers, of which number 10 is `change`; undefined when it is no node at all. */
 const workers = (change: Partial<SwarmNode> | undefined) => ({
-  instances: [...managers, ...range(10, 5).map((n) => worker(n))],
-  nodes: [...members, ...(change ? [node(10, change)] : []), ...range(11, 4).map((n) => node(n))],
+  instances: [...managers, ...numbers(10, 5).map((n) => worker(n))],
+  nodes: [...members, ...(change ? [workerNode(10, change)] : []), ...numbers(11, 4).map((n) => workerNode(n))],
 });
 const down = workers({ state: 'down' });
 
-function planned(over: Partial<Observation>, membership: Partial<Membership> = {}) {
-  const observation: Observation = {
-    now: NOW,
-    seats,
-    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    leader,
+function planned({ now = NOW, ...change }: Partial<Observation>, membership: Partial<Membership> = {}) {
+  const plan = plannedFor({
+    now,
+    leader: { ...leader, updatedAt: now },
     nodes: members,
-    membership: { ...emptyMembership, ...membership },
     instances: managers,
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(),
-    groups: [],
-    interfaces: [],
-    volumes: [],
-    ...over,
-  };
-  const result = plan(
-    { ...observation, ...(observation.leader === leader && { leader: { ...leader, updatedAt: observation.now } }) },
-    () => 'c',
-  );
+    ...change,
+    membership,
+  });
   return {
-    replaced: result.effects.filter(({ kind }) => kind === 'replace').map(({ instanceId }) => instanceId),
-    alarms: result.alarms.map(({ reason }) => reason),
-    membership: result.membership,
+    replaced: idsOf(plan, 'replace'),
+    alarms: plan.alarms.map(({ reason }) => reason),
+    membership: plan.membership,
   };
 }
 
-/** For so long it has been down. */
+/** It has been down for this long. */
 const since = (n: number, ms: number): Partial<Membership> => ({ hung: { [idOf(n)]: NOW - ms } });
 
 describe('an instance in service', () => {
-  it('that is down for the swarm is remembered, and replaced when it still is later', () => {
+  it('is replaced when it has been down for the swarm for too long', () => {
     const first = planned(down);
     expect(first).toMatchObject({ replaced: [], membership: { hung: { [idOf(10)]: NOW } } });
     expect(planned({ ...down, now: NOW + HUNG_MS - 1 }, first.membership).replaced).toEqual([]);
@@ -112,26 +55,26 @@ describe('an instance in service', () => {
     });
   });
 
-  it('that came back meanwhile is forgotten, and counts from the beginning the next time', () => {
+  it('gets its full time again when it was up in between', () => {
     const { membership } = planned(workers({}), since(10, HUNG_MS));
     expect(membership.hung).toEqual({});
     expect(planned(down, membership).replaced).toEqual([]);
   });
 
-  it('that is no node at all is down: removed by hand, perhaps, while its engine was away', () => {
+  it('counts as down when it is no node at all: somebody may have removed it while its engine was away', () => {
     expect(planned(workers(undefined), since(10, HUNG_MS)).replaced).toEqual([idOf(10)]);
   });
 
   it.each<[string, Partial<SwarmNode>]>([
     ['is drained by hand', { availability: 'drain' }],
     ['is paused by hand', { availability: 'pause' }],
-    ['was not heard of yet by a new leader', { state: 'unknown' }],
-    ['has lost its session a moment ago', { state: 'disconnected' }],
-  ])('that %s is left alone', (_, change) => {
+    ['has not been heard of by a new leader yet', { state: 'unknown' }],
+    ['lost its session a moment ago', { state: 'disconnected' }],
+  ])('is left alone when it %s', (_, change) => {
     expect(planned(workers(change), since(10, HUNG_MS))).toMatchObject({ replaced: [], membership: { hung: {} } });
   });
 
-  it.each(['Pending:Wait', 'Standby', 'Terminating:Wait'])('only: one that is %s is left to others', (state) => {
+  it.each(['Pending:Wait', 'Standby', 'Terminating:Wait'])('is left to other rules in lifecycle state %s', (state) => {
     const { instances, nodes } = down;
     expect(
       planned(
@@ -144,80 +87,73 @@ describe('an instance in service', () => {
     ).toEqual([]);
   });
 
-  it('is not replaced while no quorum reports, and counts from the beginning then', () => {
-    expect(
-      planned({ ...down, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, since(10, HUNG_MS)),
-    ).toMatchObject({ replaced: [], membership: { hung: {} } });
+  it('is not replaced while no quorum is visible, and gets its full time again afterwards', () => {
+    expect(planned({ ...down, leader: silentLeader }, since(10, HUNG_MS))).toMatchObject({
+      replaced: [],
+      membership: { hung: {} },
+    });
   });
 });
 
 describe('the breaker', () => {
   const fleet = (count: number, dead: number, ms = HUNG_MS) => {
-    const ids = range(10, count);
+    const ids = numbers(10, count);
     return planned(
       {
         instances: [...managers, ...ids.map((n) => worker(n))],
-        nodes: [...members, ...ids.map((n, k) => node(n, k < dead ? { state: 'down' } : {}))],
+        nodes: [...members, ...ids.map((n, k) => workerNode(n, k < dead ? { state: 'down' } : {}))],
       },
       { hung: Object.fromEntries(ids.slice(0, dead).map((n) => [idOf(n), NOW - ms])) },
     );
   };
 
-  it('lets one node be replaced, however few there are', () => {
+  it('allows one replacement, however few nodes there are', () => {
     expect(fleet(1, 1).replaced).toEqual([idOf(10)]);
   });
 
-  it(
-    'trips above a fifth of a role: nobody is replaced, the time counts from the beginning, and somebody is ' + 'told',
-    () => {
-      expect(fleet(10, 2).replaced).toHaveLength(2);
-      expect(fleet(10, 3)).toMatchObject({
-        replaced: [],
-        alarms: [expect.stringContaining('3 of 10 workers are down')],
-        membership: { hung: {} },
-      });
-      expect(fleet(10, 3, 0)).toMatchObject({ alarms: [expect.stringContaining('none is replaced')] });
-    },
-  );
+  it('trips when more than a fifth of a role is down: nobody is replaced, times restart, an alarm is raised', () => {
+    expect(fleet(10, 2).replaced).toHaveLength(2);
+    expect(fleet(10, 3)).toMatchObject({
+      replaced: [],
+      alarms: [expect.stringContaining('3 of 10 workers are down')],
+      membership: { hung: {} },
+    });
+    expect(fleet(10, 3, 0)).toMatchObject({ alarms: [expect.stringContaining('none is replaced')] });
+  });
 
-  it('of one role does not keep the other waiting', () => {
-    const ids = range(10, 3);
-    const nodes = [
-      member(0),
-      member(1),
-      member(2, { state: 'down' }, 'unreachable'),
-      ...ids.map((n) => node(n, { state: 'down' })),
-    ];
+  it('of one role does not stop replacements in the other', () => {
+    const ids = numbers(10, 3);
+    const nodes = [member(0), member(1), lostMember(2), ...ids.map((n) => workerNode(n, { state: 'down' }))];
     expect(
       planned({ instances: [...managers, ...ids.map((n) => worker(n))], nodes }, since(2, HUNG_MS)).replaced,
     ).toEqual([idOf(2)]);
   });
 
-  it('keeps the record of the largest fleet within its bound', () => {
+  it('keeps the membership record of the largest fleet within its size limit', () => {
     expect(() => membershipCodec.encode(fleet(10_000, 2_000).membership)).not.toThrow();
   });
 });
 
 describe('a manager', () => {
-  const lost = { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] };
+  const lost = { nodes: [member(0), member(1), lostMember(2)] };
 
   it.each<[string, SwarmNode[]]>([
     ['down', lost.nodes],
-    ['deaf: reachable for raft, and down', [member(0), member(1), member(2, { state: 'down' })]],
-    ['not reached by raft', [member(0), member(1), member(2, {}, 'unreachable')]],
+    ['deaf: reachable for raft, but down', [member(0), member(1), member(2, { state: 'down' })]],
+    ['unreachable for raft', [member(0), member(1), member(2, {}, 'unreachable')]],
     ['no node at all', [member(0), member(1)]],
-  ])('that is %s is replaced, too', (_, nodes) => {
+  ])('is replaced when it is %s', (_, nodes) => {
     expect(planned({ nodes }, since(2, HUNG_MS)).replaced).toEqual([idOf(2)]);
   });
 
-  it('that was demoted by hand is up', () => {
+  it('counts as up after somebody demoted it by hand', () => {
     expect(
       planned({ nodes: [member(0), member(1), member(2, { role: 'worker', manager: undefined })] }, since(2, HUNG_MS))
         .replaced,
     ).toEqual([]);
   });
 
-  it('waits while another is changed, and not while it is changed itself: its successor goes on with that', () => {
+  it('waits while another seat is being changed, but not for its own change, which its successor finishes', () => {
     const change = (n: number): Partial<Membership> => ({
       ...since(2, HUNG_MS),
       managerChange: { kind: 'join', seat: n, instanceId: idOf(n), commandId: 'c', expiresAt: NOW },
@@ -226,7 +162,7 @@ describe('a manager', () => {
     expect(planned(lost, change(2)).replaced).toEqual([idOf(2)]);
   });
 
-  it('is never one of two: the swarm has lost its quorum, or will', () => {
+  it('is never replaced while another is down too: the swarm has lost its quorum or is about to', () => {
     expect(
       planned(
         { nodes: [member(0), member(1, { state: 'down' }), member(2, { state: 'down' })] },

@@ -1,96 +1,41 @@
 import { COMMAND_MS } from '../../../../lambda/membership/draft';
-import type { Instance, Observation } from '../../../../lambda/membership/observation';
-import { plan } from '../../../../lambda/membership/plan';
+import type { Observation } from '../../../../lambda/membership/observation';
 import { DRAIN_DEADLINE_MS } from '../../../../lambda/membership/rules/release';
-import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
-import type { SwarmNode } from '../../../../protocol/swarm';
+import type { Membership } from '../../../../protocol/cluster';
+import {
+  idOf,
+  idsOf,
+  leader,
+  LEAVING,
+  lostMember,
+  manager,
+  member,
+  nodeIdOf,
+  NOW,
+  numbers,
+  planned as plannedFor,
+  seesNoLeader,
+  silentLeader,
+  workerNode,
+} from '../world';
 
-const NOW = 100_000_000;
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-/** Three of five: 3 and 4 are configured no more. */
-const seats = [0, 1, 2].map((seat) => ({
-  seat,
-  volumeId: `vol-${seat}`,
-  networkInterfaceId: `eni-${seat}`,
-  address: `10.0.${seat}.10`,
-}));
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const leader: LeaderRecord = {
-  swarmId: 's'.repeat(25),
-  epoch: 20,
-  instanceId: idOf(0),
-  tokens,
-  updatedAt: NOW - 1_000,
-};
-
-const seat = (n: number, lifecycleState = 'InService'): Instance => ({
-  instanceId: idOf(n),
-  group: { name: `seat-${n}`, role: 'manager', seat: n },
-  lifecycleState,
-  report: {
-    instanceId: idOf(n),
-    role: 'manager',
-    seat: n,
-    address: `10.0.${n}.10`,
-    swarm: { state: 'active', nodeId: nodeIdOf(n), controlAvailable: true, swarmId: leader.swarmId },
-  },
-});
-const leaving = 'Terminating:Wait';
-const member = (
-  n: number,
-  change: Partial<SwarmNode> = {},
-  reachability: 'reachable' | 'unreachable' = 'reachable',
-): SwarmNode => ({
-  id: nodeIdOf(n),
-  hostname: `node-${n}`,
-  role: 'manager',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(n),
-  address: `10.0.${n}.10`,
-  manager: { leader: n === 0, reachability, address: `10.0.${n}.10:2377` },
-  ...change,
-});
-const down = (n: number) => member(n, { state: 'down' }, 'unreachable');
-const worker = (n: number, change: Partial<SwarmNode> = {}) =>
-  member(n, { role: 'worker', manager: undefined, ...change });
-
-function planned(over: Partial<Observation>, membership: Partial<Membership> = {}) {
-  const observation: Observation = {
-    now: NOW,
-    seats,
-    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    leader,
-    nodes: [],
-    membership: { ...emptyMembership, ...membership },
-    instances: [],
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(),
-    groups: [],
-    interfaces: [],
-    volumes: [],
-    ...over,
-  };
-  const result = plan(observation, () => 'c');
+/** Seats 0, 1 and 2 are configured; 3 and 4 were once. */
+function planned(change: Partial<Observation>, membership: Partial<Membership> = {}) {
+  const plan = plannedFor({ nodes: [], instances: [], ...change, membership });
   return {
-    told: result.commands.map(
+    told: plan.commands.map(
       ({ instanceId, command }) =>
         `${instanceId} ` +
         `${command === null ? 'nothing' : `${command.kind} ${'nodeId' in command ? command.nodeId : ''}`}`,
     ),
-    letGo: result.effects.filter(({ kind }) => kind === 'let-go').map(({ instanceId }) => instanceId),
-    orders: result.orders.flatMap(({ orders }) => orders.map(({ kind, nodeId }) => `${kind} ${nodeId}`)),
-    change: result.membership.managerChange?.kind,
+    letGo: idsOf(plan, 'let-go'),
+    orders: plan.orders.flatMap(({ orders }) => orders.map(({ kind, nodeId }) => `${kind} ${nodeId}`)),
+    change: plan.membership.managerChange?.kind,
   };
 }
 
-const five = [0, 1, 2, 3, 4].map((n) => member(n));
-const instances = [seat(0), seat(1), seat(2), seat(3, leaving), seat(4, leaving)];
+const five = numbers(0, 5).map((n) => member(n));
+const instances = [manager(0), manager(1), manager(2), manager(3, LEAVING), manager(4, LEAVING)];
 const retiring = (over: Partial<NonNullable<Membership['managerChange']>> = {}) => ({
   managerChange: {
     kind: 'retire' as const,
@@ -103,8 +48,8 @@ const retiring = (over: Partial<NonNullable<Membership['managerChange']>> = {}) 
   },
 });
 
-describe('a seat that is configured no more', () => {
-  test('whose instance leaves is taken out of raft by the leader, the last one first, and is not let go', () => {
+describe('a seat that is no longer configured', () => {
+  test('is taken out of raft by the leader while its instance leaves, highest seat first, before it is let go', () => {
     expect(planned({ instances, nodes: five })).toEqual({
       told: [`${idOf(0)} retire ${nodeIdOf(4)}`],
       letGo: [],
@@ -113,19 +58,19 @@ describe('a seat that is configured no more', () => {
     });
   });
 
-  test('waits while another manager goes, though the list shows it at work still', () => {
+  test('waits while another manager is going, though the list still shows that one at work', () => {
     const three = [member(0), member(1), member(3)];
     const goes = (letGoAt?: number) =>
       planned(
-        { instances: [seat(0), seat(1), seat(3, leaving)], nodes: three },
+        { instances: [manager(0), manager(1), manager(3, LEAVING)], nodes: three },
         { departures: { [idOf(1)]: { since: NOW - 5_000, ...(letGoAt !== undefined && { letGoAt }) } } },
       ).told;
     expect(goes()).toEqual([`${idOf(0)} retire ${nodeIdOf(3)}`]);
     expect(goes(NOW - 5_000)).toEqual([]);
   });
 
-  test('whose instance is in service stays: the deployment may be rolled back', () => {
-    expect(planned({ instances: [0, 1, 2, 3, 4].map((n) => seat(n)), nodes: five })).toEqual({
+  test('stays while its instance is in service: the deployment may be rolled back', () => {
+    expect(planned({ instances: numbers(0, 5).map((n) => manager(n)), nodes: five })).toEqual({
       told: [],
       letGo: [],
       orders: [],
@@ -133,7 +78,7 @@ describe('a seat that is configured no more', () => {
     });
   });
 
-  test('waits for another change of managers to end, and is waited for by the next', () => {
+  test('waits for another manager change to end, and the next one waits for it', () => {
     const change = {
       kind: 'remove' as const,
       seat: 1,
@@ -142,7 +87,7 @@ describe('a seat that is configured no more', () => {
       expiresAt: NOW + 1,
       nodeId: nodeIdOf(9),
     };
-    expect(planned({ instances, nodes: [...five, down(9)] }, { managerChange: change }).told).toEqual([]);
+    expect(planned({ instances, nodes: [...five, lostMember(9)] }, { managerChange: change }).told).toEqual([]);
     expect(planned({ instances, nodes: five }, retiring())).toEqual({
       told: [],
       letGo: [],
@@ -151,7 +96,7 @@ describe('a seat that is configured no more', () => {
     });
   });
 
-  test('is asked for again when its command expired, or another leads', () => {
+  test('is retired by a new command when the old one expired or another manager leads', () => {
     expect(planned({ instances, nodes: five }, retiring({ expiresAt: NOW })).told).toEqual([
       `${idOf(0)} retire ${nodeIdOf(4)}`,
     ]);
@@ -161,17 +106,18 @@ describe('a seat that is configured no more', () => {
     ]);
   });
 
-  test('gives way when others were lost meanwhile: what is left of them goes first', () => {
+  test('gives way when others were lost in the meantime: their dead members are removed first', () => {
     const former = idOf(3);
     const lost = {
-      instances: [seat(0), seat(1), seat(2), seat(4, leaving)],
-      nodes: [member(0), down(1), member(2), down(3), member(4)],
+      instances: [manager(0), manager(1), manager(2), manager(4, LEAVING)],
+      nodes: [member(0), lostMember(1), member(2), lostMember(3), member(4)],
       gone: new Set([former]),
     };
     expect(planned(lost, retiring({ expiresAt: NOW + 1 }))).toMatchObject({ told: [], change: 'retire' });
-    expect(
-      planned({ ...lost, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, retiring({ expiresAt: NOW })),
-    ).toMatchObject({ told: [], change: 'retire' });
+    expect(planned({ ...lost, leader: silentLeader }, retiring({ expiresAt: NOW }))).toMatchObject({
+      told: [],
+      change: 'retire',
+    });
     expect(planned(lost, retiring({ expiresAt: NOW }))).toMatchObject({
       told: [`${idOf(0)} nothing`],
       change: undefined,
@@ -179,35 +125,37 @@ describe('a seat that is configured no more', () => {
     expect(planned(lost).told).toEqual([`${idOf(0)} remove ${nodeIdOf(3)}`]);
   });
 
-  test('is kept while no quorum reports, or while the others would be none, however long that takes', () => {
+  test('is kept while no quorum is visible or the others would be none, however long that takes', () => {
     const late = {
       departures: { [idOf(3)]: { since: NOW - DRAIN_DEADLINE_MS }, [idOf(4)]: { since: NOW - DRAIN_DEADLINE_MS } },
     };
+    expect(planned({ instances, nodes: five, leader: silentLeader }, late)).toMatchObject({ told: [], letGo: [] });
     expect(
-      planned({ instances, nodes: five, leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, late),
-    ).toMatchObject({ told: [], letGo: [] });
-    expect(planned({ instances, nodes: [member(0), down(1), down(2), member(3), member(4)] }, late)).toMatchObject({
+      planned({ instances, nodes: [member(0), lostMember(1), lostMember(2), member(3), member(4)] }, late),
+    ).toMatchObject({
       told: [],
       letGo: [],
     });
-    const seesNoLeader = (n: number, lifecycleState?: string) => ({
-      ...seat(n, lifecycleState),
-      report: { ...seat(n).report!, swarm: { ...seat(n).report!.swarm!, swarmId: undefined } },
-    });
-    // The list shows a deaf one at work.
+    // The list shows a deaf manager at work.
     expect(
       planned(
         {
-          instances: [seat(0), seat(1), seesNoLeader(2), seat(3, leaving), seat(4, leaving)],
-          nodes: [member(0), down(1), member(2), member(3), member(4)],
+          instances: [
+            manager(0),
+            manager(1),
+            manager(2, undefined, { swarm: seesNoLeader(2) }),
+            manager(3, LEAVING),
+            manager(4, LEAVING),
+          ],
+          nodes: [member(0), lostMember(1), member(2), member(3), member(4)],
         },
         late,
       ),
     ).toMatchObject({ told: [], letGo: [] });
   });
 
-  test('that is out of raft is drained and removed as a worker is, and the next one is asked for', () => {
-    const nodes = [...five.slice(0, 4), worker(4)];
+  test('is drained and removed like a worker once it is out of raft, and the next seat is retired', () => {
+    const nodes = [...five.slice(0, 4), workerNode(4)];
     expect(planned({ instances, nodes }, retiring())).toEqual({
       told: [`${idOf(0)} nothing`],
       letGo: [],
@@ -222,7 +170,7 @@ describe('a seat that is configured no more', () => {
     });
   });
 
-  test('that is a member still, though its role is a worker already, is waited for', () => {
+  test('is waited for while its role is worker but raft still counts it', () => {
     expect(planned({ instances, nodes: [...five.slice(0, 4), member(4, { role: 'worker' })] }, retiring())).toEqual({
       told: [],
       letGo: [],
@@ -231,26 +179,27 @@ describe('a seat that is configured no more', () => {
     });
   });
 
-  test('that is no node any more is let go', () => {
+  test('is let go once it is no longer a node', () => {
     expect(
       planned({ instances: instances.filter(({ instanceId }) => instanceId !== idOf(3)), nodes: five.slice(0, 3) })
         .letGo,
     ).toEqual([idOf(4)]);
   });
 
-  test('whose instance is gone is a dead member, and is removed; not while its group still has it', () => {
-    const nodes = [...five.slice(0, 4), down(4)];
+  test('leaves a dead member when its instance is gone, which is removed once its group no longer has it', () => {
+    const nodes = [...five.slice(0, 4), lostMember(4)];
     const gone = new Set([idOf(4)]);
-    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), down(4)], gone }).told).toEqual([
-      `${idOf(0)} remove ${nodeIdOf(4)}`,
-    ]);
+    expect(
+      planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), lostMember(4)], gone }).told,
+    ).toEqual([`${idOf(0)} remove ${nodeIdOf(4)}`]);
     // A list of groups that lacks one says nothing, nor does the swarm alone.
-    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), down(4)] }).told).toEqual([]);
+    expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), lostMember(4)] }).told).toEqual([]);
     expect(planned({ instances: instances.slice(0, 3), nodes: [...five.slice(0, 3), member(4)], gone }).told).toEqual(
       [],
     );
     expect(
-      planned({ instances: [...instances.slice(0, 3), seat(3), seat(4, 'Terminating:Proceed')], nodes, gone }).told,
+      planned({ instances: [...instances.slice(0, 3), manager(3), manager(4, 'Terminating:Proceed')], nodes, gone })
+        .told,
     ).toEqual([]);
   });
 });

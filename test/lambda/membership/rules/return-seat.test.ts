@@ -1,78 +1,45 @@
 import { ADMISSION_DEADLINE_MS } from '../../../../lambda/membership/rules/admit';
 import { COMMAND_MS } from '../../../../lambda/membership/draft';
-import type { Instance, Observation } from '../../../../lambda/membership/observation';
-import { plan } from '../../../../lambda/membership/plan';
+import type { Instance } from '../../../../lambda/membership/observation';
 import { SUSPECT_GROWTH_S, SUSPECT_MS } from '../../../../lambda/membership/rules/return-seat';
-import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership } from '../../../../protocol/cluster';
 import type { Report } from '../../../../protocol/report';
 import type { SwarmNode } from '../../../../protocol/swarm';
-
-const NOW = 100_000_000;
-const swarmId = 's'.repeat(25);
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-const seats = [0, 1, 2].map((seat) => ({
-  seat,
-  volumeId: `vol-${seat}`,
-  networkInterfaceId: `eni-${seat}`,
-  address: `10.0.${seat}.10`,
-}));
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const leader: LeaderRecord = { swarmId, epoch: 20, instanceId: idOf(0), tokens, updatedAt: NOW - 1_000 };
-/** No report of a leader has come for long. */
-const noLeader: LeaderRecord = { ...leader, updatedAt: NOW - LEADER_STALE_MS };
+import {
+  attached,
+  type Changes,
+  deaf as isDeaf,
+  idOf,
+  inNoSwarm as hasNothing,
+  leader,
+  lostMember,
+  manager as managerOf,
+  member,
+  nodeIdOf,
+  NOW,
+  planned as plannedFor,
+  seats,
+  seatsOf,
+  seesLeader as works,
+  seesNoLeader,
+  silentLeader,
+} from '../world';
 
 type Swarm = NonNullable<Report['swarm']>;
-/** What an engine says of itself. */
-const works = (n: number): Swarm => ({ state: 'active', nodeId: nodeIdOf(n), swarmId, controlAvailable: true });
-const seesNoLeader = (n: number): Swarm => ({ state: 'active', nodeId: nodeIdOf(n), controlAvailable: true });
-const isDeaf = (n: number): Swarm => ({ state: 'pending', nodeId: nodeIdOf(n), controlAvailable: true });
-const hasNothing: Swarm = { state: 'inactive', controlAvailable: false };
 
+/** Seat 0 is in service and the others wait at their launch hooks, unless a test says otherwise. */
 function manager(
   seat: number,
   swarm: Swarm | undefined,
   lifecycleState = seat === 0 ? 'InService' : 'Pending:Wait',
 ): Instance {
-  const address = `10.0.${seat}.10`;
-  return {
-    instanceId: idOf(seat),
-    group: { name: `seat-${seat}`, role: 'manager', seat },
-    lifecycleState,
-    ec2: { state: 'running', address, launchedAt: NOW - 300_000 },
-    report: {
-      instanceId: idOf(seat),
-      role: 'manager',
-      seat,
-      address,
-      ...(swarm?.controlAvailable && !swarm.swarmId && { leaderless: SUSPECT_GROWTH_S }),
-      volume: { id: `vol-${seat}`, state: 'mounted' },
-      ...(swarm && { engine: { version: '20.10.24' }, swarm }),
-    },
-  };
+  return managerOf(seat, lifecycleState, {
+    swarm,
+    ...(!swarm && { engine: undefined }),
+    ...(swarm?.controlAvailable && !swarm.swarmId && { leaderless: SUSPECT_GROWTH_S }),
+  });
 }
 
-function member(
-  seat: number,
-  change: Partial<SwarmNode> = {},
-  reachability: 'reachable' | 'unreachable' = 'reachable',
-): SwarmNode {
-  const address = `10.0.${seat}.10`;
-  return {
-    id: nodeIdOf(seat),
-    hostname: `node-${seat}`,
-    role: 'manager',
-    availability: 'active',
-    state: 'ready',
-    instanceId: idOf(seat),
-    address,
-    manager: { leader: seat === 0, reachability, address: `${address}:2377` },
-    ...change,
-  };
-}
 /** In the list, and no member of raft. */
 const withoutMembership = (seat: number, change: Partial<SwarmNode> = {}): SwarmNode => ({
   ...member(seat),
@@ -97,25 +64,13 @@ const change = (kind: Change['kind'], seat: number, over: Partial<Change> = {}):
   ...over,
 });
 
-let counter = 0;
-function planned(over: Partial<Observation>, managerChange: Change | null) {
-  const observation: Observation = {
-    now: NOW,
-    seats,
-    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    leader,
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(),
-    groups: [],
-    interfaces: [],
+function planned(over: Changes, managerChange: Change | null) {
+  const { commands, membership, alarms } = plannedFor({
     nodes: [],
-    membership: { ...emptyMembership, managerChange },
     instances: [],
-    volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
+    membership: { managerChange },
     ...over,
-  };
-  const { commands, membership, alarms } = plan(observation, () => `command-${++counter}`);
+  });
   return {
     suspects: membership.suspects,
     commands: commands.map(({ instanceId, command }) => [instanceId, command?.kind ?? null]),
@@ -129,7 +84,7 @@ describe('a third manager that raft counts and that sees no leader', () => {
   const nodes = [member(0), member(1), deaf(2)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, isDeaf(2))];
 
-  it('is taken out by the leader, which says so', () => {
+  it('is removed by the leader, with an alarm', () => {
     const result = planned({ nodes, instances }, change('join', 2));
     expect(result.commands).toEqual([
       [idOf(2), null],
@@ -148,7 +103,7 @@ describe('a third manager that raft counts and that sees no leader', () => {
     ]);
   });
 
-  it.each<[string, Partial<Observation>, Change]>([
+  it.each<[string, Changes, Change]>([
     ['its time is not over', { nodes, instances }, change('join', 2, { expiresAt: NOW - LEADER_STALE_MS + 1 })],
     ['it sees the leader', { nodes, instances: [...instances.slice(0, 2), manager(2, works(2))] }, change('join', 2)],
     [
@@ -156,20 +111,16 @@ describe('a third manager that raft counts and that sees no leader', () => {
       { nodes, instances: [...instances.slice(0, 2), manager(2, undefined)] },
       change('join', 2),
     ],
-    [
-      'its volume is with another',
-      { nodes, instances, volumes: [{ volumeId: 'vol-2', state: 'in-use', attachedTo: idOf(9) }] },
-      change('join', 2),
-    ],
+    ['its volume is attached elsewhere', { nodes, instances, volumes: [attached(2, 9)] }, change('join', 2)],
     [
       'its node has a session',
       { nodes: [member(0), member(1), member(2, { state: 'unknown' })], instances },
       change('join', 2),
     ],
     [
-      'no quorum reports, and there are two others',
+      'no quorum is visible, and there are two others',
       {
-        leader: noLeader,
+        leader: silentLeader,
         nodes,
         instances: [manager(0, seesNoLeader(0)), manager(1, seesNoLeader(1), 'InService'), manager(2, isDeaf(2))],
       },
@@ -181,7 +132,7 @@ describe('a third manager that raft counts and that sees no leader', () => {
     expect(result.change).toEqual(before);
   });
 
-  it('leaves once it is out of the list, and joins afresh once it has left', () => {
+  it('leaves once it is off the list, and joins afresh once it has left', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
     const two = nodes.slice(0, 2);
     const out = planned({ nodes: two, instances }, removing);
@@ -195,7 +146,7 @@ describe('a third manager that raft counts and that sees no leader', () => {
     expect(gone.change).toMatchObject({ kind: 'join', seat: 2 });
   });
 
-  it('is not told to leave what it is by now, when the node that was taken out was another', () => {
+  it('is not told to leave when the node that was removed was another one', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(7) });
     expect(
       planned(
@@ -205,20 +156,17 @@ describe('a third manager that raft counts and that sees no leader', () => {
     ).toMatchObject({ commands: [[idOf(0), null]], change: null });
   });
 
-  it(
-    'is taken out by the next leader when the first one dies, and by the same one again when its command ' + 'expired',
-    () => {
-      const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
-      expect(planned({ nodes, instances }, removing).commands).toEqual([]);
-      expect(planned({ leader: { ...leader, instanceId: idOf(1) }, nodes, instances }, removing).commands).toEqual([
-        [idOf(0), null],
-        [idOf(1), 'remove'],
-      ]);
-      expect(planned({ nodes, instances }, { ...removing, expiresAt: NOW }).commands).toEqual([[idOf(0), 'remove']]);
-    },
-  );
+  it('is removed by the next leader when the first one dies, and by a new command when the old one expired', () => {
+    const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
+    expect(planned({ nodes, instances }, removing).commands).toEqual([]);
+    expect(planned({ leader: { ...leader, instanceId: idOf(1) }, nodes, instances }, removing).commands).toEqual([
+      [idOf(0), null],
+      [idOf(1), 'remove'],
+    ]);
+    expect(planned({ nodes, instances }, { ...removing, expiresAt: NOW }).commands).toEqual([[idOf(0), 'remove']]);
+  });
 
-  it('goes on to be taken out when it was demoted already, and is let be when it came back before', () => {
+  it('is still removed after it was demoted, but left alone if it came back before that', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW });
     expect(
       planned(
@@ -233,33 +181,13 @@ describe('a third manager that raft counts and that sees no leader', () => {
   });
 });
 
-describe('a manager that was admitted in the moment before it died, and came back deaf', () => {
+describe('a manager that was admitted just before it died, and came back deaf', () => {
   const nodes = [member(0), member(1), deaf(2)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, isDeaf(2), 'InService')];
-  const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
-  const volumes = seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
-  const since = (suspects: Membership['suspects'], over: Partial<Observation> = {}) =>
-    plan(
-      {
-        now: NOW,
-        seats,
-        settings,
-        leader,
-        nodes,
-        instances,
-        volumes,
-        stacksLeaving: new Set(),
-        gone: new Set(),
-        interrupted: new Set(),
-        groups: [],
-        interfaces: [],
-        membership: { ...emptyMembership, suspects },
-        ...over,
-      },
-      () => 'c',
-    );
+  const since = (suspects: Membership['suspects'], over: Changes = {}) =>
+    plannedFor({ nodes, instances, membership: { suspects }, ...over });
 
-  it('is suspected, and taken out when it still seems deaf later', () => {
+  it('is suspected, and removed if it still seems deaf later', () => {
     expect(since({})).toMatchObject({ commands: [], membership: { suspects: suspected(2, 0, SUSPECT_GROWTH_S) } });
     expect(since(suspected(2, SUSPECT_MS - 1)).commands).toEqual([]);
     expect(since(suspected(2, SUSPECT_MS)).commands).toMatchObject([
@@ -267,10 +195,10 @@ describe('a manager that was admitted in the moment before it died, and came bac
     ]);
   });
 
-  it.each<[string, Partial<Observation>]>([
-    ['it is only cut off', { nodes: [member(0), member(1), member(2, { state: 'down' }, 'unreachable')] }],
-    ['no quorum reports', { leader: noLeader }],
-    ['a person has demoted it', { nodes: [member(0), member(1), member(2, { role: 'worker' })] }],
+  it.each<[string, Changes]>([
+    ['it is only cut off', { nodes: [member(0), member(1), lostMember(2)] }],
+    ['no quorum is visible', { leader: silentLeader }],
+    ['somebody demoted it', { nodes: [member(0), member(1), member(2, { role: 'worker' })] }],
     [
       'it leads',
       {
@@ -283,21 +211,21 @@ describe('a manager that was admitted in the moment before it died, and came bac
     ],
     ['it sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }],
     ['its engine does not answer', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
-  ])('is not suspected any more when %s', (_, over) => {
+  ])('is no longer suspected when %s', (_, over) => {
     expect(since(suspected(2, NOW), over)).toMatchObject({ commands: [], membership: { suspects: {} } });
   });
 
-  it('has its time anew when it saw a leader, or there was none, while another change was in flight', () => {
+  it('gets its full time again if, during another manager change, it saw a leader or there was none', () => {
     const before = suspected(2, SUSPECT_MS);
     const managerChange = change('join', 1, { expiresAt: NOW + 1_000 });
-    const membership = { ...emptyMembership, suspects: before, managerChange };
+    const membership = { suspects: before, managerChange };
     const seeing = { membership, instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] };
     expect(since(before, { membership }).membership.suspects).toEqual(before);
     expect(since(before, seeing).membership.suspects).toEqual({});
-    expect(since(before, { membership, leader: noLeader }).membership.suspects).toEqual({});
+    expect(since(before, { membership, leader: silentLeader }).membership.suspects).toEqual({});
   });
 
-  it('joins afresh once it has left, though its hook was continued long ago', () => {
+  it('joins afresh once it has left, though its launch hook was completed long ago', () => {
     const gone = {
       nodes: nodes.slice(0, 2),
       instances: [...instances.slice(0, 2), manager(2, hasNothing, 'InService')],
@@ -313,120 +241,106 @@ describe('a second manager that took the quorum with it', () => {
   it.each([
     ['before the leader could say that it is a member', nodes],
     ['after that', [member(0), deaf(1)]],
-  ])(
-    'leaves, %s; then the first goes on alone; then its node is taken out of the list; then it joins afresh',
-    (_, list) => {
-      const leaving = planned({ leader: noLeader, nodes: list, instances }, change('join', 1));
-      expect(leaving.commands).toEqual([[idOf(1), 'leave']]);
-      expect(leaving.change).toMatchObject({ kind: 'leave', seat: 1 });
-      const left = [manager(0, seesNoLeader(0)), manager(1, hasNothing)];
-      const recovering = planned({ leader: noLeader, nodes: list, instances: left }, leaving.change);
-      expect(recovering.commands).toEqual([
-        [idOf(1), null],
-        [idOf(0), 'recover'],
-      ]);
-      expect(recovering.command).toMatchObject({ kind: 'recover', nodeId: nodeIdOf(0), advertiseAddress: '10.0.0.10' });
-      const alone = {
-        nodes: [member(0), withoutMembership(1)],
-        instances: [manager(0, works(0)), manager(1, hasNothing)],
-      };
-      const recovered = planned(alone, recovering.change);
-      expect(recovered).toMatchObject({ commands: [[idOf(0), null]], change: null });
-      const removing = planned(alone, null);
-      expect(removing.commands).toEqual([[idOf(0), 'remove']]);
-      expect(removing.command).toMatchObject({ nodeId: nodeIdOf(1) });
-      expect(planned({ ...alone, nodes: [member(0)] }, removing.change).commands).toEqual([
-        [idOf(0), null],
-        [idOf(1), 'join'],
-      ]);
-    },
-  );
+  ])('leaves, %s; then the first goes on alone, its node is removed, and it joins afresh', (_, list) => {
+    const leaving = planned({ leader: silentLeader, nodes: list, instances }, change('join', 1));
+    expect(leaving.commands).toEqual([[idOf(1), 'leave']]);
+    expect(leaving.change).toMatchObject({ kind: 'leave', seat: 1 });
+    const left = [manager(0, seesNoLeader(0)), manager(1, hasNothing)];
+    const recovering = planned({ leader: silentLeader, nodes: list, instances: left }, leaving.change);
+    expect(recovering.commands).toEqual([
+      [idOf(1), null],
+      [idOf(0), 'recover'],
+    ]);
+    expect(recovering.command).toMatchObject({ kind: 'recover', nodeId: nodeIdOf(0), advertiseAddress: '10.0.0.10' });
+    const alone = {
+      nodes: [member(0), withoutMembership(1)],
+      instances: [manager(0, works(0)), manager(1, hasNothing)],
+    };
+    const recovered = planned(alone, recovering.change);
+    expect(recovered).toMatchObject({ commands: [[idOf(0), null]], change: null });
+    const removing = planned(alone, null);
+    expect(removing.commands).toEqual([[idOf(0), 'remove']]);
+    expect(removing.command).toMatchObject({ nodeId: nodeIdOf(1) });
+    expect(planned({ ...alone, nodes: [member(0)] }, removing.change).commands).toEqual([
+      [idOf(0), null],
+      [idOf(1), 'join'],
+    ]);
+  });
 
-  it.each<[string, Partial<Observation>]>([
-    ['the first sees a leader', { leader: noLeader, nodes, instances: [manager(0, works(0)), manager(1, isDeaf(1))] }],
+  it.each<[string, Changes]>([
+    [
+      'the first sees a leader',
+      { leader: silentLeader, nodes, instances: [manager(0, works(0)), manager(1, isDeaf(1))] },
+    ],
     [
       'it sees a leader itself',
-      { leader: noLeader, nodes, instances: [manager(0, seesNoLeader(0)), manager(1, works(1))] },
+      { leader: silentLeader, nodes, instances: [manager(0, seesNoLeader(0)), manager(1, works(1))] },
     ],
-    ['the first is not there', { leader: noLeader, nodes, instances: [manager(1, isDeaf(1))] }],
+    ['the first is not there', { leader: silentLeader, nodes, instances: [manager(1, isDeaf(1))] }],
     [
       'the first is somebody else by now',
-      { leader: noLeader, nodes, instances: [manager(0, seesNoLeader(5)), manager(1, isDeaf(1))] },
+      { leader: silentLeader, nodes, instances: [manager(0, seesNoLeader(5)), manager(1, isDeaf(1))] },
     ],
     [
       'its engine is silent',
-      { leader: noLeader, nodes, instances: [manager(0, seesNoLeader(0)), manager(1, undefined)] },
+      { leader: silentLeader, nodes, instances: [manager(0, seesNoLeader(0)), manager(1, undefined)] },
     ],
-    ['there was a third', { leader: noLeader, nodes: [member(0), deaf(1), member(2)], instances }],
-    ['the list has nobody', { leader: noLeader, nodes: [], instances }],
+    ['there was a third manager', { leader: silentLeader, nodes: [member(0), deaf(1), member(2)], instances }],
+    ['the list is empty', { leader: silentLeader, nodes: [], instances }],
   ])('stays as it is while %s', (_, over) => {
     expect(planned(over, change('join', 1)).commands).toEqual([]);
   });
 
-  it('has joined when the last list shows it Ready: then it was no deaf member, and is not told to leave', () => {
-    expect(planned({ leader: noLeader, nodes: [member(0), member(1)], instances }, change('join', 1))).toMatchObject({
+  it('counts as joined, and is not told to leave, when the last list shows it Ready', () => {
+    expect(
+      planned({ leader: silentLeader, nodes: [member(0), member(1)], instances }, change('join', 1)),
+    ).toMatchObject({
       commands: [[idOf(1), null]],
       change: null,
     });
   });
 
-  it('never leaves the first alone before it has nothing any more', () => {
+  it('never lets the first go on alone before its own engine has nothing left', () => {
     const leaving = change('leave', 1);
     for (const swarm of [isDeaf(1), undefined])
       expect(
-        planned({ leader: noLeader, nodes, instances: [manager(0, seesNoLeader(0)), manager(1, swarm)] }, leaving)
+        planned({ leader: silentLeader, nodes, instances: [manager(0, seesNoLeader(0)), manager(1, swarm)] }, leaving)
           .command?.kind,
       ).not.toBe('recover');
-    expect(planned({ leader: noLeader, nodes, instances: [manager(0, seesNoLeader(0))] }, leaving).commands).toEqual(
-      [],
-    );
+    expect(
+      planned({ leader: silentLeader, nodes, instances: [manager(0, seesNoLeader(0))] }, leaving).commands,
+    ).toEqual([]);
   });
 
-  it(
-    'is told again when its command expired, or another instance has its volume, and is let be when it sees ' +
-      'a leader by then',
-    () => {
-      const leaving = change('leave', 1, { expiresAt: NOW + 1_000 });
-      expect(planned({ leader: noLeader, nodes, instances }, leaving).commands).toEqual([]);
-      expect(planned({ leader: noLeader, nodes, instances }, { ...leaving, expiresAt: NOW }).commands).toEqual([
-        [idOf(1), 'leave'],
-      ]);
-      expect(planned({ leader: noLeader, nodes, instances }, { ...leaving, instanceId: idOf(8) }).commands).toEqual([
-        [idOf(8), null],
-        [idOf(1), 'leave'],
-      ]);
-      expect(
-        planned(
-          { nodes: [member(0), member(1)], instances: [manager(0, works(0)), manager(1, works(1))] },
-          { ...leaving, expiresAt: NOW },
-        ),
-      ).toMatchObject({ commands: [[idOf(1), null]], change: null });
-    },
-  );
+  it('is told to leave again when the command expired or another instance has its volume', () => {
+    const leaving = change('leave', 1, { expiresAt: NOW + 1_000 });
+    expect(planned({ leader: silentLeader, nodes, instances }, leaving).commands).toEqual([]);
+    expect(planned({ leader: silentLeader, nodes, instances }, { ...leaving, expiresAt: NOW }).commands).toEqual([
+      [idOf(1), 'leave'],
+    ]);
+    expect(planned({ leader: silentLeader, nodes, instances }, { ...leaving, instanceId: idOf(8) }).commands).toEqual([
+      [idOf(8), null],
+      [idOf(1), 'leave'],
+    ]);
+    expect(
+      planned(
+        { nodes: [member(0), member(1)], instances: [manager(0, works(0)), manager(1, works(1))] },
+        { ...leaving, expiresAt: NOW },
+      ),
+    ).toMatchObject({ commands: [[idOf(1), null]], change: null });
+  });
 
-  it('keeps its instance while it is on its way, however late it is', () => {
+  it('keeps its instance while it is on its way, however late', () => {
     const late = {
       ...manager(1, isDeaf(1)),
       ec2: { state: 'running', address: '10.0.1.10', launchedAt: NOW - ADMISSION_DEADLINE_MS },
     };
-    const { membership, effects } = plan(
-      {
-        now: NOW,
-        seats,
-        settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-        leader: noLeader,
-        nodes,
-        stacksLeaving: new Set(),
-        gone: new Set(),
-        interrupted: new Set(),
-        groups: [],
-        interfaces: [],
-        membership: { ...emptyMembership, managerChange: change('join', 1) },
-        instances: [instances[0]!, late],
-        volumes: seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) })),
-      },
-      () => 'c',
-    );
+    const { membership, effects } = plannedFor({
+      leader: silentLeader,
+      nodes,
+      membership: { managerChange: change('join', 1) },
+      instances: [instances[0]!, late],
+    });
     expect(membership.managerChange).toMatchObject({ kind: 'leave' });
     expect(effects.map(({ kind }) => kind)).toEqual(['extend-hook']);
   });
@@ -439,7 +353,7 @@ describe('a member of raft that nobody is', () => {
   it.each([
     ['has nothing', hasNothing],
     ['is another member', works(2)],
-  ])('is taken out before anybody joins, when the engine behind its address %s', (_, swarm) => {
+  ])('is removed before anybody joins when the engine behind its address %s', (_, swarm) => {
     const result = planned(
       {
         nodes: [member(0), member(1), ghost, ...(swarm === hasNothing ? [] : [member(2)])],
@@ -462,42 +376,30 @@ describe('a member of raft that nobody is', () => {
   });
 });
 
-it.each(['remove', 'leave', 'recover'] as const)('%s ends when its seat is no longer configured', (kind) => {
-  expect(
-    planned(
-      { seats: seats.slice(0, 1), nodes: [member(0)], instances: [manager(0, works(0))] },
-      change(kind, 1, { nodeId: nodeIdOf(1) }),
-    ),
-  ).toMatchObject({ commands: [[idOf(1), null]], change: null });
-});
+it.each(['remove', 'leave', 'recover'] as const)(
+  'a change of kind %s ends when its seat is no longer configured',
+  (kind) => {
+    expect(
+      planned(
+        { seats: seats.slice(0, 1), nodes: [member(0)], instances: [manager(0, works(0))] },
+        change(kind, 1, { nodeId: nodeIdOf(1) }),
+      ),
+    ).toMatchObject({ commands: [[idOf(1), null]], change: null });
+  },
+);
 
-describe('a manager whose node was taken out of the swarm, and whose engine was never told', () => {
+describe('a manager whose node was removed from the swarm without its engine being told', () => {
   const nodes = [member(0), member(1)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, isDeaf(2), 'InService')];
-  const settings = { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 };
-  const volumes = seats.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
-  const since = (ms: number | undefined, over: Partial<Observation> = {}, membership: Partial<Membership> = {}) =>
-    plan(
-      {
-        now: NOW,
-        seats,
-        settings,
-        leader,
-        nodes,
-        instances,
-        volumes,
-        stacksLeaving: new Set(),
-        gone: new Set(),
-        interrupted: new Set(),
-        groups: [],
-        interfaces: [],
-        membership: { ...emptyMembership, ...(ms !== undefined && { suspects: suspected(2, ms) }), ...membership },
-        ...over,
-      },
-      () => 'c',
-    );
+  const since = (ms: number | undefined, over: Changes = {}, membership: Partial<Membership> = {}) =>
+    plannedFor({
+      nodes,
+      instances,
+      ...over,
+      membership: { ...(ms !== undefined && { suspects: suspected(2, ms) }), ...membership },
+    });
 
-  it('is suspected, and its engine leaves when it is in no list for long', () => {
+  it('is suspected, and told to leave when no list has it for long', () => {
     expect(since(undefined)).toMatchObject({
       commands: [],
       membership: { suspects: suspected(2, 0, SUSPECT_GROWTH_S) },
@@ -509,35 +411,35 @@ describe('a manager whose node was taken out of the swarm, and whose engine was 
     });
   });
 
-  it.each<[string, Partial<Observation>, Partial<Membership>]>([
+  it.each<[string, Changes, Partial<Membership>]>([
     ['the list has it', { nodes: [...nodes, member(2)] }, {}],
     [
-      'the list has it as no manager any more',
+      'the list has it, but not as a manager',
       { nodes: [...nodes, { ...member(2), role: 'worker', manager: undefined }] },
       {},
     ],
     ['its engine sees a leader', { instances: [...instances.slice(0, 2), manager(2, works(2), 'InService')] }, {}],
-    ['its engine has nothing', { instances: [...instances.slice(0, 2), manager(2, hasNothing, 'InService')] }, {}],
-    ['no quorum reports', { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }, {}],
+    ['its engine is in no swarm', { instances: [...instances.slice(0, 2), manager(2, hasNothing, 'InService')] }, {}],
+    ['no quorum is visible', { leader: silentLeader }, {}],
     [
-      'another manager is taken in',
+      'another manager joins',
       {},
       { managerChange: { kind: 'join', seat: 1, instanceId: idOf(1), commandId: 'd', expiresAt: NOW + 1_000 } },
     ],
-    ['its volume was given up: its seat waits for another one', {}, { abandonedVolumes: ['vol-2'] }],
+    ['its volume was given up, so its seat waits for another one', {}, { abandonedVolumes: ['vol-2'] }],
   ])('is left alone while %s', (_, over, membership) => {
     expect(since(SUSPECT_MS, over, membership).commands.filter(({ command }) => command?.kind === 'leave')).toEqual([]);
   });
 });
 
-describe('a manager that the list shows at work, and that sees no leader', () => {
+describe('a manager that sees no leader while the list shows it at work', () => {
   const nodes = [member(0), member(1), member(2)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, seesNoLeader(2), 'InService')];
   const suspects = suspected(2, SUSPECT_MS);
-  const decided = (over: Partial<Observation> = {}, before: Membership['suspects'] = suspects) =>
-    planned({ nodes, instances, membership: { ...emptyMembership, suspects: before }, ...over }, null);
+  const decided = (over: Changes = {}, before: Membership['suspects'] = suspects) =>
+    planned({ nodes, instances, membership: { suspects: before }, ...over }, null);
 
-  it('is suspected, and taken out when it still sees none later', () => {
+  it('is suspected, and removed if it still sees none later', () => {
     expect(decided({}, {}).commands).toEqual([]);
     expect(decided({}, suspected(2, SUSPECT_MS - 1)).commands).toEqual([]);
     expect(decided()).toMatchObject({
@@ -547,35 +449,35 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     });
   });
 
-  it.each<[string, Partial<Observation>]>([
+  it.each<[string, Changes]>([
     [
-      'another one does not see it either',
+      'another one sees no leader either',
       { instances: [instances[0]!, manager(1, seesNoLeader(1), 'InService'), instances[2]!] },
     ],
     ['another one is down', { nodes: [member(0), member(1, { state: 'down' }), member(2)] }],
     [
-      'the report of another one is of somebody else',
+      'the report of another one names a different node',
       { instances: [instances[0]!, manager(1, works(9), 'InService'), instances[2]!] },
     ],
-    ['a new leader does not know of it yet', { nodes: [member(0), member(1), member(2, { state: 'unknown' })] }],
-    ['its volume is with another', { volumes: [{ volumeId: 'vol-2', state: 'in-use', attachedTo: idOf(9) }] }],
+    ['a new leader has not heard of it yet', { nodes: [member(0), member(1), member(2, { state: 'unknown' })] }],
+    ['its volume is attached elsewhere', { volumes: [attached(2, 9)] }],
     [
-      'its word has not grown since: it may be an old one',
-      { membership: { ...emptyMembership, suspects: suspected(2, SUSPECT_MS, 30) } },
+      'the time that it reports has not grown: the report may be an old one',
+      { membership: { suspects: suspected(2, SUSPECT_MS, 30) } },
     ],
-    ['its report does not come through', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
+    ['its report does not arrive', { instances: [...instances.slice(0, 2), manager(2, undefined, 'InService')] }],
   ])('is left alone while %s', (_, over) => {
     expect(decided(over).commands).toEqual([]);
   });
 
-  it('is asked for again when the command has expired: the list alone says that it came back', () => {
+  it('is suspected on, and removed again, when the command expired and only the list says that it came back', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW });
-    const ended = decided({ membership: { ...emptyMembership, suspects, managerChange: removing } });
+    const ended = decided({ membership: { suspects, managerChange: removing } });
     expect(ended).toMatchObject({ commands: [[idOf(0), null]], change: null });
     expect(decided({}, ended.suspects).commands).toEqual([[idOf(0), 'remove']]);
   });
 
-  it('counts from anew when its agent does', () => {
+  it('gets its full time again when its agent starts counting anew', () => {
     const restarted = [
       ...instances.slice(0, 2),
       { ...instances[2]!, report: { ...instances[2]!.report!, leaderless: 30 } },
@@ -586,19 +488,11 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     });
   });
 
-  it('keeps a fourth from joining, whose quorum would have nobody to spare', () => {
-    const four = [0, 1, 2, 3].map((seat) => ({
-      seat,
-      volumeId: `vol-${seat}`,
-      networkInterfaceId: `eni-${seat}`,
-      address: `10.0.${seat}.10`,
-    }));
-    const volumes = four.map(({ volumeId, seat }) => ({ volumeId, state: 'in-use', attachedTo: idOf(seat) }));
+  it('keeps a fourth manager from joining, whose quorum could spare nobody', () => {
     const joins = (third: Swarm | undefined) =>
       planned(
         {
-          seats: four,
-          volumes,
+          seats: seatsOf(4),
           nodes,
           instances: [...instances.slice(0, 2), manager(2, third, 'InService'), manager(3, hasNothing)],
         },
@@ -609,7 +503,7 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
     expect(joins(works(2))).toEqual([[idOf(3), 'join']]);
   });
 
-  it('leaves once it is out of the list', () => {
+  it('leaves once it is off the list', () => {
     const removing = change('remove', 2, { instanceId: idOf(0), nodeId: nodeIdOf(2), expiresAt: NOW + 1_000 });
     expect(planned({ nodes: nodes.slice(0, 2), instances }, removing).commands).toEqual([
       [idOf(0), null],
@@ -618,7 +512,7 @@ describe('a manager that the list shows at work, and that sees no leader', () =>
   });
 });
 
-it('nobody joins while the engine of a seat has nothing, and the list still shows it at work', () => {
+it('nobody joins while the engine of a seat is in no swarm but the list still shows it at work', () => {
   const instances = [manager(0, works(0)), manager(1, hasNothing, 'InService'), manager(2, hasNothing)];
   expect(planned({ nodes: [member(0), member(1)], instances }, null).commands).toEqual([]);
   expect(planned({ nodes: [member(0)], instances }, null).commands).toEqual([[idOf(1), 'join']]);

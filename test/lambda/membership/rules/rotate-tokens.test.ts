@@ -1,84 +1,31 @@
 import { COMMAND_MS } from '../../../../lambda/membership/draft';
-import type { Instance, Observation } from '../../../../lambda/membership/observation';
-import { plan } from '../../../../lambda/membership/plan';
+import type { Observation } from '../../../../lambda/membership/observation';
 import { PATIENCE_MS, ROTATION_MS } from '../../../../lambda/membership/rules/rotate-tokens';
-import { emptyMembership, LEADER_STALE_MS, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
+import type { Membership } from '../../../../protocol/cluster';
 import { tokensDigest } from '../../../../protocol/report';
-import type { SwarmNode } from '../../../../protocol/swarm';
+import {
+  idOf,
+  leader,
+  manager,
+  member,
+  NOW,
+  planned as plannedFor,
+  seatsOf,
+  silentLeader,
+  STACK_ID,
+  tokensOf,
+  waiting,
+  web,
+} from '../world';
 
-const NOW = 10_000_000_000;
-const tokensOf = (letter: string) => ({
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(24)}${letter}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(24)}${letter}`,
-});
-const seats = [{ seat: 0, volumeId: 'vol-0', networkInterfaceId: 'eni-0', address: '10.0.0.10' }];
-const idOf = (n: number) => `i-${String(n).padStart(17, '0')}`;
-const nodeIdOf = (n: number) => `n${String(n).padStart(24, '0')}`;
-const leader: LeaderRecord = {
-  swarmId: 's'.repeat(25),
-  epoch: 20,
-  instanceId: idOf(0),
-  tokens: tokensOf('a'),
-  updatedAt: NOW - 1_000,
-};
-const manager: Instance = {
-  instanceId: idOf(0),
-  group: { name: 'seat-0', role: 'manager', seat: 0 },
-  lifecycleState: 'InService',
-  report: {
-    instanceId: idOf(0),
-    role: 'manager',
-    seat: 0,
-    address: '10.0.0.10',
-    swarm: { state: 'active', nodeId: nodeIdOf(0), controlAvailable: true, swarmId: leader.swarmId },
-  },
-};
-const waiting: Instance = {
-  instanceId: idOf(7),
-  group: { name: 'web', role: 'worker' },
-  lifecycleState: 'Pending:Wait',
-  ec2: { state: 'running', address: '10.0.9.7', launchedAt: NOW },
-  report: {
-    instanceId: idOf(7),
-    role: 'worker',
-    address: '10.0.9.7',
-    swarm: { state: 'inactive', controlAvailable: false },
-  },
-};
-const node: SwarmNode = {
-  id: nodeIdOf(0),
-  hostname: 'node',
-  role: 'manager',
-  availability: 'active',
-  state: 'ready',
-  instanceId: idOf(0),
-  address: '10.0.0.10',
-  manager: { leader: true, reachability: 'reachable', address: '10.0.0.10:2377' },
-};
-
-function planned(membership: Partial<Membership>, over: Partial<Observation> = {}) {
-  const observation: Observation = {
-    now: NOW,
-    seats,
-    settings: { addressPools: ['100.64.0.0/10'], addressPoolPrefixLength: 24 },
-    leader,
-    nodes: [node],
-    membership: { ...emptyMembership, ...membership },
-    instances: [manager],
-    stacksLeaving: new Set(),
-    gone: new Set(),
-    interrupted: new Set(),
-    groups: [],
-    interfaces: [],
-    volumes: [],
-    ...over,
-  };
-  const result = plan(observation, () => 'id');
-  return {
-    orders: result.orders,
-    rotation: result.membership.rotation,
-    joins: result.commands.filter(({ command }) => command?.kind === 'join').length,
-  };
+/** A swarm of one manager. */
+function planned(membership: Partial<Membership>, change: Partial<Observation> = {}) {
+  const {
+    orders,
+    membership: after,
+    commands,
+  } = plannedFor({ seats: seatsOf(1), nodes: [member(0)], instances: [manager(0)], ...change, membership }, () => 'id');
+  return { orders, rotation: after.rotation, joins: commands.filter(({ command }) => command?.kind === 'join').length };
 }
 
 const old = { rotation: { at: NOW - ROTATION_MS } };
@@ -88,13 +35,15 @@ const pending = {
   orders: { instanceId: idOf(0), orders: [], rotation: 'id' },
 };
 
+const joining = waiting(7, web);
+
 describe('the join tokens', () => {
-  test('are as old as the first look at the swarm says', () => {
-    expect(planned({})).toEqual({ orders: [], rotation: { at: NOW }, joins: 0 });
-    expect(planned({}, { leader: undefined, nodes: [] }).rotation).toBeNull();
+  test('count as new at the first look at a swarm', () => {
+    expect(planned({ rotation: null })).toEqual({ orders: [], rotation: { at: NOW }, joins: 0 });
+    expect(planned({ rotation: null }, { leader: undefined, nodes: [] }).rotation).toBeNull();
   });
 
-  test('are rotated by the leader when they are a month old', () => {
+  test('are rotated by the leader once they are a month old', () => {
     expect(planned({ rotation: { at: NOW - ROTATION_MS + 1 } }).orders).toEqual([]);
     expect(planned(old)).toEqual({
       orders: [{ instanceId: idOf(0), orders: [], rotation: 'id' }],
@@ -103,14 +52,14 @@ describe('the join tokens', () => {
     });
   });
 
-  test('are rotated when a manager was let go since', () => {
+  test('are rotated once a manager has left since the last rotation', () => {
     const departures = (letGoAt: number) => ({ [idOf(1)]: { since: NOW - 10_000, letGoAt } });
     expect(planned({ rotation: { at: NOW - 5_000 }, departures: departures(NOW - 4_000) }).orders).toHaveLength(1);
     expect(planned({ rotation: { at: NOW - 5_000 }, departures: departures(NOW - 6_000) }).orders).toEqual([]);
   });
 
-  test('are not rotated while a manager is taken in or out, no quorum reports, or the whole stack goes', () => {
-    expect(planned(old, { stacksLeaving: new Set(['stack']) }).orders).toEqual([]);
+  test('are not rotated during a manager change, without a visible quorum, or while the whole stack leaves', () => {
+    expect(planned(old, { stacksLeaving: new Set([STACK_ID]) }).orders).toEqual([]);
     const managerChange = {
       kind: 'join' as const,
       seat: 0,
@@ -119,22 +68,22 @@ describe('the join tokens', () => {
       expiresAt: NOW + COMMAND_MS,
     };
     expect(planned({ ...old, managerChange }).orders).toEqual([]);
-    expect(planned(old, { leader: { ...leader, updatedAt: NOW - LEADER_STALE_MS } }).orders).toEqual([]);
+    expect(planned(old, { leader: silentLeader }).orders).toEqual([]);
   });
 
-  test('are not rotated while workers join, but for ever', () => {
+  test('wait for workers that are joining, but not for ever', () => {
     const workerJoins = { [idOf(7)]: { commandId: 'c', expiresAt: NOW + COMMAND_MS } };
     const since = (ms: number) =>
       planned(
         { rotation: { at: NOW - ROTATION_MS - ms, dueSince: NOW - ms }, workerJoins },
-        { instances: [manager, waiting] },
+        { instances: [manager(0), joining] },
       ).orders;
     expect(since(PATIENCE_MS - 1)).toEqual([]);
     expect(since(PATIENCE_MS)).toHaveLength(1);
   });
 
-  test('nobody is told to join until the new ones are published', () => {
-    const instances = [manager, waiting];
+  test('are given to nobody between the order to rotate and the publication of the new pair', () => {
+    const instances = [manager(0), joining];
     expect(planned(pending, { instances })).toMatchObject({ orders: [], joins: 0 });
     // The record says that it was done, and still has the tokens of before.
     expect(planned(pending, { instances, leader: { ...leader, rotation: 'id' } }).joins).toBe(0);
@@ -146,7 +95,7 @@ describe('the join tokens', () => {
     });
   });
 
-  test('an order that nobody carried out is taken back, and given again', () => {
+  test('are ordered again after the order to rotate them expires', () => {
     const late = { ...pending, rotation: { ...pending.rotation, asked: { ...asked, expiresAt: NOW } } };
     const first = planned(late);
     expect(first).toMatchObject({
@@ -156,7 +105,7 @@ describe('the join tokens', () => {
     expect(planned({ rotation: first.rotation }).orders).toHaveLength(1);
   });
 
-  test('the order goes to whoever leads', () => {
+  test('are rotated by whoever leads, so the order moves to a new leader', () => {
     expect(planned(pending, { leader: { ...leader, instanceId: idOf(3) } }).orders).toEqual([
       { instanceId: idOf(0), orders: [] },
       { instanceId: idOf(3), orders: [], rotation: 'id' },
