@@ -2,161 +2,18 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Agent } from '../../agent/agent';
 import type { Validity } from '../../agent/certificate';
-import { EngineError, type Engine, type LocalSwarm, type NodeChange } from '../../agent/engine';
 import type { Illness } from '../../agent/health';
 import type { Host } from '../../agent/host';
 import { Mailbox } from '../../agent/mailbox';
 import { commandsCodec, PUBLISHED_TOKENS_ATTRIBUTE, type Command } from '../../protocol/commands';
 import { reportCodec, tokensDigest, type Notice, type Report } from '../../protocol/report';
 import { ordersCodec } from '../../protocol/orders';
-import { decodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
+import { decodeSwarmReport, type PublishedPort } from '../../protocol/swarm';
 import { DynamoDb } from '../../rehearsal/aws/dynamodb/dynamodb';
 import { VirtualClock } from '../../rehearsal/simulation/virtual-clock';
+import { EngineStub, instanceId, memberOf, nodeId, nodeOf, swarmId, tokens } from './engine-stub';
 
-const instanceId = 'i-00000000000000001';
 const box = `AROAMANAGER:${instanceId}`;
-const swarmId = 's'.repeat(25);
-const nodeId = 'n'.repeat(25);
-const tokens = {
-  manager: `SWMTKN-1-${'a'.repeat(50)}-${'m'.repeat(25)}`,
-  worker: `SWMTKN-1-${'a'.repeat(50)}-${'w'.repeat(25)}`,
-};
-
-/** An engine of one node, with the version index and the labels of a real swarm object. */
-class OneNodeEngine implements Engine {
-  async unfinishedTasks(): Promise<Map<string, number>> {
-    return new Map();
-  }
-
-  async pendingTasks(): Promise<number> {
-    this.counted++;
-    if (this.pending === undefined) throw new Error('The Docker engine answered with more than 67108864 bytes.');
-    return this.pending;
-  }
-
-  /** Tasks without a node; undefined where the engine does not say. */
-  pending: number | undefined = 0;
-  counted = 0;
-  running = false;
-  local: LocalSwarm = { state: 'inactive', controlAvailable: false };
-  version = 10;
-  labels: Record<string, string> = {};
-  joins: string[] = [];
-  joinWorks = true;
-  /** As an engine that was killed while it made the swarm. */
-  stillborn = false;
-  otherNodes: SwarmNode[] = [];
-  inits = 0;
-  /** What its disk says that it is, and how often it still fails to be that when it starts. */
-  certified = false;
-  failingStarts = 0;
-  left = 0;
-  /** So often somebody else changes the swarm right before our own change. */
-  othersChange = 0;
-
-  /** As with SIGSTOP; and whether it does so again when it is started anew. */
-  hangs = false;
-  hangsAgain = false;
-  kills = 0;
-  kill() {
-    this.kills++;
-    this.running = false;
-    this.hangs = this.hangsAgain;
-  }
-
-  async info() {
-    if (!this.running) throw new Error('connect ENOENT');
-    if (this.hangs) throw new Error('The Docker engine did not answer GET /info within 30 s.');
-    return { version: '25.0.8', swarm: this.local };
-  }
-  async initSwarm() {
-    this.inits++;
-    this.local = { state: 'active', nodeId, swarmId, controlAvailable: true };
-  }
-  async joinSwarm({ remote }: { remote: string }) {
-    this.joins.push(remote);
-    if (!this.joinWorks)
-      throw new EngineError(503, `rpc error: code = Unavailable desc = connection error, ${tokens.worker}`);
-    this.local = { state: 'active', nodeId, controlAvailable: false };
-  }
-  start() {
-    this.running = true;
-    if (this.certified)
-      this.local =
-        this.failingStarts-- > 0
-          ? { state: 'error', controlAvailable: false }
-          : { state: 'active', nodeId, swarmId, controlAvailable: true };
-  }
-  recovered: string[] = [];
-  async recoverSwarm({ advertiseAddress }: { advertiseAddress: string }) {
-    this.recovered.push(advertiseAddress);
-    this.local = { ...this.local, swarmId };
-  }
-  async leaveSwarm() {
-    this.left++;
-    this.stillborn = false;
-    this.local = { state: 'inactive', controlAvailable: false };
-  }
-  async swarm() {
-    return { swarmId, version: this.version, labels: this.labels, tokens };
-  }
-  rotations = 0;
-  async rotateTokens(version: number, labels: Record<string, string>) {
-    await this.labelSwarm(version, labels);
-    this.rotations++;
-  }
-  async labelSwarm(version: number, labels: Record<string, string>) {
-    if (this.stillborn)
-      throw new EngineError(
-        500,
-        'rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA ' +
-          'corresponding to the current CA certificate',
-      );
-    if (this.othersChange-- > 0) this.version++;
-    if (version !== this.version) throw new EngineError(500, 'rpc error: code = Unknown desc = update out of sequence');
-    Object.assign(this.labels, labels);
-    this.version++;
-  }
-  async nodes() {
-    return [
-      ...this.otherNodes,
-      {
-        id: nodeId,
-        hostname: 'm',
-        role: 'manager' as const,
-        availability: 'active' as const,
-        state: 'ready' as const,
-        instanceId,
-        manager: { leader: true, reachability: 'reachable' as const, address: '10.0.0.1:2377' },
-      },
-    ];
-  }
-  async isLeader() {
-    return this.leads;
-  }
-  leads = true;
-  async updateNode(id: string, change: NodeChange) {
-    const node = this.otherNodes.find((one) => one.id === id)!;
-    Object.assign(node, change);
-    delete node.manager;
-  }
-  async removeNode(id: string) {
-    this.otherNodes = this.otherNodes.filter((one) => one.id !== id);
-  }
-  async publishedPorts() {
-    this.portsAsked++;
-    if (this.ports === undefined) throw new Error('The Docker engine did not answer GET /services within 3 s.');
-    return this.ports;
-  }
-  /** Undefined where the engine does not say. */
-  ports: PublishedPort[] | undefined = [];
-  portsAsked = 0;
-  tell: (about: 'node' | 'service') => void = () => undefined;
-  watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal) {
-    this.tell = onEvent;
-    return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-  }
-}
 
 function start(role: 'manager' | 'worker', startedAtBoot = false) {
   const clock = new VirtualClock();
@@ -171,7 +28,7 @@ function start(role: 'manager' | 'worker', startedAtBoot = false) {
       return dynamodb.call(command.constructor.name.replace(/Command$/, ''), command.input, principal);
     },
   } as unknown as DynamoDBClient;
-  const engine = new OneNodeEngine();
+  const engine = new EngineStub();
   engine.running = startedAtBoot;
   const volume = { attached: false, mounted: false };
   let daemonConfig = '';
@@ -311,7 +168,7 @@ const joinCommand = (now: number): Command => ({
 
 describe('an engine that cannot be the node that it was', () => {
   it.each(['no command', 'a command to join', 'an expired command'])(
-    'is restarted until it can, and never leaves, with %s',
+    'is restarted until it can be, and never leaves the swarm, with %s',
     async (what) => {
       const { engine, volume, clock, logged, tell, pass, end } = start('manager');
       engine.certified = true;
@@ -329,8 +186,8 @@ describe('an engine that cannot be the node that it was', () => {
   );
 });
 
-describe('an instance that is to end', () => {
-  it('says so in its report, once it is so, and goes on to work', async () => {
+describe('an instance that is about to end', () => {
+  it('says so in its report as soon as it is told, and goes on working', async () => {
     const { metadata, pass, report, end } = start('worker');
     await pass(10_000);
     expect(report()).not.toHaveProperty('notice');
@@ -347,7 +204,7 @@ describe('an instance that is to end', () => {
     expect(report()).toMatchObject({ notice: 'termination', engine: { version: '25.0.8' } });
   });
 
-  it('works though nobody says whether it is to end, and does not forget what was said', async () => {
+  it('goes on working when the metadata service fails, and remembers what it was told', async () => {
     const { metadata, pass, report, logged, end } = start('worker');
     metadata.notice = () => 'interruption';
     await pass(10_000);
@@ -374,32 +231,28 @@ describe('tasks without a node', () => {
   const pendingOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) =>
     read.ok ? read.value.tasksPending : read.refusal;
 
-  it('are counted once a minute, with the list', async () => {
+  it('are counted once a minute, together with the node list', async () => {
     const { engine, pass, swarmReport, end } = await leading();
     engine.pending = 3;
     await pass(120_000);
     expect(pendingOf(swarmReport())).toBe(3);
-    const before = engine.counted;
+    const before = engine.pendingAsked;
     await pass(600_000);
     await end();
-    expect(engine.counted - before).toBeGreaterThanOrEqual(8);
-    expect(engine.counted - before).toBeLessThanOrEqual(10);
+    expect(engine.pendingAsked - before).toBeGreaterThanOrEqual(8);
+    expect(engine.pendingAsked - before).toBeLessThanOrEqual(10);
   });
 
-  it(
-    'are left out where the engine does not say, which is not asked again at once: the list is reported all ' +
-      'the same',
-    async () => {
-      const { engine, pass, swarmReport, end } = await leading();
-      engine.pending = undefined;
-      await pass(120_000);
-      const before = engine.counted;
-      await pass(600_000);
-      await end();
-      expect(engine.counted - before).toBeLessThanOrEqual(10);
-      expect(pendingOf(swarmReport())).toBeUndefined();
-    },
-  );
+  it('are left out when the engine does not say, which is not asked again at once', async () => {
+    const { engine, pass, swarmReport, end } = await leading();
+    engine.pending = undefined;
+    await pass(120_000);
+    const before = engine.pendingAsked;
+    await pass(600_000);
+    await end();
+    expect(engine.pendingAsked - before).toBeLessThanOrEqual(10);
+    expect(pendingOf(swarmReport())).toBeUndefined();
+  });
 });
 
 describe('published ports', () => {
@@ -407,7 +260,7 @@ describe('published ports', () => {
   const portsOf = (read: ReturnType<ReturnType<typeof start>['swarmReport']>) =>
     read.ok ? read.value.ports : read.refusal;
 
-  it('are reported as soon as a service has changed, and asked for twice a minute otherwise', async () => {
+  it('are reported as soon as a service changes, and asked for twice a minute otherwise', async () => {
     const { engine, pass, swarmReport, end } = await leading();
     expect(portsOf(swarmReport())).toEqual([]);
     const before = engine.portsAsked;
@@ -420,7 +273,7 @@ describe('published ports', () => {
     expect(portsOf(swarmReport())).toEqual([web]);
   });
 
-  it('are found without an event, within half a minute', async () => {
+  it('are found within half a minute without an event', async () => {
     const { engine, pass, swarmReport, end } = await leading();
     engine.ports = [web];
     await pass(40_000);
@@ -428,7 +281,7 @@ describe('published ports', () => {
     expect(portsOf(swarmReport())).toEqual([web]);
   });
 
-  it('stay as they were while the engine does not say: nothing is taken down by that', async () => {
+  it('stay as they were while the engine does not say, so that nothing is taken down by that', async () => {
     const { engine, pass, swarmReport, end } = await leading();
     engine.ports = [web];
     engine.tell('service');
@@ -445,7 +298,7 @@ describe('published ports', () => {
 });
 
 describe('load balancers', () => {
-  it('are told to send nothing before a node is in the swarm, nor once it is to end', async () => {
+  it('are told to send nothing before a node is in the swarm, nor once it is about to end', async () => {
     const { clock, metadata, illness, tell, pass, end } = start('worker');
     await pass(5_000);
     expect(illness()).toBe('The Docker engine is no active node of a swarm.');
@@ -458,7 +311,7 @@ describe('load balancers', () => {
     expect(illness()).toBe('This instance leaves the cluster.');
   });
 
-  it('are told so though no table can be reached, and a node that is well stays so', async () => {
+  it('are answered the same while no table can be reached', async () => {
     const { clock, metadata, illness, tell, pass, breakTables, end } = start('worker');
     await tell(joinCommand(clock.now()));
     await pass(10_000);
@@ -471,7 +324,7 @@ describe('load balancers', () => {
     expect(illness()).toBe('This instance leaves the cluster.');
   });
 
-  it('are told so by the tombstone, too', async () => {
+  it('are told to send nothing once the node has a tombstone', async () => {
     const { clock, illness, tell, pass, end } = start('worker');
     await tell(joinCommand(clock.now()));
     await pass(10_000);
@@ -485,7 +338,7 @@ describe('load balancers', () => {
 describe('a certificate that Docker does not renew', () => {
   const days = (count: number) => count * 24 * 3_600_000;
 
-  it('is complained of every hour, and one that is renewed is not', async () => {
+  it('is logged every hour until it is renewed', async () => {
     const { clock, certificate, logged, pass, end } = start('worker');
     const complaints = () => logged.filter((line) => line.includes('CertificatesOverdue')).length;
     certificate.validity = { from: clock.now() - days(70), until: clock.now() + days(20) };
@@ -502,7 +355,7 @@ describe('a certificate that Docker does not renew', () => {
 });
 
 describe('an engine that runs and does not answer', () => {
-  it('is killed when it has been silent for a minute, and started again', async () => {
+  it('is killed after a minute of silence, and started again', async () => {
     const { engine, pass, report, end } = start('worker');
     await pass(5_000);
     engine.hangs = true;
@@ -527,14 +380,7 @@ describe('an engine that runs and does not answer', () => {
 });
 
 describe('a manager', () => {
-  const lost: SwarmNode = {
-    id: 'o'.repeat(25),
-    hostname: 'o',
-    role: 'manager',
-    availability: 'active',
-    state: 'down',
-    manager: { leader: false, reachability: 'unreachable', address: '10.0.1.1:2377' },
-  };
+  const lost = memberOf('o'.repeat(25), { state: 'down' }, 'unreachable');
   const leading = async () => {
     const node = start('manager');
     node.engine.certified = true;
@@ -544,30 +390,26 @@ describe('a manager', () => {
     return node;
   };
 
-  it(
-    'tries a join once a command, though its agent is started anew: who sees the list says whether it is ' +
-      'tried again',
-    async () => {
-      const node = start('manager');
-      node.engine.joinWorks = false;
-      node.volume.attached = true;
-      const join = { ...joinCommand(node.clock.now()), role: 'manager' } as Command;
-      await node.tell(join);
-      await node.pass(5_000);
-      await node.restart();
-      await node.pass(5_000);
-      expect(node.engine.joins).toHaveLength(1);
-      expect(node.report()).toMatchObject({
-        lastCommand: { id: 'c1', outcome: 'failed', error: 'It was tried once.' },
-      });
-      await node.tell({ ...join, id: 'c2', expiresAt: node.clock.now() + 60_000 });
-      await node.pass(5_000);
-      expect(node.engine.joins).toHaveLength(2);
-      await node.end();
-    },
-  );
+  it('tries a join once for each command, even after a restart of the agent', async () => {
+    const node = start('manager');
+    node.engine.joinWorks = false;
+    node.volume.attached = true;
+    const join = { ...joinCommand(node.clock.now()), role: 'manager' } as Command;
+    await node.tell(join);
+    await node.pass(5_000);
+    await node.restart();
+    await node.pass(5_000);
+    expect(node.engine.joins).toHaveLength(1);
+    expect(node.report()).toMatchObject({
+      lastCommand: { id: 'c1', outcome: 'failed', error: 'It was tried once.' },
+    });
+    await node.tell({ ...join, id: 'c2', expiresAt: node.clock.now() + 60_000 });
+    await node.pass(5_000);
+    expect(node.engine.joins).toHaveLength(2);
+    await node.end();
+  });
 
-  it('never begins a join that it has refused, though its clock is set back and its agent restarts', async () => {
+  it('never begins a join that it refused, even after its clock is set back and its agent restarts', async () => {
     const node = start('manager');
     node.volume.attached = true;
     await node.tell({ ...joinCommand(node.clock.now() - 60_001), role: 'manager' } as Command);
@@ -580,39 +422,28 @@ describe('a manager', () => {
     expect(node.engine.joins).toEqual([]);
   });
 
-  it(
-    'that leads carries out its orders about workers, and ignores those that it cannot read, without their ' +
-      'contents',
-    async () => {
-      const worker: SwarmNode = {
-        id: 'w'.repeat(25),
-        hostname: 'w',
-        role: 'worker',
-        availability: 'active',
-        state: 'ready',
-        instanceId: 'i-00000000000000007',
-      };
-      const { engine, logged, order, pass, swarmReport, end } = await leading();
-      engine.otherNodes = [worker];
-      await order({ v: 99, body: 'poison' });
-      await pass(5_000);
-      expect(logged.join()).toContain('Orders were ignored.');
-      expect(logged.join()).not.toContain('poison');
-      expect(swarmReport()).toMatchObject({
-        ok: true,
-        value: { nodes: [{ id: worker.id, availability: 'active' }, { id: nodeId }] },
-      });
-      await order(
-        ordersCodec.encode({ orders: [{ kind: 'release', nodeId: worker.id, instanceId: worker.instanceId! }] }),
-      );
-      await pass(5_000);
-      await end();
-      expect(engine.otherNodes).toEqual([]);
-      expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
-    },
-  );
+  it('that leads carries out its orders, and ignores unreadable ones without logging their contents', async () => {
+    const worker = nodeOf('w'.repeat(25), { instanceId: 'i-00000000000000007' });
+    const { engine, logged, order, pass, swarmReport, end } = await leading();
+    engine.otherNodes = [worker];
+    await order({ v: 99, body: 'poison' });
+    await pass(5_000);
+    expect(logged.join()).toContain('Orders were ignored.');
+    expect(logged.join()).not.toContain('poison');
+    expect(swarmReport()).toMatchObject({
+      ok: true,
+      value: { nodes: [{ id: worker.id, availability: 'active' }, { id: nodeId }] },
+    });
+    await order(
+      ordersCodec.encode({ orders: [{ kind: 'release', nodeId: worker.id, instanceId: worker.instanceId! }] }),
+    );
+    await pass(5_000);
+    await end();
+    expect(engine.otherNodes).toEqual([]);
+    expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
+  });
 
-  it('that leads takes another out when told to, and reports the list without it', async () => {
+  it('that leads removes another when told to, and reports the list without it', async () => {
     const { engine, clock, tell, pass, report, swarmReport, end } = await leading();
     await tell({ ...command, kind: 'remove', expiresAt: clock.now() + 60_000, nodeId: lost.id });
     await pass(5_000);
@@ -622,7 +453,7 @@ describe('a manager', () => {
     expect(swarmReport()).toMatchObject({ ok: true, value: { nodes: [{ id: nodeId }] } });
   });
 
-  it('takes nobody out when it does not lead, or when those left would be no quorum', async () => {
+  it('removes nobody when it does not lead, or when the rest would be no quorum', async () => {
     const { engine, clock, tell, pass, report, end } = await leading();
     engine.leads = false;
     await tell({ ...command, kind: 'remove', expiresAt: clock.now() + 60_000, nodeId: lost.id });
@@ -638,7 +469,7 @@ describe('a manager', () => {
     expect(engine.otherNodes).toHaveLength(2);
   });
 
-  it('goes on alone when told to, and only while it sees no leader', async () => {
+  it('goes on alone when told to, but only while it sees no leader', async () => {
     const { engine, clock, tell, pass, report, end } = await leading();
     const recover: Command = {
       ...command,
@@ -658,7 +489,7 @@ describe('a manager', () => {
     expect(report()).toMatchObject({ swarm: { swarmId }, lastCommand: { id: 'c2', outcome: 'done' } });
   });
 
-  it('that sees no leader says for how long, in steps, and anew when it has seen one', async () => {
+  it('that sees no leader reports for how long, in steps, and starts anew after it has seen one', async () => {
     const { engine, pass, report, end } = await leading();
     engine.local = { state: 'active', nodeId, controlAvailable: true };
     await pass(29_000);
@@ -674,7 +505,7 @@ describe('a manager', () => {
     expect(report()!.leaderless).toBe(30);
   });
 
-  it('that sees no leader forgets whom it was when told to', async () => {
+  it('leaves the swarm when told to, but only while it sees no leader', async () => {
     const { engine, clock, tell, pass, report, end } = await leading();
     await tell({ ...command, kind: 'leave', expiresAt: clock.now() + 60_000 });
     await pass(5_000);
@@ -690,7 +521,7 @@ describe('a manager', () => {
   });
 });
 
-test('an engine that starts and answers nothing is told of, and not started over and over', async () => {
+test('an engine that starts and never answers is reported, and not started over and over', async () => {
   const { engine, pass, report, end } = start('worker');
   let starts = 0;
   engine.start = () => void starts++;
@@ -701,7 +532,7 @@ test('an engine that starts and answers nothing is told of, and not started over
   expect(starts).toBeGreaterThan(10);
 });
 
-test('a manager whose report was overtaken by an older one, with tokens, puts it right', async () => {
+test('a manager corrects its report after an older write, with tokens in it, overtook a newer one', async () => {
   const { volume, clock, tell, pass, report, overwriteReport, end } = start('manager');
   volume.attached = true;
   await tell(initCommand(clock.now()));
@@ -717,7 +548,7 @@ test('a manager whose report was overtaken by an older one, with tokens, puts it
   expect(report()!.tokens).toBeUndefined();
 });
 
-test('a leader whose clock is set back goes on reporting', async () => {
+test('a leader goes on reporting after its clock is set back', async () => {
   const { engine, volume, clock, tell, pass, swarmReport, end } = start('manager');
   volume.attached = true;
   await tell(initCommand(clock.now()));
@@ -735,7 +566,7 @@ test('a leader whose clock is set back goes on reporting', async () => {
   expect(epoch()).toBeGreaterThan(before);
 });
 
-describe('a swarm whose engine was killed in the middle of making it', () => {
+describe('a swarm whose engine was killed while it formed it', () => {
   const born = async (prepare: (node: ReturnType<typeof start>) => Promise<void> | void, attributes = {}) => {
     const node = start('manager');
     node.volume.attached = true;
@@ -747,20 +578,14 @@ describe('a swarm whose engine was killed in the middle of making it', () => {
     return node;
   };
 
-  it('is left and made anew: nobody ever knew it', async () => {
+  it('is left and formed anew: nobody ever knew of it', async () => {
     const { engine, swarmReport } = await born(() => undefined);
     expect(engine.inits).toBe(2);
     expect(swarmReport().ok).toBe(true);
   });
 
-  it('is not left when another node is in it', async () => {
-    const other: SwarmNode = {
-      id: 'o'.repeat(25),
-      hostname: 'w',
-      role: 'worker',
-      availability: 'active',
-      state: 'down',
-    };
+  it('is not left when it has another node', async () => {
+    const other = nodeOf('o'.repeat(25), { state: 'down' });
     const { engine, logged } = await born((node) => void node.engine.otherNodes.push(other));
     expect(engine.inits).toBe(1);
     expect(logged.join()).toContain('external CA');
@@ -773,38 +598,35 @@ describe('a swarm whose engine was killed in the middle of making it', () => {
 });
 
 describe('the agent of a manager', () => {
-  it(
-    'speaks before its volume is there, starts the engine behind it, makes the swarm, and reports it with a ' + 'fence',
-    async () => {
-      const node = start('manager');
-      await node.pass(1_000);
-      expect(node.report()).toMatchObject({
-        instanceId,
-        role: 'manager',
-        seat: 0,
-        volume: { id: 'vol-1', state: 'waiting' },
-      });
-      expect(node.engine.running).toBe(false);
+  it('reports before its volume is there, then starts the engine, forms the swarm and reports it', async () => {
+    const node = start('manager');
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({
+      instanceId,
+      role: 'manager',
+      seat: 0,
+      volume: { id: 'vol-1', state: 'waiting' },
+    });
+    expect(node.engine.running).toBe(false);
 
-      node.volume.attached = true;
-      await node.pass(1_000);
-      expect(node.report()).toMatchObject({ volume: { state: 'mounted' }, swarm: { state: 'inactive' } });
+    node.volume.attached = true;
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({ volume: { state: 'mounted' }, swarm: { state: 'inactive' } });
 
-      await node.tell(initCommand(node.clock.now()));
-      await node.pass(1_000);
-      expect(node.report()).toMatchObject({
-        swarm: { state: 'active', nodeId, swarmId },
-        lastCommand: { id: 'c1', outcome: 'done' },
-        tokens,
-      });
-      const first = node.swarmReport();
-      expect(first).toMatchObject({ ok: true, value: { swarmId, epoch: 11 } });
-      expect(node.engine.labels).toEqual({ 'cdk-docker-swarm.fence': '1', 'cdk-docker-swarm.command': 'report' });
-      await node.end();
-    },
-  );
+    await node.tell(initCommand(node.clock.now()));
+    await node.pass(1_000);
+    expect(node.report()).toMatchObject({
+      swarm: { state: 'active', nodeId, swarmId },
+      lastCommand: { id: 'c1', outcome: 'done' },
+      tokens,
+    });
+    const first = node.swarmReport();
+    expect(first).toMatchObject({ ok: true, value: { swarmId, epoch: 11 } });
+    expect(node.engine.labels).toEqual({ 'cdk-docker-swarm.fence': '1', 'cdk-docker-swarm.command': 'report' });
+    await node.end();
+  });
 
-  it('commits its fence at the next try when somebody else changed the swarm meanwhile', async () => {
+  it('commits its fence at the next try when somebody else changed the swarm in between', async () => {
     const node = start('manager');
     node.engine.othersChange = 2;
     node.volume.attached = true;
@@ -831,7 +653,7 @@ describe('the agent of a manager', () => {
     await node.end();
   });
 
-  it('writes no swarm report while nothing changes, but one every 30 seconds', async () => {
+  it('writes a swarm report every 30 seconds while nothing changes', async () => {
     const node = start('manager');
     node.volume.attached = true;
     await node.tell(initCommand(node.clock.now()), { [PUBLISHED_TOKENS_ATTRIBUTE]: tokensDigest(tokens) });
@@ -847,7 +669,7 @@ describe('the agent of a manager', () => {
 });
 
 describe('the agent', () => {
-  it("stops an engine that an image started at boot: a manager's state belongs on its volume", async () => {
+  it("stops an engine that the image started at boot: a manager's state belongs on its volume", async () => {
     const node = start('manager', true);
     await node.pass(1_000);
     expect(node.engine.running).toBe(false);
@@ -859,7 +681,7 @@ describe('the agent', () => {
 });
 
 describe('the agent of a worker', () => {
-  it('starts the engine at once and joins when told to', async () => {
+  it('starts the engine at once, and joins when told to', async () => {
     const node = start('worker');
     await node.pass(1_000);
     expect(node.report()).toMatchObject({ engine: { version: '25.0.8' }, swarm: { state: 'inactive' } });
@@ -883,7 +705,7 @@ describe('the agent of a worker', () => {
     await node.end();
   });
 
-  it('ignores a command of another version, counts it in its log without its contents, and goes on', async () => {
+  it('ignores a command of another version, logs it without its contents, and goes on', async () => {
     const node = start('worker');
     await node.tell(null, { v: 99, body: 'poison' });
     await node.pass(1_000);

@@ -14,7 +14,7 @@ function start() {
   return { clock, engine, health };
 }
 
-test('a node is well when its engine answers and nothing speaks against it', async () => {
+test('a node is healthy when its engine answers and nothing speaks against it', async () => {
   const { clock, engine, health } = start();
   expect(await health.check()).toBe('The agent has just started.');
   health.see(undefined);
@@ -28,7 +28,7 @@ test('a node is well when its engine answers and nothing speaks against it', asy
   expect(await health.check()).toBe('This instance leaves the cluster.');
 });
 
-test('however many ask, the engine is asked once a second', async () => {
+test('the engine is asked once a second, however many ask for its health', async () => {
   const { clock, engine, health } = start();
   await Promise.all(Array.from({ length: 50 }, () => health.check()));
   expect(engine.asked).toBe(1);
@@ -37,7 +37,7 @@ test('however many ask, the engine is asked once a second', async () => {
   expect(engine.asked).toBe(2);
 });
 
-test('whoever sends half a request, and nothing more, keeps no other waiting for long', async () => {
+test('clients that send half a request and nothing more do not hold up others for long', async () => {
   const { clock, health } = start();
   health.see(undefined);
   const server = health.listen(0);
@@ -99,29 +99,29 @@ describe('behind a load balancer that sends the PROXY protocol', () => {
 
   test.each<[string, Buffer[]]>([
     ['in one packet', [Buffer.concat([header(12), request])]],
-    ['the header first', [header(36), request]],
+    ['with the header first', [header(36), request]],
     ['byte by byte', [...Buffer.concat([header(12), request])].map((byte) => Buffer.from([byte]))],
-    ['without addresses, as of its own', [header(0), request]],
-    ['no header', [request]],
-    ['no header, byte by byte', [...request].map((byte) => Buffer.from([byte]))],
-  ])('%s', async (_, parts) => {
+    ['with a header without addresses', [header(0), request]],
+    ['without a header', [request]],
+    ['without a header, byte by byte', [...request].map((byte) => Buffer.from([byte]))],
+  ])('a request is answered %s', async (_, parts) => {
     expect(await ask(parts)).toBe('HTTP/1.1 200 OK');
   });
 
   test.each<[string, Buffer[]]>([
-    ['one that is too long', [header(65_535, 0)]],
-    ['one that does not end', [header(100, 10)]],
-    ['nothing at all', []],
+    ['a header that is too long', [header(65_535, 0)]],
+    ['a header that does not end', [header(100, 10)]],
+    ['a client that sends nothing', []],
   ])('%s is not waited for', async (_, parts) => {
     expect(await ask(parts, true)).toBe('');
   });
 
-  test('another version of it is no request', async () => {
+  test('a header of version 1 is refused', async () => {
     expect(await ask([Buffer.from('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n'), request])).toMatch(/^HTTP\/1.1 400/);
   });
 });
 
-test('load balancers ask it over HTTP, and for nothing else', async () => {
+test('the only request that is answered is GET or HEAD /health', async () => {
   const { clock, engine, health } = start();
   health.see(undefined);
   const server = health.listen(0);

@@ -73,7 +73,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe('logs', () => {
-  it('are shipped as they grow, whole lines only, whatever their bytes', async () => {
+  it('are shipped as they grow, in whole lines, whatever their bytes', async () => {
     void start();
     writeFileSync(
       file(),
@@ -85,7 +85,7 @@ describe('logs', () => {
     expect(shipped).toEqual(['eins', 'zwölf', '\ufffd\ufffd', 'half and half', 'last']);
   });
 
-  it('go on where they were after a restart of the agent', async () => {
+  it('continue where they stopped after a restart of the agent', async () => {
     writeFileSync(file(), 'one\n');
     const first = start();
     await until(() => shipped.length === 1);
@@ -98,7 +98,7 @@ describe('logs', () => {
     expect(shipped).toEqual(['one', 'two']);
   });
 
-  it('wait while there is no way to CloudWatch, and lose nothing', async () => {
+  it('wait while CloudWatch cannot be reached, and lose nothing', async () => {
     reachable = false;
     writeFileSync(file(), 'one\n');
     void start();
@@ -108,7 +108,7 @@ describe('logs', () => {
     expect(shipped).toEqual(['one']);
   });
 
-  it('do not end at a line that is longer than a request', async () => {
+  it('go on after a line that is longer than a request', async () => {
     writeFileSync(file(), `${'x'.repeat(500 * 1024)}\nafter\n`);
     void start();
     await until(() => shipped.includes('after'));
