@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { systemClock } from '../protocol/clock';
 import { ROLE_TAG } from '../protocol/tags';
 import type { AwsEvent, Delays } from '../rehearsal/aws/core/types';
-import { SimulatedCluster } from '../rehearsal/simulation/cluster';
+import { SimulatedCluster } from '../rehearsal/simulation/cluster/cluster';
 import { Faults } from '../rehearsal/simulation/faults';
 import { Assemblies, type Setup } from '../rehearsal/simulation/setup';
-import { unfinished } from '../rehearsal/simulation/whole';
+import { unfinished } from '../rehearsal/simulation/invariants/converged';
 import { costsAtRest, fewestTokens, Meter, peak, tableCosts, type Usage } from './meter';
 import { ROOT } from './region';
 

@@ -1,7 +1,7 @@
 /** What a simulated cluster asks of AWS within a span of time, and what AWS charges for it. */
 import type { AwsEvent } from '../rehearsal/aws/core/types';
-import type { RefusedCall } from '../rehearsal/simulation/aws-link';
-import type { SimulatedCluster } from '../rehearsal/simulation/cluster';
+import type { RefusedCall } from '../rehearsal/simulation/cluster/aws-link';
+import type { SimulatedCluster } from '../rehearsal/simulation/cluster/cluster';
 import { LAMBDA_GB_SECOND, LAMBDA_REQUEST, READ_REQUEST_UNIT, SQS_REQUEST, WRITE_REQUEST_UNIT } from './prices';
 import { TableUnits } from './table-units';
 

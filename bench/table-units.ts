@@ -6,7 +6,7 @@
 import { itemBytes, type Item } from '../rehearsal/aws/dynamodb/values';
 import type { EmulatedRegion } from '../rehearsal/aws/region';
 import { PARTITION_KEY, SORT_KEY } from '../protocol/keys';
-import type { Call, RefusedCall } from '../rehearsal/simulation/aws-link';
+import type { Call, RefusedCall } from '../rehearsal/simulation/cluster/aws-link';
 
 const READ_BYTES = 4 * 1024;
 const WRITE_BYTES = 1024;

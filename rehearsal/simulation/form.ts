@@ -11,10 +11,10 @@ import { ROLE_TAG, SEAT_TAG } from '../../protocol/tags';
 import type { AwsEvent, Delays } from '../aws/core/types';
 import type { Deleted, Formed, Logs, SwarmListEntry } from '../display/results';
 import { Timeline } from '../display/timeline';
-import type { Call } from './aws-link';
-import { SimulatedCluster } from './cluster';
+import type { Call } from './cluster/aws-link';
+import { SimulatedCluster } from './cluster/cluster';
 import { Faults } from './faults';
-import { unfinished } from './whole';
+import { unfinished } from './invariants/converged';
 
 /** CloudFormation itself gives up before. */
 const LIMIT_MS = 60 * 60_000;

@@ -3,8 +3,8 @@
  * within a bound. What must never happen is checked after every step.
  */
 import type { Delays } from '../aws/core/types';
-import type { Call } from './aws-link';
-import { SimulatedCluster, type ClusterOptions } from './cluster';
+import type { Call } from './cluster/aws-link';
+import { SimulatedCluster, type ClusterOptions } from './cluster/cluster';
 import {
   DEPLOYMENT_SHARE,
   DEPLOYMENTS,
@@ -16,10 +16,10 @@ import {
   type Act,
   type FaultKind,
 } from './faults';
-import { Invariants } from './invariants';
+import { Invariants } from './invariants/invariants';
 import type { Assembly, Next } from './setup';
 import { Strikes } from './strikes';
-import { unfinished } from './whole';
+import { unfinished } from './invariants/converged';
 
 /**
  * Liveness: from the end of the faults until the cluster is whole; with a load balancer as much later as it takes

@@ -4,9 +4,9 @@
  */
 import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { encodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
-import type { SimulatedCluster } from './cluster';
+import type { SimulatedCluster } from './cluster/cluster';
 import { hash, type FaultKind, type Faults } from './faults';
-import type { SimulatedNode } from './node';
+import type { SimulatedNode } from './cluster/node';
 
 /** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
 const OUTAGE_MS = 14 * 60_000;

@@ -6,11 +6,11 @@ import { WORKER_JOINS } from '../../lambda/membership/rules/admit';
 import { commandsCodec } from '../../protocol/commands';
 import { plainAttributes } from '../../protocol/items';
 import { COMMANDS_KEY, PARTITION_KEY, parseMailbox, SORT_KEY } from '../../protocol/keys';
-import type { Call, RefusedCall } from '../../rehearsal/simulation/aws-link';
-import { SimulatedCluster } from '../../rehearsal/simulation/cluster';
+import type { Call, RefusedCall } from '../../rehearsal/simulation/cluster/aws-link';
+import { SimulatedCluster } from '../../rehearsal/simulation/cluster/cluster';
 import { Faults } from '../../rehearsal/simulation/faults';
-import { Invariants } from '../../rehearsal/simulation/invariants';
-import { unfinished } from '../../rehearsal/simulation/whole';
+import { Invariants } from '../../rehearsal/simulation/invariants/invariants';
+import { unfinished } from '../../rehearsal/simulation/invariants/converged';
 import { assemblies, BUNDLES, MINUTE } from '../rehearsal/simulation/support';
 
 const WORKERS = 300;

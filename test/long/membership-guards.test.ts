@@ -9,7 +9,7 @@ import type { Draft, Plan } from '../../lambda/membership/draft';
 import type { Observation } from '../../lambda/membership/observation';
 import { quorumOf } from '../../protocol/swarm';
 import { hash } from '../../rehearsal/simulation/faults';
-import type { SimulatedNode } from '../../rehearsal/simulation/node';
+import type { SimulatedNode } from '../../rehearsal/simulation/cluster/node';
 import { simulate, type SimulationOptions } from '../../rehearsal/simulation/simulation';
 import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from '../rehearsal/simulation/support';
 

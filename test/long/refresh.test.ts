@@ -1,10 +1,10 @@
 /**
  * A whole fleet on other instances: CloudFormation rolls three managers and 1,000 workers, a tenth of these at a time.
  */
-import { SimulatedCluster } from '../../rehearsal/simulation/cluster';
+import { SimulatedCluster } from '../../rehearsal/simulation/cluster/cluster';
 import { Faults } from '../../rehearsal/simulation/faults';
-import { Invariants } from '../../rehearsal/simulation/invariants';
-import { unfinished } from '../../rehearsal/simulation/whole';
+import { Invariants } from '../../rehearsal/simulation/invariants/invariants';
+import { unfinished } from '../../rehearsal/simulation/invariants/converged';
 import { otherInstances } from '../../rehearsal/simulation/setup';
 import { assemblies, BUNDLES, MINUTE } from '../rehearsal/simulation/support';
 

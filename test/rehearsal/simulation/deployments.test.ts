@@ -3,7 +3,7 @@
  * not work.
  */
 import type { Delays } from '../../../rehearsal/aws/core/types';
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import type { SimulatedNode } from '../../../rehearsal/simulation/cluster/node';
 import type { Template } from '../../../rehearsal/assembly/synth';
 import { otherInstances } from '../../../rehearsal/simulation/setup';
 import { assemblies, MINUTE, Story } from './support';

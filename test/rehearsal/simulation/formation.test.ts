@@ -10,7 +10,7 @@ import {
   SWARM_KEY_PREFIX,
 } from '../../../protocol/keys';
 import { reportCodec } from '../../../protocol/report';
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import type { SimulatedNode } from '../../../rehearsal/simulation/cluster/node';
 import { MINUTE, Story } from './support';
 
 jest.setTimeout(60_000);

@@ -2,8 +2,8 @@
  * What other swarms on AWS died of, one test each: a cluster that has formed loses something at one certain moment, and
  * becomes whole again, without a breach of what must never happen.
  */
-import type { Call } from '../../../rehearsal/simulation/aws-link';
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import type { Call } from '../../../rehearsal/simulation/cluster/aws-link';
+import type { SimulatedNode } from '../../../rehearsal/simulation/cluster/node';
 import { MINUTE, Story } from './support';
 
 jest.setTimeout(60_000);

@@ -2,7 +2,7 @@
  * A load balancer in front of simulated clusters: who its targets are while nodes come, go and are drained, and while
  * its function is killed, doubled or deaf.
  */
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import type { SimulatedNode } from '../../../rehearsal/simulation/cluster/node';
 import { otherInstances } from '../../../rehearsal/simulation/setup';
 import { assemblies, MINUTE, Story } from './support';
 

@@ -4,7 +4,7 @@
  */
 import type { RecoveryAnswer } from '../../../protocol/recovery';
 import { AwsError } from '../../../rehearsal/aws/core/types';
-import type { SimulatedNode } from '../../../rehearsal/simulation/node';
+import type { SimulatedNode } from '../../../rehearsal/simulation/cluster/node';
 import { assemblies, MINUTE, Story } from './support';
 
 jest.setTimeout(120_000);

@@ -2,10 +2,10 @@
  * The way from a program to the emulated AWS: takes time, and may be slow, cut, throttled or out of date. Everything
  * that reaches the services goes through here, so this is also where what was asked and answered can be watched.
  */
-import type { Clock } from '../../protocol/clock';
-import { AwsError } from '../aws/core/types';
+import type { Clock } from '../../../protocol/clock';
+import { AwsError } from '../../aws/core/types';
 import { NoAnswer, type Answer } from './clients';
-import type { Faults } from './faults';
+import type { Faults } from '../faults';
 import type { SimulatedProcess } from './process';
 
 /** A request, asked and answered. */

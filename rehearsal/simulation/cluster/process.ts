@@ -2,7 +2,7 @@
  * A program that runs in simulated time: an agent, or one invocation of a function. Killed, it stops between two lines,
  * as SIGKILL stops it: whatever it waits for never comes, and what it had asked for goes on without it.
  */
-import type { Clock } from '../../protocol/clock';
+import type { Clock } from '../../../protocol/clock';
 
 export class SimulatedProcess {
   /** Its own hour: it may go wrong. Silent once the process is dead. */

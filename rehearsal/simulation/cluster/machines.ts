@@ -2,10 +2,10 @@
  * Instances and volumes of the emulated EC2 as simulated nodes: they boot, read their user data, and start the real
  * agent.
  */
-import type { Notice } from '../../protocol/report';
-import type { Credentials, HealthCheck, MachineSpec, Machines } from '../aws/core/types';
+import type { Notice } from '../../../protocol/report';
+import type { Credentials, HealthCheck, MachineSpec, Machines } from '../../aws/core/types';
 import { readUserData, type BootInstructions } from './agent-config';
-import type { Disk } from './docker/disk';
+import type { Disk } from '../docker/disk';
 import { SimulatedNode, type SimulatedNodeProps } from './node';
 
 /** From power-on until user data has installed everything, in milliseconds. */

@@ -2,12 +2,12 @@
  * A whole cluster in one process and in virtual time: the template's own resources in the emulated AWS, the functions
  * and agents themselves, simulated Docker engines.
  */
-import { EmulatedRegion } from '../aws/region';
-import type { Delays } from '../aws/core/types';
-import { VirtualClock } from './virtual-clock';
+import { EmulatedRegion } from '../../aws/region';
+import type { Delays } from '../../aws/core/types';
+import { VirtualClock } from '../virtual-clock';
 import { AwsLink } from './aws-link';
-import { SimulatedDocker } from './docker/simulated-docker';
-import { Faults } from './faults';
+import { SimulatedDocker } from '../docker/simulated-docker';
+import { Faults } from '../faults';
 import { SimulatedFunctions } from './functions';
 import { SimulatedMachines } from './machines';
 import type { SimulatedNode } from './node';

@@ -2,9 +2,9 @@
  * What must never happen to the targets of load balancers (DESIGN.md, invariant 9), judged by what the emulated AWS and
  * the engines know.
  */
-import type { AwsEvent } from '../aws/core/types';
-import type { Call } from './aws-link';
-import type { SimulatedCluster } from './cluster';
+import type { AwsEvent } from '../../aws/core/types';
+import type { Call } from '../cluster/aws-link';
+import type { SimulatedCluster } from '../cluster/cluster';
 
 /**
  * Whoever registers a node knows it from a list that may be 90 s old, and from answers of AWS that may be some time

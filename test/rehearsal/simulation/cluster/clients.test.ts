@@ -4,9 +4,9 @@ import {
   DescribeTargetHealthCommand,
   DuplicateListenerException,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
-import { AwsError } from '../../../rehearsal/aws/core/types';
-import { inProcessClients } from '../../../rehearsal/simulation/clients';
-import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
+import { AwsError } from '../../../../rehearsal/aws/core/types';
+import { inProcessClients } from '../../../../rehearsal/simulation/cluster/clients';
+import { VirtualClock } from '../../../../rehearsal/simulation/virtual-clock';
 
 test('errors that the client has a class for have it, under the name of the class', async () => {
   const clock = new VirtualClock();

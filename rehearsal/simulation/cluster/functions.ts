@@ -5,17 +5,17 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../../protocol/clock';
-import { leaderToken } from '../../lambda/leader-token/handler';
-import { jsonLog } from '../../protocol/log';
-import { nodeJoin } from '../../lambda/node-join/handler';
-import { nodeLeave } from '../../lambda/node-leave/handler';
-import type { Respond } from '../../lambda/target-update/custom-resource';
-import { targetUpdate } from '../../lambda/target-update/handler';
-import type { FunctionRunner, FunctionSpec } from '../aws/core/types';
+import type { Clock } from '../../../protocol/clock';
+import { leaderToken } from '../../../lambda/leader-token/handler';
+import { jsonLog } from '../../../protocol/log';
+import { nodeJoin } from '../../../lambda/node-join/handler';
+import { nodeLeave } from '../../../lambda/node-leave/handler';
+import type { Respond } from '../../../lambda/target-update/custom-resource';
+import { targetUpdate } from '../../../lambda/target-update/handler';
+import type { FunctionRunner, FunctionSpec } from '../../aws/core/types';
 import type { AwsLink } from './aws-link';
 import { inProcessClients, type Clients } from './clients';
-import { hash, type Faults } from './faults';
+import { hash, type Faults } from '../faults';
 import { SimulatedProcess } from './process';
 
 interface Parts extends Clients {

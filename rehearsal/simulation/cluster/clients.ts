@@ -11,9 +11,9 @@ import * as elb from '@aws-sdk/client-elastic-load-balancing-v2';
 import * as eventBridge from '@aws-sdk/client-eventbridge';
 import * as sqs from '@aws-sdk/client-sqs';
 import { parseRfc3339DateTimeWithOffset } from '@smithy/core/serde';
-import type { Clock } from '../../protocol/clock';
-import { AWS_ATTEMPTS } from '../../protocol/environment';
-import { AwsError } from '../aws/core/types';
+import type { Clock } from '../../../protocol/clock';
+import { AWS_ATTEMPTS } from '../../../protocol/environment';
+import { AwsError } from '../../aws/core/types';
 
 /** Answers one request, in the SDK's shapes. @throws AwsError as the service would; {@link NoAnswer} when none comes */
 export type Answer = (service: string, action: string, input: Record<string, any>) => Promise<Record<string, any>>;

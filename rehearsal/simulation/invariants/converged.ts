@@ -1,12 +1,12 @@
 /** Whether the cluster is whole, by the ground truth of the emulated AWS and the engines. */
-import { ROLE_TAG } from '../../protocol/tags';
-import { environmentVariables } from '../../protocol/environment';
-import type { LoadBalancerSettings } from '../../protocol/following';
-import type { PublishedPort, SwarmNode } from '../../protocol/swarm';
-import { LEADER_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
-import type { EmulatedRegion } from '../aws/region';
-import type { SimulatedDocker } from './docker/simulated-docker';
-import type { SimulatedMachines } from './machines';
+import { ROLE_TAG } from '../../../protocol/tags';
+import { environmentVariables } from '../../../protocol/environment';
+import type { LoadBalancerSettings } from '../../../protocol/following';
+import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
+import { LEADER_KEY, PARTITION_KEY, SORT_KEY } from '../../../protocol/keys';
+import type { EmulatedRegion } from '../../aws/region';
+import type { SimulatedDocker } from '../docker/simulated-docker';
+import type { SimulatedMachines } from '../cluster/machines';
 
 export interface Cluster {
   stack: 'creating' | 'created' | Error;

@@ -3,7 +3,7 @@
  * agent's bundle lies.
  */
 import * as v from 'valibot';
-import { AGENT_CONFIG_PATH, agentConfigSchema, type AgentConfig } from '../../protocol/environment';
+import { AGENT_CONFIG_PATH, agentConfigSchema, type AgentConfig } from '../../../protocol/environment';
 
 export interface BootInstructions {
   config: AgentConfig;

@@ -2,13 +2,13 @@
  * What must never happen (DESIGN.md, "What never changes"), judged by what the emulated AWS and the engines know, never
  * by our own records. Each breach is one sentence that begins with the number of the invariant.
  */
-import type { AwsEvent } from '../aws/core/types';
-import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../protocol/commands';
-import { leaderCodec } from '../../protocol/cluster';
-import { environmentVariables, type Seats } from '../../protocol/environment';
-import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
-import { plainAttributes } from '../../protocol/items';
-import { ROLE_TAG } from '../../protocol/tags';
+import type { AwsEvent } from '../../aws/core/types';
+import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../../protocol/commands';
+import { leaderCodec } from '../../../protocol/cluster';
+import { environmentVariables, type Seats } from '../../../protocol/environment';
+import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../../protocol/hooks';
+import { plainAttributes } from '../../../protocol/items';
+import { ROLE_TAG } from '../../../protocol/tags';
 import {
   CLUSTER_PARTITION,
   COMMANDS_KEY,
@@ -18,13 +18,13 @@ import {
   PARTITION_KEY,
   REPORT_KEY,
   SORT_KEY,
-} from '../../protocol/keys';
-import type { Call } from './aws-link';
-import type { SimulatedCluster } from './cluster';
-import type { SwarmTruth } from './docker/simulated-docker';
-import { quorumOf } from './docker/swarm-state';
-import type { SimulatedNode } from './node';
-import { TargetInvariants } from './target-invariants';
+} from '../../../protocol/keys';
+import type { Call } from '../cluster/aws-link';
+import type { SimulatedCluster } from '../cluster/cluster';
+import type { SwarmTruth } from '../docker/simulated-docker';
+import { quorumOf } from '../docker/swarm-state';
+import type { SimulatedNode } from '../cluster/node';
+import { TargetInvariants } from './targets';
 
 type Item = Record<string, { S?: string; N?: string }>;
 

@@ -3,24 +3,24 @@
  * them may be killed between two effects of the agent.
  */
 import { setMaxListeners } from 'node:events';
-import { Agent } from '../../agent/agent';
-import type { Engine } from '../../agent/engine';
-import { Health } from '../../agent/health';
-import type { Host } from '../../agent/host';
-import type { Identity } from '../../agent/identity';
-import { Mailbox } from '../../agent/mailbox';
-import type { Clock } from '../../protocol/clock';
-import { HEALTH_PORT, type AgentConfig } from '../../protocol/environment';
-import type { Log } from '../../protocol/log';
-import { mailbox } from '../../protocol/keys';
-import type { Notice } from '../../protocol/report';
-import type { HealthCheck } from '../aws/core/types';
+import { Agent } from '../../../agent/agent';
+import type { Engine } from '../../../agent/engine';
+import { Health } from '../../../agent/health';
+import type { Host } from '../../../agent/host';
+import type { Identity } from '../../../agent/identity';
+import { Mailbox } from '../../../agent/mailbox';
+import type { Clock } from '../../../protocol/clock';
+import { HEALTH_PORT, type AgentConfig } from '../../../protocol/environment';
+import type { Log } from '../../../protocol/log';
+import { mailbox } from '../../../protocol/keys';
+import type { Notice } from '../../../protocol/report';
+import type { HealthCheck } from '../../aws/core/types';
 import type { AwsLink } from './aws-link';
 import { inProcessClients } from './clients';
-import type { SimulatedDaemon } from './docker/daemon';
-import type { Disk } from './docker/disk';
-import type { SimulatedDocker } from './docker/simulated-docker';
-import type { Faults } from './faults';
+import type { SimulatedDaemon } from '../docker/daemon';
+import type { Disk } from '../docker/disk';
+import type { SimulatedDocker } from '../docker/simulated-docker';
+import type { Faults } from '../faults';
 import { SimulatedProcess } from './process';
 
 /** `RestartSec` of the units of the agent (user data) and of Docker (its package). */
