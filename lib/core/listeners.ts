@@ -1,6 +1,6 @@
 /**
  * What listeners and target groups of a Network Load Balancer may be: defaults, bounds, and what can be wrong with what
- * a user gives. Pure, as validation.ts.
+ * a user gives. Pure, like `checks/`.
  */
 import { CERTIFICATE_ARN, MOST_LISTENERS, MOST_SERVED_BY, SWARM_PORTS } from '../../protocol/targets';
 

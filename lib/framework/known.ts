@@ -1,5 +1,5 @@
 /**
- * Between the framework's tokens, which are known only at deployment, and the pure checks of `lib/core/validation.ts`.
+ * Between the framework's tokens, which are known only at deployment, and the pure checks of `lib/core/checks/`.
  */
 import { Token, type Stack } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';

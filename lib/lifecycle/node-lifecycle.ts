@@ -35,7 +35,8 @@ import {
   useKeyOfVolumes,
   type Statement,
 } from '../core/statements';
-import { checkAddressPools, checkClusterTag, checkNames } from '../core/validation';
+import { checkClusterTag, checkNames } from '../core/checks/names';
+import { checkAddressPools } from '../core/checks/network';
 import { checkAtSynth, known } from '../framework/known';
 import { NodeRole } from './node-role';
 import { placeOf, toPolicyDocument, toPolicyStatement } from '../framework/policy';

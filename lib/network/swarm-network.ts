@@ -4,7 +4,7 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import { NAT_GATEWAYS, VPC_CIDR, ZONES } from '../core/defaults';
 import { NODE_RULES } from '../core/security-rules';
-import { checkNatGateways, checkVpcCidr } from '../core/validation';
+import { checkNatGateways, checkVpcCidr } from '../core/checks/network';
 import { checkAtSynth, ifGiven, known } from '../framework/known';
 
 export interface SwarmNetworkProps {

@@ -13,13 +13,8 @@ import {
   SUSPENDED_IN_UPDATES,
 } from '../core/defaults';
 import { nodeTags } from '../core/tags';
-import {
-  checkManagerCount,
-  checkVolumeGenerations,
-  checkVolumeSize,
-  checkZones,
-  seatsToBuild,
-} from '../core/validation';
+import { checkVolumeSize } from '../core/checks/nodes';
+import { checkManagerCount, checkVolumeGenerations, checkZones, seatsToBuild } from '../core/checks/managers';
 import { checkAtSynth, known } from '../framework/known';
 import { NodeLaunchTemplates, tagList, type NodeProps } from './node-launch-template';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';

@@ -7,18 +7,17 @@ import type { AgentConfig } from '../../protocol/environment';
 import { imageParameter, ROOT_DEVICE, type Architecture } from '../core/defaults';
 import { nodeTags } from '../core/tags';
 import { renderUserData } from '../core/user-data';
+import { checkBridgeNetworks, checkDaemon } from '../core/checks/daemon';
 import {
   architectureOf,
   architectureOfImage,
-  checkBridgeNetworks,
-  checkDaemon,
   checkImageCanBeChosen,
   checkInstanceTypes,
   checkLabels,
   checkSameStack,
   checkUserDataSize,
   checkVolumeSize,
-} from '../core/validation';
+} from '../core/checks/nodes';
 import { checkAtSynth, known, knownBytes } from '../framework/known';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 

@@ -13,7 +13,7 @@ import {
 } from '../core/defaults';
 import { instancesDistribution, workerRoll } from '../core/groups';
 import { nodeTags } from '../core/tags';
-import { checkCapacity, checkSpot } from '../core/validation';
+import { checkCapacity, checkSpot } from '../core/checks/workers';
 import { checkAtSynth, known } from '../framework/known';
 import type { ManagerGroup } from './manager-group';
 import { NodeLaunchTemplates, type NodeProps } from './node-launch-template';

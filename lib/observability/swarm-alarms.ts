@@ -20,7 +20,7 @@ import {
   type SwarmMetric,
   type Watched,
 } from '../core/alarms';
-import { checkNames } from '../core/validation';
+import { checkNames } from '../core/checks/names';
 import { addActions, createAlarm } from '../framework/alarm';
 import type { LeaderTokenPublisher } from '../lifecycle/leader-token-publisher';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';

@@ -1,0 +1,42 @@
+import { checkManagerCount, checkZones, seatsToBuild } from '../../../../lib/core/checks/managers';
+
+test.each([1, 3, 5, 7])('%i managers are fine', (count) => {
+  expect(checkManagerCount(count)).toEqual([]);
+  expect(seatsToBuild(count)).toBe(count);
+});
+
+test.each([
+  [0, '0 managers were asked for. Give 1, 3, 5 or 7.'],
+  [2, '2 managers were asked for, but an even number survives no more losses than 1. Give 1, 3, 5 or 7.'],
+  [4, '4 managers were asked for, but an even number survives no more losses than 3. Give 1, 3, 5 or 7.'],
+  [9, '9 managers were asked for, but more than 7 only slow down every change. Give 1, 3, 5 or 7.'],
+  [-1, '-1 managers were asked for. Give 1, 3, 5 or 7.'],
+  [NaN, 'NaN managers were asked for. Give 1, 3, 5 or 7.'],
+  [1.5, '1.5 managers were asked for. Give 1, 3, 5 or 7.'],
+])('%d managers are refused', (count, sentence) => {
+  expect(checkManagerCount(count)).toEqual([sentence]);
+  expect(seatsToBuild(count)).toBe(1);
+});
+
+test('a number of managers that is known only at deployment is refused, since seats are resources', () => {
+  expect(checkManagerCount(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
+});
+
+test.each([
+  [1, ['a'], 0],
+  [3, ['a', 'b', 'c'], 0],
+  [7, ['a', 'b', 'c'], 0],
+  [3, ['a', 'b'], 1],
+  [5, ['a'], 1],
+  [3, undefined, 0],
+  [3, [], 0],
+])('%i managers in zones %j: %i mistakes', (managers, zones, count) => {
+  expect(checkZones(managers, zones)).toHaveLength(count);
+});
+
+test('too few zones are named', () => {
+  expect(checkZones(3, ['eu-west-1a', 'eu-west-1b'])).toEqual([
+    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: ' +
+      'eu-west-1a, eu-west-1b. Give subnets in more zones, or one manager.',
+  ]);
+});
