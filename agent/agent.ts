@@ -16,7 +16,7 @@ import type { Host } from './host';
 import type { Identity, Metadata } from './identity';
 import type { Inbox, Mailbox } from './mailbox';
 import { Orders } from './orders';
-import { nextStep, saysNothingOfItself, type Step } from './plan';
+import { nextStep, hasNoIdentity, type Step } from './plan';
 import { Removal } from './removal';
 import { SwarmReporter } from './swarm-reporter';
 
@@ -66,14 +66,14 @@ const CERTIFICATE_MS = 3_600_000;
  * How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind
  * by a second or so.
  */
-const UNASKED_MS = 5_000;
+const ABORT_JOIN_MS = 5_000;
 /**
  * How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still
  * starting is waited for by systemd, however long it takes.
  */
-const SILENT_MS = 60_000;
+const ENGINE_SILENT_MS = 60_000;
 /** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
-const FAILED_MS = 20_000;
+const ENGINE_FAILED_MS = 20_000;
 /**
  * In what steps, in seconds, it is reported for how long the engine has named no leader: each is a write, and wakes a
  * function.
@@ -112,7 +112,7 @@ export class Agent {
   private heartbeatAt = Number.NEGATIVE_INFINITY;
   private busy = false;
   /** A step that is taken only once it has been the next one for some time. */
-  private lasting: { kind: Step['kind']; since: number } | undefined;
+  private delayedStep: { kind: Step['kind']; since: number } | undefined;
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
@@ -127,7 +127,7 @@ export class Agent {
   private watching = false;
   private settled = false;
   /** What the last look saw, and since when it has been so. */
-  private picture = { text: '', since: 0 };
+  private lastView = { text: '', since: 0 };
 
   constructor(private readonly parts: AgentParts) {
     this.manager = parts.config.role === 'manager';
@@ -143,7 +143,7 @@ export class Agent {
       try {
         pause = await this.look(signal);
       } catch (error) {
-        this.parts.log('warn', 'A look failed; the next one tries again.', { error: sentence(error) });
+        this.parts.log('warn', 'A look failed; the next one tries again.', { error: errorText(error) });
         pause = ERROR_PAUSE_MS;
       }
       if (pause > 0 && !signal.aborted) await this.parts.clock.sleep(pause, this.wake.signal);
@@ -179,7 +179,7 @@ export class Agent {
     this.countLeaderless(info);
     this.parts.health.see(this.illness(info));
     await this.watchCertificate();
-    const certified = info !== undefined && saysNothingOfItself(info.swarm) && (await this.parts.host.isCertified());
+    const certified = info !== undefined && hasNoIdentity(info.swarm) && (await this.parts.host.isCertified());
     const now = this.parts.clock.now();
     const { instanceId } = this.parts.identity;
     const step = nextStep({
@@ -214,8 +214,8 @@ export class Agent {
   private eagerPause(step: Step['kind']): number {
     const now = this.parts.clock.now();
     const text = `${step} ${this.inbox.command?.id} ${this.reported}`;
-    if (this.busy || text !== this.picture.text) this.picture = { text, since: now };
-    return Math.min(Math.max((now - this.picture.since) * WAITING_SHARE, EAGER_MS), WAITING_MS);
+    if (this.busy || text !== this.lastView.text) this.lastView = { text, since: now };
+    return Math.min(Math.max((now - this.lastView.since) * WAITING_SHARE, EAGER_MS), WAITING_MS);
   }
 
   private async lookAtVolume(): Promise<{ id: string; mounted: boolean; device?: string } | undefined> {
@@ -256,7 +256,7 @@ export class Agent {
     const before = this.notice;
     this.notice = await metadata.notice().catch((error: unknown) => {
       log('warn', 'The instance metadata service does not say whether this instance is to end.', {
-        error: sentence(error),
+        error: errorText(error),
       });
       return before;
     });
@@ -290,7 +290,7 @@ export class Agent {
       (error: unknown) =>
         void log('error', 'The certificate of this node cannot be read.', {
           metric: CERTIFICATE_METRIC,
-          error: sentence(error),
+          error: errorText(error),
         }),
     );
     if (validity && isOverdue(validity, now))
@@ -305,7 +305,7 @@ export class Agent {
   /** True when the step changed something, so that another look is due at once. */
   private async take(step: Step, info: EngineInfo | undefined): Promise<boolean> {
     const { host, engine, identity, log } = this.parts;
-    if (step.kind !== this.lasting?.kind) this.lasting = undefined;
+    if (step.kind !== this.delayedStep?.kind) this.delayedStep = undefined;
     switch (step.kind) {
       case 'rest':
         return false;
@@ -325,18 +325,20 @@ export class Agent {
         await host.mountVolume(step.device);
         return true;
       case 'start-engine': {
-        const silent = this.lasts(step.kind, SILENT_MS);
+        const silent = this.hasLasted(step.kind, ENGINE_SILENT_MS);
         await host.startEngine();
         if ((await this.askEngine()) !== undefined) return true;
         // One that does not answer all the same is told of, and not started again at once.
         if (!silent) return false;
-        log('warn', 'Killing the engine: it runs, but has not answered for some time.', { seconds: SILENT_MS / 1_000 });
-        this.lasting = undefined;
+        log('warn', 'Killing the engine: it runs, but has not answered for some time.', {
+          seconds: ENGINE_SILENT_MS / 1_000,
+        });
+        this.delayedStep = undefined;
         await host.killEngine();
         return false;
       }
       case 'restart-engine':
-        if (!this.lasts(step.kind, FAILED_MS)) return false;
+        if (!this.hasLasted(step.kind, ENGINE_FAILED_MS)) return false;
         log('warn', 'Restarting the engine.', { reason: step.reason });
         // The next step starts it.
         await host.stopEngine();
@@ -347,12 +349,12 @@ export class Agent {
         return true;
       case 'end-join':
         // What the mailbox shows may be a second old: the command that asks for it may have been written already.
-        if (!this.lasts(step.kind, UNASKED_MS)) return false;
+        if (!this.hasLasted(step.kind, ABORT_JOIN_MS)) return false;
         log('info', 'Ending the join.', { reason: step.reason });
         await engine.leaveSwarm({ force: false });
         return true;
       case 'recover': {
-        this.obey(step.command, info, engine.recoverSwarm({ advertiseAddress: step.command.advertiseAddress }));
+        this.start(step.command, info, engine.recoverSwarm({ advertiseAddress: step.command.advertiseAddress }));
         return false;
       }
       case 'remove':
@@ -360,7 +362,7 @@ export class Agent {
         return false;
       case 'init': {
         const { advertiseAddress, addressPools, addressPoolPrefixLength } = step.command;
-        this.obey(step.command, info, engine.initSwarm({ advertiseAddress, addressPools, addressPoolPrefixLength }));
+        this.start(step.command, info, engine.initSwarm({ advertiseAddress, addressPools, addressPoolPrefixLength }));
         return false;
       }
       case 'join': {
@@ -373,7 +375,7 @@ export class Agent {
           if (this.lastCommand?.id !== id) this.lastCommand = { id, outcome: 'failed', error: 'It was tried once.' };
           return false;
         }
-        this.obey(step.command, info, engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
+        this.start(step.command, info, engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
         return false;
       }
     }
@@ -403,10 +405,10 @@ export class Agent {
       });
   }
 
-  private lasts(kind: Step['kind'], ms: number): boolean {
+  private hasLasted(kind: Step['kind'], ms: number): boolean {
     const now = this.parts.clock.now();
-    this.lasting ??= { kind, since: now };
-    return now - this.lasting.since >= ms;
+    this.delayedStep ??= { kind, since: now };
+    return now - this.delayedStep.since >= ms;
   }
 
   /**
@@ -428,7 +430,7 @@ export class Agent {
    * a join that does not succeed takes 20 s. A failure is no end: the command stays valid, and the next look decides
    * anew.
    */
-  private obey(command: Command, info: EngineInfo | undefined, work: Promise<void>): void {
+  private start(command: Command, info: EngineInfo | undefined, work: Promise<void>): void {
     const { log, clock } = this.parts;
     log('info', `Told to ${command.kind}.`, { commandId: command.id, reason: command.reason, engine: info?.version });
     this.busy = true;
@@ -438,8 +440,8 @@ export class Agent {
           this.lastCommand = { id: command.id, outcome: 'done' };
         },
         async (error: unknown) => {
-          this.lastCommand = { id: command.id, outcome: 'failed', error: sentence(error) };
-          log('warn', `Failed to ${command.kind}.`, { commandId: command.id, error: sentence(error) });
+          this.lastCommand = { id: command.id, outcome: 'failed', error: errorText(error) };
+          log('warn', `Failed to ${command.kind}.`, { commandId: command.id, error: errorText(error) });
           await clock.sleep(RETRY_MS);
         },
       )
@@ -453,7 +455,7 @@ export class Agent {
     const { controlAvailable, nodeId } = info?.swarm ?? {};
     if (!controlAvailable || !nodeId) return false;
     return this.parts.engine.isLeader(nodeId).catch((error: unknown) => {
-      this.parts.log('warn', 'The engine does not say who leads.', { error: sentence(error) });
+      this.parts.log('warn', 'The engine does not say who leads.', { error: errorText(error) });
       return false;
     });
   }
@@ -477,7 +479,7 @@ export class Agent {
     } catch (error) {
       if (this.inbox.publishedTokens !== undefined || !(await this.swarmReporter.isStillborn(error))) throw error;
       this.parts.log('warn', 'The swarm was never finished. Leaving it, so that it is made anew.', {
-        error: sentence(error),
+        error: errorText(error),
       });
       await this.parts.engine.leaveSwarm({ force: true });
       this.engine = undefined;
@@ -542,6 +544,6 @@ export class Agent {
 }
 
 /** What went wrong, in the words of who said so, without any join token in it. */
-function sentence(error: unknown): string {
+function errorText(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/SWMTKN-\S+/g, 'SWMTKN-***').slice(0, 500);
 }

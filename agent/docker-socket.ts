@@ -2,7 +2,7 @@
 import { request, type IncomingMessage } from 'node:http';
 import { CERTIFICATE_LABEL, DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
-import { MOST_CERTIFICATE, MOST_PORTS, type PublishedPort, type SwarmNode } from '../protocol/swarm';
+import { MAX_CERTIFICATE, MAX_PORTS, type PublishedPort, type SwarmNode } from '../protocol/swarm';
 import type { Node, PortConfig, Service, Swarm, SwarmInfo, SystemInfo, Task } from './docker-api';
 import {
   changedLabels,
@@ -165,7 +165,7 @@ export class DockerSocket implements Engine {
     const services = await this.json<Service[]>('GET', '/services', undefined, COUNT_TIMEOUT_MS);
     const order = (a: PublishedPort, b: PublishedPort) =>
       a.port - b.port || a.protocol.localeCompare(b.protocol) || a.service.localeCompare(b.service);
-    return services.flatMap(portsOf).sort(order).slice(0, MOST_PORTS);
+    return services.flatMap(portsOf).sort(order).slice(0, MAX_PORTS);
   }
 
   async watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal): Promise<void> {
@@ -265,7 +265,7 @@ function portsOf({ Spec, Endpoint }: Service): PublishedPort[] {
           port,
           protocol,
           mode,
-          ...(typeof certificate === 'string' && { certificate: certificate.slice(0, MOST_CERTIFICATE) }),
+          ...(typeof certificate === 'string' && { certificate: certificate.slice(0, MAX_CERTIFICATE) }),
         },
       ];
     },

@@ -14,7 +14,7 @@ import { withoutProxyHeader } from './proxy-header';
 export type Illness = string | undefined;
 
 /** However many ask, the engine is asked once in this time. */
-const KEPT_MS = 1_000;
+const CACHE_MS = 1_000;
 /**
  * Shorter than any load balancer waits for an answer (2 s at least):
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
@@ -74,7 +74,7 @@ export class Health {
 
   private engineAnswers(): Promise<boolean> {
     const now = this.clock.now();
-    if (!this.answer || !isRecent(this.answer.at, now, KEPT_MS)) {
+    if (!this.answer || !isRecent(this.answer.at, now, CACHE_MS)) {
       const answers = this.ping(TIMEOUT_MS).then(
         () => true,
         () => false,

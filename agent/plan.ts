@@ -44,7 +44,7 @@ export type Step =
   | { kind: 'done'; command: Command };
 
 export function nextStep({ now, instanceId, volume, swarm, certified, command, leaving, busy }: Local): Step {
-  const joining = swarm !== undefined && saysNothingOfItself(swarm) && !certified;
+  const joining = swarm !== undefined && hasNoIdentity(swarm) && !certified;
   if (leaving && !joining) return { kind: 'rest', reason: 'This instance leaves.' };
   if (volume && !volume.mounted) {
     return volume.device
@@ -65,7 +65,7 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
   if (!command) return { kind: 'rest', reason: 'No command.' };
   if (command.instanceId !== instanceId)
     return { kind: 'refuse', command, reason: 'It is meant for another instance.' };
-  if (isSo(command, swarm)) return { kind: 'done', command };
+  if (isFulfilled(command, swarm)) return { kind: 'done', command };
   if (expired) return { kind: 'refuse', command, reason: 'It expired.' };
   switch (command.kind) {
     case 'leave':
@@ -102,11 +102,11 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
  * node that could not start: to leave would be to throw away an identity, and a manager's member of raft would stay
  * behind for ever.
  */
-export function saysNothingOfItself(swarm: LocalSwarm): boolean {
+export function hasNoIdentity(swarm: LocalSwarm): boolean {
   return (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;
 }
 
-function isSo(command: Command, swarm: LocalSwarm): boolean {
+function isFulfilled(command: Command, swarm: LocalSwarm): boolean {
   switch (command.kind) {
     case 'init':
       return swarm.state === 'active';

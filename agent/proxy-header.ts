@@ -10,7 +10,7 @@ const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 /** Signature, version and command, family, and the length of the rest. */
 const FIXED_BYTES = 16;
 /** Addresses and extensions take a few hundred bytes at most. */
-const MOST_BYTES = 2_048;
+const MAX_BYTES = 2_048;
 
 /**
  * Takes the header off, where there is one.
@@ -24,7 +24,7 @@ export function withoutProxyHeader(socket: Socket, then: () => void): void {
   function look(chunk: Buffer): void {
     seen = Buffer.concat([seen, chunk]);
     const end = headerEnd(seen);
-    if (end !== undefined && end > MOST_BYTES) return void socket.destroy();
+    if (end !== undefined && end > MAX_BYTES) return void socket.destroy();
     if (end === undefined || seen.length < end) return;
     socket.off('data', look);
     then();

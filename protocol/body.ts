@@ -1,7 +1,7 @@
 /**
- * How a record travels in a table item: attribute `v` holds the protocol version, `body` the record as JSON text.
- * What comes back from a table is untrusted: bounded in size before it is parsed, then checked against its schema.
- * Nothing here throws on bad input.
+ * How a record travels in a table item: attribute `v` holds the protocol version, `body` the record as JSON text. What
+ * comes back from a table is untrusted: bounded in size before it is parsed, then checked against its schema. Nothing
+ * here throws on bad input.
  */
 import * as v from 'valibot';
 
@@ -59,7 +59,7 @@ export function codec<const S extends v.GenericSchema>(schema: S, maxBytes: numb
 
 /** Building blocks shared by the schemas. */
 export const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
-export const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+export const nonNegativeInteger = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 export const instanceIdSchema = v.pipe(v.string(), v.regex(/^i-[0-9a-f]{8,17}$/));
 export const ipv4Schema = v.pipe(v.string(), v.ipv4());
 /** Identifiers that Swarm makes: 25 characters of base 36. */

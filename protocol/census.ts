@@ -3,7 +3,7 @@
 /** Value of the field `metric` in a log line that holds a census. */
 export const CENSUS_METRIC = 'Census';
 /** Value of the field `metric` in a log line that holds deeds. */
-export const DEEDS_METRIC = 'Deeds';
+export const ACTIONS_METRIC = 'Deeds';
 /** Value of the field `metric` in a log line about something that a person should know. */
 export const ALARM_METRIC = 'MembershipAlarms';
 /** And in a line about published ports that no load balancer follows: `ports` says how many. */
@@ -35,7 +35,7 @@ export interface Census {
 }
 
 /** What one look has done. */
-export interface Deeds {
+export interface ActionCounts {
   /** Instances that were let into service. */
   nodesReady: number;
   /** Instances that were let go: having left, having ended without it. */

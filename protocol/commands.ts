@@ -11,7 +11,7 @@ import {
   nodeRoleSchema,
   swarmIdSchema,
   text,
-  whole,
+  nonNegativeInteger,
 } from './body';
 
 /** What every command carries. An agent refuses a command for another instance, and one past its expiry. */
@@ -20,7 +20,7 @@ const common = {
   id: v.pipe(v.string(), v.regex(/^[\w-]{1,64}$/)),
   instanceId: instanceIdSchema,
   /** Milliseconds since 1970. */
-  expiresAt: whole,
+  expiresAt: nonNegativeInteger,
   /** In words, for logs. */
   reason: text(500),
 };
@@ -34,7 +34,7 @@ export const commandSchema = v.variant('kind', [
     advertiseAddress: ipv4Schema,
     /** Networks for overlays, in CIDR notation, and the prefix length of each overlay. */
     addressPools: v.pipe(v.array(text(32)), v.minLength(1), v.maxLength(16)),
-    addressPoolPrefixLength: v.pipe(whole, v.minValue(16), v.maxValue(29)),
+    addressPoolPrefixLength: v.pipe(nonNegativeInteger, v.minValue(16), v.maxValue(29)),
   }),
   v.object({
     ...common,

@@ -3,7 +3,7 @@
  * writes and who reads.
  */
 import * as v from 'valibot';
-import { ipv4Schema, nodeRoleSchema, text, whole } from './body';
+import { ipv4Schema, nodeRoleSchema, text, nonNegativeInteger } from './body';
 
 /** Environment variables of the functions. All are texts. */
 export const environmentVariables = {
@@ -41,7 +41,9 @@ export const AWS_ATTEMPTS = 6;
 
 /** The seats that the deployment wants, with the constants of each. */
 export const seatsSchema = v.pipe(
-  v.array(v.object({ seat: whole, volumeId: text(64), networkInterfaceId: text(64), address: ipv4Schema })),
+  v.array(
+    v.object({ seat: nonNegativeInteger, volumeId: text(64), networkInterfaceId: text(64), address: ipv4Schema }),
+  ),
   v.minLength(1),
   v.maxLength(7),
 );
@@ -49,7 +51,7 @@ export type Seats = v.InferOutput<typeof seatsSchema>;
 
 export const swarmSettingsSchema = v.object({
   addressPools: v.array(text(32)),
-  addressPoolPrefixLength: whole,
+  addressPoolPrefixLength: nonNegativeInteger,
 });
 export type SwarmSettings = v.InferOutput<typeof swarmSettingsSchema>;
 
@@ -81,7 +83,7 @@ export const agentConfigSchema = v.object({
    */
   logGroup: text(512),
   /** Managers only. */
-  seat: v.optional(v.object({ number: whole, volumeId: text(64) })),
+  seat: v.optional(v.object({ number: nonNegativeInteger, volumeId: text(64) })),
   /** Engine labels of the group. */
   labels: v.record(text(128), text(256)),
   /** Keys for `/etc/docker/daemon.json`, over the agent's own defaults. */

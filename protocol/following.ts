@@ -3,10 +3,10 @@
  * what it remembers of that.
  */
 import * as v from 'valibot';
-import { codec, text, whole } from './body';
-import { MOST_SERVED_BY } from './targets';
+import { codec, text, nonNegativeInteger } from './body';
+import { MAX_SERVED_BY } from './targets';
 
-const port = v.pipe(whole, v.minValue(1), v.maxValue(65_535));
+const port = v.pipe(nonNegativeInteger, v.minValue(1), v.maxValue(65_535));
 
 /**
  * Whose connections a load balancer takes: one peer of a rule of its security group, in the words of CloudFormation.
@@ -34,11 +34,16 @@ export const followsSchema = v.object({
   vpcId: text(64),
   clients: v.array(peerSchema),
   /** Value of the tag of the target groups that says which nodes stand behind them. */
-  servedBy: text(MOST_SERVED_BY),
+  servedBy: text(MAX_SERVED_BY),
   /** Seconds, and checks in a row. */
-  healthCheck: v.object({ interval: whole, timeout: whole, healthy: whole, unhealthy: whole }),
+  healthCheck: v.object({
+    interval: nonNegativeInteger,
+    timeout: nonNegativeInteger,
+    healthy: nonNegativeInteger,
+    unhealthy: nonNegativeInteger,
+  }),
   /** Seconds; absent for the default of how the port is published. */
-  deregistrationDelay: v.optional(whole),
+  deregistrationDelay: v.optional(nonNegativeInteger),
   /** Of TCP ports; absent for AWS's default. */
   preserveClientAddress: v.optional(v.boolean()),
   proxyProtocol: v.optional(v.boolean()),

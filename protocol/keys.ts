@@ -1,8 +1,8 @@
 /**
  * Where things lie in the two tables.
  *
- * Token table: written by functions. A node reads only its own `commands`.
- * Report table: written by nodes, each only below its own mailbox. Its stream carries keys only.
+ * Token table: written by functions. A node reads only its own `commands`. Report table: written by nodes, each only
+ * below its own mailbox. Its stream carries keys only.
  */
 
 /** Partition key of both tables (string). */
@@ -39,8 +39,8 @@ export const SWARM_KEY_PREFIX = 'swarm#';
 
 /**
  * The partition key of one node: `<roleId>:<instanceId>`, which is what AWS calls the `aws:userid` of an EC2 instance's
- * role session, so that a policy can name it (`dynamodb:LeadingKeys`).
- * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
+ * role session, so that a policy can name it (`dynamodb:LeadingKeys`). Source:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
  */
 export function mailbox(roleId: string, instanceId: string): string {
   return `${roleId}:${instanceId}`;

@@ -7,16 +7,16 @@ import * as v from 'valibot';
 import { codec, instanceIdSchema, swarmIdSchema, text } from './body';
 
 /** Orders that may be open at a time. Further nodes wait for their turn. */
-export const MOST_ORDERS = 200;
+export const MAX_ORDERS = 200;
 
 export const orderKinds = ['release', 'reap', 'drain', 'restore'] as const;
 
 export const orderSchema = v.object({
   /**
-   * `release`: its instance leaves. Drain it, wait until its tasks have ended, remove it.
-   * `reap`: its instance is no more. Remove it, if it is down.
-   * `drain`: its instance leaves, and another will be this node. Drain it, wait until its tasks have ended, say so.
-   * `restore`: another instance is this node now. Undo our drain; an operator's own stays.
+   * `release`: its instance leaves. Drain it, wait until its tasks have ended, remove it. `reap`: its instance is no
+   * more. Remove it, if it is down. `drain`: its instance leaves, and another will be this node. Drain it, wait until
+   * its tasks have ended, say so. `restore`: another instance is this node now. Undo our drain; an operator's own
+   * stays.
    */
   kind: v.picklist(orderKinds),
   nodeId: swarmIdSchema,
@@ -26,7 +26,7 @@ export const orderSchema = v.object({
 export type Order = v.InferOutput<typeof orderSchema>;
 
 export const ordersSchema = v.object({
-  orders: v.pipe(v.array(orderSchema), v.maxLength(MOST_ORDERS)),
+  orders: v.pipe(v.array(orderSchema), v.maxLength(MAX_ORDERS)),
   /** The join tokens are to be rotated, unless the swarm says that they were, under this id. */
   rotation: v.optional(text(64)),
 });

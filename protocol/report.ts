@@ -9,7 +9,7 @@ import {
   nodeRoleSchema,
   swarmIdSchema,
   text,
-  whole,
+  nonNegativeInteger,
 } from './body';
 
 /** States of an engine's swarm part, as Docker names them (`docker info`, Swarm.LocalNodeState). */
@@ -23,7 +23,7 @@ export const reportSchema = v.object({
   instanceId: instanceIdSchema,
   role: nodeRoleSchema,
   /** The seat this manager was launched for. */
-  seat: v.optional(v.pipe(whole, v.maxValue(6))),
+  seat: v.optional(v.pipe(nonNegativeInteger, v.maxValue(6))),
   /** The address others reach it at. */
   address: ipv4Schema,
   /** A manager's state volume: `waiting` until the device is there, then `mounted`. */
@@ -44,7 +44,7 @@ export const reportSchema = v.object({
    * For how long all answers of a manager's engine have named no leader, in seconds: in steps, absent before the first.
    * An old report does not grow.
    */
-  leaderless: v.optional(whole),
+  leaderless: v.optional(nonNegativeInteger),
   /**
    * What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says,
    * should its own event be lost.
@@ -63,7 +63,7 @@ export const reportCodec = codec(reportSchema, 4 * 1024);
 
 export const heartbeatSchema = v.object({
   /** Milliseconds since 1970, by the node's clock. */
-  at: whole,
+  at: nonNegativeInteger,
   /** Whether the Docker engine answered. */
   engine: v.boolean(),
 });

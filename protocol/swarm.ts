@@ -5,12 +5,12 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as v from 'valibot';
-import { nodeRoleSchema, PROTOCOL_VERSION, swarmIdSchema, text, whole, type Decoded } from './body';
+import { nodeRoleSchema, PROTOCOL_VERSION, swarmIdSchema, text, nonNegativeInteger, type Decoded } from './body';
 
 /** Published ports of one report. A load balancer has 50 listeners; further ports are not reported. */
-export const MOST_PORTS = 1_000;
+export const MAX_PORTS = 1_000;
 /** Characters of a certificate's label; ARNs of certificates have about 100. */
-export const MOST_CERTIFICATE = 256;
+export const MAX_CERTIFICATE = 256;
 
 export const nodeSchema = v.object({
   id: swarmIdSchema,
@@ -57,24 +57,24 @@ export function quorumOf(members: number): number {
 /** A port at which a service is published, on every node (`ingress`) or on those that have a task (`host`). */
 export const publishedPortSchema = v.object({
   service: text(64),
-  port: v.pipe(whole, v.minValue(1), v.maxValue(65_535)),
+  port: v.pipe(nonNegativeInteger, v.minValue(1), v.maxValue(65_535)),
   protocol: v.picklist(['tcp', 'udp', 'sctp']),
   mode: v.picklist(['ingress', 'host']),
   /** The service's label `swarm.loadbalancer.certificate`, as it was given. */
-  certificate: v.optional(text(MOST_CERTIFICATE)),
+  certificate: v.optional(text(MAX_CERTIFICATE)),
 });
 export type PublishedPort = v.InferOutput<typeof publishedPortSchema>;
 
 export const swarmReportSchema = v.object({
   swarmId: swarmIdSchema,
   /** The raft fence: `Cluster.Version.Index` after the leader committed its label. Only ever grows. */
-  epoch: whole,
+  epoch: nonNegativeInteger,
   /** Under which id the join tokens were rotated last. */
   rotation: v.optional(text(64)),
   /** Tasks that should run and have no node yet. Counted now and then. */
-  tasksPending: v.optional(whole),
+  tasksPending: v.optional(nonNegativeInteger),
   /** In the order of their numbers; absent where the engine did not tell. */
-  ports: v.optional(v.pipe(v.array(publishedPortSchema), v.maxLength(MOST_PORTS))),
+  ports: v.optional(v.pipe(v.array(publishedPortSchema), v.maxLength(MAX_PORTS))),
   nodes: v.pipe(v.array(nodeSchema), v.maxLength(20_000)),
 });
 export type SwarmReport = v.InferOutput<typeof swarmReportSchema>;

@@ -10,7 +10,7 @@ import { HEALTH_PORT } from './environment';
  * Of one load balancer. Source:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
  */
-export const MOST_LISTENERS = 50;
+export const MAX_LISTENERS = 50;
 /**
  * Ports of the nodes that are the swarm's own. Source:
  * https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
@@ -31,8 +31,7 @@ export const DEREGISTRATION_DELAY = { afterFailedCheck: 30, otherwise: 120 };
 
 /**
  * Attributes of a target group by which connections to a target that has failed its health check go on for so many
- * seconds, as they do after a deregistration; 0 ends them at once. AWS knows them for TCP and TLS only.
- * Source:
+ * seconds, as they do after a deregistration; 0 ends them at once. AWS knows them for TCP and TLS only. Source:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html#unhealthy-target-connection-termination
  */
 export function unhealthyDraining(protocol: string, seconds: number): Record<string, string> {
@@ -57,7 +56,7 @@ export type ServedBy = 'all' | 'managers' | 'workers' | { groups: readonly strin
  * Characters of a tag's value. Source:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html
  */
-export const MOST_SERVED_BY = 256;
+export const MAX_SERVED_BY = 256;
 
 export function encodeServedBy(servedBy: ServedBy): string {
   return typeof servedBy === 'string' ? servedBy : ['groups', ...servedBy.groups].join(' ');
@@ -76,7 +75,7 @@ export function decodeServedBy(value: string | undefined): ServedBy | undefined 
 }
 
 /** Those that matter: instances on their way in or out. */
-const some = v.pipe(v.array(instanceIdSchema), v.maxLength(2_000));
+const instanceIds = v.pipe(v.array(instanceIdSchema), v.maxLength(2_000));
 
 /**
  * `traffic`: what target-update has seen of all load balancers, for those who let instances in and out. Written by
@@ -87,9 +86,9 @@ export const trafficSchema = v.object({
    * Instances that wait at their launch hook, and are sent connections by every listener that they stand behind; or
    * there is nobody yet who would be sent them instead.
    */
-  arrived: some,
+  arrived: instanceIds,
   /** Instances that wait at their terminate hook, and are sent no new connections any more. */
-  left: some,
+  left: instanceIds,
 });
 export type Traffic = v.InferOutput<typeof trafficSchema>;
 export const trafficCodec = codec(trafficSchema, 128 * 1024);

@@ -38,7 +38,7 @@ export function leaderToken({
   };
   return async (event) => {
     const mailboxes = new Set(event.Records.map(({ dynamodb }) => dynamodb?.Keys?.[PARTITION_KEY]?.S ?? ''));
-    const outcomes = await Promise.allSettled([...mailboxes].map((box) => publish(publisher, box)));
+    const outcomes = await Promise.allSettled([...mailboxes].map((mailboxKey) => publish(publisher, mailboxKey)));
     // One that fails keeps no other from being published, but is tried again.
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   };

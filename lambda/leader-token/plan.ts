@@ -29,7 +29,7 @@ export type Decision =
  * Three years of ten commits a second. A greater epoch is an invention that would keep every true report from being
  * published.
  */
-const MOST_COMMITS = 1_000_000_000;
+const MAX_COMMITS = 1_000_000_000;
 
 export function plan({ now, instanceId, report, swarm, leader, membership }: Observed): Decision {
   if (report.instanceId !== instanceId || report.role !== 'manager')
@@ -42,7 +42,7 @@ export function plan({ now, instanceId, report, swarm, leader, membership }: Obs
   const isNewer = generation > (leader?.generation ?? 0);
   if (leader && !isNewer && swarm.epoch <= leader.epoch)
     return { kind: 'ignore', reason: `Its epoch ${swarm.epoch} is not above ${leader.epoch}, which is published.` };
-  if (leader && swarm.epoch - leader.epoch > MOST_COMMITS)
+  if (leader && swarm.epoch - leader.epoch > MAX_COMMITS)
     return { kind: 'refuse', reason: `No swarm commits ${swarm.epoch - leader.epoch} changes between two reports.` };
   // By the node id that its own mailbox reports: a label alone can be forged by any worker.
   const self = swarm.nodes.find((node) => node.id === report.swarm?.nodeId && node.instanceId === instanceId);

@@ -30,7 +30,7 @@ import { reportCodec } from '../../protocol/report';
 import { decodeSwarmReport, encodeSwarmReport, MAX_CHUNKS, type SwarmReport } from '../../protocol/swarm';
 import type { Log } from '../../protocol/log';
 import { retryConflicts } from '../shared/retry';
-import { decodeOwn, queryPartition } from '../shared/tables';
+import { decodeRecord, queryPartition } from '../shared/tables';
 import { plan, type Decision } from './plan';
 
 export interface Publisher {
@@ -60,53 +60,53 @@ type Items = Record<string, unknown>[];
  */
 const LOOKS = 3;
 
-/** @param box the mailbox that a swarm report was written to: a key of the stream, untrusted */
-export async function publish(by: Publisher, box: string): Promise<void> {
-  const sender = parseMailbox(box);
-  if (sender?.roleId !== by.managerRoleId)
-    return by.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', {
+/** @param mailboxKey the mailbox that a swarm report was written to: a key of the stream, untrusted */
+export async function publish(dependencies: Publisher, mailboxKey: string): Promise<void> {
+  const sender = parseMailbox(mailboxKey);
+  if (sender?.roleId !== dependencies.managerRoleId)
+    return dependencies.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', {
       metric: 'ReportsIgnored',
     });
   const { instanceId } = sender;
-  for (let look = 1; look <= LOOKS; look++) if (await publishOnce(by, box, instanceId)) return;
-  by.log('warn', 'Not published.', { instanceId, reason: 'Others published in between, again and again.' });
+  for (let look = 1; look <= LOOKS; look++) if (await publishOnce(dependencies, mailboxKey, instanceId)) return;
+  dependencies.log('warn', 'Not published.', { instanceId, reason: 'Others published in between, again and again.' });
 }
 
 /** False when something else was published meanwhile. */
-async function publishOnce(by: Publisher, box: string, instanceId: string): Promise<boolean> {
+async function publishOnce(dependencies: Publisher, mailboxKey: string, instanceId: string): Promise<boolean> {
   const [reported, records] = await Promise.all([
-    queryPartition(by.dynamodb, by.reportTable, box, MAX_ITEMS),
-    queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION),
+    queryPartition(dependencies.dynamodb, dependencies.reportTable, mailboxKey, MAX_ITEMS),
+    queryPartition(dependencies.dynamodb, dependencies.tokenTable, CLUSTER_PARTITION),
   ]);
   const report = reportCodec.decode(withKey(reported, REPORT_KEY));
   const swarm = decodeSwarmReport(withPrefix(reported, SWARM_KEY_PREFIX));
   if (!report.ok || !swarm.ok) {
     const refused = report.ok ? swarm : report;
-    by.log('warn', 'A swarm report was ignored.', {
+    dependencies.log('warn', 'A swarm report was ignored.', {
       metric: 'ReportsIgnored',
       instanceId,
       refusal: refused.ok ? undefined : refused.refusal,
     });
     return true;
   }
-  const leader = decodeOwn(by, leaderCodec, withKey(records, LEADER_KEY));
-  const membership = decodeOwn(by, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership;
+  const leader = decodeRecord(dependencies, leaderCodec, withKey(records, LEADER_KEY));
+  const membership = decodeRecord(dependencies, membershipCodec, withKey(records, MEMBERSHIP_KEY)) ?? emptyMembership;
   const decision = plan({
-    now: by.clock.now(),
+    now: dependencies.clock.now(),
     instanceId,
     report: report.value,
     swarm: swarm.value,
     ...(leader && { leader }),
     membership,
   });
-  if (decision.kind === 'ignore') by.log('info', 'Not published.', { instanceId, reason: decision.reason });
+  if (decision.kind === 'ignore') dependencies.log('info', 'Not published.', { instanceId, reason: decision.reason });
   if (decision.kind === 'refuse')
-    by.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
+    dependencies.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
   if (decision.kind !== 'publish') return true;
 
   const published = withPrefix(records, NODES_KEY_PREFIX);
-  if (!(await write(by, box, decision, swarm.value, leader, published))) return false;
-  by.log('info', 'Published.', {
+  if (!(await write(dependencies, mailboxKey, decision, swarm.value, leader, published))) return false;
+  dependencies.log('info', 'Published.', {
     instanceId,
     epoch: swarm.value.epoch,
     nodes: swarm.value.nodes.length,
@@ -116,8 +116,8 @@ async function publishOnce(by: Publisher, box: string, instanceId: string): Prom
   const same = (part: 'nodes' | 'ports') =>
     before.ok && JSON.stringify(before.value[part]) === JSON.stringify(swarm.value[part]);
   const news = !same('nodes') || decision.publishedTokens !== undefined;
-  if (news) await wake(by, by.joinQueueUrl);
-  if (by.targetsQueueUrl && (news || !same('ports'))) await wake(by, by.targetsQueueUrl);
+  if (news) await wake(dependencies, dependencies.joinQueueUrl);
+  if (dependencies.targetsQueueUrl && (news || !same('ports'))) await wake(dependencies, dependencies.targetsQueueUrl);
   return true;
 }
 
@@ -133,15 +133,15 @@ async function wake({ sqs }: Publisher, QueueUrl: string): Promise<void> {
  * @returns false when something else is published, and nothing was written
  */
 async function write(
-  by: Publisher,
-  box: string,
+  dependencies: Publisher,
+  mailboxKey: string,
   decision: Decision & { kind: 'publish' },
   swarm: SwarmReport,
   before: LeaderRecord | undefined,
   published: Items,
 ): Promise<boolean> {
   const put = (key: string, attributes: object) => ({
-    TableName: by.tokenTable,
+    TableName: dependencies.tokenTable,
     Item: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key, ...attributes }),
   });
   const chunks = encodeSwarmReport(swarm);
@@ -165,7 +165,7 @@ async function write(
     ...chunks.map((chunk, n) => ({ Put: put(`${NODES_KEY_PREFIX}${n}`, chunk) })),
     ...published.slice(chunks.length).map((old) => ({
       Delete: {
-        TableName: by.tokenTable,
+        TableName: dependencies.tokenTable,
         Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: old[SORT_KEY] }),
       },
     })),
@@ -173,8 +173,8 @@ async function write(
   if (decision.publishedTokens) {
     writes.push({
       Update: {
-        TableName: by.tokenTable,
-        Key: marshall({ [PARTITION_KEY]: box, [SORT_KEY]: COMMANDS_KEY }),
+        TableName: dependencies.tokenTable,
+        Key: marshall({ [PARTITION_KEY]: mailboxKey, [SORT_KEY]: COMMANDS_KEY }),
         UpdateExpression: 'SET #published = :published',
         ExpressionAttributeNames: { '#published': PUBLISHED_TOKENS_ATTRIBUTE },
         ExpressionAttributeValues: marshall({ ':published': decision.publishedTokens }),
@@ -182,7 +182,9 @@ async function write(
     });
   }
   try {
-    await retryConflicts(by.clock, () => by.dynamodb.send(new TransactWriteItemsCommand({ TransactItems: writes })));
+    await retryConflicts(dependencies.clock, () =>
+      dependencies.dynamodb.send(new TransactWriteItemsCommand({ TransactItems: writes })),
+    );
     return true;
   } catch (error) {
     if (

@@ -30,7 +30,7 @@ import { describeError, type Log } from '../../protocol/log';
 import { retryConflicts } from '../shared/retry';
 import type { Effect, Plan } from './draft';
 import { leaseCondition, type Lease } from '../shared/lease';
-import { bury } from './tombstone';
+import { writeTombstone } from './tombstone';
 
 export interface Actor {
   clock: Clock;
@@ -52,7 +52,7 @@ export type Written = 'written' | 'lost' | { leaving: string[] };
 
 /** Writes the membership record, the mailboxes and the orders, all or nothing. */
 export async function write(
-  by: Actor,
+  dependencies: Actor,
   lease: Lease,
   { membership, commands, orders }: Pick<Plan, 'membership' | 'commands' | 'orders'>,
 ): Promise<Written> {
@@ -60,10 +60,10 @@ export async function write(
     const transaction = () =>
       new TransactWriteItemsCommand({
         TransactItems: [
-          { ConditionCheck: { TableName: by.tokenTable, ...leaseCondition(lease) } },
+          { ConditionCheck: { TableName: dependencies.tokenTable, ...leaseCondition(lease) } },
           {
             Put: {
-              TableName: by.tokenTable,
+              TableName: dependencies.tokenTable,
               Item: marshall({
                 [PARTITION_KEY]: CLUSTER_PARTITION,
                 [SORT_KEY]: MEMBERSHIP_KEY,
@@ -72,18 +72,21 @@ export async function write(
             },
           },
           ...orders.map(({ instanceId, ...list }) => {
-            const key = { [PARTITION_KEY]: mailbox(by.roleIds.manager, instanceId), [SORT_KEY]: ORDERS_KEY };
+            const key = { [PARTITION_KEY]: mailbox(dependencies.roleIds.manager, instanceId), [SORT_KEY]: ORDERS_KEY };
             return list.orders.length > 0 || list.rotation !== undefined
-              ? { Put: { TableName: by.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode(list) }) } }
-              : { Delete: { TableName: by.tokenTable, Key: marshall(key) } };
+              ? { Put: { TableName: dependencies.tokenTable, Item: marshall({ ...key, ...ordersCodec.encode(list) }) } }
+              : { Delete: { TableName: dependencies.tokenTable, Key: marshall(key) } };
           }),
           ...commands.map(({ instanceId, role, command }) => {
             const { v, body } = commandsCodec.encode({ command });
             return {
               // An update, since the item also holds what leader-token tells this node.
               Update: {
-                TableName: by.tokenTable,
-                Key: marshall({ [PARTITION_KEY]: mailbox(by.roleIds[role], instanceId), [SORT_KEY]: COMMANDS_KEY }),
+                TableName: dependencies.tokenTable,
+                Key: marshall({
+                  [PARTITION_KEY]: mailbox(dependencies.roleIds[role], instanceId),
+                  [SORT_KEY]: COMMANDS_KEY,
+                }),
                 UpdateExpression: 'SET #v = :v, #body = :body',
                 // What is erased may be erased of a leaving instance too.
                 ConditionExpression: command ? 'attribute_not_exists(#tombstone)' : undefined,
@@ -98,20 +101,22 @@ export async function write(
           }),
         ],
       });
-    await retryConflicts(by.clock, () => by.dynamodb.send(transaction()));
+    await retryConflicts(dependencies.clock, () => dependencies.dynamodb.send(transaction()));
     for (const { instanceId, orders: list, rotation } of orders) {
-      if (rotation !== undefined) by.log('info', 'Ordered to rotate the join tokens.', { instanceId, rotation });
+      if (rotation !== undefined)
+        dependencies.log('info', 'Ordered to rotate the join tokens.', { instanceId, rotation });
       for (const kind of orderKinds) {
         const nodes = list
           .filter((order) => order.kind === kind)
           .map(({ nodeId, instanceId: of }) => `${nodeId} (${of})`);
         if (nodes.length > 0)
-          by.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
+          dependencies.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
       }
-      if (list.length === 0 && rotation === undefined) by.log('info', 'Its orders were erased.', { instanceId });
+      if (list.length === 0 && rotation === undefined)
+        dependencies.log('info', 'Its orders were erased.', { instanceId });
     }
     for (const { instanceId, command, reason } of commands)
-      by.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', {
+      dependencies.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', {
         instanceId,
         commandId: command?.id,
         reason,
@@ -125,7 +130,7 @@ export async function write(
     if (ofLease) return 'lost';
     const leaving = commands.filter((_, n) => ofCommands[n]).map(({ instanceId }) => instanceId);
     if (leaving.length === 0) throw error;
-    by.log('info', 'Instances that are leaving are not commanded any more.', {
+    dependencies.log('info', 'Instances that are leaving are not commanded any more.', {
       instances: leaving.join(', ').slice(0, 500),
     });
     return { leaving };
@@ -133,25 +138,25 @@ export async function write(
 }
 
 /** True when it is done for good; false when it is to be tried again by a later look. */
-export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
+export async function carryOut(dependencies: Actor, effect: Effect): Promise<boolean> {
   const { instanceId, reason } = effect;
   try {
     switch (effect.kind) {
       case 'attach-volume':
-        await by.ec2.send(
+        await dependencies.ec2.send(
           new AttachVolumeCommand({ InstanceId: instanceId, VolumeId: effect.volumeId, Device: effect.device }),
         );
         break;
       case 'admit':
-        await completeHook(by.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'CONTINUE');
+        await completeHook(dependencies.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'CONTINUE');
         if (effect.stackId && effect.logicalId)
-          await signal(by.cloudFormation, effect.stackId, effect.logicalId, instanceId);
+          await signal(dependencies.cloudFormation, effect.stackId, effect.logicalId, instanceId);
         break;
       case 'abandon':
-        await completeHook(by.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'ABANDON');
+        await completeHook(dependencies.autoScaling, instanceId, effect.group, LAUNCH_HOOK, 'ABANDON');
         break;
       case 'extend-hook':
-        await by.autoScaling.send(
+        await dependencies.autoScaling.send(
           new RecordLifecycleActionHeartbeatCommand({
             AutoScalingGroupName: effect.group,
             InstanceId: instanceId,
@@ -160,12 +165,12 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
         );
         break;
       case 'let-go':
-        await bury(by, effect.role, instanceId);
-        await completeHook(by.autoScaling, instanceId, effect.group, TERMINATE_HOOK, 'CONTINUE');
+        await writeTombstone(dependencies, effect.role, instanceId);
+        await completeHook(dependencies.autoScaling, instanceId, effect.group, TERMINATE_HOOK, 'CONTINUE');
         break;
       case 'replace':
         // Its grace period is for instances that are still to become Ready; this one was.
-        await by.autoScaling.send(
+        await dependencies.autoScaling.send(
           new SetInstanceHealthCommand({
             InstanceId: instanceId,
             HealthStatus: 'Unhealthy',
@@ -174,7 +179,7 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
         );
         break;
       case 'terminate':
-        await by.autoScaling.send(
+        await dependencies.autoScaling.send(
           new TerminateInstanceInAutoScalingGroupCommand({
             InstanceId: instanceId,
             ShouldDecrementDesiredCapacity: false,
@@ -182,20 +187,20 @@ export async function carryOut(by: Actor, effect: Effect): Promise<boolean> {
         );
         break;
       case 'suspend-launch':
-        await by.autoScaling.send(
+        await dependencies.autoScaling.send(
           new SuspendProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }),
         );
         break;
       case 'resume-launch':
-        await by.autoScaling.send(
+        await dependencies.autoScaling.send(
           new ResumeProcessesCommand({ AutoScalingGroupName: effect.group, ScalingProcesses: ['Launch'] }),
         );
         break;
     }
-    by.log('info', `Done: ${effect.kind}.`, { instanceId, reason });
+    dependencies.log('info', `Done: ${effect.kind}.`, { instanceId, reason });
     return true;
   } catch (error) {
-    by.log('warn', `Failed: ${effect.kind}. It is tried again at the next look.`, {
+    dependencies.log('warn', `Failed: ${effect.kind}. It is tried again at the next look.`, {
       instanceId,
       reason,
       error: describeError(error),

@@ -14,7 +14,7 @@ function eventOf(effect: Effect): SwarmEvent | undefined {
     case 'admit':
       return 'nodeReady';
     case 'let-go':
-      return effect.tells;
+      return effect.event;
     case 'replace':
     case 'terminate':
       return 'nodeReplaced';

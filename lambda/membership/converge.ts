@@ -9,7 +9,7 @@ import { announce, type Announcer } from '../shared/announce';
 import { announcementOf } from './announcements';
 import { carryOut, write, type Actor } from './act';
 import { census } from './census';
-import { deeds } from './deeds';
+import { countActions } from './action-counts';
 import type { Effect, Plan } from './draft';
 import type { Lease, LeaseRow } from '../shared/lease';
 import type { Observation } from './observation';
@@ -25,10 +25,10 @@ export interface Converger extends Actor, Announcer {
   plan(observed: Observation): Plan;
 }
 
-export async function converge(by: Converger): Promise<void> {
-  const lease = await by.lease.acquireOrAsk();
+export async function converge(dependencies: Converger): Promise<void> {
+  const lease = await dependencies.lease.acquireOrAsk();
   if (!lease) {
-    by.log('info', 'Another look is under way; it was asked to look again.');
+    dependencies.log('info', 'Another look is under way; it was asked to look again.');
     return;
   }
   let released = false;
@@ -36,27 +36,31 @@ export async function converge(by: Converger): Promise<void> {
   const leaving = new Set<string>();
   try {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const observed = await by.observe();
-      if (round === 0) by.log('info', 'The cluster as it is seen.', { ...census(observed) });
+      const observed = await dependencies.observe();
+      if (round === 0) dependencies.log('info', 'The cluster as it is seen.', { ...census(observed) });
       observed.instances = observed.instances.filter(({ instanceId }) => !leaving.has(instanceId));
-      const plan = by.plan(observed);
-      for (const { instanceId, reason } of plan.alarms) by.log('error', reason, { metric: ALARM_METRIC, instanceId });
-      const progress = await carryOutPlan(by, lease, observed, plan, leaving);
+      const plan = dependencies.plan(observed);
+      for (const { instanceId, reason } of plan.alarms)
+        dependencies.log('error', reason, { metric: ALARM_METRIC, instanceId });
+      const progress = await carryOutPlan(dependencies, lease, observed, plan, leaving);
       if (progress === 'lost') break;
-      released = progress === 'none' && (await by.lease.release(lease));
+      released = progress === 'none' && (await dependencies.lease.release(lease));
       if (released) return;
-      if (!(await by.lease.renew(lease))) break;
+      if (!(await dependencies.lease.renew(lease))) break;
     }
-    by.log('warn', 'The lease was lost, or there is more to do than one invocation may. The next look goes on.');
+    dependencies.log(
+      'warn',
+      'The lease was lost, or there is more to do than one invocation may. The next look goes on.',
+    );
   } finally {
     // Otherwise the next events would be handed to a holder that is no more.
-    if (!released) await by.lease.giveUp(lease);
+    if (!released) await dependencies.lease.giveUp(lease);
   }
 }
 
 /** What a plan changed: nothing, something that is worth another look, or that the lease is no longer ours. */
 async function carryOutPlan(
-  by: Converger,
+  dependencies: Converger,
   lease: Lease,
   observed: Observation,
   plan: Plan,
@@ -64,7 +68,7 @@ async function carryOutPlan(
 ): Promise<'none' | 'some' | 'lost'> {
   let changed = false;
   if (plan.membership !== observed.membership || plan.commands.length > 0 || plan.orders.length > 0) {
-    const written = await write(by, lease, plan);
+    const written = await write(dependencies, lease, plan);
     if (written === 'lost') return 'lost';
     if (written !== 'written') {
       for (const instanceId of written.leaving) leaving.add(instanceId);
@@ -73,21 +77,24 @@ async function carryOutPlan(
     changed = true;
   }
   // What is asked of AWS knows no condition on the lease: at least it was ours a moment ago.
-  if (plan.effects.length > 0 && !(await by.lease.renew(lease))) return 'lost';
+  if (plan.effects.length > 0 && !(await dependencies.lease.renew(lease))) return 'lost';
   const carriedOut: Effect[] = [];
   for (let n = 0; n < plan.effects.length; n += PARALLEL) {
-    const some = plan.effects.slice(n, n + PARALLEL);
-    const done = await Promise.all(some.map((effect) => carryOut(by, effect)));
-    carriedOut.push(...some.filter((_, k) => done[k]));
+    const batch = plan.effects.slice(n, n + PARALLEL);
+    const done = await Promise.all(batch.map((effect) => carryOut(dependencies, effect)));
+    carriedOut.push(...batch.filter((_, k) => done[k]));
   }
-  const counted = deeds(observed, plan, carriedOut);
-  if (counted) by.log('info', 'What was done.', { ...counted });
+  const counted = countActions(observed, plan, carriedOut);
+  if (counted) dependencies.log('info', 'What was done.', { ...counted });
   const admitted = carriedOut.filter(({ kind }) => kind === 'admit').map(({ instanceId }) => instanceId);
   if (admitted.length > 0) {
     const settled: Membership = structuredClone(plan.membership);
     for (const instanceId of admitted) delete settled.admissions[instanceId];
-    if ((await write(by, lease, { membership: settled, commands: [], orders: [] })) === 'lost') return 'lost';
+    if ((await write(dependencies, lease, { membership: settled, commands: [], orders: [] })) === 'lost') return 'lost';
   }
-  await announce(by, [...plan.announcements, ...carriedOut.flatMap((effect) => announcementOf(effect) ?? [])]);
+  await announce(dependencies, [
+    ...plan.announcements,
+    ...carriedOut.flatMap((effect) => announcementOf(effect) ?? []),
+  ]);
   return changed || admitted.length > 0 ? 'some' : 'none';
 }

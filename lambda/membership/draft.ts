@@ -2,7 +2,7 @@
 import type { NodeRole } from '../../protocol/body';
 import type { Membership } from '../../protocol/cluster';
 import type { Command } from '../../protocol/commands';
-import { MOST_ORDERS, type Order, type Orders } from '../../protocol/orders';
+import { MAX_ORDERS, type Order, type Orders } from '../../protocol/orders';
 import type { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import type { Announcement } from '../shared/announce';
 import type { Observation } from './observation';
@@ -20,7 +20,7 @@ export type Effect = { instanceId: string; reason: string } & (
    * Complete the terminate hook, with a tombstone before it. `tells`: nothing of one that goes with its whole stack, or
    * before there was a swarm. `late`: past its deadline.
    */
-  | { kind: 'let-go'; group: string; role: NodeRole; tells?: 'nodeLeft' | 'nodeLost'; late?: true }
+  | { kind: 'let-go'; group: string; role: NodeRole; event?: 'nodeLeft' | 'nodeLost'; late?: true }
   /** Call it unhealthy: its group terminates it and launches another. */
   | { kind: 'replace' }
   /** Through its group, which begins its terminate hook and launches another. */
@@ -66,7 +66,7 @@ export class Draft {
     return this.commands.size;
   }
 
-  tell(instanceId: string, role: NodeRole, command: Command | null, reason: string): void {
+  setCommand(instanceId: string, role: NodeRole, command: Command | null, reason: string): void {
     this.commands.set(instanceId, { instanceId, role, command, reason });
   }
 
@@ -87,7 +87,7 @@ export class Draft {
       expiresAt,
       ...('nodeId' in command && { nodeId: command.nodeId }),
     };
-    this.tell(instanceId, 'manager', command, command.reason);
+    this.setCommand(instanceId, 'manager', command, command.reason);
   }
 
   /** No change of managers is in flight any more. What its command says, a token perhaps, goes from the mailbox. */
@@ -95,12 +95,12 @@ export class Draft {
     const { managerChange } = this.membership;
     if (!managerChange) return;
     this.membership.managerChange = null;
-    this.tell(managerChange.instanceId, 'manager', null, reason);
+    this.setCommand(managerChange.instanceId, 'manager', null, reason);
   }
 
   /** For the leader, about another node. False when it has to wait, since as many are open as may be. */
   order(order: Order): boolean {
-    if (this.ordered.length >= MOST_ORDERS) return false;
+    if (this.ordered.length >= MAX_ORDERS) return false;
     this.ordered.push(order);
     return true;
   }

@@ -14,7 +14,7 @@ export class Facts {
   /** Instances that are not on their way out, by id. */
   readonly present: ReadonlyMap<string, Instance>;
   /** Those, and instances that wait at their terminate hook: they work still. By id. */
-  readonly here: ReadonlyMap<string, Instance>;
+  readonly alive: ReadonlyMap<string, Instance>;
   private readonly up: ReadonlySet<string | undefined>;
   readonly quorumVisible: boolean;
   private readonly nodes: ReadonlyMap<string, SwarmNode>;
@@ -27,7 +27,10 @@ export class Facts {
         .map((instance) => [instance.instanceId, instance]),
     );
     this.leaving = observed.instances.filter(isLeaving);
-    this.here = new Map([...this.present, ...this.leaving.map((instance) => [instance.instanceId, instance] as const)]);
+    this.alive = new Map([
+      ...this.present,
+      ...this.leaving.map((instance) => [instance.instanceId, instance] as const),
+    ]);
     this.nodes = new Map(observed.nodes.map((node) => [node.id, node]));
     this.up = new Set(
       observed.nodes
@@ -44,8 +47,8 @@ export class Facts {
       .sort((a, b) => b.group.seat! - a.group.seat!);
   }
 
-  isHere(instanceId: string): boolean {
-    return this.here.has(instanceId);
+  isAlive(instanceId: string): boolean {
+    return this.alive.has(instanceId);
   }
 
   isConfigured(seat: number): boolean {
@@ -86,7 +89,7 @@ export class Facts {
    * Whoever a seat was lies on its volume, and this instance never had it. What EC2 says may be some seconds old, so
    * the instance itself has a say.
    */
-  isNobody({ group, report }: Instance): boolean {
+  neverHadItsVolume({ group, report }: Instance): boolean {
     const { volumeId } = this.observed.seats.find((one) => one.seat === group.seat) ?? {};
     return (
       report?.volume?.state !== 'mounted' &&
@@ -131,8 +134,8 @@ export class Facts {
   }
 
   /** A manager that the list shows at work, and whose own instance says that it sees a leader. */
-  worksByItsWord(node: SwarmNode): boolean {
-    const instance = this.here.get(node.instanceId ?? '');
+  confirmsItWorks(node: SwarmNode): boolean {
+    const instance = this.alive.get(node.instanceId ?? '');
     return isWorkingManager(node) && instance?.report?.swarm?.nodeId === node.id && seesLeader(instance);
   }
 

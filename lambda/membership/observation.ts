@@ -46,7 +46,7 @@ export interface Instance extends GroupMember {
   /** Absent when EC2 was not asked or does not know it yet. */
   ec2?: { state: string; address?: string; launchedAt: number };
   /** Its tombstone lies in the place of its report: nobody hears it any more. */
-  buried?: true;
+  hasTombstone?: true;
   /**
    * The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and for managers
    * that are admitted or leave.

@@ -23,7 +23,7 @@ export interface Tables {
  * May be repeated. Who dies between the two leaves an instance that nobody hears, and whose agent still keeps its
  * engine running: the other way round, an engine that a quorum needs would be mended by nobody.
  */
-export async function bury(
+export async function writeTombstone(
   { clock, dynamodb, tokenTable, reportTable, roleIds }: Tables,
   role: NodeRole,
   instanceId: string,

@@ -4,7 +4,7 @@ import { describeError } from '../../protocol/log';
 import { converge } from '../membership/converge';
 import { isLeaving } from '../membership/facts';
 import { describeGroups } from '../shared/groups';
-import { bury } from '../membership/tombstone';
+import { writeTombstone } from '../membership/tombstone';
 import { wire, type MembershipParts } from '../membership/wire';
 import { isRequest, recover } from './recovery';
 
@@ -19,7 +19,7 @@ export function nodeLeave(parts: MembershipParts): (event: unknown) => Promise<R
     const leaving = instances.filter((instance) => isLeaving(instance) && instance.group.role === 'worker');
     for (const { instanceId, group } of leaving) {
       // One that fails keeps no other waiting: it is buried again before its hook is completed.
-      await bury(membership, group.role, instanceId).catch((error: unknown) =>
+      await writeTombstone(membership, group.role, instanceId).catch((error: unknown) =>
         log('warn', 'A tombstone could not be set.', { instanceId, error: describeError(error) }),
       );
     }

@@ -15,7 +15,7 @@ export function isRequest(event: unknown): boolean {
   return typeof event === 'object' && event !== null && 'recover' in event;
 }
 
-export async function recover(by: Converger, event: unknown): Promise<RecoveryAnswer> {
+export async function recover(dependencies: Converger, event: unknown): Promise<RecoveryAnswer> {
   const request = v.safeParse(recoveryRequestSchema, event);
   if (!request.success)
     return {
@@ -24,22 +24,22 @@ export async function recover(by: Converger, event: unknown): Promise<RecoveryAn
           'under "toConfirm".',
       ],
     };
-  const lease = await acquire(by);
+  const lease = await acquire(dependencies);
   if (!lease) return { refused: ['Another function is at work. Try again in a minute.'] };
   try {
-    const { answer, membership } = askForRecovery(await by.observe(), request.output.recover);
-    if (membership && (await write(by, lease, { membership, commands: [], orders: [] })) !== 'written')
+    const { answer, membership } = askForRecovery(await dependencies.observe(), request.output.recover);
+    if (membership && (await write(dependencies, lease, { membership, commands: [], orders: [] })) !== 'written')
       return { refused: ['Another function came first. Try again in a minute.'] };
-    by.log('warn', 'A person asks to go on with one manager.', {
+    dependencies.log('warn', 'A person asks to go on with one manager.', {
       ...request.output.recover,
       answer: Object.keys(answer)[0],
     });
     return answer;
   } finally {
-    await by.lease.giveUp(lease);
+    await dependencies.lease.giveUp(lease);
     // The next look does it otherwise: what was answered holds.
-    await converge(by).catch((error: unknown) =>
-      by.log('warn', 'A look failed after a recovery was asked for.', { error: describeError(error) }),
+    await converge(dependencies).catch((error: unknown) =>
+      dependencies.log('warn', 'A look failed after a recovery was asked for.', { error: describeError(error) }),
     );
   }
 }

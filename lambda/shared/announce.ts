@@ -9,7 +9,7 @@ import { describeError, type Log } from '../../protocol/log';
 export type Announcement = Omit<SwarmEventDetail, 'cluster'> & { event: SwarmEvent };
 
 /** Entries of one request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html */
-const MOST_ENTRIES = 10;
+const MAX_ENTRIES = 10;
 
 export interface Announcer {
   log: Log;
@@ -22,9 +22,9 @@ export async function announce(
   { log, eventBridge, cluster }: Announcer,
   announcements: readonly Announcement[],
 ): Promise<void> {
-  for (let n = 0; n < announcements.length; n += MOST_ENTRIES) {
-    const some = announcements.slice(n, n + MOST_ENTRIES);
-    const Entries = some.map(({ event, ...about }) => ({
+  for (let n = 0; n < announcements.length; n += MAX_ENTRIES) {
+    const batch = announcements.slice(n, n + MAX_ENTRIES);
+    const Entries = batch.map(({ event, ...about }) => ({
       Source: EVENT_SOURCE,
       DetailType: swarmEvents[event],
       Detail: JSON.stringify({ cluster, ...about } satisfies SwarmEventDetail),
@@ -32,7 +32,7 @@ export async function announce(
     try {
       const { FailedEntryCount = 0 } = await eventBridge.send(new PutEventsCommand({ Entries }));
       if (FailedEntryCount > 0)
-        log('warn', 'EventBridge did not take all events.', { failed: FailedEntryCount, of: some.length });
+        log('warn', 'EventBridge did not take all events.', { failed: FailedEntryCount, of: batch.length });
     } catch (error) {
       log('warn', 'EventBridge took no events.', { events: announcements.length - n, error: describeError(error) });
       return;

@@ -39,7 +39,7 @@ export async function queryPartition(
  * A record that functions alone write, or undefined when there is none.
  * @throws Error when it is there but cannot be read: deciding as if it were absent could make a second swarm.
  */
-export function decodeOwn<T>(
+export function decodeRecord<T>(
   { tokenTable }: { tokenTable: string },
   codec: Codec<T>,
   item: Record<string, unknown> | undefined,

@@ -21,8 +21,8 @@ import { retryConflicts } from '../shared/retry';
 import type { Change } from './plan';
 
 /** Targets of one request. Elastic Load Balancing names no limit. */
-const MOST_TARGETS = 200;
-const LONGEST_LIST = 1_000;
+const MAX_TARGETS = 200;
+const MAX_LIST_CHARACTERS = 1_000;
 
 export interface Actor {
   log: Log;
@@ -34,7 +34,7 @@ export interface Actor {
   elasticLoadBalancing: ElasticLoadBalancingV2Client;
 }
 
-type Some = readonly { instanceId: string; port: number; reason?: string }[];
+type TargetList = readonly { instanceId: string; port: number; reason?: string }[];
 type Send = (Targets: { Id: string; Port: number }[]) => Promise<unknown>;
 
 /**
@@ -47,17 +47,17 @@ export interface Outcome {
   full?: string;
 }
 
-export async function carryOut(by: Actor, change: Change): Promise<Outcome> {
-  const { elasticLoadBalancing } = by;
+export async function carryOut(dependencies: Actor, change: Change): Promise<Outcome> {
+  const { elasticLoadBalancing } = dependencies;
   const { arn, register, deregister } = change;
-  tell(by, change);
+  logChange(dependencies, change);
   // Nobody is taken away before others have come.
   const outcome: Outcome = { arn, changed: false };
-  const registered = await inBatches(by, outcome, 'register', register, (Targets) =>
+  const registered = await inBatches(dependencies, outcome, 'register', register, (Targets) =>
     elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })),
   );
   // What goes makes room: that nobody more is taken does not matter there.
-  const deregistered = await inBatches(by, { arn, changed: false }, 'deregister', deregister, (Targets) =>
+  const deregistered = await inBatches(dependencies, { arn, changed: false }, 'deregister', deregister, (Targets) =>
     elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })),
   );
   return { ...outcome, changed: registered || deregistered };
@@ -67,39 +67,42 @@ export async function carryOut(by: Actor, change: Change): Promise<Outcome> {
  * They look again then. One that dies in between is followed by another look, which tells it once more, or by the
  * sweep.
  */
-export async function tellTraffic(by: Actor, traffic: Traffic): Promise<void> {
-  await write(by, TRAFFIC_KEY, trafficCodec.encode(traffic));
-  by.log('info', 'Told who is sent connections.', { arrived: list(traffic.arrived), left: list(traffic.left) });
-  await by.sqs.send(
+export async function publishTraffic(dependencies: Actor, traffic: Traffic): Promise<void> {
+  await write(dependencies, TRAFFIC_KEY, trafficCodec.encode(traffic));
+  dependencies.log('info', 'Told who is sent connections.', {
+    arrived: list(traffic.arrived),
+    left: list(traffic.left),
+  });
+  await dependencies.sqs.send(
     new SendMessageCommand({
-      QueueUrl: by.joinQueueUrl,
+      QueueUrl: dependencies.joinQueueUrl,
       MessageBody: JSON.stringify({ reason: 'target-update saw other traffic' }),
     }),
   );
 }
 
 /** For itself: what is told once, and what is closed for good. */
-export async function tellFollowing(by: Actor, following: Following): Promise<void> {
-  await write(by, FOLLOWING_KEY, followingCodec.encode(following));
+export async function saveFollowing(dependencies: Actor, following: Following): Promise<void> {
+  await write(dependencies, FOLLOWING_KEY, followingCodec.encode(following));
 }
 
-async function write(by: Actor, key: string, { v, body }: { v: number; body: string }): Promise<void> {
+async function write(dependencies: Actor, key: string, { v, body }: { v: number; body: string }): Promise<void> {
   const update = () =>
     new UpdateItemCommand({
-      TableName: by.tokenTable,
+      TableName: dependencies.tokenTable,
       Key: marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: key }),
       UpdateExpression: 'SET #v = :v, #body = :body',
       ExpressionAttributeNames: { '#v': 'v', '#body': 'body' },
       ExpressionAttributeValues: marshall({ ':v': v, ':body': body }),
     });
-  await retryConflicts(by.clock, () => by.dynamodb.send(update()));
+  await retryConflicts(dependencies.clock, () => dependencies.dynamodb.send(update()));
 }
 
-function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {
-  if (strange.length > 0)
+function logChange({ log }: Actor, { arn, kept, waiting, foreign }: Change): void {
+  if (foreign.length > 0)
     log('warn', 'A target group has targets that are none of the cluster, or at another port. They are taken away.', {
       targetGroup: arn,
-      instances: list(strange),
+      instances: list(foreign),
     });
   if (kept.length > 0)
     log('warn', 'Healthy targets are kept, for no other is healthy.', {
@@ -114,10 +117,16 @@ function tell({ log }: Actor, { arn, kept, waiting, strange }: Change): void {
     });
 }
 
-async function inBatches(by: Actor, outcome: Outcome, what: string, targets: Some, send: Send): Promise<boolean> {
+async function inBatches(
+  dependencies: Actor,
+  outcome: Outcome,
+  what: string,
+  targets: TargetList,
+  send: Send,
+): Promise<boolean> {
   let changed = false;
-  for (let n = 0; n < targets.length; n += MOST_TARGETS)
-    changed = (await attempt(by, outcome, what, targets.slice(n, n + MOST_TARGETS), send)) || changed;
+  for (let n = 0; n < targets.length; n += MAX_TARGETS)
+    changed = (await attempt(dependencies, outcome, what, targets.slice(n, n + MAX_TARGETS), send)) || changed;
   return changed;
 }
 
@@ -125,28 +134,34 @@ async function inBatches(by: Actor, outcome: Outcome, what: string, targets: Som
  * A single target that is refused, an instance that has just ended or one too many, makes the whole request fail: the
  * others are tried without it, until there is no room for a single one.
  */
-async function attempt(by: Actor, outcome: Outcome, what: string, some: Some, send: Send): Promise<boolean> {
+async function attempt(
+  dependencies: Actor,
+  outcome: Outcome,
+  what: string,
+  batch: TargetList,
+  send: Send,
+): Promise<boolean> {
   if (outcome.full !== undefined) return false;
-  const fields = { targetGroup: outcome.arn, instances: list(ids(some)), reason: some[0]!.reason };
+  const fields = { targetGroup: outcome.arn, instances: list(ids(batch)), reason: batch[0]!.reason };
   try {
-    await send(some.map(({ instanceId: Id, port: Port }) => ({ Id, Port })));
-    by.log('info', `Done: ${what}.`, fields);
+    await send(batch.map(({ instanceId: Id, port: Port }) => ({ Id, Port })));
+    dependencies.log('info', `Done: ${what}.`, fields);
     return true;
   } catch (error) {
     const ofOne = error instanceof InvalidTargetException || error instanceof TooManyTargetsException;
-    if (!ofOne || some.length === 1) {
-      by.log('warn', `Failed: ${what}. It is tried again at the next look.`, {
+    if (!ofOne || batch.length === 1) {
+      dependencies.log('warn', `Failed: ${what}. It is tried again at the next look.`, {
         ...fields,
         error: describeError(error),
       });
       if (error instanceof TooManyTargetsException) outcome.full = describeError(error);
       return false;
     }
-    const half = Math.ceil(some.length / 2);
-    const first = await attempt(by, outcome, what, some.slice(0, half), send);
-    return (await attempt(by, outcome, what, some.slice(half), send)) || first;
+    const half = Math.ceil(batch.length / 2);
+    const first = await attempt(dependencies, outcome, what, batch.slice(0, half), send);
+    return (await attempt(dependencies, outcome, what, batch.slice(half), send)) || first;
   }
 }
 
 const ids = (targets: readonly { instanceId: string }[]) => targets.map(({ instanceId }) => instanceId);
-const list = (instanceIds: readonly string[]) => instanceIds.join(', ').slice(0, LONGEST_LIST);
+const list = (instanceIds: readonly string[]) => instanceIds.join(', ').slice(0, MAX_LIST_CHARACTERS);

@@ -38,23 +38,25 @@ export function parseRequest(event: unknown): FollowRequest | undefined {
  * The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed.
  */
 export async function answer(
-  by: Updater & { loadBalancers: readonly LoadBalancerSettings[] },
+  dependencies: Updater & { loadBalancers: readonly LoadBalancerSettings[] },
   respond: Respond,
   request: FollowRequest,
 ): Promise<void> {
   const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties, OldResourceProperties } =
     request;
   const { LoadBalancerArn: arn, SecurityGroupId: securityGroupId } = ResourceProperties;
-  const { clock } = by;
+  const { clock } = dependencies;
   const deadline = clock.now() + DEADLINE_MS;
-  const settings = by.loadBalancers.find((one) => one.arn === arn);
+  const settings = dependencies.loadBalancers.find((one) => one.arn === arn);
   const work = async () => {
-    if (RequestType === 'Delete') return close(by, { arn, securityGroupId }, settings !== undefined, deadline);
-    if (ResourceProperties.Follows === 'true') return reopen(by, settings ?? { arn, securityGroupId }, deadline);
+    if (RequestType === 'Delete')
+      return close(dependencies, { arn, securityGroupId }, settings !== undefined, deadline);
+    if (ResourceProperties.Follows === 'true')
+      return reopen(dependencies, settings ?? { arn, securityGroupId }, deadline);
     // One that never followed has nothing to be taken away.
-    if (OldResourceProperties?.Follows === 'true') await close(by, { arn, securityGroupId }, true, deadline);
+    if (OldResourceProperties?.Follows === 'true') await close(dependencies, { arn, securityGroupId }, true, deadline);
   };
-  const failure = await tried(by, deadline, work, { loadBalancer: arn, request: RequestType });
+  const failure = await tried(dependencies, deadline, work, { loadBalancer: arn, request: RequestType });
   const outcome = failure === undefined ? { Status: 'SUCCESS' } : { Status: 'FAILED', Reason: failure };
   await respond(
     ResponseURL,

@@ -15,7 +15,7 @@ import type { PublishedPort } from '../../protocol/swarm';
 import {
   CERTIFICATE_ARN,
   DEREGISTRATION_DELAY,
-  MOST_LISTENERS,
+  MAX_LISTENERS,
   SWARM_PORTS,
   unhealthyDraining,
 } from '../../protocol/targets';
@@ -106,25 +106,31 @@ const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
  * @param isFresh whether a target group, by its ARN, has no healthy target yet, and is about to
  */
 export function follow(
-  there: Followed,
+  existing: Followed,
   ports: readonly PublishedPort[] | undefined,
   isFresh: (groupArn: string) => boolean,
 ): FollowPlan {
-  const { follows } = there;
-  const own = there.listeners.filter((listener) => isOwn(there, listener));
+  const { follows } = existing;
+  const followed = existing.listeners.filter((listener) => isFollowedListener(existing, listener));
   if (!follows)
-    return { steps: [], atOnce: removal(there, own, () => true, []), later: NOTHING, holds: false, refused: [] };
+    return {
+      steps: [],
+      atOnce: removal(existing, followed, () => true, []),
+      later: NOTHING,
+      holds: false,
+      refused: [],
+    };
   const isDeclared = (port: number) => follows.declared.includes(port);
-  const atOnce = removal(there, own, isDeclared, undefined);
+  const atOnce = removal(existing, followed, isDeclared, undefined);
   if (!ports) return { steps: [], atOnce, later: NOTHING, holds: false, refused: [] };
-  const { wanted, kept, refused } = wantedOf(there, follows, own, ports);
-  const all = wanted.map((one) => stepOf(there, one));
+  const { wanted, kept, refused } = wantedOf(existing, follows, followed, ports);
+  const all = wanted.map((one) => stepOf(existing, one));
   // One that has no listener yet, perhaps never will, keeps nothing from going.
   const served = all.every(
     ({ group, listener }) => group === undefined || listener?.targetGroupArn !== group.arn || !isFresh(group.arn),
   );
   const isUnwanted = (port: number) => !kept.has(port) && !wanted.some((one) => one.port === port);
-  const goes = removal(there, own, isUnwanted, wanted);
+  const goes = removal(existing, followed, isUnwanted, wanted);
   return {
     steps: all.filter((step) => !isDone(step)),
     atOnce,
@@ -137,11 +143,11 @@ export function follow(
 /** @param wanted target groups of these stay; undefined for all */
 function removal(
   { listeners, groups, rules }: Followed,
-  own: readonly Listener[],
+  followed: readonly Listener[],
   goes: (port: number) => boolean,
   wanted: readonly Wanted[] | undefined,
 ): Removal {
-  const gone = own.filter(({ port }) => goes(port));
+  const gone = followed.filter(({ port }) => goes(port));
   const descriptions = new Set(wanted?.flatMap((one) => one.rules.map(({ description }) => description)));
   const used = new Set(
     listeners.filter((listener) => !gone.includes(listener)).map(({ targetGroupArn }) => targetGroupArn),
@@ -169,7 +175,7 @@ type Refusal = { port: number; reason: string; /** What there is for the port st
 function wantedOf(
   { arn, listeners, elsewhere }: Followed,
   follows: Follows,
-  own: readonly Listener[],
+  followed: readonly Listener[],
   ports: readonly PublishedPort[],
 ): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
   const byPort = new Map<number, PublishedPort[]>();
@@ -181,11 +187,11 @@ function wantedOf(
       follows.served.includes(port) || (!isFollowable && elsewhere.some(({ from, to }) => port >= from && port <= to))
     );
   }
-  const present = new Set(own.map(({ port }) => port));
+  const present = new Set(followed.map(({ port }) => port));
   // Those that there are come first: another service takes nobody's listener away.
   const order = [...byPort].sort(([a], [b]) => Number(present.has(b)) - Number(present.has(a)) || a - b);
-  const others = listeners.filter((listener) => !own.includes(listener)).map(({ port }) => port);
-  const room = MOST_LISTENERS - new Set([...others, ...follows.declared]).size;
+  const others = listeners.filter((listener) => !followed.includes(listener)).map(({ port }) => port);
+  const room = MAX_LISTENERS - new Set([...others, ...follows.declared]).size;
   const wanted: Wanted[] = [];
   const refusals: Refusal[] = [];
   for (const [port, published] of order) {
@@ -199,7 +205,7 @@ function wantedOf(
       refusals.push({
         port,
         reason:
-          `Port ${port} of ${named(published)} is one too many: the load balancer has ${MOST_LISTENERS} ` +
+          `Port ${port} of ${named(published)} is one too many: the load balancer has ${MAX_LISTENERS} ` +
           'listeners already.',
         keeps: false,
       });
@@ -328,15 +334,15 @@ function settingsOf(
   };
 }
 
-function stepOf(there: Followed, wanted: Wanted): Step {
-  const group = there.groups.find(({ name }) => name === wanted.group.name);
-  const listener = there.listeners.find(({ port }) => port === wanted.port);
+function stepOf(existing: Followed, wanted: Wanted): Step {
+  const group = existing.groups.find(({ name }) => name === wanted.group.name);
+  const listener = existing.listeners.find(({ port }) => port === wanted.port);
   return {
     wanted,
     ...(group && { group }),
     ...(listener && { listener }),
     missingRules: wanted.rules.filter(
-      ({ description }) => !there.rules.some((rule) => rule.description === description),
+      ({ description }) => !existing.rules.some((rule) => rule.description === description),
     ),
   };
 }
@@ -368,10 +374,10 @@ export function prefixOf(loadBalancerArn: string): string {
 }
 
 /** The name of a target group is a part of its ARN: a list of target groups may be older than one of listeners. */
-export const isOwn = ({ arn }: { arn: string }, { targetGroupArn }: Listener): boolean =>
+export const isFollowedListener = ({ arn }: { arn: string }, { targetGroupArn }: Listener): boolean =>
   targetGroupArn?.includes(`:targetgroup/${prefixOf(arn)}`) ?? false;
 
-export const isOwnRule = (description: string | undefined): description is string =>
+export const isFollowedRule = (description: string | undefined): description is string =>
   description?.startsWith(RULE_DESCRIPTION) ?? false;
 const portOfRule = (description: string) => Number.parseInt(description.slice(RULE_DESCRIPTION.length), 10);
 const digest = (value: string, length: number) => createHash('sha256').update(value).digest('hex').slice(0, length);

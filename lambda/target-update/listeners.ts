@@ -29,8 +29,8 @@ import { isRight, type Followed, type FollowPlan, type Removal, type Rule, type 
 /** At a time. Between two times the lease is renewed. */
 const AT_ONCE = 5;
 /** What is so already. */
-const THERE_ALREADY = 'InvalidPermission.Duplicate';
-const GONE_ALREADY =
+const ALREADY_EXISTS = 'InvalidPermission.Duplicate';
+const ALREADY_GONE =
   /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
 /** What no further try changes before a person does something. */
 const REFUSALS =
@@ -50,37 +50,46 @@ export interface Made {
 }
 
 /**
- * @param goesOn whether the lease is still ours, asked now and then: when it is not, the rest is left to whoever has it
+ * @param holdsLease whether the lease is still ours, asked now and then: when it is not, the rest is left to whoever
+ * has it
  */
 export async function carryOutFollowing(
-  by: Maker,
-  there: Followed,
+  dependencies: Maker,
+  existing: Followed,
   { steps, atOnce, later }: FollowPlan,
-  goesOn: () => Promise<boolean>,
+  holdsLease: () => Promise<boolean>,
 ): Promise<Made> {
-  const made: Made = { changed: await remove(by, there, atOnce, goesOn), refused: [] };
-  await inTurn(steps, goesOn, async (step) => {
-    const about = { loadBalancer: there.arn, port: step.wanted.port };
+  const made: Made = { changed: await remove(dependencies, existing, atOnce, holdsLease), refused: [] };
+  await inTurn(steps, holdsLease, async (step) => {
+    const about = { loadBalancer: existing.arn, port: step.wanted.port };
     const onRefused = (reason: string) =>
       void made.refused.push({ ...about, reason: `Port ${about.port} was refused: ${reason}`.slice(0, 500) });
-    if (await attempt(by, 'Made what a published port needs.', about, () => make(by, there, step), onRefused))
+    if (
+      await attempt(
+        dependencies,
+        'Made what a published port needs.',
+        about,
+        () => make(dependencies, existing, step),
+        onRefused,
+      )
+    )
       made.changed = true;
   });
   // What is new comes first, and is served before anything else goes.
-  return made.changed ? made : { ...made, changed: await remove(by, there, later, goesOn) };
+  return made.changed ? made : { ...made, changed: await remove(dependencies, existing, later, holdsLease) };
 }
 
 async function remove(
-  by: Maker,
+  dependencies: Maker,
   { securityGroupId: GroupId }: Followed,
   { listeners, rules, groups }: Removal,
-  goesOn: () => Promise<boolean>,
+  holdsLease: () => Promise<boolean>,
 ): Promise<boolean> {
-  const { elasticLoadBalancing, ec2 } = by;
+  const { elasticLoadBalancing, ec2 } = dependencies;
   let changed = false;
   const each = (ids: readonly string[], done: string, work: (id: string) => Promise<unknown>) =>
-    inTurn(ids, goesOn, async (id) => {
-      if (await attempt(by, done, { id }, () => work(id))) changed = true;
+    inTurn(ids, holdsLease, async (id) => {
+      if (await attempt(dependencies, done, { id }, () => work(id))) changed = true;
     });
   await each(listeners, 'Removed the listener of a published port.', (ListenerArn) =>
     elasticLoadBalancing.send(new DeleteListenerCommand({ ListenerArn })),
@@ -96,18 +105,18 @@ async function remove(
 
 async function inTurn<T>(
   all: readonly T[],
-  goesOn: () => Promise<boolean>,
+  holdsLease: () => Promise<boolean>,
   work: (one: T) => Promise<void>,
 ): Promise<void> {
   for (let n = 0; n < all.length; n += AT_ONCE) {
-    if (n > 0 && !(await goesOn())) return;
+    if (n > 0 && !(await holdsLease())) return;
     await Promise.all(all.slice(n, n + AT_ONCE).map(work));
   }
 }
 
 /** @param work resolves with false where nothing was changed by it */
 async function attempt(
-  by: Maker,
+  dependencies: Maker,
   done: string,
   fields: Record<string, string | number>,
   work: () => Promise<unknown>,
@@ -115,13 +124,13 @@ async function attempt(
 ): Promise<boolean> {
   try {
     if ((await work()) === false) return false;
-    by.log('info', done, fields);
+    dependencies.log('info', done, fields);
     return true;
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
     // What is asked for anew may need something that is gone, such as the security group of a client.
-    if (!onRefused && GONE_ALREADY.test(name)) return false;
-    by.log('warn', 'A request about a published port failed. It is tried again at the next look.', {
+    if (!onRefused && ALREADY_GONE.test(name)) return false;
+    dependencies.log('warn', 'A request about a published port failed. It is tried again at the next look.', {
       ...fields,
       error: describeError(error),
     });
@@ -131,10 +140,10 @@ async function attempt(
 }
 
 /** The listener comes last: whoever connects finds somebody behind it. @returns whether anything was changed */
-async function make(by: Maker, there: Followed, step: Step): Promise<boolean> {
-  const groupArn = await finishedGroup(by, there, step);
-  const opened = await open(by, there, step.missingRules);
-  const put = await putListener(by, there, step, groupArn);
+async function make(dependencies: Maker, existing: Followed, step: Step): Promise<boolean> {
+  const groupArn = await finishedGroup(dependencies, existing, step);
+  const opened = await open(dependencies, existing, step.missingRules);
+  const put = await putListener(dependencies, existing, step, groupArn);
   return opened || put || step.group?.digest !== step.wanted.group.digest;
 }
 
@@ -187,12 +196,12 @@ async function open({ ec2 }: Maker, { securityGroupId: GroupId }: Followed, rule
     ToPort: port,
     ...peersOf(peer, description),
   });
-  const authorize = async (some: readonly Rule[]) => {
+  const authorize = async (batch: readonly Rule[]) => {
     try {
-      await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: some.map(permission) }));
+      await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: batch.map(permission) }));
       return true;
     } catch (error) {
-      if (!(error instanceof Error && error.name === THERE_ALREADY)) throw error;
+      if (!(error instanceof Error && error.name === ALREADY_EXISTS)) throw error;
       return false;
     }
   };

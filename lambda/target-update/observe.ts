@@ -34,12 +34,12 @@ import { CLUSTER_TAG } from '../../protocol/tags';
 import { decodeServedBy, SERVED_BY_TAG, trafficCodec, type Traffic } from '../../protocol/targets';
 import { describeGroups } from '../shared/groups';
 import type { Log } from '../../protocol/log';
-import { decodeOwn, queryPartition } from '../shared/tables';
-import { isOwnRule, prefixOf, type Followed, type Listener } from './follow';
+import { decodeRecord, queryPartition } from '../shared/tables';
+import { isFollowedRule, prefixOf, type Followed, type Listener } from './follow';
 import type { Observed, TargetGroup } from './plan';
 
 /** Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html */
-const MOST_TAGGED = 20;
+const MAX_TAGGED = 20;
 
 export interface Observer {
   clock: Clock;
@@ -55,7 +55,7 @@ export interface Observer {
 
 export interface Observation extends Observed {
   /** As it was told last. */
-  told: Traffic | undefined;
+  lastTraffic: Traffic | undefined;
   following: Following;
   /** Load balancers that follow, or are to follow nothing any more. */
   followed: Followed[];
@@ -64,19 +64,25 @@ export interface Observation extends Observed {
 }
 
 /** @param closing a load balancer that is to follow nothing any more */
-export async function observe(by: Observer, closing?: LoadBalancerSettings): Promise<Observation> {
-  const [swarm, { instances }] = await Promise.all([readSwarm(by), describeGroups(by.autoScaling, by.cluster)]);
+export async function observe(dependencies: Observer, closing?: LoadBalancerSettings): Promise<Observation> {
+  const [swarm, { instances }] = await Promise.all([
+    readSwarm(dependencies),
+    describeGroups(dependencies.autoScaling, dependencies.cluster),
+  ]);
   const isClosed = ({ arn }: LoadBalancerSettings) => swarm.following.closed.includes(arn);
   // Of one that was closed something may have been left, as long as it is there itself.
   const followers = [
-    ...by.loadBalancers
+    ...dependencies.loadBalancers
       .filter(({ arn }) => arn !== closing?.arn)
       .flatMap((one) =>
         isClosed(one) ? [{ arn: one.arn, securityGroupId: one.securityGroupId }] : one.follows ? [one] : [],
       ),
     ...(closing ? [closing] : []),
   ];
-  const targetGroups = await describeTargetGroups(by, [...by.loadBalancers, ...(closing ? [closing] : [])]);
+  const targetGroups = await describeTargetGroups(dependencies, [
+    ...dependencies.loadBalancers,
+    ...(closing ? [closing] : []),
+  ]);
   const declared = targetGroups.filter((group) => !group.followed).map(({ port }) => ({ from: port, to: port }));
   const elsewhere = (arn: string) => [
     ...declared,
@@ -84,7 +90,7 @@ export async function observe(by: Observer, closing?: LoadBalancerSettings): Pro
   ];
   const followed = await Promise.all(
     followers.map(async (one) => ({
-      ...(await describeFollowed(by, one, targetGroups)),
+      ...(await describeFollowed(dependencies, one, targetGroups)),
       elsewhere: elsewhere(one.arn),
     })),
   );
@@ -92,38 +98,42 @@ export async function observe(by: Observer, closing?: LoadBalancerSettings): Pro
 }
 
 async function readSwarm(
-  by: Observer,
-): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'told' | 'following' | 'ports'>> {
-  const items = await queryPartition(by.dynamodb, by.tokenTable, CLUSTER_PARTITION);
-  const own = <T>(codec: Codec<T>, key: string) =>
-    decodeOwn(
-      by,
+  dependencies: Observer,
+): Promise<Pick<Observation, 'quorumVisible' | 'nodes' | 'lastTraffic' | 'following' | 'ports'>> {
+  const items = await queryPartition(dependencies.dynamodb, dependencies.tokenTable, CLUSTER_PARTITION);
+  const record = <T>(codec: Codec<T>, key: string) =>
+    decodeRecord(
+      dependencies,
       codec,
       items.find((item) => item[SORT_KEY] === key),
     );
-  const leader = own(leaderCodec, LEADER_KEY);
+  const leader = record(leaderCodec, LEADER_KEY);
   const report = decodeSwarmReport(items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX)));
   // A list that cannot be read says as little as one that is old.
-  const quorumVisible = report.ok && leader !== undefined && by.clock.now() - leader.updatedAt < LEADER_STALE_MS;
+  const quorumVisible =
+    report.ok && leader !== undefined && dependencies.clock.now() - leader.updatedAt < LEADER_STALE_MS;
   return {
     quorumVisible,
     nodes: report.ok ? report.value.nodes : [],
     ports: quorumVisible && report.ok ? report.value.ports : undefined,
-    told: own(trafficCodec, TRAFFIC_KEY),
-    following: own(followingCodec, FOLLOWING_KEY) ?? { refused: [], closed: [] },
+    lastTraffic: record(trafficCodec, TRAFFIC_KEY),
+    following: record(followingCodec, FOLLOWING_KEY) ?? { refused: [], closed: [] },
   };
 }
 
 /** Those that carry the cluster's tag: nobody else's is touched, whatever load balancer uses it. */
 async function describeTargetGroups(
-  by: Observer,
+  dependencies: Observer,
   loadBalancers: readonly LoadBalancerSettings[],
 ): Promise<TargetGroup[]> {
   const arns = new Set(loadBalancers.map(({ arn }) => arn));
   const prefixes = loadBalancers.map(({ arn }) => prefixOf(arn));
   // Of the whole region: what was made for a followed port is found though no listener uses it yet, or any more.
   const all: DescribedTargetGroup[] = [];
-  for await (const { TargetGroups = [] } of paginateDescribeTargetGroups({ client: by.elasticLoadBalancing }, {}))
+  for await (const { TargetGroups = [] } of paginateDescribeTargetGroups(
+    { client: dependencies.elasticLoadBalancing },
+    {},
+  ))
     all.push(...TargetGroups);
   const byArn = new Map(
     all.flatMap((group) =>
@@ -133,21 +143,21 @@ async function describeTargetGroups(
         : [],
     ),
   );
-  const pages = Array.from({ length: Math.ceil(byArn.size / MOST_TAGGED) }, (_, n) =>
-    [...byArn.keys()].slice(n * MOST_TAGGED, (n + 1) * MOST_TAGGED),
+  const pages = Array.from({ length: Math.ceil(byArn.size / MAX_TAGGED) }, (_, n) =>
+    [...byArn.keys()].slice(n * MAX_TAGGED, (n + 1) * MAX_TAGGED),
   );
-  const tagged = await Promise.all(pages.map((page) => describeTags(by, page)));
-  const own = tagged.flat().flatMap(({ ResourceArn, Tags = [] }) => {
+  const tagged = await Promise.all(pages.map((page) => describeTags(dependencies, page)));
+  const ofCluster = tagged.flat().flatMap(({ ResourceArn, Tags = [] }) => {
     const tag = (key: string) => Tags.find(({ Key }) => Key === key)?.Value;
     const servedBy = decodeServedBy(tag(SERVED_BY_TAG));
-    return tag(CLUSTER_TAG) === by.cluster && servedBy
+    return tag(CLUSTER_TAG) === dependencies.cluster && servedBy
       ? [{ arn: ResourceArn!, servedBy, digest: tag(FOLLOWED_TAG) }]
       : [];
   });
   const found = await Promise.all(
-    own.map(async ({ arn, servedBy, digest }) => {
+    ofCluster.map(async ({ arn, servedBy, digest }) => {
       const { Port, HealthCheckPort, TargetGroupName } = byArn.get(arn)!;
-      const targets = await ifThere(() => describeTargets(by, arn));
+      const targets = await unlessDeleted(() => describeTargets(dependencies, arn));
       return (
         targets && {
           arn,
@@ -167,11 +177,13 @@ async function describeTargetGroups(
 async function describeTags({ elasticLoadBalancing }: Observer, ResourceArns: string[]): Promise<TagDescription[]> {
   const ask = async (arns: string[]) =>
     (await elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: arns }))).TagDescriptions ?? [];
-  const all = await ifThere(() => ask(ResourceArns));
-  return all ?? (await Promise.all(ResourceArns.map((arn) => ifThere(() => ask([arn]))))).flatMap((one) => one ?? []);
+  const all = await unlessDeleted(() => ask(ResourceArns));
+  return (
+    all ?? (await Promise.all(ResourceArns.map((arn) => unlessDeleted(() => ask([arn]))))).flatMap((one) => one ?? [])
+  );
 }
 
-async function ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
+async function unlessDeleted<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
@@ -185,11 +197,14 @@ async function ifThere<T>(work: () => Promise<T>): Promise<T | undefined> {
  * groups may be left.
  */
 async function describeFollowed(
-  by: Observer,
+  dependencies: Observer,
   { arn, securityGroupId, follows }: LoadBalancerSettings,
   targetGroups: readonly TargetGroup[],
 ): Promise<Omit<Followed, 'elsewhere'>> {
-  const [listeners, rules] = await Promise.all([describeListeners(by, arn), describeRules(by, securityGroupId)]);
+  const [listeners, rules] = await Promise.all([
+    describeListeners(dependencies, arn),
+    describeRules(dependencies, securityGroupId),
+  ]);
   const prefix = prefixOf(arn);
   const groups = targetGroups.flatMap(({ arn: groupArn, followed }) =>
     followed?.name.startsWith(prefix) ? [{ arn: groupArn, ...followed }] : [],
@@ -233,7 +248,8 @@ async function describeRules({ ec2 }: Observer, groupId: string): Promise<Follow
   );
   for await (const { SecurityGroupRules = [] } of pages)
     for (const { SecurityGroupRuleId, Description, IsEgress } of SecurityGroupRules)
-      if (!IsEgress && isOwnRule(Description)) found.push({ ruleId: SecurityGroupRuleId!, description: Description });
+      if (!IsEgress && isFollowedRule(Description))
+        found.push({ ruleId: SecurityGroupRuleId!, description: Description });
   return found;
 }
 

@@ -19,7 +19,7 @@ import type { ServedBy, Traffic } from '../../protocol/targets';
 import type { GroupMember } from '../shared/groups';
 
 /** Further ones are told when these have gone. */
-const MOST_NAMED = 2_000;
+const MAX_NAMED = 2_000;
 
 export interface Observed {
   /** False while no quorum reports: then the list of nodes says nothing. */
@@ -63,7 +63,7 @@ export interface Change {
   /** Targets that wait for their health check to fail, or for their connections to end. */
   waiting: string[];
   /** Targets at another port, or of an instance of no group of the cluster (any more). */
-  strange: string[];
+  foreign: string[];
 }
 
 export interface Plan {
@@ -71,7 +71,7 @@ export interface Plan {
   changes: Change[];
   traffic: Traffic;
   /** Some wait at their hooks for what load balancers make of it: it is worth looking again soon. */
-  someWait: boolean;
+  hasWaiting: boolean;
   /** Followed ports at which no healthy node answers, nor is about to. */
   unanswered: number[];
 }
@@ -108,7 +108,12 @@ export function plan(observed: Observed): Plan {
         ),
     )
     .map(({ port }) => port);
-  return { changes, traffic, someWait: arriving > traffic.arrived.length || leaving > traffic.left.length, unanswered };
+  return {
+    changes,
+    traffic,
+    hasWaiting: arriving > traffic.arrived.length || leaving > traffic.left.length,
+    unanswered,
+  };
 }
 
 /** Who waits at a hook, and what becomes of its connections. */
@@ -125,7 +130,7 @@ function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Memb
     if (isArriving(instance) && mayServe === true) {
       const served = behind.every(
         ({ group, targets, anyHealthy }) =>
-          !stands(group, instance) || !anyHealthy || isServed(group, targets.get(instanceId)),
+          !belongsBehind(group, instance) || !anyHealthy || isServed(group, targets.get(instanceId)),
       );
       if (served) traffic.arrived.push(instanceId);
     }
@@ -135,7 +140,7 @@ function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Memb
     )
       traffic.left.push(instanceId);
   }
-  return { arrived: traffic.arrived.slice(0, MOST_NAMED).sort(), left: traffic.left.slice(0, MOST_NAMED).sort() };
+  return { arrived: traffic.arrived.slice(0, MAX_NAMED).sort(), left: traffic.left.slice(0, MAX_NAMED).sort() };
 }
 
 /** What a service publishes in host mode answers on nodes that have a task of it only: nobody waits for the others. */
@@ -193,15 +198,15 @@ function membersOf({ quorumVisible, nodes, instances }: Observed): Map<string, M
 
 function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Change {
   const { arn, port } = group;
-  const change: Change = { arn, register: [], deregister: [], kept: [], waiting: [], strange: [] };
+  const change: Change = { arn, register: [], deregister: [], kept: [], waiting: [], foreign: [] };
   const registered = group.targets.filter(({ state }) => state !== 'draining');
   const present = new Set(registered.filter((target) => target.port === port).map(({ instanceId }) => instanceId));
   for (const [instanceId, { instance, mayServe }] of members) {
-    if (mayServe === true && !present.has(instanceId) && stands(group, instance))
+    if (mayServe === true && !present.has(instanceId) && belongsBehind(group, instance))
       change.register.push({ instanceId, port });
   }
   const going = registered.flatMap((target) => {
-    const reason = whyToGo(group, target, members.get(target.instanceId));
+    const reason = reasonToDeregister(group, target, members.get(target.instanceId));
     return reason === undefined ? [] : [{ ...target, reason }];
   });
   const healthyStay =
@@ -209,7 +214,7 @@ function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Cha
     going.filter(({ state }) => state === 'healthy').length;
   for (const { instanceId, port: at, state, reason } of going) {
     const member = members.get(instanceId);
-    if (at !== port || !member) change.strange.push(instanceId);
+    if (at !== port || !member) change.foreign.push(instanceId);
     if (healthyStay === 0 && state === 'healthy') change.kept.push({ instanceId, reason });
     // It may be healthy by now.
     else if (healthyStay === 0 && member) continue;
@@ -225,16 +230,16 @@ function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Cha
   return change;
 }
 
-function whyToGo(group: TargetGroup, target: Target, member: Member | undefined): string | undefined {
+function reasonToDeregister(group: TargetGroup, target: Target, member: Member | undefined): string | undefined {
   if (target.port !== group.port)
     return `It is registered at port ${target.port}, and the target group has ${group.port}.`;
   if (!member) return 'Its instance is in none of the groups of the cluster.';
-  if (!stands(group, member.instance)) return 'Its Auto Scaling group does not stand behind this target group.';
+  if (!belongsBehind(group, member.instance)) return 'Its Auto Scaling group does not stand behind this target group.';
   if (isLeaving(member.instance)) return 'Its instance leaves.';
   return member.mayServe === false ? 'Its node is not Ready, or is drained.' : undefined;
 }
 
-function stands({ servedBy }: TargetGroup, { group: { role, stack } }: GroupMember): boolean {
+function belongsBehind({ servedBy }: TargetGroup, { group: { role, stack } }: GroupMember): boolean {
   if (typeof servedBy === 'object')
     return role === 'worker' && stack !== undefined && servedBy.groups.includes(stack.logicalId);
   return servedBy === 'all' || servedBy === (role === 'manager' ? 'managers' : 'workers');

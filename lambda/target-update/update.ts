@@ -8,7 +8,7 @@ import type { Following, LoadBalancerSettings } from '../../protocol/following';
 import type { Traffic } from '../../protocol/targets';
 import { announce, type Announcer } from '../shared/announce';
 import type { Lease, LeaseRow } from '../shared/lease';
-import { carryOut, tellFollowing, tellTraffic, type Actor, type Outcome } from './act';
+import { carryOut, saveFollowing, publishTraffic, type Actor, type Outcome } from './act';
 import { follow, isEmpty, type Followed, type FollowPlan } from './follow';
 import { carryOutFollowing, type Maker } from './listeners';
 import type { Observation } from './observe';
@@ -30,30 +30,36 @@ export interface Updater extends Actor, Maker, Announcer {
   observe(closing?: LoadBalancerSettings): Promise<Observation>;
 }
 
-export async function update(by: Updater): Promise<void> {
+export async function update(dependencies: Updater): Promise<void> {
   // In between the lease is free: a deployment may wait for it.
-  for (const end = by.clock.now() + PATIENCE_MS; (await look(by)) && by.clock.now() < end;)
-    await by.clock.sleep(PAUSE_MS);
+  for (
+    const end = dependencies.clock.now() + PATIENCE_MS;
+    (await look(dependencies)) && dependencies.clock.now() < end;
+  )
+    await dependencies.clock.sleep(PAUSE_MS);
 }
 
 /** Until nothing changes any more. @returns whether it is worth looking again soon */
-async function look(by: Updater): Promise<boolean> {
-  const lease = await by.lease.acquireOrAsk();
+async function look(dependencies: Updater): Promise<boolean> {
+  const lease = await dependencies.lease.acquireOrAsk();
   if (!lease) {
-    by.log('info', 'Another look is under way; it was asked to look again.');
+    dependencies.log('info', 'Another look is under way; it was asked to look again.');
     return false;
   }
   let waits = false;
-  await underLease(by, lease, async () => {
+  await underLease(dependencies, lease, async () => {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const { progress, someWait } = await updateOnce(by, lease);
+      const { progress, hasWaiting } = await updateOnce(dependencies, lease);
       if (progress === 'lost') break;
-      waits = progress === 'none' && someWait;
-      if (progress === 'none' && (await by.lease.release(lease))) return true;
-      if (!(await by.lease.renew(lease))) break;
+      waits = progress === 'none' && hasWaiting;
+      if (progress === 'none' && (await dependencies.lease.release(lease))) return true;
+      if (!(await dependencies.lease.renew(lease))) break;
     }
     waits = false;
-    by.log('warn', 'The lease was lost, or there is more to do than one invocation may. The next look goes on.');
+    dependencies.log(
+      'warn',
+      'The lease was lost, or there is more to do than one invocation may. The next look goes on.',
+    );
     return false;
   });
   return waits;
@@ -64,9 +70,13 @@ async function look(by: Updater): Promise<boolean> {
  * ends.
  * @throws Error when it has at the deadline
  */
-export async function reopen(by: Updater, { arn, follows }: LoadBalancerSettings, deadline: number): Promise<void> {
+export async function reopen(
+  dependencies: Updater,
+  { arn, follows }: LoadBalancerSettings,
+  deadline: number,
+): Promise<void> {
   await settle(
-    by,
+    dependencies,
     deadline,
     undefined,
     (closed) => closed.filter((one) => one !== arn),
@@ -86,17 +96,17 @@ export async function reopen(by: Updater, { arn, follows }: LoadBalancerSettings
  * @throws Error when something is left at the deadline
  */
 export async function close(
-  by: Updater,
+  dependencies: Updater,
   closing: LoadBalancerSettings,
   stays: boolean,
   deadline: number,
 ): Promise<void> {
   const { arn, securityGroupId } = closing;
   await settle(
-    by,
+    dependencies,
     deadline,
     { arn, securityGroupId },
-    (closed) => [...closed.filter((one) => one !== arn), arn].slice(-MOST_CLOSED),
+    (closed) => [...closed.filter((one) => one !== arn), arn].slice(-MAX_CLOSED),
     ({ followed }) => {
       const one = followed.find((each) => each.arn === arn);
       const { listeners, rules } = one ? follow(one, undefined, () => false).atOnce : { listeners: [], rules: [] };
@@ -107,44 +117,44 @@ export async function close(
 
 /** Looks until nothing is left of what should be gone. */
 async function settle(
-  by: Updater,
+  dependencies: Updater,
   deadline: number,
   closing: LoadBalancerSettings | undefined,
   closedAfter: (closed: string[]) => string[],
   left: (observed: Observation) => string[],
 ): Promise<void> {
-  const lease = await leaseInTime(by, deadline);
-  await underLease(by, lease, async () => {
+  const lease = await leaseInTime(dependencies, deadline);
+  await underLease(dependencies, lease, async () => {
     for (;;) {
-      const observed = await by.observe(closing);
+      const observed = await dependencies.observe(closing);
       const following = { ...observed.following, closed: closedAfter(observed.following.closed) };
-      if (!isDeepStrictEqual(following, observed.following)) await tellFollowing(by, following);
+      if (!isDeepStrictEqual(following, observed.following)) await saveFollowing(dependencies, following);
       const rest = left(observed);
-      if (rest.length === 0) return by.lease.release(lease);
-      if (by.clock.now() >= deadline) throw new Error(`These could not be removed: ${rest.join(', ')}`);
-      if (!(await by.lease.renew(lease))) throw new Error('The lease was lost.');
-      const { progress } = await updateOnce(by, lease, closing);
-      if (progress !== 'some') await by.clock.sleep(PAUSE_MS);
+      if (rest.length === 0) return dependencies.lease.release(lease);
+      if (dependencies.clock.now() >= deadline) throw new Error(`These could not be removed: ${rest.join(', ')}`);
+      if (!(await dependencies.lease.renew(lease))) throw new Error('The lease was lost.');
+      const { progress } = await updateOnce(dependencies, lease, closing);
+      if (progress !== 'some') await dependencies.clock.sleep(PAUSE_MS);
     }
   });
 }
 
-async function leaseInTime(by: Updater, deadline: number): Promise<Lease> {
+async function leaseInTime(dependencies: Updater, deadline: number): Promise<Lease> {
   for (;;) {
-    const lease = await by.lease.acquire();
+    const lease = await dependencies.lease.acquire();
     if (lease) return lease;
-    if (by.clock.now() >= deadline) throw new Error('Another look has been under way for too long.');
-    await by.clock.sleep(LEASE_PAUSE_MS);
+    if (dependencies.clock.now() >= deadline) throw new Error('Another look has been under way for too long.');
+    await dependencies.clock.sleep(LEASE_PAUSE_MS);
   }
 }
 
 /** @param work resolves with whether it has let go of the lease */
-async function underLease(by: Updater, lease: Lease, work: () => Promise<boolean>): Promise<void> {
+async function underLease(dependencies: Updater, lease: Lease, work: () => Promise<boolean>): Promise<void> {
   let released = false;
   try {
     released = await work();
   } finally {
-    if (!released) await by.lease.giveUp(lease);
+    if (!released) await dependencies.lease.giveUp(lease);
   }
 }
 
@@ -153,49 +163,51 @@ async function underLease(by: Updater, lease: Lease, work: () => Promise<boolean
  * right before.
  */
 async function updateOnce(
-  by: Updater,
+  dependencies: Updater,
   lease: Lease,
   closing?: LoadBalancerSettings,
-): Promise<{ progress: 'none' | 'some' | 'lost'; someWait: boolean }> {
-  const observed = await by.observe(closing);
-  const { changes, traffic, someWait, unanswered } = plan(observed);
+): Promise<{ progress: 'none' | 'some' | 'lost'; hasWaiting: boolean }> {
+  const observed = await dependencies.observe(closing);
+  const { changes, traffic, hasWaiting, unanswered } = plan(observed);
   // Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named
   // in an alarm.
   if (unanswered.length > 0)
-    by.log('warn', 'No healthy node answers at ports that are followed.', {
+    dependencies.log('warn', 'No healthy node answers at ports that are followed.', {
       metric: UNANSWERED_METRIC,
       ports: unanswered.length,
       which: unanswered.join(', '),
     });
-  const isNews = JSON.stringify(traffic) !== JSON.stringify(observed.told ?? NOBODY);
+  const trafficChanged = JSON.stringify(traffic) !== JSON.stringify(observed.lastTraffic ?? NO_TRAFFIC);
   const before = followAll(observed, changes, []);
-  const waits = someWait || before.some(({ plan: { holds } }) => holds);
-  if (changes.length === 0 && !isNews && before.every(isNothing)) {
-    await tellRefused(
-      by,
+  const waits = hasWaiting || before.some(({ plan: { holds } }) => holds);
+  if (changes.length === 0 && !trafficChanged && before.every(isNothing)) {
+    await announceRefused(
+      dependencies,
       observed,
       before.flatMap(({ plan: { refused } }) => refused),
     );
-    return { progress: 'none', someWait: waits };
+    return { progress: 'none', hasWaiting: waits };
   }
-  if (!(await by.lease.renew(lease))) return { progress: 'lost', someWait: waits };
-  const outcomes = await Promise.all(changes.map((change) => carryOut(by, change)));
+  if (!(await dependencies.lease.renew(lease))) return { progress: 'lost', hasWaiting: waits };
+  const outcomes = await Promise.all(changes.map((change) => carryOut(dependencies, change)));
   const follows = followAll(observed, changes, outcomes);
   const made = await Promise.all(
     follows
       .filter((one) => !isNothing(one))
-      .map(({ there, plan }) => carryOutFollowing(by, there, plan, () => by.lease.renew(lease))),
+      .map(({ existing, plan }) =>
+        carryOutFollowing(dependencies, existing, plan, () => dependencies.lease.renew(lease)),
+      ),
   );
-  if (isNews) await tellTraffic(by, traffic);
-  const moves = isNews || outcomes.some(({ changed }) => changed) || made.some(({ changed }) => changed);
+  if (trafficChanged) await publishTraffic(dependencies, traffic);
+  const moves = trafficChanged || outcomes.some(({ changed }) => changed) || made.some(({ changed }) => changed);
   // What was in the way may just have gone.
   if (!moves)
-    await tellRefused(by, observed, [
+    await announceRefused(dependencies, observed, [
       ...follows.flatMap(({ plan: { refused } }) => refused),
       ...made.flatMap(({ refused }) => refused),
-      ...follows.flatMap(({ there }) => fullGroups(there, observed, outcomes)),
+      ...follows.flatMap(({ existing }) => fullGroups(existing, observed, outcomes)),
     ]);
-  return { progress: moves ? 'some' : 'none', someWait: waits };
+  return { progress: moves ? 'some' : 'none', hasWaiting: waits };
 }
 
 /**
@@ -206,7 +218,7 @@ function followAll(
   observed: Observation,
   changes: readonly Change[],
   outcomes: readonly Outcome[],
-): { there: Followed; plan: FollowPlan }[] {
+): { existing: Followed; plan: FollowPlan }[] {
   const isFull = (arn: string) => outcomes.some((one) => one.arn === arn && one.full !== undefined);
   const fresh = new Set(
     observed.targetGroups
@@ -220,7 +232,10 @@ function followAll(
       )
       .map(({ arn }) => arn),
   );
-  return observed.followed.map((there) => ({ there, plan: follow(there, observed.ports, (arn) => fresh.has(arn)) }));
+  return observed.followed.map((existing) => ({
+    existing,
+    plan: follow(existing, observed.ports, (arn) => fresh.has(arn)),
+  }));
 }
 
 const isNothing = ({ plan: { steps, atOnce, later } }: { plan: FollowPlan }) =>
@@ -244,11 +259,15 @@ function fullGroups(
  * Once for each reason, and in the log for as long as it is so. While nobody knows what is published, nothing is known
  * of that either.
  */
-async function tellRefused(by: Updater, { following, ports }: Observation, found: Following['refused']): Promise<void> {
+async function announceRefused(
+  dependencies: Updater,
+  { following, ports }: Observation,
+  found: Following['refused'],
+): Promise<void> {
   if (ports === undefined) return;
-  const refused = found.slice(0, MOST_REFUSED);
+  const refused = found.slice(0, MAX_REFUSED);
   if (refused.length > 0)
-    by.log('warn', 'Published ports are not followed.', {
+    dependencies.log('warn', 'Published ports are not followed.', {
       metric: PORTS_METRIC,
       ports: found.length,
       reason: refused[0]!.reason,
@@ -256,12 +275,12 @@ async function tellRefused(by: Updater, { following, ports }: Observation, found
   if (isDeepStrictEqual(refused, following.refused)) return;
   const news = refused.filter((one) => !following.refused.some((before) => isDeepStrictEqual(before, one)));
   await announce(
-    by,
+    dependencies,
     news.map((one) => ({ event: 'portNotFollowed', ...one })),
   );
-  await tellFollowing(by, { ...following, refused });
+  await saveFollowing(dependencies, { ...following, refused });
 }
 
-const NOBODY: Traffic = { arrived: [], left: [] };
-const MOST_REFUSED = 100;
-const MOST_CLOSED = 100;
+const NO_TRAFFIC: Traffic = { arrived: [], left: [] };
+const MAX_REFUSED = 100;
+const MAX_CLOSED = 100;

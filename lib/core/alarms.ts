@@ -6,15 +6,15 @@ import {
   ALARM_METRIC,
   CENSUS_METRIC,
   CERTIFICATE_METRIC,
-  DEEDS_METRIC,
+  ACTIONS_METRIC,
   PORTS_METRIC,
   UNANSWERED_METRIC,
   type Census,
-  type Deeds,
+  type ActionCounts,
 } from '../../protocol/census';
 
 /** Metrics that the functions log, by name: how the cluster was seen at each look, and what each look has done. */
-export type SwarmMetric = keyof Census | keyof Deeds;
+export type SwarmMetric = keyof Census | keyof ActionCounts;
 
 const CENSUS: readonly SwarmMetric[] = [
   'seats',
@@ -36,7 +36,7 @@ const DEEDS: readonly SwarmMetric[] = [
   'hookDeadlines',
   'managersRemoved',
   'rotations',
-] satisfies (keyof Deeds)[];
+] satisfies (keyof ActionCounts)[];
 export const SWARM_METRICS: readonly SwarmMetric[] = [...CENSUS, ...DEEDS];
 
 /** All metrics of a cluster that come from logs are in this namespace. */
@@ -63,13 +63,13 @@ export interface Reading {
 
 /** A metric of how the cluster was seen, or of what was done, with how it is read unless somebody says otherwise. */
 export function swarmMetric(name: SwarmMetric): LoggedMetric & Reading {
-  const isDeed = DEEDS.includes(name);
+  const isAction = DEEDS.includes(name);
   return {
     name,
     source: 'membership',
-    pattern: `{ ($.metric = "${isDeed ? DEEDS_METRIC : CENSUS_METRIC}") && ($.${name} >= 0) }`,
+    pattern: `{ ($.metric = "${isAction ? ACTIONS_METRIC : CENSUS_METRIC}") && ($.${name} >= 0) }`,
     value: `$.${name}`,
-    statistic: isDeed ? 'sum' : 'avg',
+    statistic: isAction ? 'sum' : 'avg',
     periodMinutes: 1,
   };
 }

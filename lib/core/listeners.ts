@@ -2,7 +2,7 @@
  * What listeners and target groups of a Network Load Balancer may be: defaults, bounds, and what can be wrong with what
  * a user gives. Pure, like `checks/`.
  */
-import { CERTIFICATE_ARN, MOST_LISTENERS, MOST_SERVED_BY, SWARM_PORTS } from '../../protocol/targets';
+import { CERTIFICATE_ARN, MAX_LISTENERS, MAX_SERVED_BY, SWARM_PORTS } from '../../protocol/targets';
 
 /**
  * As Elastic Load Balancing names them. Source:
@@ -48,10 +48,10 @@ export function checkListeners(listeners: readonly GivenListener[]): string[] {
   const ports = listeners.flatMap(({ port }) => port ?? []);
   const twice = [...new Set(ports.filter((port, n) => ports.indexOf(port) !== n))];
   return [
-    ...(listeners.length > MOST_LISTENERS
+    ...(listeners.length > MAX_LISTENERS
       ? [
           `${listeners.length} listeners were asked for, but a load balancer has at most ` +
-            `${MOST_LISTENERS}. Make another one for the rest.`,
+            `${MAX_LISTENERS}. Make another one for the rest.`,
         ]
       : []),
     ...twice.map(
@@ -138,9 +138,9 @@ export function checkFollowed(
   const problems = [
     ...checkPort('followPublishedPorts.from', from),
     ...checkPort('followPublishedPorts.to', to),
-    ...(declared >= MOST_LISTENERS
+    ...(declared >= MAX_LISTENERS
       ? [
-          `${declared} listeners are declared, and a load balancer has at most ${MOST_LISTENERS}: no ` +
+          `${declared} listeners are declared, and a load balancer has at most ${MAX_LISTENERS}: no ` +
             'published port could be followed.',
         ]
       : []),
@@ -201,11 +201,11 @@ export function checkDeregistrationDelay(seconds: number | undefined): string[] 
  */
 export function checkServedBy(tag: string, groups: number | undefined): string[] {
   if (groups === 0) return ['nodes is empty: nobody would be sent anything. Give worker groups, or leave it out.'];
-  return tag.length <= MOST_SERVED_BY
+  return tag.length <= MAX_SERVED_BY
     ? []
     : [
         `nodes names ${groups} worker groups, but their names have ${tag.length} characters, and a tag ` +
-          `takes ${MOST_SERVED_BY}. Give 'workers', or fewer groups.`,
+          `takes ${MAX_SERVED_BY}. Give 'workers', or fewer groups.`,
       ];
 }
 

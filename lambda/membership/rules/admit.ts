@@ -111,7 +111,7 @@ class Admission {
       const end = this.endOfWorkerJoin(instanceId, expiresAt);
       if (!end) continue;
       delete workerJoins[instanceId];
-      this.draft.tell(instanceId, 'worker', null, end);
+      this.draft.setCommand(instanceId, 'worker', null, end);
     }
   }
 
@@ -143,14 +143,14 @@ class Admission {
       if (this.facts.readyNode(holder)) return 'It has joined.';
       if (report?.swarm?.state !== 'inactive') continue;
       if (holder.instanceId !== instanceId)
-        return this.onceTheListIsNewer('Its instance left, and its volume holds no membership.');
+        return this.onceListIsNewer('Its instance left, and its volume holds no membership.');
       const { lastCommand } = report;
       // A join is tried once, a swarm is made until the command expires.
       const over =
         lastCommand?.id === commandId &&
         lastCommand.outcome !== 'done' &&
         (kind === 'join' || this.observed.now >= expiresAt);
-      if (over) return this.onceTheListIsNewer('It failed.');
+      if (over) return this.onceListIsNewer('It failed.');
     }
     return undefined;
   }
@@ -160,7 +160,7 @@ class Admission {
    * there is one again: a member with nobody behind it. The next list, behind a new fence, tells: what was to be
    * committed before is in it.
    */
-  private onceTheListIsNewer(end: string): string | undefined {
+  private onceListIsNewer(end: string): string | undefined {
     const { leader } = this.observed;
     const change = this.membership.managerChange!;
     if (!leader || leader.epoch > (change.overAtEpoch ?? Number.POSITIVE_INFINITY)) return end;
@@ -182,14 +182,14 @@ class Admission {
   private handOverBootstrap(): void {
     const { bootstrap } = this.membership;
     if (this.observed.leader || !bootstrap) return;
-    const heir = this.facts.waiting.find(
+    const successor = this.facts.waiting.find(
       (instance) =>
         instance.group.seat === bootstrap.seat &&
         this.facts.hasItsVolume(instance) &&
         instance.report?.swarm?.state === 'active' &&
         instance.report.swarm.controlAvailable,
     );
-    if (heir && heir.report?.volume?.id === bootstrap.volumeId) bootstrap.instanceId = heir.instanceId;
+    if (successor && successor.report?.volume?.id === bootstrap.volumeId) bootstrap.instanceId = successor.instanceId;
   }
 
   private consider(instance: Instance): void {
@@ -212,7 +212,7 @@ class Admission {
     }
     if (this.isLate(instance)) {
       const late = `Not Ready ${ADMISSION_DEADLINE_MS / 60_000} minutes after its launch`;
-      const why = this.whyToKeep(instance);
+      const why = this.reasonToKeep(instance);
       const until = this.membership.extensions[instanceId] ?? 0;
       if (why === undefined && this.observed.now >= until) {
         this.givenUp.add(instanceId);
@@ -251,7 +251,7 @@ class Admission {
   }
 
   /** Why a late instance is not given up yet. */
-  private whyToKeep(instance: Instance): string | undefined {
+  private reasonToKeep(instance: Instance): string | undefined {
     const { managerChange } = this.membership;
     if (this.facts.isAbandoned(instance, this.membership)) return 'its seat waits for another volume, by a deployment.';
     if (
@@ -325,16 +325,16 @@ class Admission {
     // Also one that was admitted before, and had to forget whom it was.
     const candidates = [...this.facts.present.values()]
       .filter(({ group }) => group.role === 'manager')
-      .sort((a, b) => Number(wasTold(a)) - Number(wasTold(b)) || a.group.seat! - b.group.seat!)
+      .sort((a, b) => Number(hadCommand(a)) - Number(hadCommand(b)) || a.group.seat! - b.group.seat!)
       .filter((instance) => this.mayBeCommanded(instance) && this.facts.hasItsVolume(instance));
     const first = candidates[0];
     if (!first) return;
     if (!this.observed.leader) return this.bootstrap(candidates);
     if (
       this.membership.managerChange ||
-      this.rotates ||
+      this.tokensRotate ||
       !this.facts.quorumVisible ||
-      this.managerGoes() ||
+      this.managerIsLeaving() ||
       !this.managersSettled() ||
       this.managerAddresses().length === 0
     )
@@ -351,7 +351,7 @@ class Admission {
     const { members } = this.facts;
     return (
       members.length < 3 ||
-      members.filter((member) => this.facts.worksByItsWord(member)).length >= quorumOf(members.length + 1)
+      members.filter((member) => this.facts.confirmsItWorks(member)).length >= quorumOf(members.length + 1)
     );
   }
 
@@ -361,12 +361,12 @@ class Admission {
   }
 
   /** The tokens that are published may be no good any more. */
-  private get rotates(): boolean {
+  private get tokensRotate(): boolean {
     return this.membership.rotation?.asked !== undefined;
   }
 
   /** The list still shows it at work, and the quorum of one more manager would be counted with it. */
-  private managerGoes(): boolean {
+  private managerIsLeaving(): boolean {
     return Object.values(this.membership.departures).some(({ letGoAt }) => letGoAt !== undefined);
   }
 
@@ -408,14 +408,14 @@ class Admission {
     const { leader } = this.observed;
     if (
       !leader ||
-      this.rotates ||
+      this.tokensRotate ||
       !this.facts.quorumVisible ||
       this.managerAddresses().length === 0 ||
       Object.keys(this.membership.admissions).length > OPEN_ADMISSIONS
     )
       return;
     // Whoever failed before is told again after those that were never told.
-    const candidates = [...this.facts.waiting].sort((a, b) => Number(wasTold(a)) - Number(wasTold(b)));
+    const candidates = [...this.facts.waiting].sort((a, b) => Number(hadCommand(a)) - Number(hadCommand(b)));
     for (const instance of candidates) {
       if (Object.keys(this.membership.workerJoins).length >= WORKER_JOINS || this.draft.commandCount >= MAX_COMMANDS)
         return;
@@ -427,7 +427,7 @@ class Admission {
         continue;
       const command = this.joinCommand(instance, leader.tokens.worker);
       this.membership.workerJoins[instance.instanceId] = { commandId: command.id, expiresAt: command.expiresAt };
-      this.draft.tell(instance.instanceId, 'worker', command, command.reason);
+      this.draft.setCommand(instance.instanceId, 'worker', command, command.reason);
     }
   }
 
@@ -453,10 +453,10 @@ class Admission {
   }
 
   /**
-   * Every member of raft is a working manager, and nobody is on the way to become one.
-   * A manager in the list that is no member of raft and was never seen got its certificate, and no further. Either its
-   * engine goes on with it, now or when it is started again, or its engine died before the certificate was on its disk
-   * (seen on Docker 20.10): then it is nobody for ever.
+   * Every member of raft is a working manager, and nobody is on the way to become one. A manager in the list that is no
+   * member of raft and was never seen got its certificate, and no further. Either its engine goes on with it, now or
+   * when it is started again, or its engine died before the certificate was on its disk (seen on Docker 20.10): then it
+   * is nobody for ever.
    */
   private managersSettled(): boolean {
     const { members, managersWithoutMembership: onTheWay } = this.facts;
@@ -474,4 +474,4 @@ class Admission {
   }
 }
 
-const wasTold = ({ report }: Instance) => report?.lastCommand !== undefined;
+const hadCommand = ({ report }: Instance) => report?.lastCommand !== undefined;

@@ -62,12 +62,12 @@ function holderOf(
   group: Group,
   { instances, interfaces, seats }: Observation,
 ): { leaving: string | undefined; free: boolean } {
-  const own = instances.filter((instance) => instance.group.name === group.name);
-  const leaving = own.find(({ lifecycleState }) => lifecycleState.startsWith('Terminating'))?.instanceId;
+  const members = instances.filter((instance) => instance.group.name === group.name);
+  const leaving = members.find(({ lifecycleState }) => lifecycleState.startsWith('Terminating'))?.instanceId;
   const { networkInterfaceId } = seats.find(({ seat }) => seat === group.seat) ?? {};
   const found = interfaces.find((one) => one.networkInterfaceId === networkInterfaceId);
   return {
     leaving,
-    free: found?.status === 'available' || own.some(({ lifecycleState }) => !lifecycleState.startsWith('Terminat')),
+    free: found?.status === 'available' || members.some(({ lifecycleState }) => !lifecycleState.startsWith('Terminat')),
   };
 }

@@ -49,7 +49,7 @@ export function askForRecovery(
   if (before?.told) return { answer: { refused: [`The manager of seat ${before.seat} was told to go on already.`] } };
   // Until a manager was told, another one may be chosen.
   const abandoned = membership.abandonedVolumes.filter((volumeId) => !before?.volumes.includes(volumeId));
-  const refused = whyNot(observed, seat, swarmId, abandoned);
+  const refused = objections(observed, seat, swarmId, abandoned);
   const survivor = survivorOf(new Facts(observed), seat);
   if (!survivor || refused.length > 0) return { answer: { refused } };
 
@@ -107,7 +107,7 @@ export function askForRecovery(
   };
 }
 
-function whyNot(observed: Observation, seat: number, swarmId: string | undefined, abandoned: string[]): string[] {
+function objections(observed: Observation, seat: number, swarmId: string | undefined, abandoned: string[]): string[] {
   const { membership, seats, now, instances, nodes, gone } = observed;
   const leader = observed.leader!;
   const facts = new Facts(observed);
@@ -132,7 +132,7 @@ function whyNot(observed: Observation, seat: number, swarmId: string | undefined
         `${holders.length === 0 ? 'It has no instance.' : `See the log of ${holders.map(({ instanceId }) => instanceId).join(' and ')}.`}`,
     );
   }
-  for (const { instanceId, group } of facts.quorumVisible ? [] : hearers(observed, seat))
+  for (const { instanceId, group } of facts.quorumVisible ? [] : managersSeeingLeader(observed, seat))
     refused.push(
       `${instanceId} of seat ${group.seat} says that it sees a leader: there is a quorum, and only its ` +
         `reports do not arrive. See the functions' logs; if that instance hangs, terminate it first.`,
@@ -158,7 +158,7 @@ export function recoverQuorum(draft: Draft, facts: Facts): void {
   const { observed } = draft;
   const hold = (instanceId: string, reason: string) =>
     draft.alarms.push({ instanceId, reason: `The recovery of the quorum waits. ${reason}` });
-  const [hearer] = recovery.told ? [] : hearers(observed, recovery.seat);
+  const [hearer] = recovery.told ? [] : managersSeeingLeader(observed, recovery.seat);
   if (hearer) return void hold(hearer.instanceId, 'It says that it sees a leader. If it hangs, terminate it.');
   const left = observed.instances.filter(({ instanceId }) => recovery.instances.includes(instanceId));
   for (const instance of left) terminate(draft, instance);
@@ -232,7 +232,7 @@ function takeOutDead(draft: Draft, facts: Facts, recovery: Recovery): void {
   }
   const next = left.find(({ node }) => isLost(node));
   const leader = observed.leader!.instanceId;
-  if (next && facts.isHere(leader))
+  if (next && facts.isAlive(leader))
     draft.changeManagers(next.seat, {
       kind: 'remove',
       ...draft.commandFor(leader, 'Its volume is given up: nobody comes back as it.'),
@@ -245,7 +245,7 @@ function takeOutDead(draft: Draft, facts: Facts, recovery: Recovery): void {
  * waits at its terminate hook works still.
  */
 function survivorOf(facts: Facts, seat: number): Instance | undefined {
-  return [...facts.here.values()].find((instance) => {
+  return [...facts.alive.values()].find((instance) => {
     const swarm = instance.report?.swarm;
     return (
       instance.group.seat === seat &&
@@ -258,7 +258,7 @@ function survivorOf(facts: Facts, seat: number): Instance | undefined {
 }
 
 /** Other managers that say that they see a leader. */
-function hearers({ instances }: Observation, seat: number): Instance[] {
+function managersSeeingLeader({ instances }: Observation, seat: number): Instance[] {
   return instances.filter(
     (instance) => instance.group.role === 'manager' && instance.group.seat !== seat && seesLeader(instance),
   );

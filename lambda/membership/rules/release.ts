@@ -32,9 +32,9 @@ export const DRAIN_DEADLINE_MS = 10 * 60_000;
  * How long a manager waits for a quorum to be heard, of which it may be a part by a join that the list does not show;
  * or that was let go already, though its hook was not completed: should it lead, nobody hears of the swarm.
  */
-export const UNHEARD_MS = 5 * 60_000;
+export const NO_QUORUM_DEADLINE_MS = 5 * 60_000;
 /** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
-export const BACK_MS = 15_000;
+export const RAFT_RETURN_MS = 15_000;
 /**
  * What EC2 says of volumes may be from before the last attachment, and the report of who has just got one may be on its
  * way. Nobody attaches one to an instance that leaves. AWS names no bound: EC2 speaks of minutes at most.
@@ -46,11 +46,11 @@ export const VOLUMES_STALE_MS = 60_000;
  * minute; a deregistration may take two, and the deregistration delay comes on top. A spot instance has two minutes in
  * all.
  */
-export const TRAFFIC_MS = { spot: 60_000, otherwise: 3 * 60_000 };
+export const CONNECTIONS_DEADLINE_MS = { spot: 60_000, otherwise: 3 * 60_000 };
 /** Of workers that wait so, and whose time runs: the record has its bound. */
-const MOST_WAITING = 500;
+const MAX_WAITING = 500;
 /** How often a hook is prolonged. Shorter than any heartbeat timeout of the groups. */
-export const PROLONG_MS = 5 * 60_000;
+export const PROLONG_EVERY_MS = 5 * 60_000;
 
 export function release(draft: Draft, facts: Facts): void {
   new Release(draft, facts).run();
@@ -79,7 +79,7 @@ class Release {
         (a.instanceId < b.instanceId ? -1 : 1),
     );
     for (const instance of inTurn) {
-      const reason = this.whyToLetGo(instance);
+      const reason = this.reasonToLetGo(instance);
       if (reason && !this.drain(instance)) this.letGo(instance, reason);
       else this.keep(instance);
     }
@@ -155,7 +155,7 @@ class Release {
       traffic !== undefined &&
       !begun &&
       !traffic.left.has(instanceId) &&
-      this.now < this.since(instanceId) + TRAFFIC_MS[spot ? 'spot' : 'otherwise']
+      this.now < this.since(instanceId) + CONNECTIONS_DEADLINE_MS[spot ? 'spot' : 'otherwise']
     );
   }
 
@@ -185,19 +185,21 @@ class Release {
     return stack !== undefined && this.draft.observed.stacksLeaving.has(stack.stackId);
   }
 
-  private whyToLetGo(instance: Instance): string | undefined {
+  private reasonToLetGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     if (this.goesWithItsStack(instance)) return 'Its whole stack goes.';
     if (!this.draft.observed.leader) return 'No swarm was ever made.';
     if (this.draft.observed.gone.has(instanceId)) return 'EC2 has ended it already.';
-    if (group.role === 'worker') return this.whyToLetWorkerGo(instance);
-    return this.facts.isConfigured(group.seat!) ? this.whyToLetManagerGo(instance) : this.whyToLetRetiredGo(instance);
+    if (group.role === 'worker') return this.reasonToLetWorkerGo(instance);
+    return this.facts.isConfigured(group.seat!)
+      ? this.reasonToLetManagerGo(instance)
+      : this.reasonToLetRetiredGo(instance);
   }
 
-  private whyToLetWorkerGo(instance: Instance): string | undefined {
+  private reasonToLetWorkerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     const promoted = this.promoted(instance);
-    if (promoted) return this.whyManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.');
+    if (promoted) return this.reasonManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.');
     if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
     const isLate =
       group.role === 'manager'
@@ -213,20 +215,20 @@ class Release {
   }
 
   /** As a manager it is waited for without an end: rule `retire-seat` makes a worker of it. */
-  private whyToLetRetiredGo(instance: Instance): string | undefined {
-    return managerOf(instance, this.draft.observed.nodes) ? undefined : this.whyToLetWorkerGo(instance);
+  private reasonToLetRetiredGo(instance: Instance): string | undefined {
+    return managerOf(instance, this.draft.observed.nodes) ? undefined : this.reasonToLetWorkerGo(instance);
   }
 
-  private whyToLetManagerGo(instance: Instance): string | undefined {
+  private reasonToLetManagerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     if (this.facts.isAbandoned(instance, this.draft.membership))
       return 'The volume of its seat is given up, so it is nobody any more.';
-    if (this.facts.isNobody(instance) && this.now >= this.since(instanceId) + VOLUMES_STALE_MS)
+    if (this.facts.neverHadItsVolume(instance) && this.now >= this.since(instanceId) + VOLUMES_STALE_MS)
       return 'The volume of its seat is attached to no instance, so it is nobody.';
     const { members } = this.facts;
     const { managerChange } = this.draft.membership;
     // By its seat's address: the list may be from before it came, and name its predecessor.
-    const own = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
+    const ownMember = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
     // Raft may count its seat already, before the leader has said so, or can say so: what its predecessor began lies on
     // the volume.
     const joins =
@@ -234,32 +236,32 @@ class Release {
       managerChange.seat === group.seat &&
       (!this.facts.quorumVisible || this.now < managerChange.expiresAt + LEADER_STALE_MS);
     // Where no quorum reports, its own engine may be what is missing, and only its successor can bring it back.
-    const unheard = !this.facts.quorumVisible && this.now >= this.since(instanceId) + UNHEARD_MS;
-    if (!own) return joins && !unheard ? undefined : 'It is no member of raft.';
+    const unheard = !this.facts.quorumVisible && this.now >= this.since(instanceId) + NO_QUORUM_DEADLINE_MS;
+    if (!ownMember) return joins && !unheard ? undefined : 'It is no member of raft.';
     if (members.length === 1 && !managerChange)
       return 'It is the only manager. Its successor goes on with what is on its volume.';
-    return this.whyManagerMayGo(instance, own, 'Its successor goes on with what is on its volume.');
+    return this.reasonManagerMayGo(instance, ownMember, 'Its successor goes on with what is on its volume.');
   }
 
   /** While a quorum of the others is there without it. */
-  private whyManagerMayGo(instance: Instance, own: SwarmNode, afterwards: string): string | undefined {
+  private reasonManagerMayGo(instance: Instance, ownMember: SwarmNode, afterwards: string): string | undefined {
     const { instanceId } = instance;
     const { members } = this.facts;
     // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has
     // gone. Others may have been lost since: then they, or their successors, are waited for, though not for ever.
-    if (instance.buried && !this.facts.quorumVisible) {
+    if (instance.hasTombstone && !this.facts.quorumVisible) {
       const goes =
         this.othersSeeingLeader(instance) >= quorumOf(members.length) ||
-        this.now >= (this.departures[instanceId]?.letGoAt ?? this.since(instanceId)) + UNHEARD_MS;
+        this.now >= (this.departures[instanceId]?.letGoAt ?? this.since(instanceId)) + NO_QUORUM_DEADLINE_MS;
       return goes ? 'It was let go already: its tombstone stands, and nobody hears it any more.' : undefined;
     }
     const joining = this.mayBeJoining(instance);
     if (!this.facts.quorumVisible || joining === undefined) return undefined;
     // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may
     // need one that raft reaches, though it has no session with the leader yet.
-    if (own.state === 'down' && own.manager?.reachability !== 'reachable' && this.isListedSince(instanceId))
+    if (ownMember.state === 'down' && ownMember.manager?.reachability !== 'reachable' && this.isListedSince(instanceId))
       return 'It is down.';
-    const staying = members.filter((member) => member !== own && isWorkingManager(member) && this.stays(member));
+    const staying = members.filter((member) => member !== ownMember && isWorkingManager(member) && this.stays(member));
     if (staying.length >= quorumOf(members.length + joining))
       return `The other managers are a quorum: ${staying.length} of ${members.length} work. ${afterwards}`;
     // Of two neither could ever go: the third may be what a deployment could not make, and it takes this one to be
@@ -269,7 +271,7 @@ class Release {
       staying.length === 1 &&
       joining === 0 &&
       this.facts.hasItsVolume(instance) &&
-      this.now >= this.since(instanceId) + UNHEARD_MS;
+      this.now >= this.since(instanceId) + NO_QUORUM_DEADLINE_MS;
     return returns ? `There are two managers, which are no quorum without either of them. ${afterwards}` : undefined;
   }
 
@@ -293,7 +295,7 @@ class Release {
    * it.
    */
   private isListedSince(instanceId: string): boolean {
-    return this.draft.observed.leader!.updatedAt >= this.since(instanceId) + BACK_MS;
+    return this.draft.observed.leader!.updatedAt >= this.since(instanceId) + RAFT_RETURN_MS;
   }
 
   /**
@@ -302,7 +304,7 @@ class Release {
    * were before.
    */
   private stays({ instanceId }: SwarmNode): boolean {
-    const instance = this.facts.here.get(instanceId ?? '');
+    const instance = this.facts.alive.get(instanceId ?? '');
     return (
       instance !== undefined && seesLeader(instance) && this.departures[instance.instanceId]?.letGoAt === undefined
     );
@@ -310,7 +312,7 @@ class Release {
 
   /** By their own word. */
   private othersSeeingLeader({ instanceId }: Instance): number {
-    return [...this.facts.here.values()].filter(
+    return [...this.facts.alive.values()].filter(
       (other) =>
         other.group.role === 'manager' &&
         other.instanceId !== instanceId &&
@@ -324,7 +326,7 @@ class Release {
       instanceId,
       group: { name: group, role },
     } = instance;
-    const tells =
+    const event =
       this.goesWithItsStack(instance) || !this.draft.observed.leader
         ? undefined
         : this.draft.observed.gone.has(instanceId)
@@ -336,7 +338,7 @@ class Release {
       instanceId,
       group,
       role,
-      ...(tells && { tells }),
+      ...(event && { event }),
       ...(this.late.has(instanceId) && { late: true as const }),
       reason,
     });
@@ -365,7 +367,7 @@ class Release {
     const isManager = this.isManager(instance);
     const isSent = this.isSentConnections(instanceId, spot);
     if (!isManager && isSent) {
-      if (Object.keys(this.departures).length < MOST_WAITING) this.departures[instanceId] ??= { since: this.now };
+      if (Object.keys(this.departures).length < MAX_WAITING) this.departures[instanceId] ??= { since: this.now };
       return;
     }
     const comesBack = role === 'manager' && this.facts.isConfigured(instance.group.seat!);
@@ -379,7 +381,7 @@ class Release {
     if (!isManager && ordered.length === 0) return;
     const departure = (this.departures[instanceId] ??= { since: this.now });
     if (role === 'manager' && ordered.length > 0) departure.drainingSince ??= this.now;
-    if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_MS) return;
+    if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_EVERY_MS) return;
     departure.prolongedAt = this.now;
     const reason = isManager
       ? 'Without it the other managers would be no quorum, or its tasks are still to end.'

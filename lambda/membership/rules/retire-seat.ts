@@ -42,8 +42,9 @@ function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, gro
   const staying = facts.members.filter(({ id }) => id !== nodeId);
   // The list may still show one at work that was let go since, or that is deaf.
   const goes = ({ instanceId }: SwarmNode) => draft.membership.departures[instanceId ?? '']?.letGoAt !== undefined;
-  const enough = staying.filter((node) => facts.worksByItsWord(node) && !goes(node)).length >= quorumOf(staying.length);
-  if (!facts.quorumVisible || !facts.isHere(leader!.instanceId) || !enough || staying.length === 0) return false;
+  const enough =
+    staying.filter((node) => facts.confirmsItWorks(node) && !goes(node)).length >= quorumOf(staying.length);
+  if (!facts.quorumVisible || !facts.isAlive(leader!.instanceId) || !enough || staying.length === 0) return false;
   const reason = `Seat ${group.seat} is configured no more.`;
   draft.changeManagers(group.seat!, {
     kind: 'retire',

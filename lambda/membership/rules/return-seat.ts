@@ -139,7 +139,7 @@ class ReturnOfSeat {
     else if (former) this.remove(this.formerSeat, former.id, 'No seat has its address, and its instance is gone.');
     else if (forgotten)
       this.leave(forgotten.seat, forgotten.holder, 'Its node is not in the swarm any more, and never returns.');
-    else this.removeNobody();
+    else this.removeAbandonedMember();
   }
 
   /**
@@ -196,7 +196,8 @@ class ReturnOfSeat {
     return (
       isKnown &&
       (holder.report!.leaderless ?? 0) - leaderless >= SUSPECT_GROWTH_S &&
-      members.filter((other) => other !== member && this.facts.worksByItsWord(other)).length >= quorumOf(members.length)
+      members.filter((other) => other !== member && this.facts.confirmsItWorks(other)).length >=
+        quorumOf(members.length)
     );
   }
 
@@ -213,7 +214,7 @@ class ReturnOfSeat {
    * Takes a manager out that nobody is any more: an engine was it, or was to become it, and the seat's engine has
    * nothing or is somebody else.
    */
-  private removeNobody(): void {
+  private removeAbandonedMember(): void {
     for (const { seat } of this.draft.observed.seats) {
       const [holder, member] = [
         this.holder(seat),
@@ -305,7 +306,7 @@ class ReturnOfSeat {
 
   private remove(seat: number, nodeId: string, reason: string, inSession = false): void {
     const { instanceId } = this.draft.observed.leader!;
-    if (!this.facts.isHere(instanceId)) return;
+    if (!this.facts.isAlive(instanceId)) return;
     this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is taken out of the swarm. ${reason}`);
     this.draft.changeManagers(seat, {
       kind: 'remove',

@@ -36,7 +36,7 @@ export function rotateTokens(draft: Draft, facts: Facts): void {
     membership.managerChange ||
     workersJoin ||
     !facts.quorumVisible ||
-    !facts.isHere(leader.instanceId)
+    !facts.isAlive(leader.instanceId)
   )
     return;
   rotation.asked = { id: newId(), expiresAt: now + COMMAND_MS, instead: tokensDigest(leader.tokens) };

@@ -2,7 +2,7 @@ import { DynamoDBClient, PutItemCommand, type QueryCommand } from '@aws-sdk/clie
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { publish, type Publisher } from '../../../lambda/leader-token/publish';
-import { decodeOwn, queryPartition } from '../../../lambda/shared/tables';
+import { decodeRecord, queryPartition } from '../../../lambda/shared/tables';
 import { emptyMembership, leaderCodec, membershipCodec } from '../../../protocol/cluster';
 import { PUBLISHED_TOKENS_ATTRIBUTE } from '../../../protocol/commands';
 import { reportCodec, tokensDigest, type Report } from '../../../protocol/report';
@@ -96,7 +96,7 @@ async function published() {
   const items = await queryPartition(endpoint.client, TOKEN_TABLE, 'cluster');
   const list = decodeSwarmReport(items.filter(({ sk }) => String(sk).startsWith('nodes#')));
   return {
-    leader: decodeOwn(
+    leader: decodeRecord(
       { tokenTable: TOKEN_TABLE },
       leaderCodec,
       items.find(({ sk }) => sk === 'leader'),

@@ -12,8 +12,8 @@ const of = (effect: Partial<Effect> & { kind: Effect['kind'] }) =>
 
 test('effects that change the state of a node are announced, and no others', () => {
   expect(of({ kind: 'admit' })).toBe('nodeReady');
-  expect(of({ kind: 'let-go', role: 'worker', tells: 'nodeLeft' })).toBe('nodeLeft');
-  expect(of({ kind: 'let-go', role: 'worker', tells: 'nodeLost' })).toBe('nodeLost');
+  expect(of({ kind: 'let-go', role: 'worker', event: 'nodeLeft' })).toBe('nodeLeft');
+  expect(of({ kind: 'let-go', role: 'worker', event: 'nodeLost' })).toBe('nodeLost');
   expect(of({ kind: 'let-go', role: 'worker' })).toBeUndefined();
   expect(of({ kind: 'replace' })).toBe('nodeReplaced');
   expect(of({ kind: 'terminate' })).toBe('nodeReplaced');

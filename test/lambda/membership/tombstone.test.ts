@@ -3,7 +3,7 @@ import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { Mailbox } from '../../../agent/mailbox';
 import { write, type Actor } from '../../../lambda/membership/act';
 import { LeaseRow, type Lease } from '../../../lambda/shared/lease';
-import { bury } from '../../../lambda/membership/tombstone';
+import { writeTombstone } from '../../../lambda/membership/tombstone';
 import { emptyMembership } from '../../../protocol/cluster';
 import type { Command } from '../../../protocol/commands';
 import { mailbox, PARTITION_KEY, SORT_KEY } from '../../../protocol/keys';
@@ -71,13 +71,13 @@ async function item(table: string, id: string, key: string): Promise<Record<stri
 it('takes the command and its token out of the mailbox, and tells the agent', async () => {
   await write(by, lease, { membership: emptyMembership, commands: [command(instanceId)], orders: [] });
   expect((await box.read()).command).toBeDefined();
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   expect(await box.read()).toEqual({ leaving: true, publishedTokens: undefined });
   expect(JSON.stringify(await item(TOKEN_TABLE, instanceId, 'commands'))).not.toContain('SWMTKN');
 });
 
 it('blocks a command to the instance and the rest of its transaction, and names the instance', async () => {
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   expect(
     await write(by, lease, {
       membership: emptyMembership,
@@ -92,7 +92,7 @@ it('blocks a command to the instance and the rest of its transaction, and names 
 });
 
 it('still lets a command be erased', async () => {
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   expect(
     await write(by, lease, {
       membership: emptyMembership,
@@ -104,21 +104,21 @@ it('still lets a command be erased', async () => {
 
 it('takes the tokens out of the report, and blocks a late report with tokens', async () => {
   expect(await box.writeReport(report)).toBe(true);
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   expect(await box.writeReport(report)).toBe(false);
   expect(JSON.stringify(await item(REPORT_TABLE, instanceId, 'report'))).not.toContain('SWMTKN');
 });
 
 it('keeps its time when it is written again', async () => {
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   const { tombstone } = await item(TOKEN_TABLE, instanceId, 'commands');
   await clock.advance(60_000);
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   expect((await item(TOKEN_TABLE, instanceId, 'commands')).tombstone).toBe(tombstone);
 });
 
 it('is distinguished from a lost lease', async () => {
-  await bury(tables(), 'worker', instanceId);
+  await writeTombstone(tables(), 'worker', instanceId);
   expect(
     await write(
       by,

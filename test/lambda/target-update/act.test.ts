@@ -29,7 +29,7 @@ async function registered(count: number, room: number, ...refused: string[]) {
     deregister: [],
     kept: [],
     waiting: [],
-    strange: [],
+    foreign: [],
   };
   const outcome = await carryOut({ log: silent, elasticLoadBalancing: { send } } as unknown as Actor, change);
   return { taken: taken.size, requests, ...outcome };
@@ -63,7 +63,7 @@ test('whoever is to go goes, though nobody more is taken', async () => {
     deregister: [{ instanceId: 'i-2', port: 80, reason: 'It leaves.' }],
     kept: [],
     waiting: [],
-    strange: [],
+    foreign: [],
   };
   expect(
     await carryOut(

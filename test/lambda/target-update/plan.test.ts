@@ -78,7 +78,7 @@ function changes(
   return found.map(line).join(' | ');
 }
 
-function line({ register, deregister, kept, waiting, strange }: Change): string {
+function line({ register, deregister, kept, waiting, foreign: strange }: Change): string {
   return [
     ...register.map(({ instanceId }) => `+${instanceId}`),
     ...deregister.map(({ instanceId, port }) => `-${instanceId}${port === 80 ? '' : `:${port}`}`),
@@ -285,7 +285,7 @@ test.each([undefined, '', 'nobody', 'groups', 'groups ', 'groups a-b', 'Web'])(
 function traffic(rows: string[], present: TargetGroup['targets'], healthCheckPort = AGENT): string {
   const {
     traffic: { arrived, left },
-    someWait,
+    hasWaiting: someWait,
   } = planned({
     quorumVisible: true,
     ...cluster(...rows),

@@ -1,14 +1,14 @@
 import {
-  BACK_MS,
+  RAFT_RETURN_MS,
   DRAIN_DEADLINE_MS,
-  PROLONG_MS,
-  TRAFFIC_MS,
-  UNHEARD_MS,
+  PROLONG_EVERY_MS,
+  CONNECTIONS_DEADLINE_MS,
+  NO_QUORUM_DEADLINE_MS,
   VOLUMES_STALE_MS,
 } from '../../../../lambda/membership/rules/release';
 import type { Instance, Observation } from '../../../../lambda/membership/observation';
 import { LEADER_STALE_MS, type Membership, membershipCodec } from '../../../../protocol/cluster';
-import { MOST_ORDERS } from '../../../../protocol/orders';
+import { MAX_ORDERS } from '../../../../protocol/orders';
 import type { SwarmNode } from '../../../../protocol/swarm';
 import {
   available,
@@ -65,7 +65,7 @@ describe('a worker that was promoted by hand', () => {
         nodes: [member(0), member(1), lostMember(2), promoted],
         instances: instances(manager(0), manager(1)),
       },
-      { departures: { [idOf(7)]: { since: NOW - PROLONG_MS } } },
+      { departures: { [idOf(7)]: { since: NOW - PROLONG_EVERY_MS } } },
     );
     expect(lost).toMatchObject({ letGo: [], orders: [], prolonged: [idOf(7)] });
     expect(planned({ nodes: [...three, promoted], instances: instances(...managers) })).toMatchObject({
@@ -133,8 +133,8 @@ describe('a worker that waits at its terminate hook', () => {
 
   it('has its hook extended at intervals', () => {
     const since = (ms: number) => planned({ nodes, instances }, { departures: { [idOf(7)]: { since: NOW - ms } } });
-    expect(since(PROLONG_MS - 1).prolonged).toEqual([]);
-    expect(since(PROLONG_MS)).toMatchObject({
+    expect(since(PROLONG_EVERY_MS - 1).prolonged).toEqual([]);
+    expect(since(PROLONG_EVERY_MS)).toMatchObject({
       prolonged: [idOf(7)],
       membership: { departures: { [idOf(7)]: { prolongedAt: NOW } } },
     });
@@ -152,7 +152,7 @@ describe('a worker that waits at its terminate hook', () => {
   });
 
   it('waits its turn when very many leave, first come, first served', () => {
-    const many = numbers(10, MOST_ORDERS + 5);
+    const many = numbers(10, MAX_ORDERS + 5);
     const departures = Object.fromEntries(many.map((n) => [idOf(n), { since: NOW - n }]));
     const { orders } = planned(
       {
@@ -161,9 +161,9 @@ describe('a worker that waits at its terminate hook', () => {
       },
       { departures },
     );
-    expect(orders).toHaveLength(MOST_ORDERS);
+    expect(orders).toHaveLength(MAX_ORDERS);
     expect(orders.join()).not.toContain(nodeIdOf(10));
-    expect(orders.join()).toContain(nodeIdOf(MOST_ORDERS + 14));
+    expect(orders.join()).toContain(nodeIdOf(MAX_ORDERS + 14));
   });
 
   it('is recorded only when its turn has come, so the record holds a fleet of any size', () => {
@@ -172,8 +172,8 @@ describe('a worker that waits at its terminate hook', () => {
       nodes: [...three, ...many.map((n) => workerNode(n))],
       instances: [...managers, ...many.map((n) => worker(n, LEAVING))],
     });
-    expect(orders).toHaveLength(MOST_ORDERS);
-    expect(Object.keys(membership.departures)).toHaveLength(MOST_ORDERS);
+    expect(orders).toHaveLength(MAX_ORDERS);
+    expect(Object.keys(membership.departures)).toHaveLength(MAX_ORDERS);
     expect(() => membershipCodec.encode(membership)).not.toThrow();
   });
 
@@ -209,7 +209,7 @@ describe('a worker behind a load balancer that waits at its terminate hook', () 
         { instances: [...managers, leaves], nodes, traffic: traffic() },
         { departures: { [idOf(7)]: { since: NOW - ms } } },
       ).orders;
-    expect([waits(TRAFFIC_MS[kind] - 1), waits(TRAFFIC_MS[kind])]).toEqual([[], [order]]);
+    expect([waits(CONNECTIONS_DEADLINE_MS[kind] - 1), waits(CONNECTIONS_DEADLINE_MS[kind])]).toEqual([[], [order]]);
   });
 
   it('stays ordered to be released when its health check passes once more', () => {
@@ -287,7 +287,7 @@ describe('a manager that waits at its terminate hook', () => {
     expect(
       planned(
         { nodes, instances: [first!, manager(1), manager(2, LEAVING)] },
-        { departures: { [idOf(2)]: { since: NOW - PROLONG_MS } } },
+        { departures: { [idOf(2)]: { since: NOW - PROLONG_EVERY_MS } } },
       ).prolonged,
     ).toEqual([idOf(2)]);
   });
@@ -372,12 +372,12 @@ describe('a manager that waits at its terminate hook', () => {
           },
           { departures: { [idOf(2)]: { since: NOW - 1_000 - listedAfter } } },
         ).letGo;
-      expect([down(BACK_MS - 1), down(BACK_MS - 1, idOf(9)), down(BACK_MS), down(BACK_MS, idOf(9))]).toEqual([
-        [],
-        [],
-        [idOf(2)],
-        [idOf(2)],
-      ]);
+      expect([
+        down(RAFT_RETURN_MS - 1),
+        down(RAFT_RETURN_MS - 1, idOf(9)),
+        down(RAFT_RETURN_MS),
+        down(RAFT_RETURN_MS, idOf(9)),
+      ]).toEqual([[], [], [idOf(2)], [idOf(2)]]);
     },
   );
 
@@ -388,7 +388,7 @@ describe('a manager that waits at its terminate hook', () => {
         { managerChange: change(1), departures: { [idOf(1)]: { since: NOW - ms } } },
       ).letGo;
     expect(joining(0)).toEqual([]);
-    expect(joining(UNHEARD_MS)).toEqual([idOf(1)]);
+    expect(joining(NO_QUORUM_DEADLINE_MS)).toEqual([idOf(1)]);
   });
 
   it('waits just as its predecessor would, whose join lies on its volume', () => {
@@ -402,7 +402,7 @@ describe('a manager that waits at its terminate hook', () => {
         { managerChange: change(1), departures: { [idOf(11)]: { since: NOW - ms } } },
       ).letGo;
     expect(joining(0)).toEqual([]);
-    expect(joining(UNHEARD_MS)).toEqual([idOf(11)]);
+    expect(joining(NO_QUORUM_DEADLINE_MS)).toEqual([idOf(11)]);
   });
 
   it('waits while another manager joins, and while it joins itself', () => {
@@ -428,7 +428,7 @@ describe('a manager that waits at its terminate hook', () => {
     const [, , ...rest] = managers;
     const buried = (over: Partial<Observation>) =>
       planned({
-        instances: [{ ...manager(0, LEAVING, null), buried: true }, manager(1), ...rest],
+        instances: [{ ...manager(0, LEAVING, null), hasTombstone: true }, manager(1), ...rest],
         ...over,
       }).letGo;
     expect(buried({ leader: silentLeader })).toEqual([idOf(0)]);
@@ -440,14 +440,14 @@ describe('a manager that waits at its terminate hook', () => {
         {
           leader: silentLeader,
           instances: [
-            { ...manager(0, LEAVING, null), buried: true },
+            { ...manager(0, LEAVING, null), hasTombstone: true },
             manager(1),
             manager(2, undefined, { swarm: seesNoLeader(2) }),
           ],
         },
-        { departures: { [idOf(0)]: { since: NOW - 2 * UNHEARD_MS, letGoAt: NOW - ms } } },
+        { departures: { [idOf(0)]: { since: NOW - 2 * NO_QUORUM_DEADLINE_MS, letGoAt: NOW - ms } } },
       ).letGo;
-    expect([alone(0), alone(UNHEARD_MS - 1), alone(UNHEARD_MS)]).toEqual([[], [], [idOf(0)]]);
+    expect([alone(0), alone(NO_QUORUM_DEADLINE_MS - 1), alone(NO_QUORUM_DEADLINE_MS)]).toEqual([[], [], [idOf(0)]]);
     // While another one leads, it goes by the rules.
     expect(
       buried({
@@ -487,11 +487,11 @@ describe('a manager that waits at its terminate hook', () => {
       ).letGo;
 
     it('lets one of two go some minutes later: its successor restores the quorum', () => {
-      expect([pair(UNHEARD_MS - 1), pair(UNHEARD_MS)]).toEqual([[], [idOf(1)]]);
+      expect([pair(NO_QUORUM_DEADLINE_MS - 1), pair(NO_QUORUM_DEADLINE_MS)]).toEqual([[], [idOf(1)]]);
     });
 
     it('keeps one whose volume goes too, one of two whose other does not work, and one of more than two', () => {
-      const long = 100 * UNHEARD_MS;
+      const long = 100 * NO_QUORUM_DEADLINE_MS;
       const other = mounted('vol-old');
       expect(
         pair(long, {
@@ -609,9 +609,9 @@ describe('a manager that waits at its terminate hook', () => {
           { nodes, instances, traffic: { arrived: new Set(), left: new Set(left) } },
           { departures: { [idOf(2)]: { since: NOW - ms } } },
         );
-      expect(sent(TRAFFIC_MS.otherwise - 1, [])).toMatchObject({ letGo: [], orders: [] });
-      expect(sent(TRAFFIC_MS.otherwise - 1, [idOf(2)])).toMatchObject({ letGo: [], orders: [drain] });
-      expect(sent(TRAFFIC_MS.otherwise, [])).toMatchObject({ letGo: [], orders: [drain] });
+      expect(sent(CONNECTIONS_DEADLINE_MS.otherwise - 1, [])).toMatchObject({ letGo: [], orders: [] });
+      expect(sent(CONNECTIONS_DEADLINE_MS.otherwise - 1, [idOf(2)])).toMatchObject({ letGo: [], orders: [drain] });
+      expect(sent(CONNECTIONS_DEADLINE_MS.otherwise, [])).toMatchObject({ letGo: [], orders: [drain] });
     });
 
     it.each<[string, Partial<Observation>]>([

@@ -1,4 +1,4 @@
-import { deeds } from '../../../lambda/membership/deeds';
+import { countActions } from '../../../lambda/membership/action-counts';
 import type { Effect, Plan } from '../../../lambda/membership/draft';
 import { emptyMembership, type Membership } from '../../../protocol/cluster';
 import { observation } from './world';
@@ -9,7 +9,7 @@ const counted = (
   done: Effect[],
   { membership = emptyMembership, commands = [] }: { membership?: Membership; commands?: object[] } = {},
 ) => {
-  return deeds(
+  return countActions(
     observation({ membership: { rotation: null } }),
     { membership, commands, orders: [], effects: done, alarms: [], announcements: [] } as unknown as Plan,
     done,
@@ -32,7 +32,7 @@ test('nothing is counted of a look that did nothing', () => {
 });
 
 test('effects that were carried out are counted', () => {
-  const left = of({ kind: 'let-go', role: 'worker', tells: 'nodeLeft' });
+  const left = of({ kind: 'let-go', role: 'worker', event: 'nodeLeft' });
   expect(
     counted([
       of({ kind: 'admit' }),
@@ -40,7 +40,7 @@ test('effects that were carried out are counted', () => {
       left,
       { ...left, late: true } as Effect,
       of({ kind: 'abandon' }),
-      of({ kind: 'let-go', role: 'manager', tells: 'nodeLost' }),
+      of({ kind: 'let-go', role: 'manager', event: 'nodeLost' }),
       of({ kind: 'replace' }),
     ]),
   ).toEqual({
