@@ -1,55 +1,65 @@
-/** The numbers that functions log and metric filters read: what the one calls a field, the other looks for. */
+/**
+ * The names and fields of the metrics that functions log. Metric filters read them, so each name is defined once, here.
+ */
 
-/** Value of the field `metric` in a log line that holds a census. */
+/** Value of the field `metric` in a log line with a census of the cluster. */
 export const CENSUS_METRIC = 'Census';
-/** Value of the field `metric` in a log line that holds deeds. */
+/** Value of the field `metric` in a log line that counts the actions taken. */
 export const ACTIONS_METRIC = 'Deeds';
-/** Value of the field `metric` in a log line about something that a person should know. */
+/** Value of the field `metric` in a log line that needs a person's attention. */
 export const ALARM_METRIC = 'MembershipAlarms';
-/** And in a line about published ports that no load balancer follows: `ports` says how many. */
+/**
+ * Value of the field `metric` in a log line about published ports that no load balancer follows. `ports` is their
+ * number.
+ */
 export const PORTS_METRIC = 'PortsNotFollowed';
-/** And in one about ports that are followed, and that no healthy node answers at: `ports` says how many. */
+/**
+ * Value of the field `metric` in a log line about followed ports where no healthy node answers. `ports` is their
+ * number.
+ */
 export const UNANSWERED_METRIC = 'PortsUnanswered';
-/** And in a line of a node's own log, about its certificate, which Docker should have renewed long ago. */
+/**
+ * Value of the field `metric` in an agent's log line about a node certificate that Docker should have renewed by now.
+ */
 export const CERTIFICATE_METRIC = 'CertificatesOverdue';
 
-/** How the cluster was seen. */
+/** The state of the cluster, in numbers. */
 export interface Census {
-  /** Managers that there should be. */
+  /** Managers configured. */
   seats: number;
-  /** Managers that are Ready and that the leader reaches. */
+  /** Managers that are Ready and reachable by the leader. */
   managersWorking: number;
   managersMissing: number;
   workersReady: number;
-  /** Of any role, by the leader's list. */
+  /** Nodes of either role that the leader lists as down. */
   nodesDown: number;
-  /** Instances that wait at their launch hook, and at their terminate hook. */
+  /** Instances waiting at their launch hook, and at their terminate hook. */
   instancesWaiting: number;
   instancesLeaving: number;
-  /** Groups of seats whose `Launch` we have suspended. */
+  /** Seat groups whose `Launch` process this function has suspended. */
   launchesHeld: number;
-  /** How long ago the leader's report was published; absent before the first. It reports every 30 s. */
+  /** Age of the leader's last published report; absent before the first one. The leader reports every 30 s. */
   leaderAgeSeconds?: number;
-  /** Tasks that should run and have no node yet, when the leader last counted them. */
+  /** Tasks that should run but have no node yet, as of the leader's last count. */
   tasksPending?: number;
 }
 
-/** What one look has done. */
+/** The actions taken in one round. */
 export interface ActionCounts {
-  /** Instances that were let into service. */
+  /** Instances admitted into service. */
   nodesReady: number;
-  /** Instances that were let go: having left, having ended without it. */
+  /**
+   * Instances whose terminate hook was completed: `nodesLeft` after they left the swarm, `nodesLost` when they ended
+   * without leaving.
+   */
   nodesLeft: number;
   nodesLost: number;
-  /** Instances that were handed to their groups to be replaced. */
+  /** Instances handed to their groups for replacement. */
   nodesReplaced: number;
-  /**
-   * Hooks that were completed because they were past their deadline: a launch that was given up, a node that did not
-   * leave in time.
-   */
+  /** Hooks completed past their deadline: an abandoned launch, or a node that did not leave in time. */
   hookDeadlines: number;
-  /** Managers that are to be taken out of raft. */
+  /** Orders to remove a manager from raft. */
   managersRemoved: number;
-  /** Rotations of the join tokens that were asked for. */
+  /** Rotations of the join tokens that were ordered. */
   rotations: number;
 }

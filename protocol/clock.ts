@@ -1,5 +1,5 @@
 /**
- * The one door to time and chance. Everything that needs the hour, a pause, a timer or a random value takes a `Clock`,
+ * The only access to time and randomness. Code that needs the time, a pause, a timer or a random value takes a `Clock`,
  * so that a whole cluster can run in virtual time from a seed. Lint forbids `Date`, timers and random sources in every
  * other file.
  */
@@ -18,7 +18,7 @@ export interface Clock {
   uuid(): string;
 }
 
-/** The machine's own clock. */
+/** The system clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
@@ -40,20 +40,17 @@ export const systemClock: Clock = {
   uuid: () => randomUUID(),
 };
 
-/**
- * Whether a moment lies less than so many milliseconds back. One that lies ahead does not: the clock was set back
- * since.
- */
+/** True when `moment` is less than `ms` in the past. False for a moment in the future: the clock was set back since. */
 export function isRecent(moment: number, now: number, ms: number): boolean {
   return moment <= now && now - moment < ms;
 }
 
-/** The moment that a text names, in milliseconds since 1970; NaN when it names none. */
+/** Parses a date and time into milliseconds since 1970; NaN when the text is none. */
 export function parseTime(text: string): number {
   return Date.parse(text);
 }
 
-/** An ISO 8601 text for a moment, for logs and items that people read. */
+/** Formats a moment as ISO 8601, for logs and items that people read. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }

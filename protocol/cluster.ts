@@ -1,47 +1,47 @@
-/** The cluster's own records in the token table. Written and read by functions only. */
+/** The cluster's own records in the token table. Only functions read and write them. */
 import * as v from 'valibot';
 import { codec, instanceIdSchema, joinTokenSchema, swarmIdSchema, text, nonNegativeInteger } from './body';
 import { ordersSchema } from './orders';
 
 /**
- * `leader`: which swarm this is and how to join it. Written by leader-token alone, and only with a greater epoch than
- * it has, or a greater generation (attributes `epoch` and `generation`).
+ * `leader`: the identity of the swarm, and how to join it. Only leader-token writes it, and only with a greater epoch
+ * or a greater generation than it has (attributes `epoch` and `generation`).
  */
 export const leaderSchema = v.object({
   swarmId: swarmIdSchema,
-  /** The raft fence of the report this record was made from. */
+  /** The raft fence of the report that this record was made from. */
   epoch: nonNegativeInteger,
   /**
-   * How often a quorum was recovered before. The manager that went on may have been behind: of two records, the one of
-   * the greater generation is the newer, then the one of the greater epoch.
+   * How many times a quorum had been recovered. The surviving manager may have been behind, so the record with the
+   * greater generation is the newer one; within a generation, the one with the greater epoch.
    */
   generation: v.optional(nonNegativeInteger),
-  /** The manager that led the swarm then. */
+  /** The manager that led the swarm at that time. */
   instanceId: instanceIdSchema,
   tokens: v.object({ manager: joinTokenSchema, worker: joinTokenSchema }),
-  /** Under which id the join tokens were rotated last, by the swarm's own label. */
+  /** Id of the last rotation of the join tokens, from the swarm's own label. */
   rotation: v.optional(text(64)),
   /** Milliseconds since 1970, by the function's clock. */
   updatedAt: nonNegativeInteger,
 });
 export type LeaderRecord = v.InferOutput<typeof leaderSchema>;
 export const leaderCodec = codec(leaderSchema, 4 * 1024);
-/** The leader's agent reports every 30 s, changed or not; three missed reports mean that no quorum is visible. */
+/** The leader's agent reports every 30 s, changed or not. After three missed reports no quorum counts as visible. */
 export const LEADER_STALE_MS = 90_000;
 
-/** `membership`: what functions have set in motion. Written only under the lease, whole. */
+/** `membership`: what the functions have set in motion. Written as a whole, and only under the lease. */
 export const membershipSchema = v.object({
   /**
-   * Who was told to make the swarm. Never erased: at most one swarm is ever made. Only an instance with the very same
-   * volume may take it over.
+   * The instance that was told to create the swarm. Never erased: at most one swarm is ever created. Only an instance
+   * with the same volume may take over.
    */
   bootstrap: v.nullable(
     v.object({ seat: nonNegativeInteger, instanceId: instanceIdSchema, volumeId: text(64), commandId: text(64) }),
   ),
   /**
-   * The one change of managers in flight, or null: of which seat, and who was told what. `remove`, `retire` and
-   * `recover` are told to another than the seat's own instance. `overAtEpoch`: a join was found to have come to nothing
-   * when the leader's list had this epoch.
+   * The one change of managers in flight, or null: its seat, and the command. `remove`, `retire` and `recover` are sent
+   * to another instance than the seat's own. `overAtEpoch`: the epoch of the leader's list when a join was found to
+   * have failed.
    */
   managerChange: v.nullable(
     v.object({
@@ -55,30 +55,33 @@ export const membershipSchema = v.object({
     }),
   ),
   /**
-   * Managers that seem to be deaf, or to be in the swarm no more: node ids, since when (milliseconds since 1970), and
-   * for how long their engines had named no leader by then, by their own word (seconds).
+   * Managers suspected of being deaf, or of no longer being in the swarm, by node id: since when (milliseconds since
+   * 1970), and how long their engines had reported no leader at that time (seconds).
    */
   suspects: v.optional(
     v.record(swarmIdSchema, v.object({ since: nonNegativeInteger, leaderless: nonNegativeInteger })),
     {},
   ),
-  /** Workers that were told to join and are not yet Ready. */
+  /** Workers that were told to join and are not Ready yet. */
   workerJoins: v.record(instanceIdSchema, v.object({ commandId: text(64), expiresAt: nonNegativeInteger })),
   /**
-   * Nodes found Ready whose launch hook is still to be continued and whose stack is still to be told. An entry goes
-   * when both are done.
+   * Ready nodes whose launch hook is not completed yet, or whose stack is not signalled yet. An entry is removed when
+   * both are done.
    */
   admissions: v.record(instanceIdSchema, v.object({ group: text(255) })),
-  /** Until when (milliseconds since 1970) instances that were late while no quorum reported are not given up. */
+  /**
+   * Instances that missed their launch deadline while no quorum reported, and until when they are kept (milliseconds
+   * since 1970).
+   */
   extensions: v.optional(v.record(instanceIdSchema, nonNegativeInteger), {}),
-  /** Instances in service that are down for the swarm, and since when that was seen (milliseconds since 1970). */
+  /** Instances in service that are down in the swarm, and since when (milliseconds since 1970). */
   hung: v.optional(v.record(instanceIdSchema, nonNegativeInteger), {}),
-  /** Groups of seats whose `Launch` was suspended here, by name, and since when (milliseconds since 1970). */
+  /** Seat groups whose `Launch` process was suspended here, by name, and since when (milliseconds since 1970). */
   held: v.optional(v.record(text(255), nonNegativeInteger), {}),
   /**
-   * Managers that wait at their terminate hook, and workers whose node is to be released: since when that was seen,
-   * since when its tasks are to end, when the hook was last prolonged, and when a manager was let go (milliseconds
-   * since 1970).
+   * Managers at their terminate hook, and workers whose node is to be released. `since`: first seen; `drainingSince`:
+   * drain ordered; `prolongedAt`: last heartbeat of the hook; `letGoAt`: a manager's hook completed (milliseconds since
+   * 1970).
    */
   departures: v.optional(
     v.record(
@@ -92,11 +95,11 @@ export const membershipSchema = v.object({
     ),
     {},
   ),
-  /** What lies in the mailbox of the manager that is to carry it out. */
+  /** The orders now in the mailbox of the manager that carries them out. */
   orders: v.optional(v.nullable(v.object({ instanceId: instanceIdSchema, ...ordersSchema.entries })), null),
   /**
-   * When the join tokens were rotated last, since when they are to be rotated again, and how it was asked for: under
-   * which id, until when, and instead of which tokens (milliseconds since 1970, a digest).
+   * When the join tokens were last rotated, since when the next rotation is due, and the rotation now ordered: its id,
+   * its expiry, and a digest of the tokens that it replaces (times in milliseconds since 1970).
    */
   rotation: v.optional(
     v.nullable(
@@ -109,9 +112,10 @@ export const membershipSchema = v.object({
     null,
   ),
   /**
-   * A person has said that the quorum is lost for good: the seat that goes on alone, the volumes that were given up for
-   * it, the instances that have to go first, since when nobody holds one of the volumes (milliseconds since 1970),
-   * whether the manager was told, and who is to be taken out of the swarm afterwards.
+   * Recovery of a lost quorum, confirmed by a person. `seat`: the seat that survives; `volumes`: volumes given up for
+   * it; `instances`: instances to terminate first; `freeSince`: since when no instance holds any of the volumes
+   * (milliseconds since 1970); `told`: the surviving manager has its command; `dead`: nodes to remove from the swarm
+   * afterwards.
    */
   recovery: v.optional(
     v.nullable(
@@ -126,13 +130,13 @@ export const membershipSchema = v.object({
     ),
     null,
   ),
-  /** How often a quorum was recovered, and with which seat the last time. */
+  /** How many times a quorum was recovered, and the surviving seat of the last recovery. */
   generation: v.optional(v.nullable(v.object({ number: nonNegativeInteger, seat: nonNegativeInteger })), null),
-  /** Volumes that were ever given up so: never to be attached again. */
+  /** All volumes ever given up in a recovery. They are never attached again. */
   abandonedVolumes: v.optional(v.array(text(64)), []),
   /**
-   * Whether it was told that one manager less would be no quorum any more. Absent until there is a quorum that can do
-   * without one.
+   * Whether the last event said that the quorum was at risk. Absent until a quorum first existed that could lose a
+   * manager.
    */
   quorumAtRisk: v.optional(v.boolean()),
 });

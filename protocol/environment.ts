@@ -1,11 +1,8 @@
-/**
- * What the constructs give the functions, by environment variable, and the agent, by file. One definition for who
- * writes and who reads.
- */
+/** The contract of what the constructs hand to the functions (environment variables) and to the agent (a file). */
 import * as v from 'valibot';
 import { ipv4Schema, nodeRoleSchema, text, nonNegativeInteger } from './body';
 
-/** Environment variables of the functions. All are texts. */
+/** Environment variables of the functions. All values are strings. */
 export const environmentVariables = {
   /** The value of the cluster tag. All functions. */
   cluster: 'CLUSTER',
@@ -20,12 +17,13 @@ export const environmentVariables = {
   seats: 'SEATS',
   /** JSON of {@link swarmSettingsSchema}. node-join and node-leave. */
   swarmSettings: 'SWARM_SETTINGS',
-  /** URL of node-join's queue: "look again" is sent there. leader-token and target-update. */
+  /** URL of node-join's queue, which takes "look again" messages. leader-token and target-update. */
   joinQueueUrl: 'JOIN_QUEUE_URL',
-  /** URL of target-update's queue, where there is one. leader-token. */
+  /** URL of target-update's queue, if there is one. leader-token. */
   targetsQueueUrl: 'TARGETS_QUEUE_URL',
   /**
-   * `true` where there is a load balancer: then nodes come and go together with its targets. node-join and node-leave.
+   * `true` if there is a load balancer: nodes then join and leave service together with its targets. node-join and
+   * node-leave.
    */
   loadBalanced: 'LOAD_BALANCED',
   /** JSON of `loadBalancersSchema` (following.ts). target-update. */
@@ -33,13 +31,13 @@ export const environmentVariables = {
 } as const;
 
 /**
- * Attempts of each request to AWS, by functions and agents alike. The SDK's own three are too few where a thousand
- * nodes join and are throttled: what fails for good is begun again from the start, with more requests than further
- * attempts take.
+ * Attempts of each AWS request, in functions and agents. The SDK's default of three is too few when a thousand nodes
+ * join and are throttled: a request that fails for good restarts the whole round, which costs more requests than
+ * further attempts.
  */
 export const AWS_ATTEMPTS = 6;
 
-/** The seats that the deployment wants, with the constants of each. */
+/** The configured seats, and the constants of each. */
 export const seatsSchema = v.pipe(
   v.array(
     v.object({ seat: nonNegativeInteger, volumeId: text(64), networkInterfaceId: text(64), address: ipv4Schema }),
@@ -56,24 +54,24 @@ export const swarmSettingsSchema = v.object({
 export type SwarmSettings = v.InferOutput<typeof swarmSettingsSchema>;
 
 /**
- * Where every node answers load balancers whether it may be sent work: `GET /health`, 200 or 503. Beside Docker's own
- * 2375 to 2377.
+ * Every node answers health checks of load balancers on this port: `GET /health` returns 200 or 503. Next to Docker's
+ * own ports 2375 to 2377.
  */
 export const HEALTH_PORT = 2378;
 
-/** Where user data puts the agent's configuration, bundle, and log. */
+/** Where user data writes the agent's configuration, bundle and log. */
 export const AGENT_CONFIG_PATH = '/etc/cdk-docker-swarm/agent.json';
 export const AGENT_BUNDLE_PATH = '/opt/cdk-docker-swarm/agent.cjs';
 export const AGENT_SERVICE = 'cdk-docker-swarm-agent';
 export const AGENT_LOG_PATH = '/var/log/cdk-docker-swarm-agent.log';
-/** The whole output of user data, on Amazon Linux. */
+/** The complete output of user data, on Amazon Linux. */
 export const BOOT_LOG_PATH = '/var/log/cloud-init-output.log';
 
 /** The file at {@link AGENT_CONFIG_PATH}. No secrets. */
 export const agentConfigSchema = v.object({
   cluster: text(512),
   role: nodeRoleSchema,
-  /** Unique id of this node's role: with the instance id it makes the mailbox. */
+  /** Unique id of this node's IAM role. With the instance id it makes the mailbox key. */
   roleId: text(64),
   region: text(32),
   tokenTable: text(255),
@@ -86,7 +84,7 @@ export const agentConfigSchema = v.object({
   seat: v.optional(v.object({ number: nonNegativeInteger, volumeId: text(64) })),
   /** Engine labels of the group. */
   labels: v.record(text(128), text(256)),
-  /** Keys for `/etc/docker/daemon.json`, over the agent's own defaults. */
+  /** Keys for `/etc/docker/daemon.json`. They override the agent's defaults. */
   daemon: v.record(text(128), v.unknown()),
 });
 export type AgentConfig = v.InferOutput<typeof agentConfigSchema>;

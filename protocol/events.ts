@@ -1,23 +1,25 @@
-/** What functions tell EventBridge's default bus of a cluster: for people's messages, and for automation of theirs. */
+/** Events that functions send to EventBridge's default bus, for notifications and for the user's own automation. */
 
 export const EVENT_SOURCE = 'cdk-docker-swarm';
 
-/** By what happened: the event's detail-type. */
+/** The detail-type of each event. */
 export const swarmEvents = {
-  /** An instance is a Ready node of the swarm, and was let into service. */
+  /** An instance is a Ready node of the swarm and was admitted into service. */
   nodeReady: 'Swarm Node Ready',
-  /** An instance that Auto Scaling terminates has left the swarm, or is past its deadline: it was let go. */
+  /**
+   * An instance that Auto Scaling terminates has left the swarm, or did not in time. Its terminate hook was completed.
+   */
   nodeLeft: 'Swarm Node Left',
-  /** An instance has ended without having left the swarm. Its group replaces it. */
+  /** An instance ended without leaving the swarm. Its group replaces it. */
   nodeLost: 'Swarm Node Lost',
-  /** An instance was handed to its group to be replaced: it is down for the swarm, or EC2 takes it back. */
+  /** An instance was handed to its group for replacement: it is down in the swarm, or EC2 reclaims it. */
   nodeReplaced: 'Swarm Node Replaced',
   /**
-   * One manager less would be no quorum any more, or there is none. Also while managers are replaced one after the
-   * other by a deployment.
+   * The loss of one more manager would lose the quorum, or it is already lost. Also sent while a deployment replaces
+   * managers one by one.
    */
   quorumAtRisk: 'Swarm Quorum At Risk',
-  /** That is over. */
+  /** The quorum is no longer at risk. */
   quorumSafe: 'Swarm Quorum Safe',
   /** A service publishes a port that a load balancer cannot follow. */
   portNotFollowed: 'Swarm Port Not Followed',
@@ -28,11 +30,11 @@ export type SwarmEvent = keyof typeof swarmEvents;
 export interface SwarmEventDetail {
   /** The value of the cluster tag. */
   cluster: string;
-  /** In words. */
+  /** Prose. */
   reason: string;
-  /** Of events about a node. */
+  /** In events about a node. */
   instanceId?: string;
-  /** Of events about a published port: that port, and the ARN of the load balancer. */
+  /** In events about a published port: the port, and the ARN of the load balancer. */
   port?: number;
   loadBalancer?: string;
 }

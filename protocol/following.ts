@@ -1,6 +1,6 @@
 /**
- * Load balancers that follow what services publish: what the constructs give target-update to make listeners from, and
- * what it remembers of that.
+ * Load balancers that follow published ports: the settings from which target-update makes listeners, and the state that
+ * it keeps about them.
  */
 import * as v from 'valibot';
 import { codec, text, nonNegativeInteger } from './body';
@@ -8,43 +8,41 @@ import { MAX_SERVED_BY } from './targets';
 
 const port = v.pipe(nonNegativeInteger, v.minValue(1), v.maxValue(65_535));
 
-/**
- * Whose connections a load balancer takes: one peer of a rule of its security group, in the words of CloudFormation.
- */
+/** A source that the load balancer's security group admits, in the terms of CloudFormation. */
 const peerSchema = v.union([
   v.object({ cidrIp: text(64) }),
   v.object({ cidrIpv6: text(64) }),
   v.object({ sourcePrefixListId: text(64) }),
-  /** The owner is another account. */
+  /** The owner is set if the group belongs to another account. */
   v.object({ sourceSecurityGroupId: text(64), sourceSecurityGroupOwnerId: v.optional(text(12)) }),
 ]);
 export type Peer = v.InferOutput<typeof peerSchema>;
 
 export const followsSchema = v.object({
-  /** Ports that may be followed, both included. */
+  /** The range of ports to follow, both ends included. */
   from: port,
   to: port,
-  /** Ports of the listeners that are declared in code: they are never followed. */
+  /** Ports of the listeners declared in code. They are never followed. */
   declared: v.array(port),
   /**
-   * Ports of the nodes that these send to, in the same order: what is published there is reached by them, and not
-   * beside them.
+   * The node ports that those listeners send to, in the same order. A service published on one of them is reached
+   * through that listener and gets none of its own.
    */
   served: v.array(port),
   vpcId: text(64),
   clients: v.array(peerSchema),
-  /** Value of the tag of the target groups that says which nodes stand behind them. */
+  /** Value of the tag on each target group that says which nodes belong to it. */
   servedBy: text(MAX_SERVED_BY),
-  /** Seconds, and checks in a row. */
+  /** Times in seconds; counts of consecutive checks. */
   healthCheck: v.object({
     interval: nonNegativeInteger,
     timeout: nonNegativeInteger,
     healthy: nonNegativeInteger,
     unhealthy: nonNegativeInteger,
   }),
-  /** Seconds; absent for the default of how the port is published. */
+  /** Seconds. If absent, the default for the port's publish mode. */
   deregistrationDelay: v.optional(nonNegativeInteger),
-  /** Of TCP ports; absent for AWS's default. */
+  /** For TCP ports. If absent, the AWS default. */
   preserveClientAddress: v.optional(v.boolean()),
   proxyProtocol: v.optional(v.boolean()),
   sslPolicy: text(128),
@@ -62,22 +60,22 @@ export type LoadBalancerSettings = v.InferOutput<typeof loadBalancerSchema>;
 export const loadBalancersSchema = v.pipe(v.array(loadBalancerSchema), v.minLength(1));
 
 /**
- * A tag of target groups and listeners that were made for a followed port. Value: a digest of the settings that a
- * target group was given; of one that is not finished, and of a listener, `made`.
+ * Tag of target groups and listeners made for a followed port. Its value is a digest of the target group's settings;
+ * `made` on a listener, and on a target group that is not finished.
  */
 export const FOLLOWED_TAG = 'cdk-docker-swarm:followed';
 export const MADE = 'made';
 
-/** Names of the target groups begin with it. */
+/** Prefix of the names of these target groups. */
 export const FOLLOWED_PREFIX = 'swarm-';
 
-/** `following`: written by target-update alone, whole, when it changes. */
+/** `following`: written by target-update alone, as a whole, when it changes. */
 export const followingSchema = v.object({
-  /** Ports that cannot be followed, as was told last. */
+  /** Ports that cannot be followed, as last announced. */
   refused: v.pipe(v.array(v.object({ loadBalancer: text(512), port, reason: text(500) })), v.maxLength(100)),
   /**
-   * ARNs of load balancers that follow nothing any more, whatever the function's environment says: they are being
-   * deleted, or their template says no more that they do.
+   * ARNs of load balancers that no longer follow anything, whatever the function's environment says: they are being
+   * deleted, or their template no longer enables it.
    */
   closed: v.pipe(v.array(text(512)), v.maxLength(100)),
 });

@@ -1,3 +1,3 @@
-/** Names of the lifecycle hooks of every group: the constructs make them, the functions complete them. */
+/** Names of the lifecycle hooks of every group. The constructs create the hooks, the functions complete them. */
 export const LAUNCH_HOOK = 'launch';
 export const TERMINATE_HOOK = 'terminate';

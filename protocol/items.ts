@@ -1,8 +1,8 @@
-/** A table item as plain attributes. */
+/** Reads a DynamoDB item into plain attributes. */
 
 /**
- * Texts and numbers of an item; attributes of other types are left out, since no record of ours has any. Never throws,
- * whatever a node wrote: a number that JavaScript cannot hold exactly becomes the nearest one, which then fits no
+ * Strings and numbers of an item. Other attribute types are dropped, since no record of ours has any. Never throws,
+ * whatever a node wrote: a number that JavaScript cannot represent becomes the nearest one, which then fails its
  * schema.
  */
 export function plainAttributes(item: Record<string, { S?: string; N?: string }>): Record<string, string | number> {

@@ -1,6 +1,6 @@
 /**
- * Engine labels that the agent gives every node (`engine.labels.*` in placement constraints), and labels of the swarm
- * itself.
+ * Engine labels that the agent sets on every node (`engine.labels.*` in placement constraints), service and node
+ * labels, and labels of the swarm itself.
  */
 
 export const INSTANCE_ID_LABEL = 'aws.instance-id';
@@ -10,26 +10,26 @@ export const INSTANCE_TYPE_LABEL = 'aws.instance-type';
 export const LIFECYCLE_LABEL = 'aws.lifecycle';
 
 /**
- * Users' labels must not begin with these. `com.docker.`, `io.docker.` and `org.dockerproject.` are Docker's:
+ * Prefixes reserved from users' labels. `com.docker.`, `io.docker.` and `org.dockerproject.` belong to Docker:
  * https://docs.docker.com/engine/manage-resources/labels/
  */
 export const RESERVED_LABEL_PREFIXES = ['aws.', 'cdk-docker-swarm.', 'com.docker.', 'io.docker.', 'org.dockerproject.'];
 
 /**
- * A service's label: the ARN of the certificate with which load balancers that follow its TCP ports take TLS
- * connections.
+ * Service label: the ARN of a certificate. Load balancers that follow the service's TCP ports then terminate TLS with
+ * it.
  */
 export const CERTIFICATE_LABEL = 'swarm.loadbalancer.certificate';
 
 /**
- * Node labels: the instance for which the functions had the node drained, and the instance whose tasks on it have all
- * ended since. Both go when another instance is the node.
+ * Node labels: the instance for which the functions drained the node, and the instance whose tasks on it have all
+ * ended. Both are removed when another instance takes over the node.
  */
 export const DRAINED_FOR_LABEL = 'cdk-docker-swarm.drained-for';
 export const IDLE_FOR_LABEL = 'cdk-docker-swarm.idle-for';
 
-/** Swarm labels that make up the raft fence: a counter and the command that was carried out under it. */
+/** Swarm labels of the raft fence: a counter, and the id of the command carried out under it. */
 export const FENCE_COUNTER_LABEL = 'cdk-docker-swarm.fence';
 export const FENCE_COMMAND_LABEL = 'cdk-docker-swarm.command';
-/** And the id of the last rotation of the join tokens that the functions asked for. */
+/** Swarm label: the id of the last rotation of the join tokens that the functions ordered. */
 export const ROTATION_LABEL = 'cdk-docker-swarm.rotation';

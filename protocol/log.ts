@@ -1,6 +1,6 @@
 /**
- * One JSON line a decision, on standard output, where Lambda, or systemd for the agent, picks it up. What is logged
- * never holds a record's contents.
+ * One JSON line for each decision, on standard output, which Lambda collects, or systemd for the agent. Logs never
+ * contain the contents of a record.
  */
 import { isoTime, type Clock } from './clock';
 
@@ -20,8 +20,8 @@ export function jsonLog(
 }
 
 /**
- * Name and message of an AWS error: AWS repeats request parameters there, and none of ours is secret but a token, which
- * is never a parameter by itself.
+ * Name and message of an AWS error. AWS repeats request parameters in its messages; that is safe, because our only
+ * secrets are tokens, and a token is never a parameter by itself.
  */
 export function describeError(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 500) : 'unknown';

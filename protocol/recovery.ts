@@ -1,12 +1,12 @@
-/** What a person asks of node-leave, by hand, when the quorum is lost for good, and what the answer says. */
+/** The request that a person sends to node-leave when the quorum is lost for good, and its answer. */
 import * as v from 'valibot';
 import { swarmIdSchema, nonNegativeInteger } from './body';
 
 export const recoveryRequestSchema = v.strictObject({
   recover: v.strictObject({
-    /** The seat whose manager goes on alone. */
+    /** The seat whose manager survives. */
     seat: v.pipe(nonNegativeInteger, v.maxValue(6)),
-    /** Confirms it. Without it nothing is done, and the answer says what would be. */
+    /** The confirmation. Without it nothing is changed, and the answer lists what would be done. */
     swarmId: v.optional(swarmIdSchema),
   }),
 });

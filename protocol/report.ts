@@ -1,4 +1,4 @@
-/** What a node says of itself. Untrusted: a stolen worker can lie, but only about itself. */
+/** What a node reports about itself. Untrusted, but a stolen worker can only misreport itself. */
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import {
@@ -12,21 +12,21 @@ import {
   nonNegativeInteger,
 } from './body';
 
-/** States of an engine's swarm part, as Docker names them (`docker info`, Swarm.LocalNodeState). */
+/** States of an engine in a swarm, as Docker names them (`docker info`, Swarm.LocalNodeState). */
 export const localNodeStates = ['inactive', 'pending', 'active', 'error', 'locked'] as const;
 
-/** `interruption`: EC2 takes this spot instance back. `termination`: its group terminates it. */
+/** `interruption`: EC2 reclaims this spot instance. `termination`: its group terminates it. */
 export const notices = ['interruption', 'termination'] as const;
 export type Notice = (typeof notices)[number];
 
 export const reportSchema = v.object({
   instanceId: instanceIdSchema,
   role: nodeRoleSchema,
-  /** The seat this manager was launched for. */
+  /** The seat that this manager was launched for. */
   seat: v.optional(v.pipe(nonNegativeInteger, v.maxValue(6))),
-  /** The address others reach it at. */
+  /** The address at which other nodes reach this one. */
   address: ipv4Schema,
-  /** A manager's state volume: `waiting` until the device is there, then `mounted`. */
+  /** A manager's state volume: `waiting` until its device appears, then `mounted`. */
   volume: v.optional(v.object({ id: text(64), state: v.picklist(['waiting', 'mounted']) })),
   /** Absent until the Docker engine answers. */
   engine: v.optional(v.object({ version: text(64) })),
@@ -35,22 +35,22 @@ export const reportSchema = v.object({
     v.object({
       state: v.picklist(localNodeStates),
       nodeId: v.optional(swarmIdSchema),
-      /** Known to managers only. */
+      /** Known to managers only, and only while they see a leader. */
       swarmId: v.optional(swarmIdSchema),
       controlAvailable: v.boolean(),
     }),
   ),
   /**
-   * For how long all answers of a manager's engine have named no leader, in seconds: in steps, absent before the first.
-   * An old report does not grow.
+   * How long a manager's engine has reported no leader in every answer, in seconds. Grows in steps; absent before the
+   * first. It stands still in a stale report.
    */
   leaderless: v.optional(nonNegativeInteger),
   /**
-   * What the instance was told of its own end. Nobody acts on the word itself: it makes functions look what AWS says,
-   * should its own event be lost.
+   * The notice of termination that the instance received. Functions do not act on it; it makes them ask AWS, in case
+   * AWS's own event was lost.
    */
   notice: v.optional(v.picklist(notices)),
-  /** How the last command fared. `error` is Docker's own sentence, cut. */
+  /** Outcome of the last command. `error` is Docker's message, truncated. */
   lastCommand: v.optional(
     v.object({ id: text(64), outcome: v.picklist(['done', 'failed', 'refused']), error: v.optional(text(500)) }),
   ),
@@ -71,7 +71,7 @@ export type Heartbeat = v.InferOutput<typeof heartbeatSchema>;
 export const heartbeatCodec = codec(heartbeatSchema, 256);
 
 /**
- * Names a pair of tokens without giving them away: the tokens' secrets have 130 bits, so the digest cannot be searched.
+ * Identifies a pair of tokens without revealing them: their secrets have 130 bits, so the digest cannot be searched.
  */
 export function tokensDigest(tokens: JoinTokens): string {
   return createHash('sha256').update(`${tokens.manager}\n${tokens.worker}`).digest('hex').slice(0, 32);

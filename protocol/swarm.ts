@@ -1,15 +1,15 @@
 /**
- * The swarm's own node list, as its leader sees it: written by the leader's agent (`swarm#n` in the report table) and,
- * once checked, kept by leader-token (`nodes#n` in the token table). Compressed and cut into chunks, since an item may
- * have 400 KB at most and a swarm may have thousands of nodes.
+ * The swarm's node list as its leader sees it. The leader's agent writes it (`swarm#n` in the report table);
+ * leader-token checks it and keeps a copy (`nodes#n` in the token table). It is compressed and split into chunks,
+ * because an item is limited to 400 KB and a swarm may have thousands of nodes.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as v from 'valibot';
 import { nodeRoleSchema, PROTOCOL_VERSION, swarmIdSchema, text, nonNegativeInteger, type Decoded } from './body';
 
-/** Published ports of one report. A load balancer has 50 listeners; further ports are not reported. */
+/** Published ports in one report. A load balancer has 50 listeners; further ports are left out. */
 export const MAX_PORTS = 1_000;
-/** Characters of a certificate's label; ARNs of certificates have about 100. */
+/** Characters of a certificate label; certificate ARNs have about 100. */
 export const MAX_CERTIFICATE = 256;
 
 export const nodeSchema = v.object({
@@ -18,15 +18,12 @@ export const nodeSchema = v.object({
   role: nodeRoleSchema,
   availability: v.picklist(['active', 'pause', 'drain']),
   state: v.picklist(['unknown', 'down', 'ready', 'disconnected']),
-  /**
-   * The engine's own label; false labels are possible, so it counts only together with the report of that very
-   * instance.
-   */
+  /** The engine's own label. A node can forge it, so it counts only together with that instance's own report. */
   instanceId: v.optional(text(32)),
   address: v.optional(text(64)),
   /**
-   * The instance for which we drained it, and the one whose tasks on it have all ended since. An operator's own drain
-   * has no such label.
+   * The instance for which we drained the node, and the instance whose tasks on it have all ended since. An operator's
+   * own drain sets neither label.
    */
   drainedFor: v.optional(text(32)),
   idleFor: v.optional(text(32)),
@@ -42,49 +39,49 @@ export const nodeSchema = v.object({
 export type SwarmNode = v.InferOutput<typeof nodeSchema>;
 
 /**
- * A manager that the leader reaches, and that has a session with it. The leader counts a member that is deaf among
- * those that it reaches; should it have a session all the same, only its own report tells.
+ * Whether a manager is reachable and has a session with the leader. A deaf member also counts as reachable for the
+ * leader; if it has a session too, only its own report reveals it.
  */
 export function isWorkingManager({ role, state, manager }: SwarmNode): boolean {
   return role === 'manager' && state === 'ready' && manager?.reachability === 'reachable';
 }
 
-/** How many of so many members of raft are a quorum. */
+/** The quorum of a raft group of this size. */
 export function quorumOf(members: number): number {
   return Math.floor(members / 2) + 1;
 }
 
-/** A port at which a service is published, on every node (`ingress`) or on those that have a task (`host`). */
+/** A port that a service publishes, on every node (`ingress`) or only on nodes with a task (`host`). */
 export const publishedPortSchema = v.object({
   service: text(64),
   port: v.pipe(nonNegativeInteger, v.minValue(1), v.maxValue(65_535)),
   protocol: v.picklist(['tcp', 'udp', 'sctp']),
   mode: v.picklist(['ingress', 'host']),
-  /** The service's label `swarm.loadbalancer.certificate`, as it was given. */
+  /** The service's label `swarm.loadbalancer.certificate`, unchecked. */
   certificate: v.optional(text(MAX_CERTIFICATE)),
 });
 export type PublishedPort = v.InferOutput<typeof publishedPortSchema>;
 
 export const swarmReportSchema = v.object({
   swarmId: swarmIdSchema,
-  /** The raft fence: `Cluster.Version.Index` after the leader committed its label. Only ever grows. */
+  /** The raft fence: `Cluster.Version.Index` after the leader committed its label. It only grows. */
   epoch: nonNegativeInteger,
-  /** Under which id the join tokens were rotated last. */
+  /** Id of the last rotation of the join tokens. */
   rotation: v.optional(text(64)),
-  /** Tasks that should run and have no node yet. Counted now and then. */
+  /** Tasks that should run but have no node yet. Counted once a minute at most. */
   tasksPending: v.optional(nonNegativeInteger),
-  /** In the order of their numbers; absent where the engine did not tell. */
+  /** Sorted by port; absent if the engine did not answer. */
   ports: v.optional(v.pipe(v.array(publishedPortSchema), v.maxLength(MAX_PORTS))),
   nodes: v.pipe(v.array(nodeSchema), v.maxLength(20_000)),
 });
 export type SwarmReport = v.InferOutput<typeof swarmReportSchema>;
 
-/** The most characters of one chunk's body, and the most bytes a whole report may inflate to. */
+/** Size limits: characters in one chunk's body, and bytes that a whole report may inflate to. */
 export const CHUNK_CHARACTERS = 256 * 1024;
 const INFLATED_BYTES = 8 * 1024 * 1024;
 export const MAX_CHUNKS = 64;
 
-/** One table item's attributes. `epoch` and `chunks` tell which items make up one report. */
+/** The attributes of one table item. `epoch` and `chunks` show which items belong to one report. */
 export interface SwarmChunk {
   v: number;
   epoch: number;
@@ -103,7 +100,7 @@ export function encodeSwarmReport(report: SwarmReport): SwarmChunk[] {
   }));
 }
 
-/** @param items the chunks found, in order of their number; left-overs of a longer, older report may follow. */
+/** @param items the chunks found, sorted by number; leftovers of a longer, older report may follow */
 export function decodeSwarmReport(items: Record<string, unknown>[]): Decoded<SwarmReport> {
   const first = items[0];
   if (first === undefined) return { ok: false, refusal: 'missing' };
@@ -112,7 +109,7 @@ export function decodeSwarmReport(items: Record<string, unknown>[]): Decoded<Swa
   if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > MAX_CHUNKS)
     return { ok: false, refusal: 'schema' };
   const chunks = items.slice(0, count);
-  // A report in the middle of being written: chunks of two epochs, or too few.
+  // The report is being written: chunks have different epochs, or some are missing.
   if (chunks.length < count || chunks.some((chunk) => chunk.epoch !== first.epoch || chunk.chunks !== count))
     return { ok: false, refusal: 'missing' };
   let packed = '';

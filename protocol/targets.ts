@@ -1,42 +1,43 @@
 /**
- * What constructs and functions know of load balancers, and functions say to each other: which nodes stand behind a
- * target group, and which instances are sent connections.
+ * What constructs and functions share about load balancers: which nodes belong to a target group, and which instances
+ * receive connections.
  */
 import * as v from 'valibot';
 import { codec, instanceIdSchema } from './body';
 import { HEALTH_PORT } from './environment';
 
 /**
- * Of one load balancer. Source:
+ * Listeners of one load balancer. Source:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
  */
 export const MAX_LISTENERS = 50;
 /**
- * Ports of the nodes that are the swarm's own. Source:
+ * Node ports that the swarm itself uses. Source:
  * https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
  */
 export const SWARM_PORTS = [2377, 4789, 7946, HEALTH_PORT];
 /**
- * Of ACM, or uploaded to IAM. Source:
+ * A certificate in ACM, or one uploaded to IAM. Source:
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscertificatemanager.html,
  * list_awsidentityandaccessmanagementiam.html there
  */
 export const CERTIFICATE_ARN =
   /^arn:aws[a-z-]*:(acm:[a-z0-9-]+:\d{12}:certificate\/[\w-]+|iam::\d{12}:server-certificate\/[\w+=,.@/-]+)$/;
 /**
- * Seconds. How long connections of a target that was deregistered may go on, and its tasks with them. Where nothing
- * fails its health check before, a load balancer may go on to send new ones for two minutes.
+ * Seconds for which connections to a deregistered target may continue, and its tasks with them. `otherwise`: without a
+ * health check that fails first, a load balancer may send new connections for two more minutes.
  */
 export const DEREGISTRATION_DELAY = { afterFailedCheck: 30, otherwise: 120 };
 
 /**
- * Attributes of a target group by which connections to a target that has failed its health check go on for so many
- * seconds, as they do after a deregistration; 0 ends them at once. AWS knows them for TCP and TLS only. Source:
+ * Target group attributes that let connections to an unhealthy target continue for this many seconds, as after a
+ * deregistration; 0 closes them at once. AWS supports them for TCP and TLS only. Source:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html#unhealthy-target-connection-termination
  */
 export function unhealthyDraining(protocol: string, seconds: number): Record<string, string> {
   if (protocol !== 'TCP' && protocol !== 'TLS') return {};
-  // Both, always: what is left out stays as it was, and AWS refuses an interval where connections are ended at once.
+  // Always both: AWS keeps the old value of an attribute that is left out, and refuses an interval if termination is
+  // enabled.
   return {
     'target_health_state.unhealthy.connection_termination.enabled': String(seconds === 0),
     'target_health_state.unhealthy.draining_interval_seconds': String(seconds),
@@ -44,16 +45,16 @@ export function unhealthyDraining(protocol: string, seconds: number): Record<str
 }
 
 /**
- * A tag of the target group, so that whoever finds the group knows it. Value: `all`, `managers`, `workers`, or `groups`
- * and the logical ids of worker groups, separated by spaces.
+ * Tag of a target group that says which nodes belong to it. Value: `all`, `managers`, `workers`, or `groups` followed
+ * by logical ids of worker groups, separated by spaces.
  */
 export const SERVED_BY_TAG = 'cdk-docker-swarm:served-by';
 
-/** Nodes of both roles or of one, or of some groups of workers, by the logical ids of their Auto Scaling groups. */
+/** Nodes of both roles, of one role, or of some worker groups, by the logical ids of their Auto Scaling groups. */
 export type ServedBy = 'all' | 'managers' | 'workers' | { groups: readonly string[] };
 
 /**
- * Characters of a tag's value. Source:
+ * Characters in a tag value. Source:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Tag.html
  */
 export const MAX_SERVED_BY = 256;
@@ -63,7 +64,7 @@ export function encodeServedBy(servedBy: ServedBy): string {
 }
 
 /**
- * @returns undefined for what is none. Logical ids have letters and digits only:
+ * @returns undefined if the value is malformed. Logical ids have letters and digits only:
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html
  */
 export function decodeServedBy(value: string | undefined): ServedBy | undefined {
@@ -74,20 +75,20 @@ export function decodeServedBy(value: string | undefined): ServedBy | undefined 
     : undefined;
 }
 
-/** Those that matter: instances on their way in or out. */
+/** Only instances waiting at a lifecycle hook. */
 const instanceIds = v.pipe(v.array(instanceIdSchema), v.maxLength(2_000));
 
 /**
- * `traffic`: what target-update has seen of all load balancers, for those who let instances in and out. Written by
- * target-update alone, whole, when it changes.
+ * `traffic`: what target-update has observed of all load balancers, for the functions that complete lifecycle hooks.
+ * Written by target-update alone, as a whole, when it changes.
  */
 export const trafficSchema = v.object({
   /**
-   * Instances that wait at their launch hook, and are sent connections by every listener that they stand behind; or
-   * there is nobody yet who would be sent them instead.
+   * Instances at their launch hook that receive connections in every target group they belong to. A group without a
+   * healthy target does not count: nobody receives connections there.
    */
   arrived: instanceIds,
-  /** Instances that wait at their terminate hook, and are sent no new connections any more. */
+  /** Instances at their terminate hook that no longer receive new connections. */
   left: instanceIds,
 });
 export type Traffic = v.InferOutput<typeof trafficSchema>;

@@ -37,7 +37,7 @@ describe('a record in a table item', () => {
   });
 
   it('is never written over its own bound', () => {
-    expect(() => small.encode({ name: 'a'.repeat(64) })).toThrow('exceeds its bound of 64 bytes');
+    expect(() => small.encode({ name: 'a'.repeat(64) })).toThrow('exceeds its limit of 64 bytes');
   });
 
   it('drops what the schema does not know, so a poisoned member cannot travel on', () => {
