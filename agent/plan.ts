@@ -86,13 +86,13 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
         return { kind: 'refuse', command, reason: 'The swarm is to be made on another volume than this node has.' };
       return swarm.state === 'inactive'
         ? { kind: 'init', command }
-        : { kind: 'rest', reason: `The engine's swarm part is ${swarm.state}.` };
+        : { kind: 'rest', reason: `The engine's swarm state is ${swarm.state}.` };
     case 'join':
       if (swarm.state === 'active')
         return { kind: 'refuse', command, reason: 'This node is a member of another swarm.' };
       return swarm.state === 'inactive'
         ? { kind: 'join', command }
-        : { kind: 'rest', reason: `The engine's swarm part is ${swarm.state}.` };
+        : { kind: 'rest', reason: `The engine's swarm state is ${swarm.state}.` };
   }
 }
 

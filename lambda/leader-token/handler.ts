@@ -1,4 +1,4 @@
-/** leader-token, made of what it is given: the real clients (`index.ts`) or a simulation's. */
+/** Builds leader-token from its parts: the real clients (`index.ts`), or those of a simulation. */
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBStreamEvent } from 'aws-lambda';
@@ -16,7 +16,7 @@ export interface LeaderTokenParts {
   sqs: SQSClient;
 }
 
-/** @throws Error naming an environment variable that is missing */
+/** @throws Error with the name of a missing environment variable */
 export function leaderToken({
   clock,
   log,
@@ -39,7 +39,7 @@ export function leaderToken({
   return async (event) => {
     const mailboxes = new Set(event.Records.map(({ dynamodb }) => dynamodb?.Keys?.[PARTITION_KEY]?.S ?? ''));
     const outcomes = await Promise.allSettled([...mailboxes].map((mailboxKey) => publish(publisher, mailboxKey)));
-    // One that fails keeps no other from being published, but is tried again.
+    // A report that fails blocks no other, but the invocation must fail so that it is retried.
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   };
 }

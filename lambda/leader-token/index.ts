@@ -1,16 +1,16 @@
 /**
- * leader-token: publishes which swarm this is, how to join it, and which nodes it has.
+ * leader-token: publishes the identity of the swarm, its join tokens, and its node list.
  *
- * Life cycle: woken by the report table's stream when a manager writes its swarm report. The stream carries keys only:
- * the report is read afresh. What passes the checks of `plan.ts` becomes the leader record and the node list, in one
- * transaction that demands that what is published, of a smaller epoch, is still what was read. The epoch is a version
- * index that the reporting leader committed through raft, so a leader that lost its quorum cannot publish, and needs no
- * lease to be kept out. Then the node is told to erase the tokens from its report, and node-join to look again when
- * anything but the hour changed.
+ * Life cycle: the report table's stream invokes it when a manager writes its swarm report. The stream carries keys
+ * only, so the report is read from the table. A report that passes the checks in `plan.ts` becomes the leader record
+ * and the node list, in one transaction on the condition that the published record is still the one that was read, with
+ * a smaller epoch. The epoch is a version index that the reporting leader committed through raft. A leader without a
+ * quorum therefore cannot publish, and no lease is needed. Finally the node is told to erase the tokens from its
+ * report, and node-join is woken if anything but the time changed.
  *
- * Traps: a report may be half written (chunks of two epochs: the last chunk's event follows); events come twice and
- * late; reports may be forged by a stolen manager, which holds the tokens anyway, but never by a worker: only mailboxes
- * of the manager role count.
+ * Traps: a report may be half written (chunks of two epochs: the event of the last chunk follows); events come twice or
+ * late; a stolen manager may forge reports, but it holds the tokens anyway; a worker cannot, because only mailboxes of
+ * the manager role count.
  */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SQSClient } from '@aws-sdk/client-sqs';

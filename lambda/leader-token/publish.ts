@@ -1,6 +1,6 @@
 /**
- * Checks one manager's swarm report and publishes it: the leader record, the node list and the acknowledgement of the
- * tokens in one transaction.
+ * Checks one manager's swarm report and publishes it: leader record, node list, and acknowledgement of the tokens in
+ * one transaction.
  */
 import {
   TransactionCanceledException,
@@ -42,37 +42,38 @@ export interface Publisher {
   reportTable: string;
   managerRoleId: string;
   joinQueueUrl: string;
-  /** Absent where there is no load balancer. */
+  /** Absent if there is no load balancer. */
   targetsQueueUrl?: string;
 }
 
 /**
- * Of one mailbox: heartbeat, report, and the chunks of a swarm report. Whatever else lies there is of no use, and must
- * not fill a function's memory.
+ * Items in one mailbox: heartbeat, report, and the chunks of a swarm report. Anything else is useless, and must not
+ * fill the function's memory.
  */
 const MAX_ITEMS = MAX_CHUNKS + 2;
 
 type Items = Record<string, unknown>[];
 
-/**
- * Looks, while others publish in between. What is left then is published with the manager's next report, within half a
- * minute.
- */
-const LOOKS = 3;
+/** Attempts when other reports are published in between. After that the manager's next report follows within 30 s. */
+const ATTEMPTS = 3;
 
-/** @param mailboxKey the mailbox that a swarm report was written to: a key of the stream, untrusted */
+/** @param mailboxKey the mailbox of the swarm report: a key from the stream, untrusted */
 export async function publish(dependencies: Publisher, mailboxKey: string): Promise<void> {
   const sender = parseMailbox(mailboxKey);
   if (sender?.roleId !== dependencies.managerRoleId)
-    return dependencies.log('warn', 'A swarm report was ignored: it lies in no mailbox of a manager.', {
+    return dependencies.log('warn', 'A swarm report was ignored: its mailbox does not belong to a manager.', {
       metric: 'ReportsIgnored',
     });
   const { instanceId } = sender;
-  for (let look = 1; look <= LOOKS; look++) if (await publishOnce(dependencies, mailboxKey, instanceId)) return;
-  dependencies.log('warn', 'Not published.', { instanceId, reason: 'Others published in between, again and again.' });
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++)
+    if (await publishOnce(dependencies, mailboxKey, instanceId)) return;
+  dependencies.log('warn', 'Did not publish a swarm report.', {
+    instanceId,
+    reason: `Other reports were published in between, ${ATTEMPTS} times in a row.`,
+  });
 }
 
-/** False when something else was published meanwhile. */
+/** False when another report was published in the meantime. */
 async function publishOnce(dependencies: Publisher, mailboxKey: string, instanceId: string): Promise<boolean> {
   const [reported, records] = await Promise.all([
     queryPartition(dependencies.dynamodb, dependencies.reportTable, mailboxKey, MAX_ITEMS),
@@ -99,14 +100,15 @@ async function publishOnce(dependencies: Publisher, mailboxKey: string, instance
     ...(leader && { leader }),
     membership,
   });
-  if (decision.kind === 'ignore') dependencies.log('info', 'Not published.', { instanceId, reason: decision.reason });
+  if (decision.kind === 'ignore')
+    dependencies.log('info', 'Did not publish a swarm report.', { instanceId, reason: decision.reason });
   if (decision.kind === 'refuse')
-    dependencies.log('error', 'Refused.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
+    dependencies.log('error', 'Refused a swarm report.', { metric: ALARM_METRIC, instanceId, reason: decision.reason });
   if (decision.kind !== 'publish') return true;
 
   const published = withPrefix(records, NODES_KEY_PREFIX);
   if (!(await write(dependencies, mailboxKey, decision, swarm.value, leader, published))) return false;
-  dependencies.log('info', 'Published.', {
+  dependencies.log('info', 'Published a swarm report.', {
     instanceId,
     epoch: swarm.value.epoch,
     nodes: swarm.value.nodes.length,
@@ -128,9 +130,9 @@ async function wake({ sqs }: Publisher, QueueUrl: string): Promise<void> {
 }
 
 /**
- * Only in the place of what was read: tokens that this report carries no more are taken from there, and those that
- * another one has just published must not be undone.
- * @returns false when something else is published, and nothing was written
+ * Writes only if the published record is still the one that was read. A report without tokens inherits them from that
+ * record, and must not overwrite tokens that another report has just published.
+ * @returns false when another report was published, and nothing was written
  */
 async function write(
   dependencies: Publisher,

@@ -1,4 +1,7 @@
-/** Carries out a plan. What is written is one transaction under the lease; what is asked of AWS may be asked again. */
+/**
+ * Carries out a plan. The table writes are one transaction under the lease. Requests to AWS are idempotent, so a later
+ * round may repeat them.
+ */
 import {
   CompleteLifecycleActionCommand,
   RecordLifecycleActionHeartbeatCommand,
@@ -45,12 +48,12 @@ export interface Actor {
 }
 
 /**
- * Nothing was written: the lease is no longer ours (`lost`), or these instances are leaving and may not be commanded
- * (`leaving`).
+ * `lost`: nothing was written, the lease is no longer ours. `leaving`: nothing was written, because these instances are
+ * leaving and must not be commanded.
  */
 export type Written = 'written' | 'lost' | { leaving: string[] };
 
-/** Writes the membership record, the mailboxes and the orders, all or nothing. */
+/** Writes the membership record, the mailboxes and the orders: all or nothing. */
 export async function write(
   dependencies: Actor,
   lease: Lease,
@@ -80,7 +83,7 @@ export async function write(
           ...commands.map(({ instanceId, role, command }) => {
             const { v, body } = commandsCodec.encode({ command });
             return {
-              // An update, since the item also holds what leader-token tells this node.
+              // An update, because the item also holds what leader-token tells this node.
               Update: {
                 TableName: dependencies.tokenTable,
                 Key: marshall({
@@ -88,7 +91,7 @@ export async function write(
                   [SORT_KEY]: COMMANDS_KEY,
                 }),
                 UpdateExpression: 'SET #v = :v, #body = :body',
-                // What is erased may be erased of a leaving instance too.
+                // A command may be erased from a leaving instance too.
                 ConditionExpression: command ? 'attribute_not_exists(#tombstone)' : undefined,
                 ExpressionAttributeNames: {
                   '#v': 'v',
@@ -112,8 +115,7 @@ export async function write(
         if (nodes.length > 0)
           dependencies.log('info', `Ordered to ${kind}.`, { instanceId, nodes: nodes.join(', ').slice(0, 1_000) });
       }
-      if (list.length === 0 && rotation === undefined)
-        dependencies.log('info', 'Its orders were erased.', { instanceId });
+      if (list.length === 0 && rotation === undefined) dependencies.log('info', 'Erased its orders.', { instanceId });
     }
     for (const { instanceId, command, reason } of commands)
       dependencies.log('info', command ? `Told to ${command.kind}.` : 'Its command was erased.', {
@@ -130,14 +132,14 @@ export async function write(
     if (ofLease) return 'lost';
     const leaving = commands.filter((_, n) => ofCommands[n]).map(({ instanceId }) => instanceId);
     if (leaving.length === 0) throw error;
-    dependencies.log('info', 'Instances that are leaving are not commanded any more.', {
+    dependencies.log('info', 'Wrote no commands: some of their instances are leaving.', {
       instances: leaving.join(', ').slice(0, 500),
     });
     return { leaving };
   }
 }
 
-/** True when it is done for good; false when it is to be tried again by a later look. */
+/** True when it is done; false when a later round must try again. */
 export async function carryOut(dependencies: Actor, effect: Effect): Promise<boolean> {
   const { instanceId, reason } = effect;
   try {
@@ -169,7 +171,7 @@ export async function carryOut(dependencies: Actor, effect: Effect): Promise<boo
         await completeHook(dependencies.autoScaling, instanceId, effect.group, TERMINATE_HOOK, 'CONTINUE');
         break;
       case 'replace':
-        // Its grace period is for instances that are still to become Ready; this one was.
+        // The grace period is for instances that are not Ready yet; this one was.
         await dependencies.autoScaling.send(
           new SetInstanceHealthCommand({
             InstanceId: instanceId,
@@ -200,7 +202,7 @@ export async function carryOut(dependencies: Actor, effect: Effect): Promise<boo
     dependencies.log('info', `Done: ${effect.kind}.`, { instanceId, reason });
     return true;
   } catch (error) {
-    dependencies.log('warn', `Failed: ${effect.kind}. It is tried again at the next look.`, {
+    dependencies.log('warn', `Failed: ${effect.kind}. The next round tries again.`, {
       instanceId,
       reason,
       error: describeError(error),
@@ -209,7 +211,7 @@ export async function carryOut(dependencies: Actor, effect: Effect): Promise<boo
   }
 }
 
-/** Completes a hook. An action that is no longer there was completed before. */
+/** Completes a hook. If the action no longer exists, it was completed before. */
 export async function completeHook(
   client: AutoScalingClient,
   instanceId: string,
@@ -232,8 +234,8 @@ export async function completeHook(
 }
 
 /**
- * Tells CloudFormation that this instance is up. A stack or resource that waits for no signal has got what it needed,
- * or never asked.
+ * Signals CloudFormation that this instance is up. Tolerates a stack or resource that has all its signals, or never
+ * waited for any.
  */
 async function signal(
   client: CloudFormationClient,

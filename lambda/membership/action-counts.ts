@@ -1,6 +1,6 @@
 /**
- * What a look has done, in numbers: one line of the log, where there was anything to do. Metric filters
- * (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them.
+ * Counts the actions of one round: one log line, if there were any. Metric filters
+ * (`lib/observability/swarm-alarms.ts`) turn it into metrics for users who want them.
  */
 import { ACTIONS_METRIC, type ActionCounts } from '../../protocol/census';
 import { announcementOf } from './announcements';
@@ -8,7 +8,7 @@ import type { Effect, Plan } from './draft';
 import type { Observation } from './observation';
 
 /**
- * @param done what was carried out of the plan's effects
+ * @param done the effects that were carried out
  * @returns undefined when there is nothing to count
  */
 export function countActions(

@@ -1,9 +1,9 @@
-/** Which of the effects that were carried out are worth telling. */
+/** Which effects are announced as events. */
 import type { SwarmEvent } from '../../protocol/events';
 import type { Announcement } from '../shared/announce';
 import type { Effect } from './draft';
 
-/** What is worth telling of an effect that was carried out. It may be carried out, and told, again. */
+/** The event for an effect that was carried out. Effects may be repeated, and so may their events. */
 export function announcementOf(effect: Effect): Announcement | undefined {
   const event = eventOf(effect);
   return event && { event, instanceId: effect.instanceId, reason: effect.reason };

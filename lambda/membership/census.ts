@@ -1,6 +1,6 @@
 /**
- * How the cluster was seen, in numbers: one line of the log for each time a function was woken. Metric filters
- * (`lib/observability/swarm-alarms.ts`) make metrics of it, where somebody wants them.
+ * The state of the cluster in numbers: one log line per invocation. Metric filters
+ * (`lib/observability/swarm-alarms.ts`) turn it into metrics for users who want them.
  */
 import { CENSUS_METRIC, type Census } from '../../protocol/census';
 import { isWorkingManager } from '../../protocol/swarm';

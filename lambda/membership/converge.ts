@@ -1,7 +1,7 @@
 /**
- * The loop of a membership function: under the lease, look, decide, act, and look again until there is nothing left to
- * do and nobody asked for another look. Killed between any two effects, the next look finds the rest: everything is
- * decided from what is there.
+ * The loop of a membership function: under the lease, observe, plan, act, and repeat until nothing is left to do and
+ * nobody has asked for another round. Every round decides from what it observes, so a function that is killed between
+ * any two effects loses nothing: the next round finds the rest.
  */
 import type { Membership } from '../../protocol/cluster';
 import { ALARM_METRIC } from '../../protocol/census';
@@ -14,9 +14,9 @@ import type { Effect, Plan } from './draft';
 import type { Lease, LeaseRow } from '../shared/lease';
 import type { Observation } from './observation';
 
-/** Rounds of one invocation. What is left then is taken up by the next event or sweep. */
+/** Rounds in one invocation. The next event or sweep continues. */
 const MAX_ROUNDS = 50;
-/** Requests to AWS that are under way at a time. */
+/** Concurrent requests to AWS. */
 const PARALLEL = 25;
 
 export interface Converger extends Actor, Announcer {
@@ -28,16 +28,16 @@ export interface Converger extends Actor, Announcer {
 export async function converge(dependencies: Converger): Promise<void> {
   const lease = await dependencies.lease.acquireOrAsk();
   if (!lease) {
-    dependencies.log('info', 'Another look is under way; it was asked to look again.');
+    dependencies.log('info', 'Another function holds the lease. It was asked for another round.');
     return;
   }
   let released = false;
-  /** Found out by the tombstone in their mailbox: Auto Scaling may be slower to tell. */
+  /** Instances found to be leaving by the tombstone in their mailbox: Auto Scaling may report it later. */
   const leaving = new Set<string>();
   try {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const observed = await dependencies.observe();
-      if (round === 0) dependencies.log('info', 'The cluster as it is seen.', { ...census(observed) });
+      if (round === 0) dependencies.log('info', 'Census of the cluster.', { ...census(observed) });
       observed.instances = observed.instances.filter(({ instanceId }) => !leaving.has(instanceId));
       const plan = dependencies.plan(observed);
       for (const { instanceId, reason } of plan.alarms)
@@ -48,17 +48,14 @@ export async function converge(dependencies: Converger): Promise<void> {
       if (released) return;
       if (!(await dependencies.lease.renew(lease))) break;
     }
-    dependencies.log(
-      'warn',
-      'The lease was lost, or there is more to do than one invocation may. The next look goes on.',
-    );
+    dependencies.log('warn', 'The lease was lost, or the work exceeds one invocation. The next invocation continues.');
   } finally {
-    // Otherwise the next events would be handed to a holder that is no more.
+    // Otherwise other invocations would keep asking an owner that no longer runs.
     if (!released) await dependencies.lease.giveUp(lease);
   }
 }
 
-/** What a plan changed: nothing, something that is worth another look, or that the lease is no longer ours. */
+/** What a plan changed: nothing, something that needs another round, or nothing more because the lease was lost. */
 async function carryOutPlan(
   dependencies: Converger,
   lease: Lease,
@@ -76,7 +73,7 @@ async function carryOutPlan(
     }
     changed = true;
   }
-  // What is asked of AWS knows no condition on the lease: at least it was ours a moment ago.
+  // AWS requests cannot be conditional on the lease. Renewing it here at least proves that it was ours a moment ago.
   if (plan.effects.length > 0 && !(await dependencies.lease.renew(lease))) return 'lost';
   const carriedOut: Effect[] = [];
   for (let n = 0; n < plan.effects.length; n += PARALLEL) {
@@ -85,7 +82,7 @@ async function carryOutPlan(
     carriedOut.push(...batch.filter((_, k) => done[k]));
   }
   const counted = countActions(observed, plan, carriedOut);
-  if (counted) dependencies.log('info', 'What was done.', { ...counted });
+  if (counted) dependencies.log('info', 'Actions taken.', { ...counted });
   const admitted = carriedOut.filter(({ kind }) => kind === 'admit').map(({ instanceId }) => instanceId);
   if (admitted.length > 0) {
     const settled: Membership = structuredClone(plan.membership);

@@ -1,4 +1,4 @@
-/** A plan in the making. The rules add to it in turn; each sees what those before it have set in motion. */
+/** A plan in the making. The rules add to it one after the other; each sees what those before it decided. */
 import type { NodeRole } from '../../protocol/body';
 import type { Membership } from '../../protocol/cluster';
 import type { Command } from '../../protocol/commands';
@@ -7,40 +7,40 @@ import type { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 import type { Announcement } from '../shared/announce';
 import type { Observation } from './observation';
 
-/** How long a command is valid. An agent refuses it afterwards, so a later one may replace it. */
+/** How long a command is valid. An agent refuses it afterwards, so that a later command can replace it. */
 export const COMMAND_MS = 60_000;
 
 export type Effect = { instanceId: string; reason: string } & (
   | { kind: 'attach-volume'; volumeId: string; device: string }
-  /** Continue the launch hook, then tell the stack. */
+  /** Complete the launch hook with CONTINUE, then signal the stack. */
   | { kind: 'admit'; group: string; stackId?: string; logicalId?: string }
   | { kind: 'abandon'; group: string }
   | { kind: 'extend-hook'; group: string; hook: typeof LAUNCH_HOOK | typeof TERMINATE_HOOK }
   /**
-   * Complete the terminate hook, with a tombstone before it. `tells`: nothing of one that goes with its whole stack, or
-   * before there was a swarm. `late`: past its deadline.
+   * Write the tombstone, then complete the terminate hook. `event`: what to announce; nothing if the whole stack is
+   * being deleted, or if there was no swarm yet. `late`: past its deadline.
    */
   | { kind: 'let-go'; group: string; role: NodeRole; event?: 'nodeLeft' | 'nodeLost'; late?: true }
-  /** Call it unhealthy: its group terminates it and launches another. */
+  /** Mark the instance unhealthy: its group terminates it and launches another. */
   | { kind: 'replace' }
-  /** Through its group, which begins its terminate hook and launches another. */
+  /** Terminate it through its group, which starts the terminate hook and launches another. */
   | { kind: 'terminate' }
   | { kind: 'suspend-launch'; group: string }
-  /** Launches at once, where an instance is missing. */
+  /** The group launches at once if an instance is missing. */
   | { kind: 'resume-launch'; group: string }
 );
 
 export interface Plan {
-  /** The membership record as it is to be; the very object observed when nothing changes. */
+  /** The membership record to write. The observed object itself if nothing changes. */
   membership: Membership;
-  /** What to write into mailboxes: a command, or null to erase one. */
+  /** Mailbox changes: a command to write, or null to erase one. */
   commands: { instanceId: string; role: NodeRole; command: Command | null; reason: string }[];
-  /** Whose mailbox is to hold which orders, or none any more. */
+  /** Mailboxes whose orders change; an empty list erases them. */
   orders: ({ instanceId: string } & Orders)[];
   effects: Effect[];
-  /** Nothing to do about it here, but somebody should know. */
+  /** Problems that the functions cannot solve and a person should know of. */
   alarms: { instanceId: string; reason: string }[];
-  /** For whoever listens; what the effects tell by themselves comes on top. */
+  /** Events to send, in addition to those of the effects. */
   announcements: Announcement[];
 }
 
@@ -52,7 +52,7 @@ export class Draft {
   readonly alarms: Plan['alarms'] = [];
   readonly announcements: Announcement[] = [];
   private readonly ordered: Order[] = [];
-  /** One for each mailbox: a later one takes the place of an earlier one. */
+  /** At most one per mailbox: a later command replaces an earlier one. */
   private readonly commands = new Map<string, Plan['commands'][number]>();
 
   constructor(
@@ -70,12 +70,12 @@ export class Draft {
     this.commands.set(instanceId, { instanceId, role, command, reason });
   }
 
-  /** What every command begins with. */
+  /** The fields that every command starts with. */
   commandFor(instanceId: string, reason: string) {
     return { id: this.newId(), instanceId, expiresAt: this.observed.now + COMMAND_MS, reason };
   }
 
-  /** The one change of managers in flight from now on: of this seat. */
+  /** Makes this the one change of managers in flight. */
   changeManagers(seat: number, command: CommandOfManagers): void {
     const { kind, id: commandId, instanceId, expiresAt } = command;
     this.endManagerChange('Another command takes its place.');
@@ -90,7 +90,7 @@ export class Draft {
     this.setCommand(instanceId, 'manager', command, command.reason);
   }
 
-  /** No change of managers is in flight any more. What its command says, a token perhaps, goes from the mailbox. */
+  /** Ends the change of managers in flight. Its command, which may hold a token, is erased from the mailbox. */
   endManagerChange(reason: string): void {
     const { managerChange } = this.membership;
     if (!managerChange) return;
@@ -98,14 +98,14 @@ export class Draft {
     this.setCommand(managerChange.instanceId, 'manager', null, reason);
   }
 
-  /** For the leader, about another node. False when it has to wait, since as many are open as may be. */
+  /** Orders the leader to do something about another node. False when the list is full and the order has to wait. */
   order(order: Order): boolean {
     if (this.ordered.length >= MAX_ORDERS) return false;
     this.ordered.push(order);
     return true;
   }
 
-  /** The whole list goes to whoever leads now, and nobody else keeps one. */
+  /** The current leader gets the complete list; a former leader's list is erased. */
   private settleOrders(): Plan['orders'] {
     const before = this.membership.orders;
     const leader = this.observed.leader?.instanceId;

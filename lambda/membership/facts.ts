@@ -1,6 +1,6 @@
 /**
- * What follows from an observation by itself, whatever is to be done about it: who is there, who is who, and whether
- * the swarm has a quorum.
+ * Facts derived from an observation, independent of any decision: which instances exist, which nodes they are, and
+ * whether the swarm has a quorum.
  */
 import { LEADER_STALE_MS, type Membership } from '../../protocol/cluster';
 import type { Report } from '../../protocol/report';
@@ -9,11 +9,11 @@ import type { Instance, Observation } from './observation';
 
 export class Facts {
   readonly waiting: Instance[];
-  /** Instances that wait at their terminate hook. */
+  /** Instances at their terminate hook. */
   readonly leaving: Instance[];
-  /** Instances that are not on their way out, by id. */
+  /** Instances that are not leaving, by id. */
   readonly present: ReadonlyMap<string, Instance>;
-  /** Those, and instances that wait at their terminate hook: they work still. By id. */
+  /** Those, and the ones at their terminate hook, which still work. By id. */
   readonly alive: ReadonlyMap<string, Instance>;
   private readonly up: ReadonlySet<string | undefined>;
   readonly quorumVisible: boolean;
@@ -40,7 +40,7 @@ export class Facts {
     this.quorumVisible = observed.leader !== undefined && observed.now - observed.leader.updatedAt < LEADER_STALE_MS;
   }
 
-  /** Instances of seats that are configured no more, and wait at their terminate hook; the last seat first. */
+  /** Instances at their terminate hook whose seat is no longer configured, highest seat first. */
   get retiring(): Instance[] {
     return this.leaving
       .filter(({ group }) => group.seat !== undefined && !this.isConfigured(group.seat))
@@ -56,8 +56,8 @@ export class Facts {
   }
 
   /**
-   * The volume that it has, or, without any, the one that its seat has, was given up: another one has to take its
-   * place.
+   * Whether a recovery gave up its volume: the one that it has mounted, or else its seat's. The seat then needs another
+   * volume.
    */
   isAbandoned({ group, report }: Instance, { abandonedVolumes }: Membership): boolean {
     const volumeId =
@@ -71,12 +71,12 @@ export class Facts {
     return this.observed.seats.find((one) => one.seat === seat)?.address;
   }
 
-  /** Instances of a seat that are not on their way out. */
+  /** Instances of a seat that are not leaving. */
   holders(seat: number): Instance[] {
     return [...this.present.values()].filter(({ group }) => group.seat === seat);
   }
 
-  /** Both EC2 and the agent say that the seat's own volume is where the engine keeps its state. */
+  /** Both EC2 and the agent confirm that the engine keeps its state on the seat's own volume. */
   hasItsVolume({ instanceId, group, report }: Instance): boolean {
     const seat = this.observed.seats.find((one) => one.seat === group.seat);
     if (!seat || report?.volume?.state !== 'mounted' || report.volume.id !== seat.volumeId) return false;
@@ -86,8 +86,8 @@ export class Facts {
   }
 
   /**
-   * Whoever a seat was lies on its volume, and this instance never had it. What EC2 says may be some seconds old, so
-   * the instance itself has a say.
+   * The seat's identity is on its volume, and this instance never had it mounted. EC2's answer may be some seconds old,
+   * so the instance's own report counts too.
    */
   neverHadItsVolume({ group, report }: Instance): boolean {
     const { volumeId } = this.observed.seats.find((one) => one.seat === group.seat) ?? {};
@@ -97,32 +97,32 @@ export class Facts {
     );
   }
 
-  /** The node that the leader's list shows Ready for this instance, if the instance itself says the same. */
+  /** The node of this instance, if the leader's list shows it Ready and the instance itself reports the same node. */
   readyNode({ instanceId, group, report }: Instance): SwarmNode | undefined {
     const swarm = report?.swarm;
-    // The engine calls itself pending for half a second after the leader has found it Ready; its identity does not
-    // change any more.
+    // For half a second after the leader has found it Ready, the engine still reports "pending". Its identity no longer
+    // changes then.
     const nodeId = swarm?.state === 'active' || swarm?.state === 'pending' ? swarm.nodeId : undefined;
     if (nodeId === undefined) return undefined;
     const node = this.nodes.get(nodeId);
     if (node?.instanceId !== instanceId || node.state !== 'ready') return undefined;
-    // A seat that a person has demoted stays what it is, with each instance.
+    // If a person has demoted a seat's node, it stays a worker, whichever instance runs it.
     const inRole =
       node.role === 'worker' ? !node.manager : group.role === 'manager' && node.manager?.reachability === 'reachable';
     return inRole ? node : undefined;
   }
 
   /**
-   * Whether any node that calls itself this instance is up, in whatever role, drained or not. Right after a change of
-   * leader nobody is known to be down.
+   * Whether any node labelled with this instance is up, in any role, drained or not. Right after a change of leader no
+   * node is known to be down.
    */
   isUp(instanceId: string): boolean {
     return this.up.has(instanceId);
   }
 
   /**
-   * The workers that this instance is, by their own label. It can be false, so that a worker which claims to be another
-   * one shares that one's fate; no other node does.
+   * The worker nodes labelled with this instance. A worker that forges the label of another one shares that one's fate;
+   * no other node does.
    */
   workersOf(instanceId: string): SwarmNode[] {
     return this.observed.nodes.filter((node) => node.instanceId === instanceId && isWorkerOnly(node));
@@ -133,22 +133,22 @@ export class Facts {
     return this.observed.nodes.filter(({ manager }) => manager);
   }
 
-  /** A manager that the list shows at work, and whose own instance says that it sees a leader. */
+  /** Whether the list shows this manager at work and its own instance reports that it sees a leader. */
   confirmsItWorks(node: SwarmNode): boolean {
     const instance = this.alive.get(node.instanceId ?? '');
     return isWorkingManager(node) && instance?.report?.swarm?.nodeId === node.id && seesLeader(instance);
   }
 
-  /** Managers in the list that are no members of raft: on the way to become one, or nobody any more. */
+  /** Managers in the list that are not members of raft: about to become one, or never to become one. */
   get managersWithoutMembership(): SwarmNode[] {
     return this.observed.nodes.filter(({ role, manager }) => role === 'manager' && !manager);
   }
 
   /**
-   * Whether every seat's engine speaks, and is either a member or has nothing. A manager in the list that is no member
-   * is nobody then. A seat without an instance hides nobody: its last change is over, so that its volume holds nothing,
-   * or a member that is not reachable now, which keeps the others waiting anyway. And its group may depend on the seat
-   * that waits here.
+   * Whether every seat's engine reports, and is either a member of raft or in no swarm. A manager in the list without
+   * membership then belongs to no engine. A seat without an instance does not matter: its last change is over, so its
+   * volume holds nothing, or a member that is unreachable now and blocks the others anyway. Also, its group may depend
+   * on the seat that waits here.
    */
   everySeatIsKnown(): boolean {
     return this.observed.seats.every(({ seat, volumeId }) => {
@@ -169,37 +169,37 @@ export class Facts {
   }
 }
 
-/** The address of a member of raft, without its port. */
+/** The address of a raft member, without its port. */
 export function memberAddress({ address }: NonNullable<SwarmNode['manager']>): string {
   return address.replace(/:\d+$/, '');
 }
 
 /**
- * No engine has ever spoken to the swarm as this node: the first word of each is its host's name. A later leader lists
- * such a node as down.
+ * No engine has ever connected as this node: the first thing that an engine sends is its host name. A later leader
+ * lists such a node as down.
  */
 export function neverSeen({ hostname, state }: SwarmNode): boolean {
   return hostname === '' && state !== 'ready';
 }
 
 /**
- * The leader calls a deaf member reachable, since it takes what it is sent; but as a rule its node has no session, and
- * is down.
+ * The leader calls a deaf member reachable, because it accepts messages. But its node usually has no session, and is
+ * down.
  */
 export const isLost = (node: SwarmNode) =>
   node.state === 'down' || node.manager?.reachability === 'unreachable' || neverSeen(node);
 
-/** What a manager says itself: it names its swarm only while it sees its leader. */
+/** By its own report: a manager names its swarm only while it sees a leader. */
 export function seesLeader({ report }: Instance): boolean {
   return report?.swarm?.swarmId !== undefined;
 }
 
-/** It waits at its terminate hook, and works still. */
+/** At its terminate hook, and still working. */
 export function isLeaving({ lifecycleState }: Instance): boolean {
   return lifecycleState === 'Terminating:Wait';
 }
 
-/** Workers that are down, and whose instance is in none of the cluster's groups any more. */
+/** Workers that are down and whose instance is no longer in any group of the cluster. */
 export function lostWorkers(nodes: SwarmNode[], instances: Instance[]): { nodeId: string; instanceId: string }[] {
   const members = new Set(instances.map(({ instanceId }) => instanceId));
   return nodes.flatMap((node) =>
@@ -210,8 +210,8 @@ export function lostWorkers(nodes: SwarmNode[], instances: Instance[]): { nodeId
 }
 
 /**
- * Members of raft at an address that no seat has, whose instance is in none of the cluster's groups any more: nobody
- * comes back as these.
+ * Raft members at an address of no seat, whose instance is no longer in any group of the cluster. They can never
+ * return.
  */
 export function formerManagers(
   nodes: SwarmNode[],
@@ -230,5 +230,5 @@ export function formerManagers(
   });
 }
 
-/** Neither a manager nor on the way to be one, nor one that is to leave raft still. */
+/** Not a manager, not about to become one, and not a member of raft any more. */
 const isWorkerOnly = ({ role, manager }: SwarmNode) => role === 'worker' && !manager;

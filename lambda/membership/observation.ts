@@ -1,7 +1,4 @@
-/**
- * What a membership decision is made from. Gathered afresh for every round by `observe.ts`; the rules read nothing
- * else.
- */
+/** The input of a membership decision. `observe.ts` gathers it for every round; the rules read nothing else. */
 import type { LeaderRecord, Membership } from '../../protocol/cluster';
 import type { Seats, SwarmSettings } from '../../protocol/environment';
 import type { Report } from '../../protocol/report';
@@ -14,49 +11,52 @@ export interface Observation {
   seats: Seats;
   settings: SwarmSettings;
   leader?: LeaderRecord;
-  /** The swarm's node list as its leader last gave it; empty when none was ever given. */
+  /** The swarm's node list in its leader's last report; empty before the first. */
   nodes: SwarmNode[];
-  /** Tasks that should run and have no node yet, by the same report. */
+  /** Tasks that should run but have no node yet, from the same report. */
   tasksPending?: number;
   membership: Membership;
-  /** All of the cluster's, also those without an instance. */
+  /** All groups of the cluster, including empty ones. */
   groups: Group[];
   instances: Instance[];
-  /** Of the seats. Asked for while a seat's instance leaves, or a seat launches nobody. */
+  /**
+   * Network interfaces of the seats. Requested only while a seat's instance is terminating, or a seat's launches are
+   * suspended.
+   */
   interfaces: { networkInterfaceId: string; status: string }[];
   /**
-   * Stacks that are being deleted, or whose creation is rolled back. Asked for while instances wait at their terminate
-   * hook.
+   * Stacks that are being deleted, or whose creation is being rolled back. Requested only while instances are at their
+   * terminate hook.
    */
   stacksLeaving: ReadonlySet<string>;
   /**
-   * Instances that leave, or whose nodes are down, or, while instances wait, the one that last led, of which EC2 says
-   * that they have ended, or does not know them any more.
+   * Instances that have ended according to EC2, or that EC2 does not know any more. Requested only for instances that
+   * leave, for those of nodes that are down, and, while instances wait at their launch hook, for the last leader.
    */
   gone: ReadonlySet<string>;
-  /** Spot instances that EC2 is about to take back. Asked for while a group has spot instances in service. */
+  /** Spot instances that EC2 is about to reclaim. Requested only while a group has spot instances in service. */
   interrupted: ReadonlySet<string>;
   volumes: Volume[];
-  /** Which instances load balancers send connections to. Absent where there is no load balancer. */
+  /** Instances that load balancers send connections to. Absent if there is no load balancer. */
   traffic?: { arrived: ReadonlySet<string>; left: ReadonlySet<string> };
 }
 
-/** A member of one of the cluster's Auto Scaling groups, and what else is known of it. */
+/** A member of one of the cluster's Auto Scaling groups, with all that is known of it. */
 export interface Instance extends GroupMember {
-  /** Absent when EC2 was not asked or does not know it yet. */
+  /** Absent when EC2 was not asked, or does not know the instance yet. */
   ec2?: { state: string; address?: string; launchedAt: number };
-  /** Its tombstone lies in the place of its report: nobody hears it any more. */
+  /** A tombstone has replaced its report, and it can write no other. */
   hasTombstone?: true;
   /**
-   * The node's own word, when there is a valid one. Read for instances that wait at their launch hook, and for managers
-   * that are admitted or leave.
+   * The node's own report, if it is valid. Read for instances at their launch hook, and for managers that may be
+   * working.
    */
   report?: Report;
 }
 
 export interface Volume {
   volumeId: string;
-  /** As EC2 names it: `available`, `in-use`, ...; `deleted` where it does not know the volume by its id any more. */
+  /** As EC2 names it: `available`, `in-use`, ...; `deleted` if EC2 no longer knows the volume's id. */
   state: string;
   attachedTo?: string;
 }

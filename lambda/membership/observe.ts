@@ -1,6 +1,7 @@
 /**
- * Gathers an observation: one query of the token table, one paged describe of the groups, the reports of the managers,
- * and, only while instances wait or leave, or nodes do not work, of their instances, volumes, stacks and reports.
+ * Gathers an observation: one query of the token table, one paged describe of the groups, and the reports of the
+ * managers. Instances, volumes, stacks and further reports are requested only while instances wait or leave, or nodes
+ * do not work.
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { DescribeStacksCommand, type CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -43,14 +44,14 @@ import { formerManagers, isLeaving, lostWorkers, seesLeader } from './facts';
 import type { Instance, Observation, Volume } from './observation';
 
 /**
- * Instances that EC2 is asked about in one look. A filter takes 200 values:
+ * Instances that EC2 is asked about in one round. A filter takes 200 values:
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
  */
 const MAX_ASKED = 200;
-/** And one by one: only those of which EC2 did not speak. */
+/** Instances asked about one by one: only those missing from the first answer. */
 const MAX_ASKED_ALONE = 10;
 
-/** States of an instance in which it may be a working manager, or become one. */
+/** Lifecycle states of an instance that may be a working manager, or become one. */
 const MAY_WORK = /^(Pending:Wait|Pending:Proceed|InService|Terminating:Wait)$/;
 
 export interface Observer {
@@ -66,7 +67,7 @@ export interface Observer {
   roleIds: Record<'manager' | 'worker', string>;
   seats: Seats;
   settings: SwarmSettings;
-  /** There is a load balancer. */
+  /** Whether there is a load balancer. */
   loadBalanced: boolean;
 }
 
@@ -84,10 +85,10 @@ export async function observe(dependencies: Observer): Promise<Observation> {
       MAY_WORK.test(instance.lifecycleState) &&
       (instance.group.role === 'manager' || isPromoted(records.nodes, instance)),
   );
-  // A manager is admitted by what all managers say, not by its own word alone; nor does the leader's list tell of each
-  // that works whether it does.
+  // Admitting a manager takes the reports of all managers, not just its own; and the leader's list alone does not prove
+  // that each manager works.
   const heard = [...new Set([...waiting, ...mayWork])];
-  // While all of them work, and say so, nothing more is asked of them.
+  // While all managers work and confirm it, their volumes are not requested.
   const managersLookedAt =
     silent ||
     records.membership.managerChange !== null ||
@@ -141,19 +142,19 @@ export async function observe(dependencies: Observer): Promise<Observation> {
   };
 }
 
-/** By hand: it is no seat, and raft counts it. */
+/** A worker promoted by hand: it has no seat, and raft counts it. */
 function isPromoted(nodes: SwarmNode[], { instanceId, group }: Instance): boolean {
   return group.role === 'worker' && nodes.some((node) => node.instanceId === instanceId && node.manager);
 }
 
-/** Whether the leader's list shows a working manager for an instance that is admitted. */
+/** Whether the leader's list shows an instance in service as a working manager. */
 function worksAs(nodes: SwarmNode[], { instanceId, lifecycleState }: Instance): boolean {
   return (
     lifecycleState === 'InService' && nodes.some((node) => node.instanceId === instanceId && isWorkingManager(node))
   );
 }
 
-/** Everything in the cluster's own partition. */
+/** Reads the cluster's own partition. */
 async function clusterRecords(
   dependencies: Observer,
 ): Promise<Pick<Observation, 'leader' | 'nodes' | 'tasksPending' | 'membership' | 'traffic'>> {
@@ -163,12 +164,12 @@ async function clusterRecords(
   const leader = decodeRecord(dependencies, leaderCodec, find(LEADER_KEY));
   const chunks = items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX));
   const report = decodeSwarmReport(chunks);
-  // Written with the leader's record, in one transaction; a query may see a part of one. Whoever is not in a list that
-  // cannot be read is not therefore nobody.
+  // leader-token writes the list and the leader record in one transaction, but a query may see half of it. An
+  // unreadable list must not look like an empty one.
   if (!report.ok && (leader || chunks.length > 0))
     throw new Error(
-      `The list of nodes in ${dependencies.tokenTable} cannot be read (${report.refusal}). Nothing is changed until ` +
-        'it can; the next look tries again.',
+      `The list of nodes in table ${dependencies.tokenTable} cannot be read (${report.refusal}). The functions change ` +
+        'nothing until it can. The next round tries again.',
     );
   const traffic = dependencies.loadBalanced
     ? (decodeRecord(dependencies, trafficCodec, find(TRAFFIC_KEY)) ?? { arrived: [], left: [] })
@@ -204,18 +205,18 @@ async function describeInstances(dependencies: Observer): Promise<Map<string, In
 }
 
 /**
- * Stacks that go as a whole, of those of these instances; also where the stack stays, and the cluster is taken out of
- * it.
+ * The stacks of these instances that are being deleted as a whole. Also those that stay while the cluster is removed
+ * from them.
  */
 async function leavingStacks(dependencies: Observer, instances: Instance[], groups: Group[]): Promise<Set<string>> {
   const stackIds = new Set(instances.flatMap(({ group }) => group.stack?.stackId ?? []));
   const seats = groups.filter((group) => dependencies.seats.some(({ seat }) => seat === group.seat));
-  // Some may be gone already. An answer without any says nothing.
+  // Some groups may be gone already. No seat's group at all proves nothing.
   if (seats.length > 0 && seats.every(({ closed }) => closed)) return stackIds;
   const leaving = new Set<string>();
   for (const stackId of stackIds) {
     const { Stacks = [] } = await dependencies.cloudFormation.send(new DescribeStacksCommand({ StackName: stackId }));
-    // A creation that is rolled back goes as a whole; an update's is `UPDATE_ROLLBACK_...`.
+    // A creation that is rolled back deletes everything; an update's rollback is `UPDATE_ROLLBACK_...`.
     // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html#cfn-console-view-stack-data-resources-status-codes
     if (Stacks.some(({ StackStatus }) => /^(DELETE|ROLLBACK)_/.test(StackStatus ?? ''))) leaving.add(stackId);
   }
@@ -223,9 +224,9 @@ async function leavingStacks(dependencies: Observer, instances: Instance[], grou
 }
 
 /**
- * Those of which EC2 says that they have ended, or that it does not know them. An answer that merely lacks one, or an
- * error of another kind, says nothing: each is asked for by its own id then. What could not be asked now is asked by a
- * later look.
+ * Instances that have ended according to EC2, or that EC2 does not know. An instance that is merely missing from an
+ * answer proves nothing, nor does any other error: such instances are asked for by id, one by one. A later round asks
+ * for the rest.
  */
 async function goneInstances(dependencies: Observer, instanceIds: string[]): Promise<Set<string>> {
   const gone = new Set<string>();
@@ -245,7 +246,7 @@ async function goneInstances(dependencies: Observer, instanceIds: string[]): Pro
   return gone;
 }
 
-/** Whether EC2 does not know something by its own id. The id may be a node's own label, which nobody has checked. */
+/** Whether EC2 answers that an id does not exist. The id may come from a node's own label, unchecked. */
 async function isNotFound(
   dependencies: Observer,
   id: string,
@@ -257,13 +258,13 @@ async function isNotFound(
     return false;
   } catch (error) {
     if (error instanceof Error && error.name === notFound) return true;
-    dependencies.log('warn', 'EC2 did not say whether it knows this.', { id, error: describeError(error) });
+    dependencies.log('warn', 'EC2 did not answer whether this exists.', { id, error: describeError(error) });
     return false;
   }
 }
 
 /**
- * Of the whole account, where few are at a time. Source:
+ * Covers the whole account, where few are interrupted at a time. Source:
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html (marked-for-termination)
  */
 async function interruptedInstances(dependencies: Observer): Promise<Set<string>> {
@@ -277,10 +278,10 @@ async function interruptedInstances(dependencies: Observer): Promise<Set<string>
   return interrupted;
 }
 
-/** Of the seats, and those that are given up in a recovery. */
+/** Volumes of the seats, and those given up in a recovery. */
 async function describeVolumes(dependencies: Observer, givenUp: string[]): Promise<Volume[]> {
   const volumeIds = [...dependencies.seats.map(({ volumeId }) => volumeId), ...givenUp];
-  // By filter: asked by id, EC2 answers with an error if a single one is gone.
+  // By filter: a request by id fails if a single volume does not exist.
   const { Volumes = [] } = await dependencies.ec2.send(
     new DescribeVolumesCommand({ Filters: [{ Name: 'volume-id', Values: [...new Set(volumeIds)] }] }),
   );
@@ -289,7 +290,7 @@ async function describeVolumes(dependencies: Observer, givenUp: string[]): Promi
     state: State!,
     attachedTo: Attachments?.find((attachment) => attachment.State === 'attached')?.InstanceId,
   }));
-  // An answer that merely lacks one says nothing: of what is given up, each is asked for by its own id then.
+  // A volume missing from the answer proves nothing, so each given-up volume is asked for by its own id.
   for (const volumeId of givenUp.filter((id) => !found.some((volume) => volume.volumeId === id))) {
     const ask = () => dependencies.ec2.send(new DescribeVolumesCommand({ VolumeIds: [volumeId] }));
     if (await isNotFound(dependencies, volumeId, 'InvalidVolume.NotFound', ask))
@@ -315,7 +316,7 @@ async function describeInterfaces(dependencies: Observer): Promise<Observation['
   }));
 }
 
-/** Batches of 100 keys, which is the most that DynamoDB takes; what it leaves unprocessed is asked again. */
+/** Reads in batches of 100 keys, DynamoDB's limit, and repeats what DynamoDB leaves unprocessed. */
 async function readReports(
   dependencies: Observer,
   instances: Instance[],
@@ -342,8 +343,8 @@ async function readReports(
 }
 
 /**
- * A report counts when it is well-formed and agrees with what AWS says of its instance. Otherwise it is logged, without
- * its contents, and ignored.
+ * Accepts a report if it is well-formed and agrees with what AWS says about its instance. Otherwise it is ignored, and
+ * logged without its contents.
  */
 function trustedReport(
   dependencies: Observer,
@@ -370,7 +371,7 @@ function trustedReport(
     dependencies.log('warn', 'A report was ignored.', {
       metric: 'ReportsIgnored',
       instanceId,
-      refusal: 'it contradicts what AWS says of its instance',
+      refusal: 'it contradicts what AWS says about its instance',
     });
   return consistent ? report : undefined;
 }

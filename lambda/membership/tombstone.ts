@@ -1,7 +1,7 @@
 /**
- * The tombstone of an instance that leaves: from then on no function can command it to join (each command is written
- * under the condition that there is no tombstone), its agent begins nothing any more, and no token lies in either of
- * its mailboxes, whatever its agent was about to write.
+ * The tombstone of an instance that leaves. Once it is set, no function can command the instance (commands are written
+ * on the condition that there is no tombstone), its agent starts nothing new, and neither of its mailboxes holds a
+ * token, whatever its agent was about to write.
  */
 import { PutItemCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
@@ -20,8 +20,8 @@ export interface Tables {
 }
 
 /**
- * May be repeated. Who dies between the two leaves an instance that nobody hears, and whose agent still keeps its
- * engine running: the other way round, an engine that a quorum needs would be mended by nobody.
+ * May be repeated. The order matters if the function dies in between: the instance can then no longer report, but its
+ * agent still keeps its engine running. The other way round, nobody would repair an engine that a quorum may need.
  */
 export async function writeTombstone(
   { clock, dynamodb, tokenTable, reportTable, roleIds }: Tables,
@@ -29,7 +29,7 @@ export async function writeTombstone(
   instanceId: string,
 ): Promise<void> {
   const key = (sortKey: string) => ({ [PARTITION_KEY]: mailbox(roleIds[role], instanceId), [SORT_KEY]: sortKey });
-  // In place of its last report, which may hold join tokens: the agent writes reports only where there is no tombstone.
+  // Replaces the last report, which may hold join tokens. The agent writes reports only where there is no tombstone.
   await retryConflicts(clock, () =>
     dynamodb.send(
       new PutItemCommand({

@@ -1,6 +1,6 @@
 /**
- * The loop over all rules, made of what a function is given: node-join and node-leave are woken by different things,
- * and do the same then. Whichever of them holds the lease does it.
+ * Builds the membership loop from the parts that a function is given. node-join and node-leave are invoked by different
+ * events but then do the same: whichever holds the lease does the work.
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -26,7 +26,7 @@ export interface MembershipParts {
   eventBridge: EventBridgeClient;
 }
 
-/** @throws Error naming an environment variable that is missing */
+/** @throws Error with the name of a missing environment variable */
 export function wire({ variables, ...parts }: MembershipParts): Observer & Converger {
   const environment = new Environment(variables);
   const observer = {

@@ -1,8 +1,8 @@
-/** node-join, made of what it is given: the real clients (`index.ts`) or a simulation's. */
+/** Builds node-join from its parts: the real clients (`index.ts`), or those of a simulation. */
 import { converge } from '../membership/converge';
 import { wire, type MembershipParts } from '../membership/wire';
 
-/** @throws Error naming an environment variable that is missing */
+/** @throws Error with the name of a missing environment variable */
 export function nodeJoin(parts: MembershipParts): () => Promise<void> {
   const membership = wire(parts);
   return () => converge(membership);

@@ -1,12 +1,12 @@
 /**
  * node-join: brings every instance that waits at its launch hook into the swarm.
  *
- * Life cycle: woken by its queue (launch hooks, the sweep each minute, leader-token) and by nodes' reports (the report
- * table's stream). An event only means "look again": what it says is not read. Takes the lease, looks, decides by all
- * rules in turn (`admit` is the one about joining), acts, and looks again until nothing is left to do.
+ * Life cycle: invoked by its queue (launch hooks, the one-minute sweep, leader-token) and by reports of nodes (the
+ * report table's stream). An event only means "look again"; its contents are ignored. The function takes the lease,
+ * observes, runs all rules in order (`admit` is the one about joining), acts, and repeats until nothing is left to do.
  *
- * Traps: two may run at once (the lease orders them); an instance may die at any line; an event may come twice, late or
- * never (the sweep).
+ * Traps: two invocations may overlap (the lease serialises them); an instance may die at any line; an event may come
+ * twice, late or never (the sweep makes up for it).
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -26,7 +26,7 @@ export const handler = nodeJoin({
   ec2: new EC2Client({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
   cloudFormation: new CloudFormationClient({ maxAttempts }),
-  // Nobody waits for it.
+  // Nothing depends on the events: one short attempt.
   eventBridge: new EventBridgeClient({
     maxAttempts: 1,
     requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },

@@ -1,12 +1,12 @@
 /**
  * node-leave: takes instances that Auto Scaling terminates out of the swarm.
  *
- * Life cycle: woken by its queue (terminate hooks, spot and rebalance notices, the sweep each minute). Every worker
- * whose terminate hook waits gets a tombstone at once, whoever holds the lease, so that it never joins any more. The
- * rest is the same as in node-join: under the lease, all rules in turn; `release` and `reap` are those about leaving.
+ * Life cycle: invoked by its queue (terminate hooks, spot and rebalance notices, the one-minute sweep). Every worker at
+ * its terminate hook gets a tombstone at once, whoever holds the lease, so that it can never join any more. The rest is
+ * the same as in node-join: under the lease, all rules in order; `release` and `reap` are those about leaving.
  *
- * Traps: the message of a hook may come twice or never; a hook may be completed already; node-join may be about to
- * command the very instance (the tombstone comes first or its command is refused).
+ * Traps: a hook's message may come twice or never; the hook may be completed already; node-join may be about to command
+ * the same instance (either the tombstone comes first, or the command is refused).
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
@@ -26,7 +26,7 @@ export const handler = nodeLeave({
   ec2: new EC2Client({ maxAttempts }),
   autoScaling: new AutoScalingClient({ maxAttempts }),
   cloudFormation: new CloudFormationClient({ maxAttempts }),
-  // Nobody waits for it.
+  // Nothing depends on the events: one short attempt.
   eventBridge: new EventBridgeClient({
     maxAttempts: 1,
     requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },

@@ -1,4 +1,4 @@
-/** A person has invoked this function by hand, since the quorum is lost for good. */
+/** Handles the request that a person sends to this function when the quorum is lost for good. */
 import * as v from 'valibot';
 import { recoveryRequestSchema, type RecoveryAnswer } from '../../protocol/recovery';
 import { write } from '../membership/act';
@@ -7,7 +7,7 @@ import { describeError } from '../../protocol/log';
 import type { Lease } from '../shared/lease';
 import { askForRecovery } from '../membership/rules/recover-quorum';
 
-/** How often, and after how long, it tries to get the lease: whoever holds it now is done within seconds. */
+/** Attempts to get the lease, and the pause between them. Whoever holds it is done within seconds. */
 const ATTEMPTS = 15;
 const PAUSE_MS = 2_000;
 
@@ -20,26 +20,28 @@ export async function recover(dependencies: Converger, event: unknown): Promise<
   if (!request.success)
     return {
       refused: [
-        'It must be {"recover":{"seat":<the number of the seat that goes on>}}, then what that answers ' +
-          'under "toConfirm".',
+        'First send {"recover":{"seat":<number of the seat that survives>}}, then what the answer contains under ' +
+          '"toConfirm".',
       ],
     };
   const lease = await acquire(dependencies);
-  if (!lease) return { refused: ['Another function is at work. Try again in a minute.'] };
+  if (!lease) return { refused: ['Another function holds the lease. Try again in a minute.'] };
   try {
     const { answer, membership } = askForRecovery(await dependencies.observe(), request.output.recover);
     if (membership && (await write(dependencies, lease, { membership, commands: [], orders: [] })) !== 'written')
-      return { refused: ['Another function came first. Try again in a minute.'] };
-    dependencies.log('warn', 'A person asks to go on with one manager.', {
+      return { refused: ['Another function took the lease in the meantime. Try again in a minute.'] };
+    dependencies.log('warn', 'A person requested the recovery of the quorum.', {
       ...request.output.recover,
       answer: Object.keys(answer)[0],
     });
     return answer;
   } finally {
     await dependencies.lease.giveUp(lease);
-    // The next look does it otherwise: what was answered holds.
+    // The next invocation makes up for a failure here: the answer stands.
     await converge(dependencies).catch((error: unknown) =>
-      dependencies.log('warn', 'A look failed after a recovery was asked for.', { error: describeError(error) }),
+      dependencies.log('warn', 'The round after a recovery request failed. The next invocation continues.', {
+        error: describeError(error),
+      }),
     );
   }
 }

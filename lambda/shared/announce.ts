@@ -1,6 +1,6 @@
 /**
- * Tells EventBridge what has happened to nodes and to the quorum. Who is told of it, and what then happens, is for
- * rules: nothing here depends on it.
+ * Sends events about nodes and the quorum to EventBridge. Who receives them, and what happens then, is up to the user's
+ * rules: nothing here depends on them.
  */
 import { PutEventsCommand, type EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { EVENT_SOURCE, swarmEvents, type SwarmEvent, type SwarmEventDetail } from '../../protocol/events';
@@ -8,7 +8,7 @@ import { describeError, type Log } from '../../protocol/log';
 
 export type Announcement = Omit<SwarmEventDetail, 'cluster'> & { event: SwarmEvent };
 
-/** Entries of one request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html */
+/** Entries in one request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html */
 const MAX_ENTRIES = 10;
 
 export interface Announcer {
@@ -17,7 +17,7 @@ export interface Announcer {
   cluster: string;
 }
 
-/** Once, and never in the way of anything else: what cannot be told at once is written down in the log. */
+/** Tries once and never throws. Events that cannot be sent are logged. */
 export async function announce(
   { log, eventBridge, cluster }: Announcer,
   announcements: readonly Announcement[],
@@ -32,9 +32,12 @@ export async function announce(
     try {
       const { FailedEntryCount = 0 } = await eventBridge.send(new PutEventsCommand({ Entries }));
       if (FailedEntryCount > 0)
-        log('warn', 'EventBridge did not take all events.', { failed: FailedEntryCount, of: batch.length });
+        log('warn', 'EventBridge rejected some events.', { failed: FailedEntryCount, of: batch.length });
     } catch (error) {
-      log('warn', 'EventBridge took no events.', { events: announcements.length - n, error: describeError(error) });
+      log('warn', 'Events could not be sent to EventBridge.', {
+        events: announcements.length - n,
+        error: describeError(error),
+      });
       return;
     }
   }

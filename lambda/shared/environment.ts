@@ -1,4 +1,4 @@
-/** The one place where functions read their environment. */
+/** The only place where functions read their environment. */
 import * as v from 'valibot';
 import { loadBalancersSchema, type LoadBalancerSettings } from '../../protocol/following';
 import {
@@ -27,13 +27,13 @@ export class Environment {
   seats = (): Seats => v.parse(seatsSchema, JSON.parse(this.required('seats')));
   swarmSettings = (): SwarmSettings => v.parse(swarmSettingsSchema, JSON.parse(this.required('swarmSettings')));
 
-  /** @throws Error naming the variable when it is missing. */
+  /** @throws Error with the name of the missing variable */
   private required(name: keyof typeof environmentVariables): string {
     const variable = environmentVariables[name];
     const value = this.variables[variable];
     if (!value)
       throw new Error(
-        `The environment variable ${variable} is not set. It is set by the constructs; deploy the stack again.`,
+        `The environment variable ${variable} is not set. The constructs set it: deploy the stack again.`,
       );
     return value;
   }

@@ -1,4 +1,4 @@
-/** The cluster's Auto Scaling groups and their members, as functions see them. */
+/** Reads the cluster's Auto Scaling groups and their members. */
 import {
   paginateDescribeAutoScalingGroups,
   type AutoScalingClient,
@@ -12,13 +12,13 @@ export interface Group {
   role: NodeRole;
   /** Managers only. */
   seat?: number;
-  /** Some or all of its instances are spot. */
+  /** Some or all of its instances are spot instances. */
   spot?: true;
-  /** It is to have no instance any more: it is being deleted, or its maximum is 0. */
+  /** The group is to be empty: it is being deleted, or its maximum is 0. */
   closed?: true;
-  /** Its process `Launch` is suspended. */
+  /** The group's `Launch` process is suspended. */
   launchSuspended?: true;
-  /** Where CloudFormation waits for signals; absent on groups that were not made by CloudFormation. */
+  /** Where CloudFormation waits for signals. Absent on groups that CloudFormation did not create. */
   stack?: { stackId: string; logicalId: string };
 }
 
@@ -29,7 +29,7 @@ export interface GroupMember {
   lifecycleState: string;
 }
 
-/** All groups that carry the cluster's tag, and their members. */
+/** All groups that have the cluster's tag, and their members. */
 export async function describeGroups(
   client: AutoScalingClient,
   cluster: string,

@@ -1,10 +1,10 @@
 /**
- * One membership change at a time: the lease is a row of the token table that names who may write, until when, and an
- * epoch that grows with every holder.
+ * A lease in the token table, so that one function at a time changes membership. The row holds the owner, the expiry,
+ * and an epoch that grows with every owner.
  *
- * Level-triggered work needs no queue of waiters: who finds the lease held asks its holder, in the row, to look again,
- * and goes. The holder cannot let go before it has looked once more. A holder that dies is waited out ({@link
- * LEASE_MS}).
+ * Level-triggered work needs no queue: a function that finds the lease taken increments a request counter in the row
+ * and ends. The owner cannot release the lease before it has answered the request with another round. If the owner
+ * dies, the lease expires ({@link LEASE_MS}).
  */
 import { ConditionalCheckFailedException, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
@@ -12,7 +12,7 @@ import type { Clock } from '../../protocol/clock';
 import { CLUSTER_PARTITION, LEASE_KEY, PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 import { retryConflicts } from './retry';
 
-/** Longer than any one round of looking and acting takes, and renewed with each. */
+/** Longer than any single round takes. Each round renews the lease. */
 export const LEASE_MS = 20_000;
 
 const rowOf = (sortKey: string) => marshall({ [PARTITION_KEY]: CLUSTER_PARTITION, [SORT_KEY]: sortKey });
@@ -21,11 +21,11 @@ export const leaseKey = rowOf(LEASE_KEY);
 export interface Lease {
   owner: string;
   epoch: number;
-  /** How often others had asked to look again when this round began. */
+  /** The request counter when this round began. */
   requests: number;
 }
 
-/** The condition that ties a write to the lease: put it on the lease row in the same transaction. */
+/** Ties a write to the lease: add this condition on the lease row to the write's transaction. */
 export function leaseCondition(lease: Lease) {
   return {
     Key: leaseKey,
@@ -38,7 +38,7 @@ export function leaseCondition(lease: Lease) {
 export class LeaseRow {
   private readonly key: typeof leaseKey;
 
-  /** @param sortKey of another row than that of membership: a lease of its own */
+  /** @param sortKey selects another lease than that of membership */
   constructor(
     private readonly client: DynamoDBClient,
     private readonly table: string,
@@ -48,17 +48,17 @@ export class LeaseRow {
     this.key = rowOf(sortKey);
   }
 
-  /** The lease, or undefined when somebody else holds it: that holder has then been asked to look again. */
+  /** Returns the lease. If somebody else holds it, asks the owner for another round and returns undefined. */
   async acquireOrAsk(): Promise<Lease | undefined> {
     for (;;) {
       const lease = await this.acquire();
       if (lease) return lease;
       if (await this.ask()) return undefined;
-      // It was let go between our two calls.
+      // The lease was released between the two calls.
     }
   }
 
-  /** Prolongs the lease for another round. False when it was lost: nothing may be written any more. */
+  /** Extends the lease for another round. False when it was lost: do not write any more. */
   async renew(lease: Lease): Promise<boolean> {
     const item = await this.update({
       UpdateExpression: 'SET #expiresAt = :expiresAt',
@@ -71,8 +71,8 @@ export class LeaseRow {
   }
 
   /**
-   * Lets go. False when somebody asked to look again since the round began (the lease is still ours), or when it was
-   * lost.
+   * Releases the lease. False when somebody asked for another round since this one began (the lease is still ours), or
+   * when the lease was lost.
    */
   async release(lease: Lease): Promise<boolean> {
     const item = await this.update({
@@ -84,7 +84,7 @@ export class LeaseRow {
     return item !== undefined;
   }
 
-  /** Lets go whatever others asked for: for a holder that cannot go on. */
+  /** Releases the lease regardless of requests, when the owner cannot continue. */
   async giveUp(lease: Lease): Promise<void> {
     await this.update({
       UpdateExpression: 'REMOVE #owner, #expiresAt',
@@ -94,7 +94,7 @@ export class LeaseRow {
     });
   }
 
-  /** The lease, or undefined when somebody else holds it. */
+  /** Returns the lease, or undefined when somebody else holds it. */
   async acquire(): Promise<Lease | undefined> {
     const owner = this.clock.uuid();
     const now = this.clock.now();

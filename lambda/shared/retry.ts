@@ -1,5 +1,6 @@
 /**
- * Writes that meet another transaction on the same item are refused at once, and the SDK does not try them again.
+ * Retries writes that conflict with another transaction on the same item. DynamoDB rejects them at once, and the SDK
+ * does not retry them.
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
  */
 import { TransactionCanceledException, TransactionConflictException } from '@aws-sdk/client-dynamodb';
@@ -8,7 +9,7 @@ import type { Clock } from '../../protocol/clock';
 const ATTEMPTS = 6;
 const PAUSE_MS = 40;
 
-/** Tries again, after growing random pauses, while another transaction is in the way. */
+/** Retries with growing random pauses while the write conflicts with another transaction. */
 export async function retryConflicts<T>(clock: Clock, write: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -1,4 +1,4 @@
-/** How functions read the two tables. */
+/** Reads the two tables. */
 import { paginateQuery, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { Codec } from '../../protocol/body';
@@ -6,8 +6,8 @@ import { plainAttributes } from '../../protocol/items';
 import { PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 
 /**
- * A partition's items, in the order of their sort keys, `name#10` behind `name#9`.
- * @param maximum returns no more items than this, in the table's own order: for a partition that a node fills
+ * The items of a partition, sorted by sort key, with `name#10` after `name#9`.
+ * @param maximum limits the number of items returned, in the table's own order: for a partition that a node fills
  */
 export async function queryPartition(
   client: DynamoDBClient,
@@ -36,8 +36,8 @@ export async function queryPartition(
 }
 
 /**
- * A record that functions alone write, or undefined when there is none.
- * @throws Error when it is there but cannot be read: deciding as if it were absent could make a second swarm.
+ * Decodes a record that only functions write; undefined when it does not exist.
+ * @throws Error when it exists but cannot be decoded: to treat it as absent could create a second swarm
  */
 export function decodeRecord<T>(
   { tokenTable }: { tokenTable: string },
@@ -48,7 +48,7 @@ export function decodeRecord<T>(
   if (decoded.ok) return decoded.value;
   if (decoded.refusal === 'missing') return undefined;
   throw new Error(
-    `The record ${String(item?.[SORT_KEY])} of ${tokenTable} cannot be read (${decoded.refusal}). Nothing ` +
-      'is changed until it can; was the library downgraded?',
+    `The record ${String(item?.[SORT_KEY])} in table ${tokenTable} cannot be read (${decoded.refusal}). The ` +
+      'functions change nothing until it can. If the library was downgraded, deploy the newer version again.',
   );
 }

@@ -63,11 +63,11 @@ export async function carryOutFollowing(
   await inTurn(steps, holdsLease, async (step) => {
     const about = { loadBalancer: existing.arn, port: step.wanted.port };
     const onRefused = (reason: string) =>
-      void made.refused.push({ ...about, reason: `Port ${about.port} was refused: ${reason}`.slice(0, 500) });
+      void made.refused.push({ ...about, reason: `AWS refused port ${about.port}: ${reason}`.slice(0, 500) });
     if (
       await attempt(
         dependencies,
-        'Made what a published port needs.',
+        'Set up a published port.',
         about,
         () => make(dependencies, existing, step),
         onRefused,

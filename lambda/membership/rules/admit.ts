@@ -1,19 +1,19 @@
 /**
- * Rule `admit`: from an instance that waits at its launch hook to a node of the swarm that is Ready.
+ * Rule `admit`: takes an instance from its launch hook to a Ready node of the swarm.
  *
- * - A seat's volume is attached as soon as its instance speaks.
- * - Seat 0 makes the swarm, once in the cluster's life: the claim names the volume, and only an instance with that very
- *   volume may repeat it.
- * - Managers join one at a time, and only while every member works and every node's role equals its membership. Workers
- *   join in bounded parallel.
+ * - A seat's volume is attached as soon as its instance reports.
+ * - Seat 0 creates the swarm, once in the cluster's life. The claim names the volume, and only an instance with the
+ *   same volume may repeat the command.
+ * - Managers join one at a time, and only while every member works and every node's role equals its membership in raft.
+ *   Workers join in parallel, up to a limit.
  * - A node is admitted when the leader's list shows it Ready, in its role, under the node id that its own mailbox
- *   reports, with its own instance id as label.
- * - Where there is a load balancer, a worker is admitted when it is sent connections, so that a deployment replaces no
- *   more nodes than are served; a few minutes later at the latest.
- * - Past its deadline an instance is abandoned, unless a swarm exists whose quorum does not report: if it ever spoke it
- *   may carry that quorum, and gets time again once one does.
+ *   reports, and labelled with its own instance id.
+ * - If there is a load balancer, a worker is admitted only once it receives connections, or a few minutes later at the
+ *   latest. A deployment then never replaces nodes faster than load balancers take in new ones.
+ * - Past its deadline an instance is abandoned. The exception: while a swarm exists but no quorum reports, an instance
+ *   that has ever reported may be part of that quorum. It is kept, and gets more time once a quorum reports.
  *
- * Pure: reads what was observed, adds to the plan what to write and what to do.
+ * Pure: reads the observation, adds to the draft what to write and what to do.
  */
 import type { CommandOf } from '../../../protocol/commands';
 import { LEADER_STALE_MS, type Membership } from '../../../protocol/cluster';
@@ -24,41 +24,40 @@ import { memberAddress, neverSeen, type Facts } from '../facts';
 import type { Instance, Observation } from '../observation';
 
 /**
- * From the launch of an instance until it is given up, if it has not become a Ready node by then. Shorter than the
- * hook's heartbeat timeout.
+ * From an instance's launch until it is abandoned if it is not a Ready node. Shorter than the hook's heartbeat timeout.
  */
 export const ADMISSION_DEADLINE_MS = 10 * 60_000;
 /**
- * Until when an instance is not given up after a look that found it late, but no quorum: once the quorum reports again,
- * it has some of this time left to become Ready.
+ * How long an instance is kept after a round that found it late but no quorum. Once a quorum reports again, the rest of
+ * this time is left to become Ready.
  */
 export const EXTENSION_MS = 5 * 60_000;
 /**
- * How often that is prolonged while it is so. The hook would end five minutes after the deadline: a request that fails
- * has others behind it.
+ * How often that time is extended while the cause lasts. The hook itself would end five minutes after the deadline,
+ * which leaves room for several attempts.
  */
 export const EXTEND_EVERY_MS = 45_000;
 /**
- * From the launch of a worker until it is admitted without connections: a load balancer takes minutes to send any.
- * Shorter than the deadline of an admission.
+ * From a worker's launch until it is admitted even without connections: a load balancer takes minutes to send any.
+ * Shorter than {@link ADMISSION_DEADLINE_MS}.
  */
 export const TRAFFIC_DEADLINE_MS = 8 * 60_000;
 /**
- * Workers that may be joining at a time. At most that many commands end at once, and with them, the lease, the
- * membership record and a manager fit one transaction.
+ * Workers joining at a time. All of them may end in the same round, and must fit into one transaction together with the
+ * lease, the membership record and a manager.
  */
 export const WORKER_JOINS = 90;
 /**
- * Admissions that may be open before further workers join: should CloudFormation be slow to be told, their record must
- * not outgrow its bound.
+ * Open admissions beyond which no further worker joins. If CloudFormation is slow to take signals, the record must stay
+ * within its size limit.
  */
 const OPEN_ADMISSIONS = 200;
 /**
- * Commands of one plan: a transaction holds 100 items, two of which are the lease and the membership record, and two
- * the orders of the former leader and of the present one.
+ * Commands in one plan. A transaction takes 100 items; four are needed for the lease, the membership record, and the
+ * orders of the former and the current leader.
  */
 export const MAX_COMMANDS = 96;
-/** What the volume is attached as. Nitro instances ignore the name and the agent finds the volume by its id. */
+/** Device name of the volume. Nitro instances ignore it, and the agent finds the volume by its id. */
 export const VOLUME_DEVICE = '/dev/sdf';
 
 export function admit(draft: Draft, facts: Facts): void {
@@ -93,14 +92,13 @@ class Admission {
         instanceId,
         group,
         ...stack,
-        reason: 'The leader reports it Ready, in its role and under its own instance id.',
+        reason: 'The leader lists it as Ready, in its role and with its own instance id.',
       });
     }
   }
 
   /**
-   * Joins in flight that came to an end: the node is Ready, or its instance left, or its time is over. The token goes
-   * from its mailbox.
+   * Ends joins whose node is Ready, whose instance left, or whose time is over, and erases the token from the mailbox.
    */
   private settleJoins(): void {
     const { managerChange, workerJoins } = this.membership;
@@ -117,16 +115,16 @@ class Admission {
 
   private endOfWorkerJoin(instanceId: string, expiresAt: number): string | undefined {
     const instance = this.facts.present.get(instanceId);
-    if (!instance) return 'Its instance left.';
+    if (!instance) return 'Its instance is leaving or gone.';
     if (this.facts.readyNode(instance)) return 'It has joined.';
     return this.observed.now >= expiresAt ? 'Its command expired.' : undefined;
   }
 
   /**
-   * The change of a manager belongs to its seat: what an instance began, its successor goes on with, by what lies on
-   * the volume. Nor does it end by the clock: Docker goes on with a join in the background, and with its agent dead
-   * nobody ends it, however long ago the command expired. So the engine itself has to say, under that very command or
-   * behind that very volume, that it has nothing.
+   * A change of managers belongs to the seat, not to the instance: a successor continues it from what is on the volume.
+   * It does not end by the clock either: Docker continues a join in the background, and if the agent is dead nobody
+   * aborts it, however long ago the command expired. So it ends only when the engine reports that it is in no swarm,
+   * under that command or on that volume.
    */
   private endOfManagerChange({
     kind,
@@ -135,17 +133,16 @@ class Admission {
     commandId,
     expiresAt,
   }: NonNullable<Membership['managerChange']>): string | undefined {
-    // Nobody is left to end it: who became a member before that keeps the others waiting as any member does that is not
-    // reachable.
+    // No agent is left to end it. If it did become a member, it blocks other changes like any unreachable member.
     if (!this.facts.isConfigured(seat)) return 'Its seat is no longer configured.';
     for (const holder of this.facts.holders(seat)) {
       const { report } = holder;
       if (this.facts.readyNode(holder)) return 'It has joined.';
       if (report?.swarm?.state !== 'inactive') continue;
       if (holder.instanceId !== instanceId)
-        return this.onceListIsNewer('Its instance left, and its volume holds no membership.');
+        return this.onceListIsNewer('Its instance is gone, and its volume holds no swarm state.');
       const { lastCommand } = report;
-      // A join is tried once, a swarm is made until the command expires.
+      // A join is attempted once; creating the swarm is retried until the command expires.
       const over =
         lastCommand?.id === commandId &&
         lastCommand.outcome !== 'done' &&
@@ -156,9 +153,9 @@ class Admission {
   }
 
   /**
-   * A join that failed may be in the log of a leader that lost its quorum in the middle of it, and be committed when
-   * there is one again: a member with nobody behind it. The next list, behind a new fence, tells: what was to be
-   * committed before is in it.
+   * A failed join may still be in the log of a leader that lost its quorum meanwhile. It is committed once there is a
+   * quorum again, and leaves a member without an engine. The next list, read behind a new fence, settles it: it
+   * contains whatever was committed.
    */
   private onceListIsNewer(end: string): string | undefined {
     const { leader } = this.observed;
@@ -168,7 +165,7 @@ class Admission {
     return undefined;
   }
 
-  /** An instance that left before its hook was continued is not admitted any more, nor waited for. */
+  /** An instance that left before its hook was completed is neither admitted nor waited for. */
   private settleAdmissions(): void {
     for (const record of [this.membership.admissions, this.membership.extensions]) {
       for (const instanceId of Object.keys(record)) if (!this.facts.present.has(instanceId)) delete record[instanceId];
@@ -176,8 +173,8 @@ class Admission {
   }
 
   /**
-   * The instance that made the swarm may die before anybody heard of it. Its successor on the very volume is a member
-   * of that swarm already, and may speak for it: nothing is to be made, so it gets no command.
+   * The instance that created the swarm may die before anybody heard of it. Its successor on the same volume is a
+   * member of that swarm and may report for it. It gets no command: there is nothing to create.
    */
   private handOverBootstrap(): void {
     const { bootstrap } = this.membership;
@@ -198,7 +195,9 @@ class Admission {
     if (report?.swarm?.swarmId && this.observed.leader && report.swarm.swarmId !== this.observed.leader.swarmId) {
       this.draft.alarms.push({
         instanceId,
-        reason: 'It is a member of another swarm than this cluster. It is not admitted.',
+        reason:
+          `It is a member of another swarm, ${report.swarm.swarmId}; this cluster's is ` +
+          `${this.observed.leader.swarmId}. It is not admitted.`,
       });
     } else if (
       this.facts.readyNode(instance) &&
@@ -233,7 +232,7 @@ class Admission {
     if (report && group.role === 'manager') this.attachVolume(instance);
   }
 
-  /** A manager does not: the next one goes only when this one is back, and for as short as can be. */
+  /** A manager never waits: the next one is replaced only when this one is back, which should be soon. */
   private waitsForConnections({ instanceId, group, ec2 }: Instance): boolean {
     const { traffic, now } = this.observed;
     return (
@@ -250,27 +249,30 @@ class Admission {
     return managerChange?.seat === group.seat && managerChange !== null && !/^(init|join)$/.test(managerChange.kind);
   }
 
-  /** Why a late instance is not given up yet. */
+  /** Why a late instance is not abandoned yet. */
   private reasonToKeep(instance: Instance): string | undefined {
     const { managerChange } = this.membership;
-    if (this.facts.isAbandoned(instance, this.membership)) return 'its seat waits for another volume, by a deployment.';
+    if (this.facts.isAbandoned(instance, this.membership))
+      return 'its seat waits for a deployment that gives it another volume.';
     if (
       managerChange &&
       managerChange.seat === instance.group.seat &&
       this.observed.now < managerChange.expiresAt + LEADER_STALE_MS
     )
-      return 'it was told so late that raft may count it already, before the leader has said so.';
+      return 'it was told to join so recently that raft may count it before the leader reports it.';
     const { leader, gone } = this.observed;
     if (!leader) return undefined;
-    // What one that has ended told last may have come late: it does not know of those that are a quorum since.
+    // The last report of a leader that has ended may have arrived late: others may have formed a quorum since, which it
+    // does not show.
     const unheard = !this.facts.quorumVisible || gone.has(leader.instanceId);
-    if (unheard) return this.mayCarryQuorum(instance) ? 'no quorum reports, so nothing is thrown away.' : undefined;
+    if (unheard)
+      return this.mayCarryQuorum(instance) ? 'no quorum reports, and this instance may be part of one.' : undefined;
     return this.holdsQuorum(instance)
-      ? 'the leader reaches it as a member of raft, and without it the others would be no quorum. Its agent is silent.'
+      ? 'the leader reaches it in raft, and the others would be no quorum without it. Its agent does not report.'
       : undefined;
   }
 
-  /** By its address, which is its seat's: its own word may not get through. */
+  /** Matched by its seat's address, since its own report may be missing. */
   private holdsQuorum({ group }: Instance): boolean {
     const address = this.facts.addressOf(group.seat);
     const members = this.observed.nodes.flatMap(({ manager }) => manager ?? []);
@@ -281,8 +283,8 @@ class Admission {
   }
 
   /**
-   * Who has never spoken and holds no volume has no part in any quorum: its user data failed, and waiting for it could
-   * last for ever.
+   * An instance that never reported and holds no volume is part of no quorum. Its user data failed, and it might never
+   * become Ready.
    */
   private mayCarryQuorum({ instanceId, report }: Instance): boolean {
     return report !== undefined || this.observed.volumes.some(({ attachedTo }) => attachedTo === instanceId);
@@ -300,15 +302,15 @@ class Admission {
       this.draft.alarms.push({
         instanceId,
         reason:
-          `The volume of seat ${group.seat} was given up when the quorum was recovered. Deploy with another ` +
-          `one: managers: { volumeGenerations: { '${group.seat}': 2 } }, or one more than there is.`,
+          `The volume of seat ${group.seat} was given up in a recovery of the quorum. Deploy a new one with ` +
+          `managers: { volumeGenerations: { '${group.seat}': 2 } }, or one more than the present number.`,
       });
       return;
     }
     if (!volume)
       this.draft.alarms.push({
         instanceId,
-        reason: `The volume of seat ${group.seat}, ${seat?.volumeId}, is not there.`,
+        reason: `EC2 does not list ${seat?.volumeId}, the volume of seat ${group.seat}.`,
       });
     if (volume?.state === 'available' && ec2?.state === 'running') {
       this.draft.effects.push({
@@ -316,13 +318,13 @@ class Admission {
         instanceId,
         volumeId: volume.volumeId,
         device: VOLUME_DEVICE,
-        reason: `It holds seat ${group.seat} and reports.`,
+        reason: `It is the instance of seat ${group.seat}, and its agent reports.`,
       });
     }
   }
 
   private admitManager(): void {
-    // Also one that was admitted before, and had to forget whom it was.
+    // Includes managers that were admitted before and had to leave the swarm.
     const candidates = [...this.facts.present.values()]
       .filter(({ group }) => group.role === 'manager')
       .sort((a, b) => Number(hadCommand(a)) - Number(hadCommand(b)) || a.group.seat! - b.group.seat!)
@@ -344,8 +346,8 @@ class Admission {
   }
 
   /**
-   * The quorum of one member more is there without the new one, though some whom the list shows at work are deaf. Of
-   * two managers neither can be: they would be no quorum.
+   * Raft with one member more must have a quorum without the new one, even though some members that the list shows at
+   * work may be deaf. With two managers neither can be deaf: they would be no quorum.
    */
   private hasOneToSpare(): boolean {
     const { members } = this.facts;
@@ -355,17 +357,17 @@ class Admission {
     );
   }
 
-  /** Whoever was this seat is still counted, at work as far as the list knows: it is taken out first. */
+  /** Raft still counts the seat's former node, which the list may show at work. That node is removed first. */
   private isMember({ group }: Instance): boolean {
     return this.facts.members.some(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
   }
 
-  /** The tokens that are published may be no good any more. */
+  /** The published tokens may be invalid by now. */
   private get tokensRotate(): boolean {
     return this.membership.rotation?.asked !== undefined;
   }
 
-  /** The list still shows it at work, and the quorum of one more manager would be counted with it. */
+  /** The list still shows the leaving manager at work, so the quorum for one more manager would count it. */
   private managerIsLeaving(): boolean {
     return Object.values(this.membership.departures).some(({ letGoAt }) => letGoAt !== undefined);
   }
@@ -378,7 +380,9 @@ class Admission {
     if (claim && claim.volumeId !== seat.volumeId) {
       this.draft.alarms.push({
         instanceId: instance.instanceId,
-        reason: 'The swarm was to be made on another volume than this seat has now. No second swarm is made.',
+        reason:
+          `The swarm was to be created on ${claim.volumeId}, but seat 0 now has ${seat.volumeId}. No second swarm is ` +
+          'created.',
       });
       return;
     }
@@ -388,8 +392,8 @@ class Admission {
       ...this.draft.commandFor(
         instance.instanceId,
         claim
-          ? 'The swarm was never made, and this is the volume it was to be made on.'
-          : 'No swarm was ever made, and this is seat 0.',
+          ? 'The swarm was never created, and this instance has the volume for it.'
+          : 'No swarm was ever created, and this is seat 0.',
       ),
       volumeId: seat.volumeId,
       advertiseAddress: seat.address,
@@ -414,7 +418,7 @@ class Admission {
       Object.keys(this.membership.admissions).length > OPEN_ADMISSIONS
     )
       return;
-    // Whoever failed before is told again after those that were never told.
+    // Those that failed before come after those that never had a command.
     const candidates = [...this.facts.waiting].sort((a, b) => Number(hadCommand(a)) - Number(hadCommand(b)));
     for (const instance of candidates) {
       if (Object.keys(this.membership.workerJoins).length >= WORKER_JOINS || this.draft.commandCount >= MAX_COMMANDS)
@@ -431,7 +435,7 @@ class Admission {
     }
   }
 
-  /** Its engine answers and belongs to no swarm, and it is not given up in this very plan. */
+  /** Its engine answers and is in no swarm, and this plan does not abandon it. */
   private mayBeCommanded({ instanceId, report }: Instance): boolean {
     return (
       report?.swarm?.state === 'inactive' && !this.membership.admissions[instanceId] && !this.givenUp.has(instanceId)
@@ -441,10 +445,7 @@ class Admission {
   private joinCommand({ instanceId, group }: Instance, token: string): CommandOf<'join'> {
     return {
       kind: 'join',
-      ...this.draft.commandFor(
-        instanceId,
-        `A ${group.role} of ${group.name} whose engine answers and belongs to no swarm.`,
-      ),
+      ...this.draft.commandFor(instanceId, `A ${group.role} of ${group.name} whose engine answers and is in no swarm.`),
       role: group.role,
       token,
       swarmId: this.observed.leader!.swarmId,
@@ -453,10 +454,10 @@ class Admission {
   }
 
   /**
-   * Every member of raft is a working manager, and nobody is on the way to become one. A manager in the list that is no
-   * member of raft and was never seen got its certificate, and no further. Either its engine goes on with it, now or
-   * when it is started again, or its engine died before the certificate was on its disk (seen on Docker 20.10): then it
-   * is nobody for ever.
+   * Whether every member of raft is a working manager and none is about to become one. A manager in the list that is
+   * not in raft and never connected has received its certificate, no more. Either its engine continues, now or after
+   * its next start, or the engine died before it had stored the certificate (seen on Docker 20.10). Then the node never
+   * comes to life.
    */
   private managersSettled(): boolean {
     const { members, managersWithoutMembership: onTheWay } = this.facts;
@@ -469,7 +470,7 @@ class Admission {
       .flatMap(({ manager }) => manager ?? [])
       .filter(({ reachability }) => reachability === 'reachable');
     members.sort((a, b) => Number(b.leader) - Number(a.leader));
-    // What a manager reports is not proven: only constants of the deployment are handed on.
+    // Only addresses that are constants of the deployment: what a manager reports is unproven.
     return members.map(memberAddress).filter((address) => this.observed.seats.some((seat) => seat.address === address));
   }
 }

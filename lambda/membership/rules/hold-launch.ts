@@ -1,12 +1,11 @@
 /**
- * Rule `hold-launch`: a seat's group launches nobody while the instance that leaves still has the seat's network
- * interface.
+ * Rule `hold-launch`: suspends a seat's launches while the leaving instance still has the seat's network interface.
  *
- * Auto Scaling does not wait for it: each launch fails then ("Interface: [eni-...] in use"), the next comes later every
- * time, and after a day of it none. So its process `Launch` is suspended while the old instance leaves, and resumed,
- * which launches at once, as soon as the interface is free. What was suspended by others stays so.
+ * Auto Scaling does not wait for the interface: each launch fails ("Interface: [eni-...] in use"), attempts become
+ * rarer, and after a day they stop. So the group's `Launch` process is suspended while the old instance leaves, and
+ * resumed as soon as the interface is free, which launches at once. A suspension by anybody else is left alone.
  *
- * Pure: reads what was observed, adds to the plan what to write and what to do.
+ * Pure: reads the observation, adds to the draft what to write and what to do.
  */
 import { LEADER_STALE_MS } from '../../../protocol/cluster';
 import type { Draft } from '../draft';
@@ -14,15 +13,15 @@ import type { Group } from '../../shared/groups';
 import type { Observation } from '../observation';
 
 /**
- * So long no seat is without an instance on purpose: somebody is told. A manager may take its time to leave while the
- * others are no quorum.
+ * A seat without an instance for this long raises an alarm. A manager may take long to leave while the others are no
+ * quorum.
  */
 export const HELD_MS = 30 * 60_000;
 
 export function holdLaunch({ observed, membership, effects, alarms }: Draft): void {
   const { now } = observed;
   for (const group of observed.groups) {
-    // Where a seat is configured no more, its group goes too.
+    // The group of a seat that is no longer configured is deleted, too.
     if (
       !observed.seats.some(({ seat }) => seat === group.seat) ||
       (group.stack && observed.stacksLeaving.has(group.stack.stackId))
@@ -32,32 +31,32 @@ export function holdLaunch({ observed, membership, effects, alarms }: Draft): vo
     const since = membership.held[name];
     const holder = holderOf(group, observed);
     const asked = { instanceId: holder.leaving ?? 'none', group: name };
-    // Whoever suspended it before us has a reason of their own.
+    // If somebody else suspended it first, they have their own reason.
     if (holder.leaving !== undefined && !holder.free && (since !== undefined || !group.launchSuspended)) {
-      // From the last time that it was asked for: an answer from before that still says that nothing is suspended.
+      // Counts from the last request: an older answer may still show the process as not suspended.
       membership.held[name] = group.launchSuspended ? (since ?? now) : now;
       if (!group.launchSuspended)
         effects.push({
           kind: 'suspend-launch',
           ...asked,
-          reason: `${holder.leaving}, which leaves, still has the network interface of seat ${group.seat}.`,
+          reason: `${holder.leaving} is leaving and still has the network interface of seat ${group.seat}.`,
         });
     } else if (since !== undefined && group.launchSuspended && holder.free) {
       effects.push({ kind: 'resume-launch', ...asked, reason: `The network interface of seat ${group.seat} is free.` });
-      // What was suspended a moment ago may not be seen yet.
+      // A suspension requested a moment ago may not be visible yet.
     } else if (since !== undefined && !group.launchSuspended && now - since >= LEADER_STALE_MS)
       delete membership.held[name];
     if (now - (membership.held[name] ?? now) >= HELD_MS)
       alarms.push({
         instanceId: asked.instanceId,
         reason:
-          `Seat ${group.seat} has had no working instance for ${HELD_MS / 60_000} minutes, and launches ` +
-          'none: its network interface is not free.',
+          `Seat ${group.seat} has had no working instance for ${HELD_MS / 60_000} minutes and cannot launch ` +
+          'one: its network interface is still in use.',
       });
   }
 }
 
-/** Who of the seat's instances leaves, and whether its interface may be taken, or is taken already, by the next one. */
+/** The seat's leaving instance, and whether the successor may take the interface, or has taken it already. */
 function holderOf(
   group: Group,
   { instances, interfaces, seats }: Observation,

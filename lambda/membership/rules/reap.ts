@@ -1,9 +1,9 @@
 /**
- * Rule `reap`: a worker's node that is down, and whose instance is no more, is removed. It takes both witnesses, the
- * swarm and EC2; and the leader's agent looks once more before it removes. A manager's node stays: its seat's next
- * instance is that node again (see `return-seat.ts`).
+ * Rule `reap`: removes a worker's node that is down and whose instance is gone. Both witnesses must agree, the swarm
+ * and EC2, and the leader's agent checks again before it removes the node. A manager's node stays: the seat's next
+ * instance takes it over (see `return-seat.ts`).
  *
- * Pure: reads what was observed, adds to the plan what to write.
+ * Pure: reads the observation, adds to the draft what to write.
  */
 import type { Draft } from '../draft';
 import { lostWorkers } from '../facts';

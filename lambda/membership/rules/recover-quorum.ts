@@ -1,21 +1,21 @@
 /**
- * Rule `recover-quorum`: a quorum that is lost for good. A person asks for it (node-leave is invoked by hand, see
- * docs/quorum-lost.md), says with which seat the swarm goes on, and names the swarm; nothing here begins by itself.
+ * Rule `recover-quorum`: recovers from a quorum that is lost for good. A person must ask for it by invoking node-leave
+ * (see docs/quorum-lost.md), choose the surviving seat, and confirm with the swarm's id. It never starts by itself.
  *
- * `--force-new-cluster` makes one manager go on alone with all that it has. Old managers that came back later would be
- * a second swarm of the same id (measured), so each step waits for the one before:
+ * `--force-new-cluster` lets one manager go on alone with all its state. Old managers that come back later would form a
+ * second swarm with the same id (measured), so each step waits for the one before:
  *
- * 1. The volumes of all other seats are given up: written down, for ever, and never attached again. Every other
- *    manager's instance that there is, is terminated.
- * 2. When all of these are gone, and EC2 has said for some time of each volume that nobody has it, the manager that is
- *    left goes on alone (`recover`).
- * 3. When it leads, the nodes of the others are taken out of the swarm. Their seats get other volumes by a deployment
- *    (`volumeGenerations`), and join anew.
+ * 1. Give up the volumes of all other seats: they are recorded for ever and never attached again. Terminate every other
+ *    manager's instance.
+ * 2. When all of those are gone, and EC2 has confirmed for some time that no instance holds any of the volumes, tell
+ *    the surviving manager to go on alone (`recover`).
+ * 3. When it leads, remove the nodes of the others from the swarm. Their seats get new volumes by a deployment
+ *    (`volumeGenerations`) and join afresh.
  *
- * Should a quorum report before the second step, nothing is given up. While another manager says that it sees a leader,
- * nothing is done: there is a quorum then, and only its reports are not heard.
+ * If a quorum reports before step 2, the recovery is called off and no volume is given up. While another manager
+ * reports that it sees a leader, nothing happens: then there is a quorum, and only its reports do not arrive.
  *
- * Pure: reads what was observed, adds to the plan what to write and what to do.
+ * Pure: reads the observation, adds to the draft what to write and what to do.
  */
 import { LEADER_STALE_MS, type Membership } from '../../../protocol/cluster';
 import type { RecoveryAnswer, RecoveryRequest } from '../../../protocol/recovery';
@@ -23,31 +23,35 @@ import type { Draft } from '../draft';
 import { Facts, formerManagers, isLost, memberAddress, seesLeader } from '../facts';
 import type { Instance, Observation } from '../observation';
 
-/** How long nobody must have led before a quorum counts as lost for good: what heals by itself has begun to by then. */
+/**
+ * How long no leader must have reported before a quorum counts as lost for good. Whatever heals by itself has started
+ * to by then.
+ */
 export const SILENT_MS = 5 * 60_000;
 /**
- * For how long nobody must have had a volume that is given up. Longer than a function may run: what one was about to
- * ask of EC2 when it began is over by then.
+ * How long no instance must have held a volume that is given up. Longer than a function may run, so that any attachment
+ * an earlier invocation was about to request is done by then.
  */
 export const FREE_MS = 2 * 60_000;
 
 type Recovery = NonNullable<Membership['recovery']>;
 
 /**
- * What a person is answered who asks for it.
- * @returns with the membership record as it is to be, when it is begun
+ * Answers the person who asks for a recovery.
+ * @returns also the membership record to write, if the recovery starts
  */
 export function askForRecovery(
   observed: Observation,
   { seat, swarmId }: RecoveryRequest,
 ): { answer: RecoveryAnswer; membership?: Membership } {
   const { leader, membership, seats } = observed;
-  if (!leader) return { answer: { refused: ['No swarm was ever made.'] } };
+  if (!leader) return { answer: { refused: ['No swarm was ever created.'] } };
   const before = membership.recovery;
-  // Whoever did not hear the answer asks again.
-  if (before?.seat === seat && swarmId === leader.swarmId) return { answer: { begun: ['It is under way.'] } };
-  if (before?.told) return { answer: { refused: [`The manager of seat ${before.seat} was told to go on already.`] } };
-  // Until a manager was told, another one may be chosen.
+  // The answer may have been lost, and the person asked again.
+  if (before?.seat === seat && swarmId === leader.swarmId)
+    return { answer: { begun: ['The recovery is already under way.'] } };
+  if (before?.told) return { answer: { refused: [`The manager of seat ${before.seat} was already told to go on.`] } };
+  // Until a manager has its command, another one may be chosen.
   const abandoned = membership.abandonedVolumes.filter((volumeId) => !before?.volumes.includes(volumeId));
   const refused = objections(observed, seat, swarmId, abandoned);
   const survivor = survivorOf(new Facts(observed), seat);
@@ -67,22 +71,22 @@ export function askForRecovery(
   const steps = [
     ...(last
       ? [
-          `(The last leader, ${last.instanceId}, holds seat ${last.group.seat}. It has all that was ever ` +
-            'agreed on, and another manager may not: where its engine runs, rather go on with that seat.)',
+          `(The last leader, ${last.instanceId}, is the instance of seat ${last.group.seat}. It has everything that ` +
+            'was ever committed; another manager may not. If its engine runs, choose that seat instead.)',
         ]
       : []),
     ...volumes.map(
       (volumeId) =>
-        `The volume ${volumeId}${seatOf(observed, volumeId)} is given up, with all that only it has. It is ` +
+        `The volume ${volumeId}${seatOf(observed, volumeId)} is given up, with everything that only it holds, and ` +
         'never attached again.',
     ),
     ...instances.map(({ instanceId, group }) => `${instanceId} of seat ${group.seat} is terminated.`),
     `Then ${survivor.instanceId} of seat ${seat} goes on as the only manager of the swarm ${leader.swarmId}.`,
     ...(others.length > 0
       ? [
-          'Not before that, deploy with managers: { volumeGenerations: { ' +
-            `${others.map((one) => `'${one.seat}': 2`).join(', ')} } } (or one more than there is): these ` +
-            'seats get other volumes, and join anew.',
+          'Only after that, deploy with managers: { volumeGenerations: { ' +
+            `${others.map((one) => `'${one.seat}': 2`).join(', ')} } } (or one more than the present number): ` +
+            'these seats get new volumes and join afresh.',
         ]
       : []),
   ];
@@ -93,7 +97,7 @@ export function askForRecovery(
     seat,
     volumes: volumes.filter((volumeId) => !abandoned.includes(volumeId)),
     instances: instances.map(({ instanceId }) => instanceId),
-    // Members elsewhere are former managers: rule `return-seat` takes them out.
+    // Members at other addresses are former managers: rule `return-seat` removes them.
     dead: new Facts(observed).members
       .flatMap(({ id, manager }) => {
         const one = others.find(({ address }) => address === memberAddress(manager!));
@@ -113,41 +117,38 @@ function objections(observed: Observation, seat: number, swarmId: string | undef
   const facts = new Facts(observed);
   const refused: string[] = [];
   if (swarmId !== undefined && swarmId !== leader.swarmId)
-    refused.push(`The swarm of this cluster is ${leader.swarmId}.`);
+    refused.push(`The id of this cluster's swarm is ${leader.swarmId}, not ${swarmId}.`);
   const silent = Math.max(0, Math.round((now - leader.updatedAt) / 1000));
   if (now - leader.updatedAt < SILENT_MS)
     refused.push(
-      `A leader reported ${silent} s ago. A quorum counts as lost for good when none has reported for ` +
+      `A leader reported ${silent} s ago. The quorum counts as lost for good when no leader has reported for ` +
         `${SILENT_MS / 1000} s.`,
     );
   const wanted = seats.find((one) => one.seat === seat);
-  if (!wanted) refused.push(`There is no seat ${seat}. There are ${seats.map((one) => one.seat).join(', ')}.`);
+  if (!wanted) refused.push(`There is no seat ${seat}. The seats are ${seats.map((one) => one.seat).join(', ')}.`);
   else if (abandoned.includes(wanted.volumeId))
-    refused.push(`The volume of seat ${seat}, ${wanted.volumeId}, was given up before.`);
+    refused.push(`The volume of seat ${seat}, ${wanted.volumeId}, was given up in an earlier recovery.`);
   else if (!survivorOf(facts, seat)) {
     const holders = instances.filter(({ group }) => group.seat === seat);
     refused.push(
-      `Seat ${seat} has no instance whose engine runs with its volume and is a manager that sees no ` +
-        'leader. ' +
+      `Seat ${seat} has no instance whose engine runs on the seat's volume as a manager that sees no leader. ` +
         `${holders.length === 0 ? 'It has no instance.' : `See the log of ${holders.map(({ instanceId }) => instanceId).join(' and ')}.`}`,
     );
   }
   for (const { instanceId, group } of facts.quorumVisible ? [] : managersSeeingLeader(observed, seat))
     refused.push(
-      `${instanceId} of seat ${group.seat} says that it sees a leader: there is a quorum, and only its ` +
-        `reports do not arrive. See the functions' logs; if that instance hangs, terminate it first.`,
+      `${instanceId} of seat ${group.seat} reports that it sees a leader. There is a quorum then, and only its ` +
+        `reports do not arrive: see the functions' logs. If that instance hangs, terminate it first.`,
     );
   for (const { node, instanceId } of formerManagers(nodes, instances, seats))
     if (!gone.has(instanceId))
       refused.push(
-        `${instanceId}, node ${node.id}, is a manager of no seat, and EC2 does not say that it is gone. ` +
+        `${instanceId}, node ${node.id}, is a manager without a seat, and EC2 does not report it as terminated. ` +
           'Terminate it first.',
       );
   const { managerChange } = membership;
   if (managerChange && /^(leave|recover)$/.test(managerChange.kind) && now < managerChange.expiresAt + LEADER_STALE_MS)
-    refused.push(
-      `The manager of seat ${managerChange.seat} is just about to be taken in afresh. Try again in some minutes.`,
-    );
+    refused.push(`The manager of seat ${managerChange.seat} is about to join afresh. Try again in a few minutes.`);
   return refused;
 }
 
@@ -159,7 +160,7 @@ export function recoverQuorum(draft: Draft, facts: Facts): void {
   const hold = (instanceId: string, reason: string) =>
     draft.alarms.push({ instanceId, reason: `The recovery of the quorum waits. ${reason}` });
   const [hearer] = recovery.told ? [] : managersSeeingLeader(observed, recovery.seat);
-  if (hearer) return void hold(hearer.instanceId, 'It says that it sees a leader. If it hangs, terminate it.');
+  if (hearer) return void hold(hearer.instanceId, 'It reports that it sees a leader. If it hangs, terminate it.');
   const left = observed.instances.filter(({ instanceId }) => recovery.instances.includes(instanceId));
   for (const instance of left) terminate(draft, instance);
   const held = recovery.volumes.filter(
@@ -168,8 +169,9 @@ export function recoverQuorum(draft: Draft, facts: Facts): void {
   );
   if (left.length > 0 || held.length > 0) {
     delete recovery.freeSince;
-    for (const { instanceId, lifecycleState } of left) hold(instanceId, `It is ${lifecycleState} still.`);
-    if (left.length === 0) hold('none', `EC2 does not say that nobody has ${held.join(', ')}.`);
+    for (const { instanceId, lifecycleState } of left) hold(instanceId, `It is still ${lifecycleState}.`);
+    if (left.length === 0)
+      hold('none', `EC2 does not confirm that ${held.join(', ')} is detached from every instance.`);
     return;
   }
   recovery.freeSince ??= observed.now;
@@ -181,12 +183,12 @@ function callOff({ membership, alarms, observed }: Draft, recovery: Recovery): v
   membership.abandonedVolumes = membership.abandonedVolumes.filter((volumeId) => !recovery.volumes.includes(volumeId));
   alarms.push({
     instanceId: observed.leader!.instanceId,
-    reason: 'The swarm has a quorum again: none of its volumes is given up.',
+    reason: 'The swarm has a quorum again. The recovery is called off, and no volume is given up.',
   });
 }
 
 function terminate({ effects }: Draft, { instanceId, lifecycleState, group }: Instance): void {
-  const reason = `The volume of seat ${group.seat} is given up, and the swarm goes on without it.`;
+  const reason = `The quorum is recovered without seat ${group.seat}, whose volume is given up.`;
   if (lifecycleState === 'InService') effects.push({ kind: 'terminate', instanceId, reason });
   else if (lifecycleState === 'Pending:Wait') effects.push({ kind: 'abandon', instanceId, group: group.name, reason });
 }
@@ -198,17 +200,17 @@ function goOnAlone(draft: Draft, facts: Facts, recovery: Recovery): void {
   if (!survivor)
     return void draft.alarms.push({
       instanceId: 'none',
-      reason: `The recovery of the quorum waits. Seat ${recovery.seat} has no manager any more that could go on.`,
+      reason: `The recovery of the quorum waits. Seat ${recovery.seat} no longer has a manager that could go on.`,
     });
   if (change?.kind === 'recover' && change.instanceId === survivor.instanceId && observed.now < change.expiresAt)
     return;
   recovery.told = true;
-  // What it reports from now on counts, however far behind the last leader it is.
+  // From now on its reports count, however far it was behind the last leader.
   membership.generation = { number: (observed.leader!.generation ?? 0) + 1, seat: recovery.seat };
-  const reason = 'The quorum is lost for good: a person has said so.';
+  const reason = 'A person has confirmed that the quorum is lost for good.';
   draft.alarms.push({
     instanceId: survivor.instanceId,
-    reason: `The swarm goes on with one manager, of seat ${recovery.seat}. ${reason}`,
+    reason: `The swarm goes on with one manager, that of seat ${recovery.seat}. ${reason}`,
   });
   draft.changeManagers(recovery.seat, {
     kind: 'recover',
@@ -218,7 +220,7 @@ function goOnAlone(draft: Draft, facts: Facts, recovery: Recovery): void {
   });
 }
 
-/** One at a time; rule `return-seat` sees to it that each comes to an end. */
+/** One at a time. Rule `return-seat` brings each removal to its end. */
 function takeOutDead(draft: Draft, facts: Facts, recovery: Recovery): void {
   const { membership, observed } = draft;
   if (membership.managerChange?.kind === 'recover') draft.endManagerChange('The swarm has a leader again.');
@@ -235,14 +237,14 @@ function takeOutDead(draft: Draft, facts: Facts, recovery: Recovery): void {
   if (next && facts.isAlive(leader))
     draft.changeManagers(next.seat, {
       kind: 'remove',
-      ...draft.commandFor(leader, 'Its volume is given up: nobody comes back as it.'),
+      ...draft.commandFor(leader, 'Its volume was given up, so it can never come back.'),
       nodeId: next.node.id,
     });
 }
 
 /**
- * The instance of a seat whose engine keeps its state on the seat's volume, is a manager, and sees no leader. One that
- * waits at its terminate hook works still.
+ * A seat's instance whose engine keeps its state on the seat's volume, is a manager, and sees no leader. It may be at
+ * its terminate hook, where it still works.
  */
 function survivorOf(facts: Facts, seat: number): Instance | undefined {
   return [...facts.alive.values()].find((instance) => {
@@ -257,7 +259,7 @@ function survivorOf(facts: Facts, seat: number): Instance | undefined {
   });
 }
 
-/** Other managers that say that they see a leader. */
+/** Other managers that report that they see a leader. */
 function managersSeeingLeader({ instances }: Observation, seat: number): Instance[] {
   return instances.filter(
     (instance) => instance.group.role === 'manager' && instance.group.seat !== seat && seesLeader(instance),

@@ -1,22 +1,23 @@
 /**
- * Rule `release`: an instance that waits at its terminate hook leaves the swarm first, then it is let go.
+ * Rule `release`: an instance at its terminate hook first leaves the swarm; then its hook is completed ("let go").
  *
- * - A worker is drained by the leader: its tasks end and start elsewhere, its node is removed. Many at a time.
- * - Where there is a load balancer, that comes when it sends the node no new connections any more, or three minutes
- *   later at the latest; of spot instances, one minute.
- * - A worker that is no node of the swarm, or has not left it by the deadline, is let go: its node is found and removed
- *   afterwards (rule `reap`).
- * - A worker that a person has promoted waits as a manager does for a quorum of the others.
- * - A manager whose seat is configured no more leaves as a worker does, once it is one (rule `retire-seat`).
- * - Another manager's node stays: its successor goes on with what is on its volume. It is drained, too, which is undone
- *   when its successor is there (`restore`), and let go once the others are a quorum without it and no manager is taken
- *   in or out, so one after the other; while no quorum reports it may be part of one that nobody hears, and nothing is
- *   done. Only one of exactly two goes after some minutes, if its volume stays: neither could ever go otherwise, and
- *   its successor brings the quorum back.
- * - Where no swarm was ever made, or its whole stack goes, or the instance itself has gone, there is nothing to wait
- *   for.
+ * - A worker is drained by the leader: its tasks move elsewhere, then its node is removed. Many workers at a time.
+ * - If there is a load balancer, the drain starts when it no longer sends the node new connections, or after three
+ *   minutes at the latest; one minute for spot instances.
+ * - A worker that is not a node of the swarm, or has not left it by the deadline, is let go. Rule `reap` removes its
+ *   node afterwards.
+ * - A worker that a person has promoted waits for a quorum of the others, like a manager.
+ * - A manager whose seat is no longer configured leaves like a worker, after rule `retire-seat` has made it one.
+ * - Any other manager's node stays, because its successor takes it over with the volume. The node is drained, and
+ *   `restore` undoes that when the successor is there. The manager is let go once the others are a quorum without it
+ *   and no change of managers is in flight: one after the other. While no quorum reports, the manager may be part of
+ *   one that cannot be heard, and nothing happens.
+ * - One of exactly two managers is let go after some minutes, if its volume stays. Otherwise neither could ever leave;
+ *   its successor restores the quorum.
+ * - If no swarm was ever created, the whole stack is being deleted, or the instance has already ended, there is nothing
+ *   to wait for.
  *
- * Pure: reads what was observed, adds to the plan what to write and what to do.
+ * Pure: reads the observation, adds to the draft what to write and what to do.
  */
 import { LEADER_STALE_MS } from '../../../protocol/cluster';
 import { TERMINATE_HOOK } from '../../../protocol/hooks';
@@ -26,30 +27,31 @@ import { memberAddress, seesLeader, type Facts } from '../facts';
 import type { Instance } from '../observation';
 import { managerOf } from './retire-seat';
 
-/** How long a node's tasks may take to end. */
+/** The drain timeout: how long a node's tasks may take to end. */
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
 /**
- * How long a manager waits for a quorum to be heard, of which it may be a part by a join that the list does not show;
- * or that was let go already, though its hook was not completed: should it lead, nobody hears of the swarm.
+ * How long a manager waits while no quorum reports. It may be part of a quorum by a join that the list does not show
+ * yet. Also the limit for a manager that was let go but whose hook is not completed: if it leads, its reports no longer
+ * count.
  */
 export const NO_QUORUM_DEADLINE_MS = 5 * 60_000;
-/** Raft reaches a manager again at the latest so long after its engine has started: 1.4 to 3.3 s were measured. */
+/** How soon raft reaches a manager after its engine has started. Measured: 1.4 to 3.3 s. */
 export const RAFT_RETURN_MS = 15_000;
 /**
- * What EC2 says of volumes may be from before the last attachment, and the report of who has just got one may be on its
- * way. Nobody attaches one to an instance that leaves. AWS names no bound: EC2 speaks of minutes at most.
+ * How old EC2's answer about volumes may be: it may predate the last attachment, and the report of the instance that
+ * got the volume may be on its way. No volume is attached to an instance that leaves. AWS states no limit; EC2 speaks
+ * of minutes at most.
  * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
  */
 export const VOLUMES_STALE_MS = 60_000;
 /**
- * How long it is waited until load balancers send a node nothing more. The agent's health check fails within half a
- * minute; a deregistration may take two, and the deregistration delay comes on top. A spot instance has two minutes in
- * all.
+ * How long to wait until load balancers send a node no new connections. The agent's health check fails within half a
+ * minute; a deregistration may take two minutes, plus the deregistration delay. A spot instance has two minutes in all.
  */
 export const CONNECTIONS_DEADLINE_MS = { spot: 60_000, otherwise: 3 * 60_000 };
-/** Of workers that wait so, and whose time runs: the record has its bound. */
+/** Workers recorded as waiting for that: the membership record has a size limit. */
 const MAX_WAITING = 500;
-/** How often a hook is prolonged. Shorter than any heartbeat timeout of the groups. */
+/** How often a hook's heartbeat is recorded. Shorter than any heartbeat timeout of the groups. */
 export const PROLONG_EVERY_MS = 5 * 60_000;
 
 export function release(draft: Draft, facts: Facts): void {
@@ -57,9 +59,9 @@ export function release(draft: Draft, facts: Facts): void {
 }
 
 class Release {
-  /** A manager is drained. */
+  /** A manager is already being drained in this plan. */
   private draining = false;
-  /** Those whose time is over. */
+  /** Instances past their drain deadline. */
   private readonly late = new Set<string>();
 
   constructor(
@@ -70,7 +72,7 @@ class Release {
   run(): void {
     const { leaving } = this.facts;
     this.forget(new Set(leaving.map(({ instanceId }) => instanceId)));
-    // Who came first: only so many orders may be open at a time. Who is being drained stays so.
+    // First come, first served, because the number of orders is limited. Nodes already being drained keep their turn.
     const isDrained = ({ instanceId }: Instance) => Number(this.departures[instanceId]?.drainingSince !== undefined);
     const inTurn = [...leaving].sort(
       (a, b) =>
@@ -86,7 +88,7 @@ class Release {
     this.restore();
   }
 
-  /** Our own drain of a node that another instance is by now. */
+  /** Undoes our own drain of a node that another instance has taken over. */
   private restore(): void {
     for (const { id: nodeId, instanceId, state, drainedFor, idleFor } of this.draft.observed.nodes) {
       const marks = [drainedFor, idleFor].filter((mark) => mark !== undefined);
@@ -101,9 +103,9 @@ class Release {
   }
 
   /**
-   * A manager with tasks that may end elsewhere, one at a time, when load balancers send it nothing more. Not one that
-   * nobody can drain, or that does not work; nor past its deadline.
-   * @returns whether it is waited for
+   * Drains a manager so that its tasks can move elsewhere: one at a time, once load balancers send it nothing more.
+   * Skipped if nobody can drain it, if it does not work, or past its deadline.
+   * @returns whether the drain is to be waited for
    */
   private drain(instance: Instance): boolean {
     const { instanceId, group } = instance;
@@ -119,9 +121,7 @@ class Release {
       this.late.add(instanceId);
       this.draft.alarms.push({
         instanceId,
-        reason:
-          `Its tasks have not ended ${DRAIN_DEADLINE_MS / 60_000} minutes after it was to be drained. They ` +
-          'may be cut off.',
+        reason: `Its tasks have not ended within ${DRAIN_DEADLINE_MS / 60_000} minutes of its drain. They may be killed.`,
       });
       return false;
     }
@@ -131,7 +131,7 @@ class Release {
     return true;
   }
 
-  /** A person has made a worker of it. Its node is its successor's, so it is not removed. */
+  /** A seat's node that a person has demoted. The successor takes it over, so it is not removed. */
   private isDemoted({ group }: Instance, { role, manager, state }: SwarmNode): boolean {
     return (
       group.role === 'manager' &&
@@ -142,12 +142,12 @@ class Release {
     );
   }
 
-  /** Managers go one after the other: only the time since one's turn counts. */
+  /** Managers drain one after the other, so only the time since its own turn counts. */
   private isLate({ drainingSince }: { drainingSince?: number | undefined }): boolean {
     return drainingSince !== undefined && this.now >= drainingSince + DRAIN_DEADLINE_MS;
   }
 
-  /** Its tasks are needed still. */
+  /** Its tasks still serve connections. */
   private isSentConnections(instanceId: string, spot: true | undefined): boolean {
     const { traffic, membership } = this.draft.observed;
     const begun = membership.orders?.orders.some((order) => order.instanceId === instanceId);
@@ -172,7 +172,7 @@ class Release {
   }
 
   /**
-   * Auto Scaling may for a while still show a manager that was let go as one that waits: it must not count as one that
+   * Auto Scaling may still show a manager at its hook for a while after it was let go. It must not count as one that
    * stays.
    */
   private forget(waiting: ReadonlySet<string>): void {
@@ -187,9 +187,9 @@ class Release {
 
   private reasonToLetGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
-    if (this.goesWithItsStack(instance)) return 'Its whole stack goes.';
-    if (!this.draft.observed.leader) return 'No swarm was ever made.';
-    if (this.draft.observed.gone.has(instanceId)) return 'EC2 has ended it already.';
+    if (this.goesWithItsStack(instance)) return 'Its whole stack is being deleted.';
+    if (!this.draft.observed.leader) return 'No swarm was ever created.';
+    if (this.draft.observed.gone.has(instanceId)) return 'EC2 reports that it has already ended.';
     if (group.role === 'worker') return this.reasonToLetWorkerGo(instance);
     return this.facts.isConfigured(group.seat!)
       ? this.reasonToLetManagerGo(instance)
@@ -199,22 +199,20 @@ class Release {
   private reasonToLetWorkerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     const promoted = this.promoted(instance);
-    if (promoted) return this.reasonManagerMayGo(instance, promoted, 'What is left of it in raft is taken out.');
-    if (this.facts.workersOf(instanceId).length === 0) return 'It is no node of the swarm.';
+    if (promoted) return this.reasonManagerMayGo(instance, promoted, 'Its member of raft is removed afterwards.');
+    if (this.facts.workersOf(instanceId).length === 0) return 'It is not a node of the swarm.';
     const isLate =
       group.role === 'manager'
         ? this.isLate(this.departures[instanceId] ?? {})
         : this.now >= this.since(instanceId) + DRAIN_DEADLINE_MS;
     if (!isLate) return undefined;
-    const late =
-      `It has not left the swarm ${DRAIN_DEADLINE_MS / 60_000} minutes after it was to. Tasks on it may be ` +
-      'cut off.';
+    const late = `It has not left the swarm within ${DRAIN_DEADLINE_MS / 60_000} minutes. Its tasks may be killed.`;
     this.late.add(instanceId);
     this.draft.alarms.push({ instanceId, reason: late });
     return late;
   }
 
-  /** As a manager it is waited for without an end: rule `retire-seat` makes a worker of it. */
+  /** As a manager it waits without a limit, until rule `retire-seat` has made it a worker. */
   private reasonToLetRetiredGo(instance: Instance): string | undefined {
     return managerOf(instance, this.draft.observed.nodes) ? undefined : this.reasonToLetWorkerGo(instance);
   }
@@ -222,63 +220,63 @@ class Release {
   private reasonToLetManagerGo(instance: Instance): string | undefined {
     const { instanceId, group } = instance;
     if (this.facts.isAbandoned(instance, this.draft.membership))
-      return 'The volume of its seat is given up, so it is nobody any more.';
+      return 'The volume of its seat is given up, so its node can never return.';
     if (this.facts.neverHadItsVolume(instance) && this.now >= this.since(instanceId) + VOLUMES_STALE_MS)
-      return 'The volume of its seat is attached to no instance, so it is nobody.';
+      return 'It never had the volume of its seat, so it is not a node of the swarm.';
     const { members } = this.facts;
     const { managerChange } = this.draft.membership;
-    // By its seat's address: the list may be from before it came, and name its predecessor.
+    // By the seat's address: the list may predate this instance and name its predecessor.
     const ownMember = members.find(({ manager }) => memberAddress(manager!) === this.facts.addressOf(group.seat));
-    // Raft may count its seat already, before the leader has said so, or can say so: what its predecessor began lies on
-    // the volume.
+    // Raft may count the seat before the leader has reported it, or can: what its predecessor started is on the volume.
     const joins =
       managerChange !== null &&
       managerChange.seat === group.seat &&
       (!this.facts.quorumVisible || this.now < managerChange.expiresAt + LEADER_STALE_MS);
-    // Where no quorum reports, its own engine may be what is missing, and only its successor can bring it back.
+    // If no quorum reports, this engine may be the one that is missing, and only its successor can bring it back.
     const unheard = !this.facts.quorumVisible && this.now >= this.since(instanceId) + NO_QUORUM_DEADLINE_MS;
-    if (!ownMember) return joins && !unheard ? undefined : 'It is no member of raft.';
+    if (!ownMember) return joins && !unheard ? undefined : 'It is not a member of raft.';
     if (members.length === 1 && !managerChange)
-      return 'It is the only manager. Its successor goes on with what is on its volume.';
-    return this.reasonManagerMayGo(instance, ownMember, 'Its successor goes on with what is on its volume.');
+      return 'It is the only manager. Its successor takes over with its volume.';
+    return this.reasonManagerMayGo(instance, ownMember, 'Its successor takes over with its volume.');
   }
 
-  /** While a quorum of the others is there without it. */
+  /** Allowed while the others are a quorum without it. */
   private reasonManagerMayGo(instance: Instance, ownMember: SwarmNode, afterwards: string): string | undefined {
     const { instanceId } = instance;
     const { members } = this.facts;
-    // Whoever let it go died before the hook was completed. It may lead, and then no quorum is heard before it has
-    // gone. Others may have been lost since: then they, or their successors, are waited for, though not for ever.
+    // A function wrote its tombstone, then died before it completed the hook. If this manager leads, no quorum can
+    // report until it is gone. Others may have been lost since: they, or their successors, are waited for, but not
+    // without a limit.
     if (instance.hasTombstone && !this.facts.quorumVisible) {
       const goes =
         this.othersSeeingLeader(instance) >= quorumOf(members.length) ||
         this.now >= (this.departures[instanceId]?.letGoAt ?? this.since(instanceId)) + NO_QUORUM_DEADLINE_MS;
-      return goes ? 'It was let go already: its tombstone stands, and nobody hears it any more.' : undefined;
+      return goes ? 'It was already let go: it has a tombstone and can no longer report.' : undefined;
     }
     const joining = this.mayBeJoining(instance);
     if (!this.facts.quorumVisible || joining === undefined) return undefined;
-    // Right after a change of leader nobody is known to work; whoever does not is down some time later. A quorum may
-    // need one that raft reaches, though it has no session with the leader yet.
+    // Right after a change of leader, no node is known to work; one that does not is listed as down some time later. A
+    // member that raft reaches but that has no session yet may be needed for a quorum.
     if (ownMember.state === 'down' && ownMember.manager?.reachability !== 'reachable' && this.isListedSince(instanceId))
       return 'It is down.';
     const staying = members.filter((member) => member !== ownMember && isWorkingManager(member) && this.stays(member));
     if (staying.length >= quorumOf(members.length + joining))
-      return `The other managers are a quorum: ${staying.length} of ${members.length} work. ${afterwards}`;
-    // Of two neither could ever go: the third may be what a deployment could not make, and it takes this one to be
-    // replaced to go on or back.
+      return `The others are a quorum: ${staying.length} of ${members.length} managers work without it. ${afterwards}`;
+    // Of two managers neither could ever leave. A third may be what a deployment failed to create, and CloudFormation
+    // may have to replace this one to continue or to roll back.
     const returns =
       members.length === 2 &&
       staying.length === 1 &&
       joining === 0 &&
       this.facts.hasItsVolume(instance) &&
       this.now >= this.since(instanceId) + NO_QUORUM_DEADLINE_MS;
-    return returns ? `There are two managers, which are no quorum without either of them. ${afterwards}` : undefined;
+    return returns ? `It is one of two managers, which are no quorum without either. ${afterwards}` : undefined;
   }
 
   /**
-   * How many members raft may have more than the list shows, by a change of managers that nobody can end now: this very
-   * seat's goes on with its successor, and of a seat without an instance nobody knows.
-   * @returns undefined while the change is under way
+   * How many members raft may have beyond the list, because of a change of managers that nobody can end now. A change
+   * of this seat continues with the successor; for a seat without an instance nobody knows.
+   * @returns undefined while the change may still be running
    */
   private mayBeJoining({ group }: Instance): number | undefined {
     const { managerChange } = this.draft.membership;
@@ -291,17 +289,16 @@ class Release {
   }
 
   /**
-   * An older list may show its predecessor, or itself before its engine was back: a quorum that was lost since may need
-   * it.
+   * An older list may show the predecessor, or this node before its engine was back. A quorum that was lost since may
+   * need it.
    */
   private isListedSince(instanceId: string): boolean {
     return this.draft.observed.leader!.updatedAt >= this.since(instanceId) + RAFT_RETURN_MS;
   }
 
   /**
-   * Its instance is in service, or waits at its terminate hook as this one does, and says itself that it sees a leader.
-   * The list alone would do, but for the first moments of a new leader: what it says of the others then is what they
-   * were before.
+   * Its instance is in service or at its terminate hook, and reports that it sees a leader. The list alone is not
+   * enough: a new leader first repeats what was known of the others before.
    */
   private stays({ instanceId }: SwarmNode): boolean {
     const instance = this.facts.alive.get(instanceId ?? '');
@@ -310,7 +307,7 @@ class Release {
     );
   }
 
-  /** By their own word. */
+  /** By their own reports. */
   private othersSeeingLeader({ instanceId }: Instance): number {
     return [...this.facts.alive.values()].filter(
       (other) =>
@@ -344,14 +341,14 @@ class Release {
     });
   }
 
-  /** A seat's, or one that was promoted by hand. */
+  /** A seat's instance, or a worker promoted by hand. */
   private isManager(instance: Instance): boolean {
     return instance.group.role === 'manager' || this.promoted(instance) !== undefined;
   }
 
   /**
-   * The member of raft that a worker was made by a person. Before raft counts it, it takes no quorum with it. Where its
-   * own worker is in the list, a manager that claims its id is somebody else.
+   * The member of raft that a person made of this worker. Before raft counts it, no quorum depends on it. If the list
+   * has a worker of this instance, a manager with the same label is a forgery.
    */
   private promoted({ instanceId }: Instance): SwarmNode | undefined {
     return this.facts.workersOf(instanceId).length > 0
@@ -377,15 +374,16 @@ class Release {
         : this.facts
             .workersOf(instanceId)
             .filter(({ id: nodeId }) => this.draft.order({ kind: 'release', nodeId, instanceId }));
-    // Whose turn has not come is not written down: very many may leave at once, and the record has its bound.
+    // Instances that have to wait for their turn are not recorded: very many may leave at once, and the record has a
+    // size limit.
     if (!isManager && ordered.length === 0) return;
     const departure = (this.departures[instanceId] ??= { since: this.now });
     if (role === 'manager' && ordered.length > 0) departure.drainingSince ??= this.now;
     if (!this.facts.quorumVisible || this.now < (departure.prolongedAt ?? departure.since) + PROLONG_EVERY_MS) return;
     departure.prolongedAt = this.now;
     const reason = isManager
-      ? 'Without it the other managers would be no quorum, or its tasks are still to end.'
-      : 'Its tasks are still to end.';
+      ? 'The other managers would be no quorum without it, or its tasks have not ended yet.'
+      : 'Its tasks have not ended yet.';
     this.draft.effects.push({ kind: 'extend-hook', instanceId, group, hook: TERMINATE_HOOK, reason });
   }
 }

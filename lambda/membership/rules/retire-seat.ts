@@ -1,13 +1,13 @@
 /**
- * Rule `retire-seat`: a seat leaves the cluster for good only when it is in the functions' list no more, and its
- * instance waits at its terminate hook, or is gone.
+ * Rule `retire-seat`: removes a seat from the cluster for good. That takes two conditions: the seat is no longer in the
+ * functions' configuration, and its instance is at its terminate hook, or gone.
  *
- * - While it works, the leader takes it out of raft (`retire`), one at a time; then it is a worker that leaves, and
- *   rule `release` drains and removes it.
- * - Where the others would be no quorum, it is kept until they are.
- * - One that is gone, by EC2's own word, is a dead member with nobody behind it: rule `return-seat` has it removed.
+ * - While the manager works, the leader takes it out of raft (`retire`), one manager at a time. It is a worker then,
+ *   which rule `release` drains and removes.
+ * - While the others would be no quorum without it, it stays.
+ * - A manager whose instance is gone, according to EC2, is a dead member: rule `return-seat` removes it.
  *
- * Pure: reads what was observed, adds to the plan what to write.
+ * Pure: reads the observation, adds to the draft what to write.
  */
 import { quorumOf, type SwarmNode } from '../../../protocol/swarm';
 import type { Draft } from '../draft';
@@ -21,11 +21,11 @@ export function retireSeat(draft: Draft, facts: Facts): void {
   const leaving = facts.retiring.filter((instance) => managerOf(instance, draft.observed.nodes));
   if (change) {
     const going = leaving.find(({ group }) => group.seat === change.seat);
-    if (!going) return draft.endManagerChange('It is no manager any more, or its instance is gone.');
+    if (!going) return draft.endManagerChange('It is no longer a manager, or its instance is gone.');
     if ((now < change.expiresAt && change.instanceId === leader.instanceId) || retire(draft, facts, going)) return;
-    // Others were lost meanwhile. What is left of them may have to go first, or their successors to come.
+    // Others were lost in the meantime. Their dead members may have to be removed first, or their successors to return.
     if (facts.quorumVisible && now >= change.expiresAt)
-      draft.endManagerChange('Without it the others would be no quorum now.');
+      draft.endManagerChange('The others would be no quorum without it now.');
     return;
   }
   const [next] = leaving;
@@ -33,19 +33,19 @@ export function retireSeat(draft: Draft, facts: Facts): void {
 }
 
 /**
- * Asks for it while a quorum reports; one that nobody can ask now is asked for later.
- * @returns whether it was asked for
+ * Orders the retirement while a quorum reports. Otherwise a later round does.
+ * @returns whether it was ordered
  */
 function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, group }: Instance): boolean {
   const { leader, nodes } = draft.observed;
   const { id: nodeId } = managerOf({ instanceId: leavingInstanceId }, nodes)!;
   const staying = facts.members.filter(({ id }) => id !== nodeId);
-  // The list may still show one at work that was let go since, or that is deaf.
+  // The list may still show a manager at work that was let go since, or that is deaf.
   const goes = ({ instanceId }: SwarmNode) => draft.membership.departures[instanceId ?? '']?.letGoAt !== undefined;
   const enough =
     staying.filter((node) => facts.confirmsItWorks(node) && !goes(node)).length >= quorumOf(staying.length);
   if (!facts.quorumVisible || !facts.isAlive(leader!.instanceId) || !enough || staying.length === 0) return false;
-  const reason = `Seat ${group.seat} is configured no more.`;
+  const reason = `Seat ${group.seat} is no longer configured.`;
   draft.changeManagers(group.seat!, {
     kind: 'retire',
     ...draft.commandFor(leader!.instanceId, reason),
@@ -55,7 +55,7 @@ function retire(draft: Draft, facts: Facts, { instanceId: leavingInstanceId, gro
   return true;
 }
 
-/** The manager, or the member of raft that is to be none, that this instance is. */
+/** The node of this instance that is a manager, or still a member of raft. */
 export function managerOf(
   { instanceId }: Pick<Instance, 'instanceId'>,
   nodes: readonly SwarmNode[],

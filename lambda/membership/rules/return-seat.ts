@@ -1,23 +1,23 @@
 /**
- * Rule `return-seat`: a manager that raft counts, and that never becomes a working part of it, is taken out, forgets
- * whom it was, and joins afresh.
+ * Rule `return-seat`: takes out a manager that raft counts but that never becomes a working member; its engine then
+ * leaves the swarm and joins afresh.
  *
- * Seen on Docker 20.10: an engine that dies after raft has counted it and before it has written down the first entries
- * of the leader comes back deaf. It hears the leader and can answer nobody, for ever.
+ * Seen on Docker 20.10: an engine that dies after raft has counted it, but before it has stored the leader's first
+ * entries, comes back deaf. It hears the leader and can never answer.
  *
- * - Where the others are a quorum, the leader takes the member out first (`remove`), so that no dead member stays
- *   behind when the next one joins; then its engine leaves.
- * - Its node may have found a session with the leader before its own manager was there, and keeps it. Then the list
- *   shows it at work, so that it is admitted, and only its own word tells.
- * - As the second of two it takes the quorum with it. It never voted and never had an entry that the first has not,
- *   since with two members nothing is committed without the first. So it leaves first, and once its engine has nothing
- *   any more, the first goes on alone (`recover`), with the same swarm id and all that it has. Nobody is left who could
- *   make a second swarm of it. Both engines have to say that they see no leader. With more than two members that would
- *   be a guess, and is left to people.
- * - One whose node was taken out while the functions took it for one that had come back has nobody any more, and never
- *   returns: its engine leaves.
+ * - If the others are a quorum, the leader first removes the member (`remove`), so that no dead member is left when the
+ *   next manager joins. Then the engine leaves.
+ * - A deaf manager may keep a session with the leader from before its own raft member started. The list then shows it
+ *   at work, so it is admitted, and only its own report reveals the problem.
+ * - The second of two managers takes the quorum with it. It never voted and has no entry that the first has not,
+ *   because with two members nothing is committed without the first. So it leaves first; once its engine is in no
+ *   swarm, the first manager goes on alone (`recover`), with the same swarm id and all its state. No engine is left
+ *   that could form a second swarm. Both engines must report that they see no leader. With more than two members this
+ *   would be a guess, and is left to people.
+ * - A node may be removed because the functions took it for dead when it had come back. It can never return, so its
+ *   engine leaves.
  *
- * Pure: reads what was observed, adds to the plan what to write.
+ * Pure: reads the observation, adds to the draft what to write.
  */
 import { LEADER_STALE_MS, type Membership } from '../../../protocol/cluster';
 import { isWorkingManager, quorumOf, type SwarmNode } from '../../../protocol/swarm';
@@ -26,12 +26,11 @@ import { formerManagers, isLost, memberAddress, seesLeader, type Facts } from '.
 import type { Instance } from '../observation';
 
 /**
- * How long a manager that is admitted must seem to be lost, at every look: a new leader needs some time to hear
- * everybody.
+ * How long a manager in service must look lost, in every round: a new leader needs some time to hear from everybody.
  */
 export const SUSPECT_MS = 150_000;
 /**
- * By how much a deaf one's own count, in seconds, must have grown since it was suspected first: an old report does not
+ * How much the deaf manager's own count (seconds) must have grown since it was first suspected: a stale report does not
  * grow.
  */
 export const SUSPECT_GROWTH_S = 120;
@@ -41,12 +40,12 @@ type Change = NonNullable<Membership['managerChange']>;
 interface Suspect {
   seat: number;
   holder: Instance;
-  /** Of raft, at the seat's address. */
+  /** The raft member at the seat's address. */
   member: SwarmNode | undefined;
   nodeId: string;
   /** Milliseconds since 1970. */
   since: number;
-  /** How long its engine had named no leader by then, in seconds. */
+  /** How long its engine had reported no leader at that time, in seconds. */
   leaderless: number;
 }
 
@@ -68,16 +67,16 @@ class ReturnOfSeat {
   run(): void {
     const change = this.draft.membership.managerChange;
     const suspects = this.lookForSuspects();
-    // While a quorum is recovered nobody is asked to forget anything: who goes on is a person's choice.
+    // During a recovery no engine is told to leave: a person decides which one survives.
     if (!this.draft.observed.leader || (this.draft.membership.recovery && !this.facts.quorumVisible)) return;
     if (!change) return this.lookForLost(suspects);
     if (change.kind === 'init' || change.kind === 'retire') return;
-    // Whoever is left of a seat that is no more is taken out all the same.
+    // A member of a seat that is no longer configured is removed all the same.
     if (change.kind !== 'remove' && !this.facts.isConfigured(change.seat))
       return this.draft.endManagerChange('Its seat is no longer configured.');
     switch (change.kind) {
       case 'join':
-        // Docker's own tries, and a report that is on its way, take no longer than that.
+        // Docker's own attempts, and a report on its way, take no longer than this.
         if (this.now >= change.expiresAt + LEADER_STALE_MS) this.takeOut(change);
         return;
       case 'remove':
@@ -93,33 +92,29 @@ class ReturnOfSeat {
     return this.draft.observed.now;
   }
 
-  /** Which number it had nobody knows any more: one that no seat has. */
+  /** A number that no seat has: nobody knows which one it had. */
   private get formerSeat(): number {
     return Math.max(...this.draft.observed.seats.map(({ seat }) => seat)) + 1;
   }
 
-  /** The instance whose engine keeps its state on the seat's volume, and says so. */
+  /** The seat's instance, once it reports that its engine keeps its state on the seat's volume. */
   private holder(seat: number): Instance | undefined {
     return this.facts
       .holders(seat)
       .find((instance) => instance.report?.swarm !== undefined && this.facts.hasItsVolume(instance));
   }
 
-  /** The first step: of the leader, or of the engine itself where it has taken the quorum with it. */
+  /** Starts with the leader, or with the engine itself if it took the quorum with it. */
   private takeOut({ seat }: Change): void {
     const holder = this.holder(seat);
-    // What the last list says of it was true once, and only a working member had a part in writing it: it is admitted.
+    // If the last list shows it Ready, it was a working member when the list was committed, and it is admitted.
     if (!holder || isInactive(holder) || seesLeader(holder) || this.facts.readyNode(holder)) return;
     const member = this.memberAt(seat);
     if (!this.facts.quorumVisible) {
       if (this.loneManager(seat))
-        this.leave(
-          seat,
-          holder,
-          'It was to become the second manager, and never got so far that the first could hear it.',
-        );
+        this.leave(seat, holder, 'It was to become the second manager, but the first one has never heard from it.');
     } else if (member && isLost(member))
-      this.remove(seat, member.id, 'Raft counts it, and it sees no leader, though its engine runs and has its volume.');
+      this.remove(seat, member.id, 'Raft counts it, but it sees no leader, although its engine runs on its volume.');
   }
 
   private lookForLost({ deaf, forgotten }: Suspects): void {
@@ -132,19 +127,18 @@ class ReturnOfSeat {
       this.remove(
         deaf.seat,
         deaf.member.id,
-        'The leader takes it for reachable, but it has seen no leader for long, though its engine runs and ' +
-          'has its volume.',
+        'The leader lists it as reachable, but it has seen no leader for long, although its engine runs on its volume.',
         isWorkingManager(deaf.member),
       );
-    else if (former) this.remove(this.formerSeat, former.id, 'No seat has its address, and its instance is gone.');
+    else if (former)
+      this.remove(this.formerSeat, former.id, 'It has the address of no seat, and its instance is gone.');
     else if (forgotten)
-      this.leave(forgotten.seat, forgotten.holder, 'Its node is not in the swarm any more, and never returns.');
-    else this.removeAbandonedMember();
+      this.leave(forgotten.seat, forgotten.holder, 'Its node is no longer in the swarm and can never return.');
+    else this.removeMemberWithoutEngine();
   }
 
   /**
-   * Who has seemed to be lost for so long that it is. Without a quorum nobody sees a leader, and everybody gets its
-   * time again.
+   * Managers that have looked lost for long enough. Without a quorum nobody sees a leader, so the time starts again.
    */
   private lookForSuspects(): Suspects {
     const before = this.draft.membership.suspects;
@@ -174,8 +168,8 @@ class ReturnOfSeat {
   }
 
   /**
-   * One that was admitted in the moment before it died. The leader does not reach a member that is cut off: that one is
-   * left alone, and comes back. So is one that a person has demoted.
+   * A manager that was admitted just before its engine died. The leader cannot reach a member that is merely cut off;
+   * that one is left alone and comes back. So is one that a person has demoted.
    */
   private isDeaf(nodeId: string, member: SwarmNode | undefined): boolean {
     return (
@@ -187,8 +181,8 @@ class ReturnOfSeat {
   }
 
   /**
-   * Whether it is down or at work is not known right after a change of leader. The others are a quorum by the list, and
-   * by what each says itself.
+   * Right after a change of leader it is unknown whether the node is down or at work. The others must be a quorum, by
+   * the list and by their own reports.
    */
   private mayBeTakenOut({ holder, leaderless }: Suspect, member: SwarmNode): boolean {
     const { members } = this.facts;
@@ -201,7 +195,10 @@ class ReturnOfSeat {
     );
   }
 
-  /** The leader's list is what raft has committed: whoever is not in it is nobody, however its engine tries. */
+  /**
+   * The leader's list is what raft has committed. A node that is not in it is not in the swarm, whatever its engine
+   * tries.
+   */
   private isForgotten(holder: Instance, nodeId: string): boolean {
     return (
       !isInactive(holder) &&
@@ -210,11 +207,8 @@ class ReturnOfSeat {
     );
   }
 
-  /**
-   * Takes a manager out that nobody is any more: an engine was it, or was to become it, and the seat's engine has
-   * nothing or is somebody else.
-   */
-  private removeAbandonedMember(): void {
+  /** Removes a manager that no engine stands for any more: the seat's engine is in no swarm, or is another node. */
+  private removeMemberWithoutEngine(): void {
     for (const { seat } of this.draft.observed.seats) {
       const [holder, member] = [
         this.holder(seat),
@@ -224,7 +218,7 @@ class ReturnOfSeat {
         return this.remove(
           seat,
           member.id,
-          'It is a member of raft, and the engine behind its address has nothing, or is another member.',
+          'It is a member of raft, but the engine at its address is in no swarm or is another member.',
         );
     }
     if (!this.facts.everySeatIsKnown()) return;
@@ -234,7 +228,7 @@ class ReturnOfSeat {
         return this.remove(
           seat.seat,
           node.id,
-          'It is no member of raft, and the engine of every seat is somebody else or has nothing.',
+          "It is not a member of raft, and every seat's engine is another node or in no swarm.",
         );
     }
   }
@@ -244,16 +238,16 @@ class ReturnOfSeat {
     const node = this.draft.observed.nodes.find(({ id }) => id === nodeId);
     if (!node) {
       const holder = this.holder(seat);
-      // Whoever died or has another identity by now has nothing to forget.
+      // An engine that died or has another identity by now need not leave.
       if (holder && !isInactive(holder) && !seesLeader(holder) && (holder.report!.swarm!.nodeId ?? nodeId) === nodeId)
-        return this.leave(seat, holder, 'Its node was taken out of the swarm, and never returns.');
-      return this.draft.endManagerChange('It was taken out of the swarm.');
+        return this.leave(seat, holder, 'Its node was removed from the swarm and can never return.');
+      return this.draft.endManagerChange('It was removed from the swarm.');
     }
     if (this.now < expiresAt && instanceId === this.draft.observed.leader!.instanceId) return;
     if (!this.facts.quorumVisible) {
       if (this.now >= expiresAt + LEADER_STALE_MS) this.takeOut(change);
-    } else if (isWorkingManager(node)) this.draft.endManagerChange('It came back meanwhile.');
-    else this.remove(seat, nodeId!, 'It is still to be taken out of the swarm.');
+    } else if (isWorkingManager(node)) this.draft.endManagerChange('It has come back.');
+    else this.remove(seat, nodeId!, 'It is not removed from the swarm yet.');
   }
 
   private goOnLeaving(change: Change): void {
@@ -262,11 +256,11 @@ class ReturnOfSeat {
     if (!holder) return;
     if (isInactive(holder)) {
       const lone = this.loneManager(seat);
-      if (this.facts.quorumVisible) this.draft.endManagerChange('It has forgotten whom it was.');
+      if (this.facts.quorumVisible) this.draft.endManagerChange('Its engine has left the swarm.');
       else if (lone) this.recover(seat, lone);
     } else if (this.now >= expiresAt || holder.instanceId !== instanceId) {
-      if (seesLeader(holder)) this.draft.endManagerChange('It sees a leader by now.');
-      else this.leave(seat, holder, 'It is still to forget whom it was.');
+      if (seesLeader(holder)) this.draft.endManagerChange('It sees a leader now.');
+      else this.leave(seat, holder, 'Its engine has not left the swarm yet.');
     }
   }
 
@@ -290,7 +284,7 @@ class ReturnOfSeat {
     return state === 'active' && nodeId !== member.id && this.facts.members.some(({ id }) => id === nodeId);
   }
 
-  /** The only member of raft beside the seat's own, with the instance that is it and says that it sees no leader. */
+  /** The only other member of raft, with its instance, if that instance reports that it sees no leader. */
   private loneManager(seat: number): { instance: Instance; node: SwarmNode } | undefined {
     const [node, ...others] = this.facts.members.filter((member) => member !== this.memberAt(seat));
     if (!node || others.length > 0) return undefined;
@@ -307,7 +301,7 @@ class ReturnOfSeat {
   private remove(seat: number, nodeId: string, reason: string, inSession = false): void {
     const { instanceId } = this.draft.observed.leader!;
     if (!this.facts.isAlive(instanceId)) return;
-    this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is taken out of the swarm. ${reason}`);
+    this.alarm(instanceId, `Node ${nodeId} of seat ${seat} is removed from the swarm. ${reason}`);
     this.draft.changeManagers(seat, {
       kind: 'remove',
       ...this.draft.commandFor(instanceId, reason),
@@ -317,7 +311,7 @@ class ReturnOfSeat {
   }
 
   private leave(seat: number, { instanceId }: Instance, reason: string): void {
-    this.alarm(instanceId, `The engine of seat ${seat} leaves the swarm, to join it afresh. ${reason}`);
+    this.alarm(instanceId, `The engine of seat ${seat} leaves the swarm and joins it afresh. ${reason}`);
     this.draft.changeManagers(seat, { kind: 'leave', ...this.draft.commandFor(instanceId, reason) });
   }
 
@@ -325,7 +319,7 @@ class ReturnOfSeat {
     seat: number,
     { instance: { instanceId, group }, node }: { instance: Instance; node: SwarmNode },
   ): void {
-    const reason = `It is the only manager that there ever was: seat ${seat} has nothing of the swarm any more.`;
+    const reason = `It is the only manager that ever worked, and the engine of seat ${seat} has left the swarm.`;
     this.alarm(instanceId, `The swarm goes on with one manager. ${reason}`);
     this.draft.changeManagers(seat, {
       kind: 'recover',

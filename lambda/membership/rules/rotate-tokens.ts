@@ -1,21 +1,20 @@
 /**
- * Rule `rotate-tokens`: the swarm gets other join tokens now and then, and whenever a manager was let go, which knew
- * them.
+ * Rule `rotate-tokens`: rotates the join tokens at intervals, and whenever a manager was let go, because it knew them.
  *
- * Nobody is told to join between the order and the publication of the new tokens, and no manager joins when the order
- * is given. Workers that join then are waited for, but not for ever: one whose token is no good any more is told to
- * join again. The order may be carried out again, by another leader too: the swarm itself keeps its id. A stack that
- * goes as a whole takes its tokens along.
+ * Between the order and the publication of the new tokens nobody is told to join, and no manager may be joining when
+ * the order is given. Workers that are joining are waited for, up to a limit; one whose token became invalid is told to
+ * join again. The order may be carried out twice, even by two leaders: the swarm's label keeps its id. The tokens of a
+ * stack that is being deleted are not rotated.
  *
- * Pure: reads what was observed, adds to the plan what to write.
+ * Pure: reads the observation, adds to the draft what to write.
  */
 import { tokensDigest } from '../../../protocol/report';
 import { COMMAND_MS, type Draft } from '../draft';
 import type { Facts } from '../facts';
 
-/** How old join tokens become. */
+/** The age at which join tokens are rotated. */
 export const ROTATION_MS = 30 * 24 * 3_600_000;
-/** How long workers that join are waited for. */
+/** How long a rotation waits for workers that are joining. */
 export const PATIENCE_MS = 15 * 60_000;
 
 export function rotateTokens(draft: Draft, facts: Facts): void {

@@ -1,7 +1,7 @@
 /**
- * Rule `watch-quorum`: tells when one manager less would be no quorum any more, and when that is over.
+ * Rule `watch-quorum`: announces when the loss of one more manager would lose the quorum, and when that is over.
  *
- * Pure: reads what was observed, adds to the plan what to write and what to tell.
+ * Pure: reads the observation, adds to the draft what to write and what to announce.
  */
 import { isWorkingManager, quorumOf } from '../../../protocol/swarm';
 import type { Draft } from '../draft';
@@ -14,15 +14,15 @@ export function watchQuorum(
   if (!leader) return;
   const working = members.filter(isWorkingManager).length;
   const quorum = quorumOf(members.length);
-  // A single manager is its own quorum: there is nothing to be at risk while it works.
+  // A single manager is its own quorum: while it works, nothing is at risk.
   const atRisk = !quorumVisible || (seats.length > 1 && working - 1 < quorum);
   const before = membership.quorumAtRisk;
-  // While the first managers join there is no quorum yet that could be at risk.
+  // While the first managers join, there is no quorum yet that could be at risk.
   if (atRisk === before || (atRisk && before === undefined)) return;
   membership.quorumAtRisk = atRisk;
   if (before === undefined) return;
   const reason = quorumVisible
-    ? `${working} of ${members.length} managers work, and the quorum is ${quorum}.`
-    : 'No leader of the swarm reports: it may have lost its quorum.';
+    ? `${working} of ${members.length} managers work; the quorum is ${quorum}.`
+    : 'No leader reports: the swarm may have lost its quorum.';
   announcements.push({ event: atRisk ? 'quorumAtRisk' : 'quorumSafe', reason });
 }

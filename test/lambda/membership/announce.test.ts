@@ -71,7 +71,7 @@ describe('announcements', () => {
     answer = () => ({ FailedEntryCount: 1, Entries: [] });
     await announce(by, many(15));
     expect(requests).toHaveLength(2);
-    expect(logged.join('\n')).toContain('EventBridge did not take all events.');
+    expect(logged.join('\n')).toContain('EventBridge rejected some events.');
   });
 
   it('are abandoned after one failed request, since nobody waits for them', async () => {

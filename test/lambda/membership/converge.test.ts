@@ -94,7 +94,7 @@ describe('a look', () => {
       announcements: [],
     });
     await converge(by);
-    expect(logged.join()).toContain('more to do than one invocation may');
+    expect(logged.join()).toContain('the work exceeds one invocation');
     expect(await by.lease.acquireOrAsk()).toBeDefined();
   });
 });

@@ -70,7 +70,7 @@ test('a cluster that cannot tell anything forms all the same', async () => {
       action === 'PutEvents' ? { Entries: Array(11).fill(input.Entries[0]) } : input,
   });
   expect(told(story)).toEqual([]);
-  expect(story.logs.some((line) => line.includes('EventBridge took no events.'))).toBe(true);
+  expect(story.logs.some((line) => line.includes('Events could not be sent to EventBridge.'))).toBe(true);
 });
 
 test(

@@ -134,7 +134,7 @@ describe('a volume that is lost', () => {
       await story.pass(1_000);
       await story.cluster.region.loseVolume(volumeId);
       await story.until(() =>
-        story.logs.some((line) => line.includes(`The volume of seat ${number}, ${volumeId}, is not there.`)),
+        story.logs.some((line) => line.includes(`EC2 does not list ${volumeId}, the volume of seat ${number}.`)),
       );
       story.deploy(await assemblies.of({ ...setup(3), volumeGenerations: { [number]: 2 } }));
       await settled(story);

@@ -101,7 +101,7 @@ test(
       seats(story).filter(({ attachedVolume }) => attachedVolume !== undefined && given.includes(attachedVolume)),
     ).toEqual([]);
     expect(
-      story.logs.some((line) => line.includes('was given up when the quorum was recovered. Deploy with another one')),
+      story.logs.some((line) => line.includes('was given up in a recovery of the quorum. Deploy a new one with')),
     ).toBe(true);
     expect(story.invariants.breaches).toEqual([]);
     // Their instances wait, and are not launched again and again.
@@ -185,7 +185,7 @@ test(
     expect(await ask(story, { recover: { seat: 1, swarmId: swarm(story).swarmId } })).toHaveProperty('begun');
     await story.pass(5 * MINUTE);
     expect(swarm(story).members.map(({ nodeId }) => nodeId)).toEqual(before);
-    expect(story.logs.some((line) => line.includes('The recovery of the quorum waits. It is InService still.'))).toBe(
+    expect(story.logs.some((line) => line.includes('The recovery of the quorum waits. It is still InService.'))).toBe(
       true,
     );
     // From now on their volumes are of no seat. They have them until CloudFormation has their groups end them.

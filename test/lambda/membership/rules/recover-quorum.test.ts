@@ -67,39 +67,39 @@ describe('a person who asks to recover the quorum', () => {
     expect(membership).toBeUndefined();
     expect(answer).toEqual({
       wouldDo: [
-        'The volume vol-0 of seat 0 is given up, with all that only it has. It is never attached again.',
-        'The volume vol-2 of seat 2 is given up, with all that only it has. It is never attached again.',
+        'The volume vol-0 of seat 0 is given up, with everything that only it holds, and never attached again.',
+        'The volume vol-2 of seat 2 is given up, with everything that only it holds, and never attached again.',
         `${idOf(0)} of seat 0 is terminated.`,
         `Then ${idOf(1)} of seat 1 goes on as the only manager of the swarm ${swarmId}.`,
-        "Not before that, deploy with managers: { volumeGenerations: { '0': 2, '2': 2 } } (or one more " +
-          'than there is): these seats get other volumes, and join anew.',
+        "Only after that, deploy with managers: { volumeGenerations: { '0': 2, '2': 2 } } (or one more than " +
+          'the present number): these seats get new volumes and join afresh.',
       ],
       toConfirm: { recover: { seat: 1, swarmId } },
     });
   });
 
   const notAble =
-    'Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader. See the log of';
+    "Seat 1 has no instance whose engine runs on the seat's volume as a manager that sees no leader. See the log of";
   it.each<[string, Partial<Observation>, { seat: number; swarmId?: string }, string]>([
-    ['before a swarm was formed', { leader: undefined }, { seat: 1 }, 'No swarm was ever made.'],
+    ['before a swarm was formed', { leader: undefined }, { seat: 1 }, 'No swarm was ever created.'],
     [
       'with another swarm in mind',
       {},
       { seat: 1, swarmId: 'x'.repeat(25) },
-      `The swarm of this cluster is ${swarmId}.`,
+      `The id of this cluster's swarm is ${swarmId}, not ${'x'.repeat(25)}.`,
     ],
     [
       'while a leader reports',
       { leader: present },
       { seat: 1 },
-      'A leader reported 1 s ago. A quorum counts as lost for good when none has reported for 300 s.',
+      'A leader reported 1 s ago. The quorum counts as lost for good when no leader has reported for 300 s.',
     ],
-    ['for a seat that does not exist', {}, { seat: 5 }, 'There is no seat 5. There are 0, 1, 2.'],
+    ['for a seat that does not exist', {}, { seat: 5 }, 'There is no seat 5. The seats are 0, 1, 2.'],
     [
       'for a seat without an instance',
       {},
       { seat: 0 },
-      'Seat 0 has no instance whose engine runs with its volume and is a manager that sees no leader. It ' +
+      "Seat 0 has no instance whose engine runs on the seat's volume as a manager that sees no leader. It " +
         'has no instance.',
     ],
     [
@@ -124,27 +124,27 @@ describe('a person who asks to recover the quorum', () => {
       'for a manager whose volume was given up before',
       { membership: { ...lost.membership, abandonedVolumes: ['vol-1'] } },
       { seat: 1 },
-      'The volume of seat 1, vol-1, was given up before.',
+      'The volume of seat 1, vol-1, was given up in an earlier recovery.',
     ],
     [
       'once another manager was told to go on',
       { membership: begun({ recovery: { ...begun().recovery!, told: true } }) },
       { seat: 0, swarmId },
-      'The manager of seat 1 was told to go on already.',
+      'The manager of seat 1 was already told to go on.',
     ],
     [
       'while another manager sees a leader whose reports do not arrive',
       { instances: [manager(0, 'InService', true), manager(1)] },
       { seat: 1 },
-      `${idOf(0)} of seat 0 says that it sees a leader: there is a quorum, and only its reports do not ` +
-        `arrive. See the functions' logs; if that instance hangs, terminate it first.`,
+      `${idOf(0)} of seat 0 reports that it sees a leader. There is a quorum then, and only its reports do ` +
+        `not arrive: see the functions' logs. If that instance hangs, terminate it first.`,
     ],
     [
       'while a manager of no seat may still exist',
       { nodes: [member(1), member(4)] },
       { seat: 1 },
-      `${idOf(4)}, node ${nodeIdOf(4)}, is a manager of no seat, and EC2 does not say that it is gone. ` +
-        'Terminate it first.',
+      `${idOf(4)}, node ${nodeIdOf(4)}, is a manager without a seat, and EC2 does not report it as ` +
+        'terminated. Terminate it first.',
     ],
     [
       'while the chosen manager is told to leave',
@@ -155,7 +155,7 @@ describe('a person who asks to recover the quorum', () => {
         },
       },
       { seat: 1 },
-      'The manager of seat 1 is just about to be taken in afresh. Try again in some minutes.',
+      'The manager of seat 1 is about to join afresh. Try again in a few minutes.',
     ],
   ])('is refused %s', (_, over, request, refusal) => {
     const { answer, membership } = askForRecovery({ ...lost, ...over }, request);
@@ -173,7 +173,9 @@ describe('a person who asks to recover the quorum', () => {
       },
       { seat: 1 },
     );
-    expect((answer as { wouldDo: string[] }).wouldDo[0]).toContain(`The last leader, ${idOf(0)}, holds seat 0.`);
+    expect((answer as { wouldDo: string[] }).wouldDo[0]).toContain(
+      `The last leader, ${idOf(0)}, is the instance of seat 0.`,
+    );
   });
 
   it('is told of no other managers where there are none', () => {
@@ -185,7 +187,7 @@ describe('a person who asks to recover the quorum', () => {
 
   it('is told that the recovery is under way when asking again', () => {
     expect(askForRecovery({ ...lost, membership: begun() }, { seat: 1, swarmId })).toEqual({
-      answer: { begun: ['It is under way.'] },
+      answer: { begun: ['The recovery is already under way.'] },
     });
   });
 
@@ -251,7 +253,7 @@ describe('a recovery of the quorum', () => {
     const { effects, commands, alarms } = planned(ofTwo());
     expect(effects).toEqual(expect.arrayContaining([`terminate ${idOf(0)}`, `abandon ${idOf(2)}`]));
     expect(commands).toEqual([]);
-    expect(alarms).toContain(`The recovery of the quorum waits. It is InService still.`);
+    expect(alarms).toContain(`The recovery of the quorum waits. It is still InService.`);
   });
 
   it('also terminates managers of seats that are no longer configured or were given another volume since', () => {
@@ -281,7 +283,7 @@ describe('a recovery of the quorum', () => {
     });
     expect([effects, commands]).toEqual([[], []]);
     expect(alarms).toContain(
-      'The recovery of the quorum waits. It says that it sees a leader. If it hangs, terminate it.',
+      'The recovery of the quorum waits. It reports that it sees a leader. If it hangs, terminate it.',
     );
   });
 
@@ -300,7 +302,9 @@ describe('a recovery of the quorum', () => {
     const { commands, membership, alarms } = planned({ membership: underWay(NOW - FREE_MS), volumes });
     expect(commands).toEqual([]);
     expect(membership.recovery).not.toHaveProperty('freeSince');
-    expect(alarms).toContain('The recovery of the quorum waits. EC2 does not say that nobody has vol-0.');
+    expect(alarms).toContain(
+      'The recovery of the quorum waits. EC2 does not confirm that vol-0 is detached from every instance.',
+    );
   });
 
   it('does not wait for a volume that EC2 no longer knows', () => {
@@ -344,7 +348,7 @@ describe('a recovery of the quorum', () => {
 
   it('raises an alarm when the chosen manager is gone', () => {
     expect(planned({ membership: underWay(NOW - FREE_MS), instances: [] }).alarms).toEqual([
-      'The recovery of the quorum waits. Seat 1 has no manager any more that could go on.',
+      'The recovery of the quorum waits. Seat 1 no longer has a manager that could go on.',
     ]);
   });
 
@@ -361,7 +365,7 @@ describe('a recovery of the quorum', () => {
     ).toMatchObject({
       effects: [],
       membership: { recovery: null, abandonedVolumes: [] },
-      alarms: ['The swarm has a quorum again: none of its volumes is given up.'],
+      alarms: ['The swarm has a quorum again. The recovery is called off, and no volume is given up.'],
     });
   });
 
@@ -399,7 +403,7 @@ describe('a recovery of the quorum', () => {
     });
     expect(effects).toEqual([`extend-hook ${idOf(0)}`]);
     expect(alarms).toEqual([
-      expect.stringContaining("Deploy with another one: managers: { volumeGenerations: { '0': 2 } }"),
+      expect.stringContaining("Deploy a new one with managers: { volumeGenerations: { '0': 2 } }"),
     ]);
     // Without that it would be.
     expect(

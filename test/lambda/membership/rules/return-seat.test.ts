@@ -98,8 +98,8 @@ describe('a third manager that raft counts and that sees no leader', () => {
     });
     expect(result.change).toMatchObject({ kind: 'remove', seat: 2, nodeId: nodeIdOf(2), instanceId: idOf(0) });
     expect(result.alarms).toEqual([
-      `Node ${nodeIdOf(2)} of seat 2 is taken out of the swarm. Raft counts it, and it sees no leader, ` +
-        'though its engine runs and has its volume.',
+      `Node ${nodeIdOf(2)} of seat 2 is removed from the swarm. Raft counts it, but it sees no leader, ` +
+        'although its engine runs on its volume.',
     ]);
   });
 

@@ -37,7 +37,7 @@ test.each([
 });
 
 test('a quorum at risk is announced once, and once more when it is safe again', () => {
-  expect(told('wwd')).toMatchObject({ quorumAtRisk: true, reason: '2 of 3 managers work, and the quorum is 2.' });
+  expect(told('wwd')).toMatchObject({ quorumAtRisk: true, reason: '2 of 3 managers work; the quorum is 2.' });
   expect(told('wwd', true)).toEqual({ events: [], reason: undefined, quorumAtRisk: true });
   expect(told('www', true)).toMatchObject({ events: ['quorumSafe'], quorumAtRisk: false });
 });
@@ -51,7 +51,7 @@ test('nothing is announced while the first managers join, nor when they have joi
 test('a silent leader puts the quorum at risk', () => {
   expect(told('www', false, true)).toMatchObject({
     events: ['quorumAtRisk'],
-    reason: 'No leader of the swarm reports: it may have lost its quorum.',
+    reason: 'No leader reports: the swarm may have lost its quorum.',
   });
   expect(told('www', true, true).events).toEqual([]);
 });
