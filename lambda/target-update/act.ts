@@ -1,6 +1,6 @@
 /**
- * Carries out what is to change in target groups, and tells who lets instances in and out. Registering and
- * deregistering may be repeated: what is so already is no error.
+ * Registers and deregisters targets, and publishes which instances receive connections. Every request may be repeated:
+ * AWS accepts a target that is already registered, or already gone.
  */
 import { UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
@@ -20,7 +20,7 @@ import { describeError, type Log } from '../../protocol/log';
 import { retryConflicts } from '../shared/retry';
 import type { Change } from './plan';
 
-/** Targets of one request. Elastic Load Balancing names no limit. */
+/** Targets in one request. Elastic Load Balancing documents no limit. */
 const MAX_TARGETS = 200;
 const MAX_LIST_CHARACTERS = 1_000;
 
@@ -38,8 +38,8 @@ type TargetList = readonly { instanceId: string; port: number; reason?: string }
 type Send = (Targets: { Id: string; Port: number }[]) => Promise<unknown>;
 
 /**
- * What became of a change: whether anything was changed, and why no more targets are taken. What fails is tried again
- * by the next look.
+ * The outcome for one target group: whether anything changed, and why it takes no more targets. The next round retries
+ * whatever failed.
  */
 export interface Outcome {
   arn: string;
@@ -51,25 +51,22 @@ export async function carryOut(dependencies: Actor, change: Change): Promise<Out
   const { elasticLoadBalancing } = dependencies;
   const { arn, register, deregister } = change;
   logChange(dependencies, change);
-  // Nobody is taken away before others have come.
+  // Registers first: nothing is taken away before its replacement was added.
   const outcome: Outcome = { arn, changed: false };
   const registered = await inBatches(dependencies, outcome, 'register', register, (Targets) =>
     elasticLoadBalancing.send(new RegisterTargetsCommand({ TargetGroupArn: arn, Targets })),
   );
-  // What goes makes room: that nobody more is taken does not matter there.
+  // Deregistering makes room, so a full target group does not stop it.
   const deregistered = await inBatches(dependencies, { arn, changed: false }, 'deregister', deregister, (Targets) =>
     elasticLoadBalancing.send(new DeregisterTargetsCommand({ TargetGroupArn: arn, Targets })),
   );
   return { ...outcome, changed: registered || deregistered };
 }
 
-/**
- * They look again then. One that dies in between is followed by another look, which tells it once more, or by the
- * sweep.
- */
+/** Records the traffic, then wakes node-join. If this function dies in between, another round or the sweep wakes it. */
 export async function publishTraffic(dependencies: Actor, traffic: Traffic): Promise<void> {
   await write(dependencies, TRAFFIC_KEY, trafficCodec.encode(traffic));
-  dependencies.log('info', 'Told who is sent connections.', {
+  dependencies.log('info', 'Published which instances receive connections.', {
     arrived: list(traffic.arrived),
     left: list(traffic.left),
   });
@@ -81,7 +78,7 @@ export async function publishTraffic(dependencies: Actor, traffic: Traffic): Pro
   );
 }
 
-/** For itself: what is told once, and what is closed for good. */
+/** Saves target-update's own state: which refusals were announced, and which load balancers are closed. */
 export async function saveFollowing(dependencies: Actor, following: Following): Promise<void> {
   await write(dependencies, FOLLOWING_KEY, followingCodec.encode(following));
 }
@@ -100,18 +97,18 @@ async function write(dependencies: Actor, key: string, { v, body }: { v: number;
 
 function logChange({ log }: Actor, { arn, kept, waiting, foreign }: Change): void {
   if (foreign.length > 0)
-    log('warn', 'A target group has targets that are none of the cluster, or at another port. They are taken away.', {
+    log('warn', 'A target group has targets on another port or from outside the cluster. They are removed.', {
       targetGroup: arn,
       instances: list(foreign),
     });
   if (kept.length > 0)
-    log('warn', 'Healthy targets are kept, for no other is healthy.', {
+    log('warn', 'Healthy targets are kept because no other target is healthy.', {
       targetGroup: arn,
       instances: list(ids(kept)),
       reason: kept[0]!.reason,
     });
   if (waiting.length > 0)
-    log('info', 'Targets that leave are healthy still, or keep their connections for some time.', {
+    log('info', 'Leaving targets are still healthy, or keep their connections for some time.', {
       targetGroup: arn,
       instances: list(waiting),
     });
@@ -131,8 +128,8 @@ async function inBatches(
 }
 
 /**
- * A single target that is refused, an instance that has just ended or one too many, makes the whole request fail: the
- * others are tried without it, until there is no room for a single one.
+ * One refused target (an instance that has just ended, or one beyond the limit) fails the whole request. So the batch
+ * is split and retried, until the group has no room for a single target.
  */
 async function attempt(
   dependencies: Actor,
@@ -150,7 +147,7 @@ async function attempt(
   } catch (error) {
     const ofOne = error instanceof InvalidTargetException || error instanceof TooManyTargetsException;
     if (!ofOne || batch.length === 1) {
-      dependencies.log('warn', `Failed: ${what}. It is tried again at the next look.`, {
+      dependencies.log('warn', `Failed: ${what}. The next round tries again.`, {
         ...fields,
         error: describeError(error),
       });

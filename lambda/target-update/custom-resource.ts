@@ -1,7 +1,7 @@
 /**
- * Every load balancer is also a custom resource of its stack, which says whether it follows published ports: so what
- * was made for it while it ran is taken away before it is deleted, or when it follows no more, and what is declared for
- * a port finds that port free.
+ * Answers CloudFormation. Every load balancer has a custom resource in its stack that says whether it follows published
+ * ports. Whatever was made for it at run time is removed before the load balancer is deleted or stops following, and a
+ * declared listener finds its port free.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
  */
 import * as v from 'valibot';
@@ -10,7 +10,7 @@ import type { LoadBalancerSettings } from '../../protocol/following';
 import { describeError } from '../../protocol/log';
 import { close, reopen, type Updater } from './update';
 
-/** Before the function's own time is over: it has to answer. */
+/** Ends before the function's own timeout, which would leave CloudFormation without an answer. */
 const DEADLINE_MS = 40_000;
 const PAUSE_MS = 5_000;
 
@@ -25,7 +25,7 @@ const requestSchema = v.object({
 });
 export type FollowRequest = v.InferOutput<typeof requestSchema>;
 
-/** Sends the answer to where CloudFormation reads it. */
+/** Sends the answer to the URL in CloudFormation's request. */
 export type Respond = (url: string, body: string) => Promise<void>;
 
 /** Undefined for any other event: those mean "look again". */
@@ -35,7 +35,8 @@ export function parseRequest(event: unknown): FollowRequest | undefined {
 }
 
 /**
- * The load balancer's ARN is the physical id: another load balancer is another resource, and the one before is closed.
+ * The load balancer's ARN is the physical id. A different load balancer is therefore a different resource, and the old
+ * one is closed.
  */
 export async function answer(
   dependencies: Updater & { loadBalancers: readonly LoadBalancerSettings[] },
@@ -53,7 +54,7 @@ export async function answer(
       return close(dependencies, { arn, securityGroupId }, settings !== undefined, deadline);
     if (ResourceProperties.Follows === 'true')
       return reopen(dependencies, settings ?? { arn, securityGroupId }, deadline);
-    // One that never followed has nothing to be taken away.
+    // If it never followed, there is nothing to remove.
     if (OldResourceProperties?.Follows === 'true') await close(dependencies, { arn, securityGroupId }, true, deadline);
   };
   const failure = await tried(dependencies, deadline, work, { loadBalancer: arn, request: RequestType });
@@ -65,7 +66,8 @@ export async function answer(
 }
 
 /**
- * A stack that is deployed must not fail for something that passes, such as permissions that are seconds old.
+ * Retries until the deadline: a deployment must not fail because of a passing problem, such as permissions that are
+ * seconds old.
  * @returns why it failed for good
  */
 async function tried(
@@ -80,7 +82,7 @@ async function tried(
       return undefined;
     } catch (error) {
       const over = clock.now() >= deadline;
-      log(over ? 'error' : 'warn', 'What follows published ports could not be made ready, or taken away.', {
+      log(over ? 'error' : 'warn', "Failed to prepare or remove a load balancer's followed ports.", {
         ...fields,
         error: describeError(error),
       });
@@ -90,7 +92,7 @@ async function tried(
   }
 }
 
-/** With no content type: the address is signed without one. */
+/** Without a content type, because the URL is signed without one. */
 export const respondByHttp: Respond = async (url, body) => {
   const { ok, status } = await fetch(url, {
     method: 'PUT',
@@ -98,5 +100,5 @@ export const respondByHttp: Respond = async (url, body) => {
     headers: { 'content-type': '' },
     signal: AbortSignal.timeout(10_000),
   });
-  if (!ok) throw new Error(`CloudFormation did not take the answer: ${status}`);
+  if (!ok) throw new Error(`CloudFormation rejected the answer with HTTP status ${status}.`);
 };

@@ -1,11 +1,12 @@
 /**
- * Which listeners, target groups and security group rules a load balancer should have for the ports that services
- * publish, and what differs from those that there are. Pure.
+ * Plans which listeners, target groups and security group rules a load balancer should have for published ports, and
+ * what to change. Pure.
  *
- * - A listener that is declared in code always wins: what was made for its port goes at once.
- * - Others go only when those that are new are served: a service whose port has changed is reached at one of the two.
- * - A label that cannot be followed takes nothing down: what there is for that port stays.
- * - While nobody knows what is published, nothing is made, and nothing goes.
+ * - A listener declared in code always wins: whatever was made for its port is removed at once.
+ * - Everything else is removed only when the new listeners have healthy targets. A service whose port changes is always
+ *   reachable on one of the two.
+ * - A label that cannot be followed removes nothing: the existing listener for that port stays.
+ * - While the published ports are unknown, nothing is made or removed.
  */
 import { createHash } from 'node:crypto';
 import { HEALTH_PORT } from '../../protocol/environment';
@@ -22,17 +23,17 @@ import {
 
 const RULE_DESCRIPTION = 'Followed port ';
 
-/** A load balancer that follows, and what there is of it. */
+/** A load balancer that follows published ports, and what exists for it. */
 export interface Followed {
   arn: string;
   securityGroupId: string;
-  /** Absent when it is to follow nothing any more. */
+  /** Absent if it must no longer follow anything. */
   follows?: Follows;
-  /** All of it. */
+  /** All of its listeners. */
   listeners: readonly Listener[];
-  /** Target groups that were made here for it. */
+  /** Target groups made for its followed ports. */
   groups: readonly { arn: string; name: string; digest: string }[];
-  /** Of its security group, those that were made here. */
+  /** Rules made for followed ports, in its security group. */
   rules: readonly { ruleId: string; description: string }[];
   /** Ports that other load balancers of the cluster send to, or may follow. */
   elsewhere: readonly { from: number; to: number }[];
@@ -47,11 +48,11 @@ export interface Listener {
   targetGroupArn?: string;
 }
 
-/** What a port should have. */
+/** What a followed port should have. */
 export interface Wanted {
   port: number;
   protocol: 'TCP' | 'UDP' | 'TCP_UDP' | 'TLS';
-  /** Of TLS. */
+  /** For TLS only. */
   certificate?: string;
   sslPolicy?: string;
   group: { name: string; protocol: 'TCP' | 'UDP' | 'TCP_UDP'; digest: string; settings: GroupSettings };
@@ -60,7 +61,7 @@ export interface Wanted {
 
 export interface GroupSettings {
   servedBy: string;
-  /** In the words of the API. */
+  /** In the terms of the API. */
   healthCheck: Record<string, string | number>;
   attributes: { Key: string; Value: string }[];
 }
@@ -72,7 +73,7 @@ export interface Rule {
   peer: Peer;
 }
 
-/** A port of which something is to be made or changed, and what there is of it. */
+/** A port with something to make or change, and what exists for it. */
 export interface Step {
   wanted: Wanted;
   group?: { arn: string; digest: string };
@@ -80,7 +81,7 @@ export interface Step {
   missingRules: Rule[];
 }
 
-/** By their ids, to be taken away in this order. */
+/** Ids, to be removed in this order. */
 export interface Removal {
   listeners: string[];
   rules: string[];
@@ -89,11 +90,11 @@ export interface Removal {
 
 export interface FollowPlan {
   steps: Step[];
-  /** What is in the way of something declared, or all, where nothing is followed any more. */
+  /** What blocks a declared listener; everything if the load balancer no longer follows. */
   atOnce: Removal;
-  /** What nobody wants any more. Only once no step makes progress. */
+  /** What is no longer wanted. Removed only when no step changes anything. */
   later: Removal;
-  /** Something is to go as soon as what is new is served. */
+  /** Something is to be removed as soon as the new listeners have healthy targets. */
   holds: boolean;
   refused: Following['refused'];
 }
@@ -102,8 +103,8 @@ export const isEmpty = ({ listeners, rules, groups }: Removal) => listeners.leng
 const NOTHING: Removal = { listeners: [], rules: [], groups: [] };
 
 /**
- * @param ports undefined while nobody knows
- * @param isFresh whether a target group, by its ARN, has no healthy target yet, and is about to
+ * @param ports undefined while unknown
+ * @param isFresh whether a target group, by its ARN, has no healthy target yet but is about to
  */
 export function follow(
   existing: Followed,
@@ -125,7 +126,7 @@ export function follow(
   if (!ports) return { steps: [], atOnce, later: NOTHING, holds: false, refused: [] };
   const { wanted, kept, refused } = wantedOf(existing, follows, followed, ports);
   const all = wanted.map((one) => stepOf(existing, one));
-  // One that has no listener yet, perhaps never will, keeps nothing from going.
+  // A port that has no listener yet, and may never get one, delays no removal.
   const served = all.every(
     ({ group, listener }) => group === undefined || listener?.targetGroupArn !== group.arn || !isFresh(group.arn),
   );
@@ -140,7 +141,7 @@ export function follow(
   };
 }
 
-/** @param wanted target groups of these stay; undefined for all */
+/** @param wanted keeps the target groups of these ports; undefined keeps all */
 function removal(
   { listeners, groups, rules }: Followed,
   followed: readonly Listener[],
@@ -154,7 +155,7 @@ function removal(
   );
   return {
     listeners: gone.map(({ arn }) => arn),
-    // Clients may have changed, too.
+    // The clients may have changed, too.
     rules: rules
       .filter(
         ({ description }) =>
@@ -170,7 +171,7 @@ function removal(
   };
 }
 
-type Refusal = { port: number; reason: string; /** What there is for the port stays. */ keeps: boolean };
+type Refusal = { port: number; reason: string; /** What exists for the port stays. */ keeps: boolean };
 
 function wantedOf(
   { arn, listeners, elsewhere }: Followed,
@@ -180,7 +181,7 @@ function wantedOf(
 ): { wanted: Wanted[]; kept: Set<number>; refused: Following['refused'] } {
   const byPort = new Map<number, PublishedPort[]>();
   for (const one of ports) if (!isOthers(one.port)) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
-  /** Declared listeners send there, or another load balancer does what this one may not. */
+  /** A declared listener sends there, or another load balancer may follow the port and this one may not. */
   function isOthers(port: number): boolean {
     const isFollowable = port >= follows.from && port <= follows.to && !follows.declared.includes(port);
     return (
@@ -188,7 +189,7 @@ function wantedOf(
     );
   }
   const present = new Set(followed.map(({ port }) => port));
-  // Those that there are come first: another service takes nobody's listener away.
+  // Existing listeners come first, so that no service takes another one's listener.
   const order = [...byPort].sort(([a], [b]) => Number(present.has(b)) - Number(present.has(a)) || a - b);
   const others = listeners.filter((listener) => !followed.includes(listener)).map(({ port }) => port);
   const room = MAX_LISTENERS - new Set([...others, ...follows.declared]).size;
@@ -198,15 +199,15 @@ function wantedOf(
     const refusal =
       refusalOf(follows, port, published) ??
       (others.includes(port)
-        ? { reason: `Port ${port} has a listener already, which was not made for a published port.`, keeps: false }
+        ? { reason: `Port ${port} already has a listener that was not made for a published port.`, keeps: false }
         : undefined);
     if (refusal) refusals.push({ port, ...refusal });
     else if (wanted.length >= room)
       refusals.push({
         port,
         reason:
-          `Port ${port} of ${named(published)} is one too many: the load balancer has ${MAX_LISTENERS} ` +
-          'listeners already.',
+          `Port ${port} of ${named(published)} is one too many: the load balancer already has ${MAX_LISTENERS} ` +
+          'listeners.',
         keeps: false,
       });
     else wanted.push(wantedFor(arn, follows, port, published));
@@ -232,33 +233,34 @@ function refusalOf(
     ),
   );
   const [certificate] = certificates;
-  if (SWARM_PORTS.includes(port)) return refuse(`Port ${port} of ${named(published)} is the swarm's own.`);
+  if (SWARM_PORTS.includes(port))
+    return refuse(`Port ${port} of ${named(published)} is used by the swarm itself. Publish another one.`);
   if (declared.includes(port))
     return refuse(
-      `Port ${port} of ${named(published)} has a listener that is declared in code, and sends to port ` +
-        `${served[declared.indexOf(port)]} of the nodes: publish that one, or another.`,
+      `Port ${port} of ${named(published)} has a listener declared in code, which sends to port ` +
+        `${served[declared.indexOf(port)]} of the nodes. Publish that port, or another one.`,
     );
   if (port < from || port > to)
     return refuse(
-      `Port ${port} of ${named(published)} is outside of ${from} to ${to}, the ports that this load ` +
-        'balancer may follow.',
+      `Port ${port} of ${named(published)} is outside ${from} to ${to}, the ports that this load balancer may ` +
+        'follow.',
     );
   if (published.some(({ protocol }) => protocol === 'sctp'))
     return refuse(
-      `Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not know.`,
+      `Port ${port} of ${named(published)} is published for SCTP, which a Network Load Balancer does not support.`,
     );
   if (certificate === undefined) return undefined;
   if (!CERTIFICATE_ARN.test(certificate))
     return refuse(
       `The label ${CERTIFICATE_LABEL} of ${named(published)} is ` +
-        `${JSON.stringify(certificate.slice(0, 100))}, which is no ARN of a certificate.`,
+        `${JSON.stringify(certificate.slice(0, 100))}, which is not the ARN of a certificate.`,
       true,
     );
   if (certificates.size > 1)
     return refuse(`Port ${port} is published by ${named(published)} with different certificates.`, true);
   if (published.some(({ protocol }) => protocol === 'udp'))
     return refuse(
-      `Port ${port} of ${named(published)} is published for UDP, too: a listener with a certificate takes TLS alone.`,
+      `Port ${port} of ${named(published)} is also published for UDP. A listener with a certificate takes TLS only.`,
       true,
     );
   return undefined;
@@ -273,7 +275,7 @@ function wantedFor(arn: string, follows: Follows, port: number, published: reado
   );
   const protocol = transports.length === 2 ? 'TCP_UDP' : transports[0] === 'udp' ? 'UDP' : 'TCP';
   const certificate = published.find((one) => one.protocol === 'tcp' && one.certificate !== undefined)?.certificate;
-  // Only nodes that have a task answer at a port in host mode. By UDP alone nobody can ask.
+  // In host mode only nodes with a task answer on the port. A health check cannot use UDP.
   const asksPort = published.some(({ mode }) => mode === 'host') && protocol !== 'UDP';
   const settings = settingsOf(follows, port, protocol, asksPort);
   return {
@@ -312,12 +314,12 @@ function settingsOf(
   const asked: Record<string, string> = asksPort
     ? { HealthCheckProtocol: 'TCP', HealthCheckPort: String(port) }
     : { HealthCheckProtocol: 'HTTP', HealthCheckPort: String(HEALTH_PORT), HealthCheckPath: '/health' };
-  // A node that leaves fails the agent's check first, and none of the port itself.
+  // A leaving node fails the agent's health check first, but no check of the port itself.
   const delay = deregistrationDelay ?? DEREGISTRATION_DELAY[asksPort ? 'otherwise' : 'afterFailedCheck'];
   const attributes = {
     'deregistration_delay.timeout_seconds': delay,
     ...unhealthyDraining(protocol, asksPort ? 0 : delay),
-    // What is left out stays as it was. It is always kept for UDP.
+    // AWS keeps the old value of an attribute that is left out. For UDP the client address is always preserved.
     ...(protocol === 'TCP' && { 'preserve_client_ip.enabled': preserveClientAddress ?? true }),
     'proxy_protocol_v2.enabled': proxyProtocol ?? false,
   };
@@ -366,14 +368,16 @@ export function isRight(listener: Listener, { protocol, certificate, sslPolicy }
 }
 
 /**
- * Names of target groups are unique in a region: each load balancer has its own. At most 32 characters with port and
- * protocol.
+ * Names of target groups are unique in a region, so each load balancer has its own prefix. With port and protocol a
+ * name has at most 32 characters.
  */
 export function prefixOf(loadBalancerArn: string): string {
   return `${FOLLOWED_PREFIX}${digest(loadBalancerArn, 12)}-`;
 }
 
-/** The name of a target group is a part of its ARN: a list of target groups may be older than one of listeners. */
+/**
+ * Recognised by the target group's name in its ARN: the list of target groups may be older than the list of listeners.
+ */
 export const isFollowedListener = ({ arn }: { arn: string }, { targetGroupArn }: Listener): boolean =>
   targetGroupArn?.includes(`:targetgroup/${prefixOf(arn)}`) ?? false;
 

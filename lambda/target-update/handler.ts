@@ -1,4 +1,4 @@
-/** target-update, made of what it is given: the real clients (`index.ts`) or a simulation's. */
+/** Builds target-update from its parts: the real clients (`index.ts`), or those of a simulation. */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { EC2Client } from '@aws-sdk/client-ec2';
@@ -29,7 +29,7 @@ export interface TargetUpdateParts {
   respond: Respond;
 }
 
-/** @throws Error naming an environment variable that is missing */
+/** @throws Error with the name of a missing environment variable */
 export function targetUpdate({ variables, respond, ...parts }: TargetUpdateParts): (event: unknown) => Promise<void> {
   const environment = new Environment(variables);
   const observer = {

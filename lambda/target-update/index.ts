@@ -1,14 +1,14 @@
 /**
- * target-update: sees to it that the targets of the load balancers are the nodes that may be sent work, and that load
- * balancers which follow published ports have a listener for each.
+ * target-update: keeps the load balancers' targets equal to the nodes that may receive work, and gives load balancers
+ * that follow published ports a listener for each port.
  *
- * Life cycle: woken by its queue (events of Auto Scaling and of this cluster, leader-token, the sweep each minute). An
- * event only means "look again". Takes a lease of its own, looks at nodes, instances and targets, registers and
- * deregisters what differs, and looks again until nothing differs. CloudFormation invokes it, too, when a load balancer
- * begins or ceases to follow (custom-resource.ts).
+ * Life cycle: invoked by its queue (events of Auto Scaling and of this cluster, leader-token, the one-minute sweep). An
+ * event only means "look again". The function takes its own lease, observes nodes, instances and targets, registers and
+ * deregisters the difference, and repeats until there is none. CloudFormation also invokes it when a load balancer
+ * starts or stops following (custom-resource.ts).
  *
- * Traps: two may run at once (the lease); a request with one target that is refused fails whole; what an answer of AWS
- * lacks may be late, so the last healthy targets are never taken away.
+ * Traps: two invocations may overlap (the lease serialises them); one refused target fails a whole request; an answer
+ * of AWS may lack what is recent, so the last healthy targets are never removed.
  */
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
@@ -31,7 +31,7 @@ export const handler = targetUpdate({
   elasticLoadBalancing: new ElasticLoadBalancingV2Client({ maxAttempts }),
   sqs: new SQSClient({ maxAttempts }),
   ec2: new EC2Client({ maxAttempts }),
-  // Nobody waits for it.
+  // Nothing depends on the events: one short attempt.
   eventBridge: new EventBridgeClient({
     maxAttempts: 1,
     requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },

@@ -1,6 +1,6 @@
 /**
- * Makes, changes and takes away what a load balancer has for followed ports. Everything may be repeated: what is so
- * already is no error. What fails is tried again by the next look.
+ * Makes, changes and removes a load balancer's listeners, target groups and rules for followed ports. Every request may
+ * be repeated, and the next round retries whatever failed.
  */
 import {
   AuthorizeSecurityGroupIngressCommand,
@@ -26,13 +26,13 @@ import { SERVED_BY_TAG } from '../../protocol/targets';
 import { describeError, type Log } from '../../protocol/log';
 import { isRight, type Followed, type FollowPlan, type Removal, type Rule, type Step } from './follow';
 
-/** At a time. Between two times the lease is renewed. */
+/** Concurrent requests. Between two batches the lease is renewed. */
 const AT_ONCE = 5;
-/** What is so already. */
+/** Errors that mean: already done. */
 const ALREADY_EXISTS = 'InvalidPermission.Duplicate';
 const ALREADY_GONE =
   /^(ListenerNotFound|TargetGroupNotFound|InvalidSecurityGroupRuleId\.NotFound|InvalidGroup\.NotFound)(Exception)?$/;
-/** What no further try changes before a person does something. */
+/** Errors that no retry solves before a person acts. */
 const REFUSALS =
   /^(CertificateNotFound|UnsupportedCertificate|InvalidCertificate|TooMany\w+|IncompatibleProtocols|InvalidConfigurationRequest|RulesPerSecurityGroupLimitExceeded|SSLPolicyNotFound|ValidationError|InvalidGroup(Id)?\.\w+|InvalidPrefixListI[dD]\.\w+|InvalidParameterValue)(Exception)?$/;
 
@@ -49,10 +49,7 @@ export interface Made {
   refused: Following['refused'];
 }
 
-/**
- * @param holdsLease whether the lease is still ours, asked now and then: when it is not, the rest is left to whoever
- * has it
- */
+/** @param holdsLease whether the lease is still ours. Called between batches; if not, its new owner does the rest */
 export async function carryOutFollowing(
   dependencies: Maker,
   existing: Followed,
@@ -75,7 +72,7 @@ export async function carryOutFollowing(
     )
       made.changed = true;
   });
-  // What is new comes first, and is served before anything else goes.
+  // Removes nothing in the round that makes something: the new listener must be served first.
   return made.changed ? made : { ...made, changed: await remove(dependencies, existing, later, holdsLease) };
 }
 
@@ -114,7 +111,7 @@ async function inTurn<T>(
   }
 }
 
-/** @param work resolves with false where nothing was changed by it */
+/** @param work resolves with false if it changed nothing */
 async function attempt(
   dependencies: Maker,
   done: string,
@@ -128,9 +125,9 @@ async function attempt(
     return true;
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
-    // What is asked for anew may need something that is gone, such as the security group of a client.
+    // A request to make something may need a resource that is gone, such as a client's security group.
     if (!onRefused && ALREADY_GONE.test(name)) return false;
-    dependencies.log('warn', 'A request about a published port failed. It is tried again at the next look.', {
+    dependencies.log('warn', 'A request about a published port failed. The next round tries again.', {
       ...fields,
       error: describeError(error),
     });
@@ -139,7 +136,7 @@ async function attempt(
   }
 }
 
-/** The listener comes last: whoever connects finds somebody behind it. @returns whether anything was changed */
+/** The listener comes last, so that it never lacks a target group or a rule. @returns whether anything was changed */
 async function make(dependencies: Maker, existing: Followed, step: Step): Promise<boolean> {
   const groupArn = await finishedGroup(dependencies, existing, step);
   const opened = await open(dependencies, existing, step.missingRules);
@@ -160,7 +157,7 @@ async function finishedGroup(
   await elasticLoadBalancing.send(
     new ModifyTargetGroupAttributesCommand({ TargetGroupArn: groupArn, Attributes: attributes }),
   );
-  // By the digest it is known to be finished.
+  // The digest marks it as finished.
   await elasticLoadBalancing.send(
     new AddTagsCommand({
       ResourceArns: [groupArn],
@@ -186,8 +183,9 @@ async function finishedGroup(
 }
 
 /**
- * All in one request; one that somebody else has made already refuses it whole, and then they are asked for one by one.
- * @returns whether any was made
+ * Adds all rules in one request. If one of them already exists, AWS refuses the whole request, and they are added one
+ * by one.
+ * @returns whether any rule was added
  */
 async function open({ ec2 }: Maker, { securityGroupId: GroupId }: Followed, rules: readonly Rule[]): Promise<boolean> {
   const permission = ({ transport, port, peer, description }: Rule): IpPermission => ({
@@ -228,7 +226,7 @@ function peersOf(peer: Peer, Description: string): Partial<IpPermission> {
   };
 }
 
-/** @returns whether it was made or changed */
+/** @returns whether the listener was made or changed */
 async function putListener(
   { elasticLoadBalancing, cluster }: Maker,
   { arn }: Followed,

@@ -1,7 +1,7 @@
 /**
- * Gathers what target-update decides from: one query of the token table, one paged describe of the groups, one of the
- * region's target groups, their tags and targets, and, of a load balancer that follows, its listeners and rules.
- * Nothing is asked for each node.
+ * Gathers the input of target-update: one query of the token table, one paged describe of the groups, one of the
+ * region's target groups, their tags and targets, and the listeners and rules of load balancers that follow. No request
+ * is made per node.
  */
 import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
@@ -54,23 +54,23 @@ export interface Observer {
 }
 
 export interface Observation extends Observed {
-  /** As it was told last. */
+  /** As last published. */
   lastTraffic: Traffic | undefined;
   following: Following;
-  /** Load balancers that follow, or are to follow nothing any more. */
+  /** Load balancers that follow published ports, or must no longer follow any. */
   followed: Followed[];
-  /** What services publish; undefined while nobody knows. */
+  /** The ports that services publish; undefined while unknown. */
   ports: readonly PublishedPort[] | undefined;
 }
 
-/** @param closing a load balancer that is to follow nothing any more */
+/** @param closing a load balancer that must no longer follow anything */
 export async function observe(dependencies: Observer, closing?: LoadBalancerSettings): Promise<Observation> {
   const [swarm, { instances }] = await Promise.all([
     readSwarm(dependencies),
     describeGroups(dependencies.autoScaling, dependencies.cluster),
   ]);
   const isClosed = ({ arn }: LoadBalancerSettings) => swarm.following.closed.includes(arn);
-  // Of one that was closed something may have been left, as long as it is there itself.
+  // A closed load balancer may have leftovers as long as it exists itself.
   const followers = [
     ...dependencies.loadBalancers
       .filter(({ arn }) => arn !== closing?.arn)
@@ -109,7 +109,7 @@ async function readSwarm(
     );
   const leader = record(leaderCodec, LEADER_KEY);
   const report = decodeSwarmReport(items.filter((item) => String(item[SORT_KEY]).startsWith(NODES_KEY_PREFIX)));
-  // A list that cannot be read says as little as one that is old.
+  // An unreadable list is as good as a stale one.
   const quorumVisible =
     report.ok && leader !== undefined && dependencies.clock.now() - leader.updatedAt < LEADER_STALE_MS;
   return {
@@ -121,14 +121,14 @@ async function readSwarm(
   };
 }
 
-/** Those that carry the cluster's tag: nobody else's is touched, whatever load balancer uses it. */
+/** Only groups with the cluster's tag: others are never touched, whatever load balancer uses them. */
 async function describeTargetGroups(
   dependencies: Observer,
   loadBalancers: readonly LoadBalancerSettings[],
 ): Promise<TargetGroup[]> {
   const arns = new Set(loadBalancers.map(({ arn }) => arn));
   const prefixes = loadBalancers.map(({ arn }) => prefixOf(arn));
-  // Of the whole region: what was made for a followed port is found though no listener uses it yet, or any more.
+  // The whole region's: a target group of a followed port must be found even if no listener uses it.
   const all: DescribedTargetGroup[] = [];
   for await (const { TargetGroups = [] } of paginateDescribeTargetGroups(
     { client: dependencies.elasticLoadBalancing },
@@ -173,7 +173,7 @@ async function describeTargetGroups(
   return found.filter((group) => group !== undefined);
 }
 
-/** A list of target groups may show one that was deleted since; it then refuses all that it is asked for. */
+/** The list of target groups may contain a deleted one, for which the whole request fails. */
 async function describeTags({ elasticLoadBalancing }: Observer, ResourceArns: string[]): Promise<TagDescription[]> {
   const ask = async (arns: string[]) =>
     (await elasticLoadBalancing.send(new DescribeTagsCommand({ ResourceArns: arns }))).TagDescriptions ?? [];
@@ -193,8 +193,8 @@ async function unlessDeleted<T>(work: () => Promise<T>): Promise<T | undefined> 
 }
 
 /**
- * What there is of a load balancer that follows, or is to follow nothing any more. Of one that is gone only its target
- * groups may be left.
+ * What exists for a load balancer that follows, or must no longer follow. If it is gone itself, only its target groups
+ * may be left.
  */
 async function describeFollowed(
   dependencies: Observer,
@@ -233,9 +233,9 @@ async function describeListeners(
         });
     return found;
   } catch (error) {
-    // While its stack is deleted nodes may still be there. Others are looked after all the same.
+    // While its stack is deleted, nodes may still exist. The other load balancers are handled all the same.
     if (!(error instanceof LoadBalancerNotFoundException)) throw error;
-    log('warn', 'A load balancer is not there any more.', { loadBalancer: LoadBalancerArn });
+    log('warn', 'A load balancer no longer exists.', { loadBalancer: LoadBalancerArn });
     return [];
   }
 }
@@ -253,7 +253,7 @@ async function describeRules({ ec2 }: Observer, groupId: string): Promise<Follow
   return found;
 }
 
-/** All of them in one answer: the API has no pages. */
+/** One answer with all of them: this API has no pages. */
 async function describeTargets({ elasticLoadBalancing }: Observer, arn: string): Promise<TargetGroup['targets']> {
   const { TargetHealthDescriptions = [] } = await elasticLoadBalancing.send(
     new DescribeTargetHealthCommand({ TargetGroupArn: arn }),

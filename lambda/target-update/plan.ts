@@ -1,28 +1,28 @@
 /**
- * Which targets to register and to deregister: the difference between the nodes that may be sent work and the targets
- * that a target group has. Pure.
+ * Plans which targets to register and deregister: the difference between the nodes that may receive work and a target
+ * group's targets. Pure.
  *
- * - Registered is whoever is in service, waits at its launch hook or has just left it, is Ready and not drained by the
- *   leader's list, and belongs to the nodes that stand behind the target group.
- * - An instance that leaves fails its health check first, which a load balancer hears of within seconds, while what is
- *   said by deregistering takes it minutes. So where the agent answers the check, a target that is still healthy, or
- *   keeps its connections for some time yet, is waited for.
- * - A healthy target goes only while another healthy one stays. When a list of nodes is wrong, traffic goes on. Of the
- *   cluster's instances none goes while nobody is known to be healthy: one of them may be by now, for what AWS says of
- *   targets may be old.
- * - Who lets instances in and out is told which of those that wait at their hooks are sent connections (`traffic`).
- * - Right after a change of leader nobody's state is known: who is registered stays so, and nobody is added.
+ * - An instance is registered if it is in service, at its launch hook or just past it; its node is Ready and not
+ *   drained by the leader's list; and the target group serves its kind of node.
+ * - A leaving instance first fails its health check, which a load balancer notices within seconds; a deregistration
+ *   takes it minutes. So where the agent answers the check, a leaving target is deregistered only when it is no longer
+ *   healthy and its connections have had their time.
+ * - A healthy target is removed only while another healthy one stays, so traffic continues even if the node list is
+ *   wrong. While no target is known to be healthy, no instance of the cluster is removed: one may be healthy by now,
+ *   because AWS's answer may be old.
+ * - The instances that receive connections are published (`traffic`), for the functions that complete lifecycle hooks.
+ * - Right after a change of leader no node's state is known: registered targets stay, and none are added.
  */
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { SwarmNode } from '../../protocol/swarm';
 import type { ServedBy, Traffic } from '../../protocol/targets';
 import type { GroupMember } from '../shared/groups';
 
-/** Further ones are told when these have gone. */
+/** The rest follows when these are gone. */
 const MAX_NAMED = 2_000;
 
 export interface Observed {
-  /** False while no quorum reports: then the list of nodes says nothing. */
+  /** False while no quorum reports. The node list then means nothing. */
   quorumVisible: boolean;
   nodes: readonly SwarmNode[];
   /** Members of the cluster's Auto Scaling groups. */
@@ -33,11 +33,11 @@ export interface Observed {
 export interface TargetGroup {
   arn: string;
   servedBy: ServedBy;
-  /** Where targets get what they are sent. */
+  /** The port on which targets receive connections. */
   port: number;
   /** A number, or `traffic-port`. */
   healthCheckPort: string;
-  /** Present on those that were made for a published port. */
+  /** Present on target groups made for a published port. */
   followed?: { name: string; digest: string };
   targets: readonly Target[];
 }
@@ -46,39 +46,39 @@ export interface Target {
   instanceId: string;
   port: number;
   /**
-   * As Elastic Load Balancing names it: `initial`, `healthy`, `unhealthy`, `draining`, `unused`, ... One that is
-   * `unhealthy.draining` is sent no new connections, and keeps those that it has for some time; then it is `unhealthy`.
+   * As Elastic Load Balancing names it: `initial`, `healthy`, `unhealthy`, `draining`, `unused`, ... A target in
+   * `unhealthy.draining` gets no new connections and keeps the existing ones for some time; then it is `unhealthy`.
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-states
    */
   state: string;
 }
 
-/** What is to change in one target group. */
+/** The changes to one target group. */
 export interface Change {
   arn: string;
   register: { instanceId: string; port: number }[];
   deregister: { instanceId: string; port: number; reason: string }[];
-  /** Healthy targets that would have gone, and stay since no other is healthy. */
+  /** Healthy targets that should be removed, but stay because no other one is healthy. */
   kept: { instanceId: string; reason: string }[];
   /** Targets that wait for their health check to fail, or for their connections to end. */
   waiting: string[];
-  /** Targets at another port, or of an instance of no group of the cluster (any more). */
+  /** Targets on another port, or whose instance is in no group of the cluster. */
   foreign: string[];
 }
 
 export interface Plan {
-  /** One for each target group in which something is to be done or to be said. */
+  /** One entry for each target group with something to do or to log. */
   changes: Change[];
   traffic: Traffic;
-  /** Some wait at their hooks for what load balancers make of it: it is worth looking again soon. */
+  /** Instances wait at their hooks for load balancers, so another round should follow soon. */
   hasWaiting: boolean;
-  /** Followed ports at which no healthy node answers, nor is about to. */
+  /** Followed ports where no healthy node answers or is about to. */
   unanswered: number[];
 }
 
 /**
- * Whether a target group has no healthy target yet, and is about to: some are to be registered, or are being checked
- * for the first time.
+ * Whether a target group has no healthy target yet but is about to: targets are to be registered, or are in their first
+ * checks.
  */
 export function isFresh(group: TargetGroup, change: Change | undefined): boolean {
   return (
@@ -116,7 +116,7 @@ export function plan(observed: Observed): Plan {
   };
 }
 
-/** Who waits at a hook, and what becomes of its connections. */
+/** Which instances at their hooks receive connections, and which no longer do. */
 function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Member>): Traffic {
   const behind = targetGroups.map((group) => ({
     group,
@@ -143,7 +143,7 @@ function trafficOf({ targetGroups }: Observed, members: ReadonlyMap<string, Memb
   return { arrived: traffic.arrived.slice(0, MAX_NAMED).sort(), left: traffic.left.slice(0, MAX_NAMED).sort() };
 }
 
-/** What a service publishes in host mode answers on nodes that have a task of it only: nobody waits for the others. */
+/** A port in host mode answers only on nodes with a task. The other nodes are not waited for. */
 function isServed({ followed, healthCheckPort }: TargetGroup, target: Target | undefined): boolean {
   const state = target?.state ?? '';
   return (
@@ -153,8 +153,8 @@ function isServed({ followed, healthCheckPort }: TargetGroup, target: Target | u
 }
 
 /**
- * Gone, or failing its health check, and its connections have had their time. Where the check is not the agent's, it is
- * deregistered while it is healthy, and they go on until the delay is over.
+ * The target is gone, or it fails its health check and its connections have had their time. If the agent does not
+ * answer the check, the target is deregistered while healthy, and its connections continue until the delay is over.
  */
 function isOut({ healthCheckPort }: TargetGroup, target: Target | undefined): boolean {
   return (
@@ -171,15 +171,15 @@ function changesOf(observed: Observed, members: ReadonlyMap<string, Member>): Ch
     .filter(({ arn: _, ...lists }) => Object.values(lists).some((list) => list.length > 0));
 }
 
-/** An instance of the cluster, and whether it may be sent work: undefined while nobody can tell. */
+/** An instance of the cluster, and whether it may receive work: undefined while unknown. */
 interface Member {
   instance: GroupMember;
   mayServe: boolean | undefined;
 }
 
 function membersOf({ quorumVisible, nodes, instances }: Observed): Map<string, Member> {
-  // By its own label, which may be false: whoever claims to be another gets nothing by it, since what is registered is
-  // the other.
+  // By the node's own label, which can be forged. A forger gains nothing: the instance that is registered is the other
+  // one.
   const byInstance = new Map<string, SwarmNode[]>();
   for (const node of nodes)
     if (node.instanceId !== undefined)
@@ -232,11 +232,11 @@ function changeOf(group: TargetGroup, members: ReadonlyMap<string, Member>): Cha
 
 function reasonToDeregister(group: TargetGroup, target: Target, member: Member | undefined): string | undefined {
   if (target.port !== group.port)
-    return `It is registered at port ${target.port}, and the target group has ${group.port}.`;
-  if (!member) return 'Its instance is in none of the groups of the cluster.';
-  if (!belongsBehind(group, member.instance)) return 'Its Auto Scaling group does not stand behind this target group.';
-  if (isLeaving(member.instance)) return 'Its instance leaves.';
-  return member.mayServe === false ? 'Its node is not Ready, or is drained.' : undefined;
+    return `It is registered on port ${target.port}, but the target group's port is ${group.port}.`;
+  if (!member) return 'Its instance is in no group of the cluster.';
+  if (!belongsBehind(group, member.instance)) return 'This target group does not serve its Auto Scaling group.';
+  if (isLeaving(member.instance)) return 'Its instance is leaving.';
+  return member.mayServe === false ? 'Its node is not Ready or is drained.' : undefined;
 }
 
 function belongsBehind({ servedBy }: TargetGroup, { group: { role, stack } }: GroupMember): boolean {
@@ -247,6 +247,6 @@ function belongsBehind({ servedBy }: TargetGroup, { group: { role, stack } }: Gr
 
 const isLeaving = ({ lifecycleState }: GroupMember) =>
   lifecycleState.startsWith('Terminating') || lifecycleState === 'Terminated';
-/** At its launch hook, or past it and about to be in service: that may be known for some moments already by then. */
+/** At its launch hook, or past it and about to be in service, which may be visible for some moments. */
 const isComing = (lifecycleState: string) => lifecycleState === 'Pending:Wait' || lifecycleState === 'Pending:Proceed';
 const isArriving = ({ lifecycleState }: GroupMember) => lifecycleState === 'Pending:Wait';

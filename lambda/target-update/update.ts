@@ -1,6 +1,6 @@
 /**
- * The loop of target-update: under a lease of its own, look, decide, act, and look again while anything changes or
- * somebody asks for another look. Killed at any line, the next look finds the rest.
+ * The loop of target-update: under its own lease, observe, plan, act, and repeat while anything changes or somebody has
+ * asked for another round. A function killed at any line loses nothing: the next round finds the rest.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { PORTS_METRIC, UNANSWERED_METRIC } from '../../protocol/census';
@@ -14,11 +14,11 @@ import { carryOutFollowing, type Maker } from './listeners';
 import type { Observation } from './observe';
 import { isFresh, plan, type Change } from './plan';
 
-/** Rounds of one invocation. What is left then is taken up by the next event or sweep. */
+/** Rounds in one invocation. The next event or sweep continues. */
 const MAX_ROUNDS = 20;
 /**
- * Nobody tells when a health check fails or passes: while instances wait for that it is looked again so soon, and for
- * so long.
+ * No event tells when a health check passes or fails. While instances wait for that, another round follows after this
+ * pause, for this long in total.
  */
 const PAUSE_MS = 5_000;
 const PATIENCE_MS = 40_000;
@@ -31,7 +31,7 @@ export interface Updater extends Actor, Maker, Announcer {
 }
 
 export async function update(dependencies: Updater): Promise<void> {
-  // In between the lease is free: a deployment may wait for it.
+  // Releases the lease in between: a deployment may be waiting for it.
   for (
     const end = dependencies.clock.now() + PATIENCE_MS;
     (await look(dependencies)) && dependencies.clock.now() < end;
@@ -39,11 +39,11 @@ export async function update(dependencies: Updater): Promise<void> {
     await dependencies.clock.sleep(PAUSE_MS);
 }
 
-/** Until nothing changes any more. @returns whether it is worth looking again soon */
+/** Repeats until nothing changes. @returns whether to try again soon */
 async function look(dependencies: Updater): Promise<boolean> {
   const lease = await dependencies.lease.acquireOrAsk();
   if (!lease) {
-    dependencies.log('info', 'Another look is under way; it was asked to look again.');
+    dependencies.log('info', 'Another function holds the lease. It was asked for another round.');
     return false;
   }
   let waits = false;
@@ -56,19 +56,16 @@ async function look(dependencies: Updater): Promise<boolean> {
       if (!(await dependencies.lease.renew(lease))) break;
     }
     waits = false;
-    dependencies.log(
-      'warn',
-      'The lease was lost, or there is more to do than one invocation may. The next look goes on.',
-    );
+    dependencies.log('warn', 'The lease was lost, or the work exceeds one invocation. The next invocation continues.');
     return false;
   });
   return waits;
 }
 
 /**
- * A load balancer begins to follow, or does so by other settings: what is declared now has nothing in its way when this
- * ends.
- * @throws Error when it has at the deadline
+ * A load balancer starts to follow, or follows with other settings. When this ends, nothing blocks the listeners that
+ * are declared now.
+ * @throws Error if something still does at the deadline
  */
 export async function reopen(
   dependencies: Updater,
@@ -91,9 +88,9 @@ export async function reopen(
 }
 
 /**
- * A load balancer follows nothing any more: all that was made for it is gone when this ends.
- * @param stays whether it is there still, with its security group: of one that goes the rules go with that
- * @throws Error when something is left at the deadline
+ * A load balancer no longer follows. When this ends, everything made for it is gone.
+ * @param stays whether the load balancer still exists with its security group; otherwise its rules go with the group
+ * @throws Error if something is left at the deadline
  */
 export async function close(
   dependencies: Updater,
@@ -115,7 +112,7 @@ export async function close(
   );
 }
 
-/** Looks until nothing is left of what should be gone. */
+/** Repeats until nothing is left that should be gone. */
 async function settle(
   dependencies: Updater,
   deadline: number,
@@ -131,8 +128,9 @@ async function settle(
       if (!isDeepStrictEqual(following, observed.following)) await saveFollowing(dependencies, following);
       const rest = left(observed);
       if (rest.length === 0) return dependencies.lease.release(lease);
-      if (dependencies.clock.now() >= deadline) throw new Error(`These could not be removed: ${rest.join(', ')}`);
-      if (!(await dependencies.lease.renew(lease))) throw new Error('The lease was lost.');
+      if (dependencies.clock.now() >= deadline)
+        throw new Error(`Could not remove ${rest.join(', ')} in time. Deploy again.`);
+      if (!(await dependencies.lease.renew(lease))) throw new Error('Another function took the lease in the meantime.');
       const { progress } = await updateOnce(dependencies, lease, closing);
       if (progress !== 'some') await dependencies.clock.sleep(PAUSE_MS);
     }
@@ -143,12 +141,13 @@ async function leaseInTime(dependencies: Updater, deadline: number): Promise<Lea
   for (;;) {
     const lease = await dependencies.lease.acquire();
     if (lease) return lease;
-    if (dependencies.clock.now() >= deadline) throw new Error('Another look has been under way for too long.');
+    if (dependencies.clock.now() >= deadline)
+      throw new Error('Another function held the lease for too long. Deploy again.');
     await dependencies.clock.sleep(LEASE_PAUSE_MS);
   }
 }
 
-/** @param work resolves with whether it has let go of the lease */
+/** @param work resolves with whether it has released the lease */
 async function underLease(dependencies: Updater, lease: Lease, work: () => Promise<boolean>): Promise<void> {
   let released = false;
   try {
@@ -159,8 +158,8 @@ async function underLease(dependencies: Updater, lease: Lease, work: () => Promi
 }
 
 /**
- * Two that decide from different answers of AWS could each take away what the other leaves: so the lease is renewed
- * right before.
+ * Renews the lease right before acting: two functions with different answers from AWS could each remove what the other
+ * one leaves.
  */
 async function updateOnce(
   dependencies: Updater,
@@ -169,10 +168,10 @@ async function updateOnce(
 ): Promise<{ progress: 'none' | 'some' | 'lost'; hasWaiting: boolean }> {
   const observed = await dependencies.observe(closing);
   const { changes, traffic, hasWaiting, unanswered } = plan(observed);
-  // Of declared listeners AWS's own metrics tell; those of target groups that were made meanwhile nobody can have named
-  // in an alarm.
+  // AWS has metrics for declared listeners. Nobody can have an alarm on target groups that were made at run time, so
+  // they are logged.
   if (unanswered.length > 0)
-    dependencies.log('warn', 'No healthy node answers at ports that are followed.', {
+    dependencies.log('warn', 'No healthy node answers on followed ports.', {
       metric: UNANSWERED_METRIC,
       ports: unanswered.length,
       which: unanswered.join(', '),
@@ -200,7 +199,7 @@ async function updateOnce(
   );
   if (trafficChanged) await publishTraffic(dependencies, traffic);
   const moves = trafficChanged || outcomes.some(({ changed }) => changed) || made.some(({ changed }) => changed);
-  // What was in the way may just have gone.
+  // What blocked a port may just have been removed.
   if (!moves)
     await announceRefused(dependencies, observed, [
       ...follows.flatMap(({ plan: { refused } }) => refused),
@@ -211,8 +210,8 @@ async function updateOnce(
 }
 
 /**
- * A target group that takes no more targets will not be served the sooner for waiting: what is published no more may
- * make room.
+ * Waiting does not help a target group that takes no more targets, but removing what is no longer published may make
+ * room.
  */
 function followAll(
   observed: Observation,
@@ -251,13 +250,13 @@ function fullGroups(
     const port = targetGroups.find((group) => group.arn === arn)?.port;
     return full === undefined || port === undefined
       ? []
-      : [{ loadBalancer, port, reason: `Not all nodes are behind port ${port}: ${full}`.slice(0, 500) }];
+      : [{ loadBalancer, port, reason: `Port ${port} does not reach all nodes: ${full}`.slice(0, 500) }];
   });
 }
 
 /**
- * Once for each reason, and in the log for as long as it is so. While nobody knows what is published, nothing is known
- * of that either.
+ * Announces each reason once, and logs it for as long as it lasts. While the published ports are unknown, so are the
+ * refusals.
  */
 async function announceRefused(
   dependencies: Updater,

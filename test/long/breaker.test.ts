@@ -46,7 +46,7 @@ test('nobody is replaced while half of them are down, and somebody is told', asy
   const story = await cutOff(2);
   expect(replaced(story)).toBe(0);
   expect(story.logs.join('\n')).toContain(
-    '2 of 4 workers are down. With so many at once it is not the instances: none is replaced.',
+    '2 of 4 workers are down. With so many at once, the instances are not the cause: none is replaced.',
   );
   await story.whole();
 });

@@ -124,9 +124,9 @@ describe(`${WORKERS} workers join at once while AWS throttles ${THROTTLED} of 10
     expect([...new Set(throttled.map(({ service }) => service))]).toEqual(
       expect.arrayContaining(['dynamodb', 'ec2', 'autoscaling', 'cloudformation']),
     );
-    expect(
-      logs.filter((line) => line.includes('Failed: admit. It is tried again at the next look.')).length,
-    ).toBeGreaterThan(0);
+    expect(logs.filter((line) => line.includes('Failed: admit. The next round tries again.')).length).toBeGreaterThan(
+      0,
+    );
   });
 
   test('what was throttled was asked again, after pauses that grow', () => {

@@ -98,21 +98,21 @@ test.each<[string, string[], string]>([
   [
     'a port that is declared',
     ['web 80/tcp'],
-    'refuse 80: Port 80 of the service web has a listener that is declared in code, and sends to port 8080 ' +
-      'of the nodes: publish that one, or another.',
+    'refuse 80: Port 80 of the service web has a listener declared in code, which sends to port 8080 ' +
+      'of the nodes. Publish that port, or another one.',
   ],
   ['a port that a declared listener sends to', ['web 8080/tcp'], ''],
   [
     'a port outside of the range',
     ['web 9000/tcp'],
-    'refuse 9000: Port 9000 of the service web is outside of 8000 to 8999, the ports that this load ' +
+    'refuse 9000: Port 9000 of the service web is outside 8000 to 8999, the ports that this load ' +
       'balancer may follow.',
   ],
   [
     'a certificate that is none',
     ['web 8443/tcp my-certificate'],
     'refuse 8443: The label swarm.loadbalancer.certificate of the service web is "my-certificate", which ' +
-      'is no ARN of a certificate.',
+      'is not the ARN of a certificate.',
   ],
   [
     'two certificates on one port',
@@ -122,13 +122,13 @@ test.each<[string, string[], string]>([
   [
     'UDP beside a certificate',
     ['web 8443/tcp CERTIFICATE', 'web 8443/udp CERTIFICATE'],
-    'refuse 8443: Port 8443 of the service web is published for UDP, too: a listener with a certificate ' +
-      'takes TLS alone.',
+    'refuse 8443: Port 8443 of the service web is also published for UDP. A listener with a certificate ' +
+      'takes TLS only.',
   ],
   [
     'SCTP',
     ['web 8081/sctp'],
-    'refuse 8081: Port 8081 of the service web is published for SCTP, which a Network Load Balancer does not know.',
+    'refuse 8081: Port 8081 of the service web is published for SCTP, which a Network Load Balancer does not support.',
   ],
 ])('follows %s', (_, ports, expected) => {
   expect(line(nothing, published(...ports))).toBe(expected);
@@ -153,7 +153,7 @@ test('what another load balancer sends to or may follow is no mistake, and is fo
 
 test('the swarm’s own ports are never followed', () => {
   expect(line({ ...nothing, follows: { ...FOLLOWS, from: 1, to: 65_535 } }, published('web 2377/tcp'))).toBe(
-    "refuse 2377: Port 2377 of the service web is the swarm's own.",
+    'refuse 2377: Port 2377 of the service web is used by the swarm itself. Publish another one.',
   );
 });
 
@@ -227,7 +227,7 @@ test('fifty listeners in all: those that there are stay, and the lowest of the o
   const many = Array.from({ length: 49 }, (_, n) => `s${n} ${8100 + n}/tcp`);
   const there = made(published(...many));
   expect(line(there, published('new 8001/tcp', ...many))).toBe(
-    'refuse 8001: Port 8001 of the service new is one too many: the load balancer has 50 listeners already.',
+    'refuse 8001: Port 8001 of the service new is one too many: the load balancer already has 50 listeners.',
   );
   expect(line(there, published('new 8002/tcp', 'new 8001/tcp', ...many.slice(1)))).toMatch(
     /^make 8001\/TCP, later listener-8100, .*refuse 8002: /,
@@ -237,7 +237,7 @@ test('fifty listeners in all: those that there are stay, and the lowest of the o
 test('a listener of somebody else is left alone', () => {
   const theirs: Listener = { arn: 'theirs', port: 8081, protocol: 'TCP', targetGroupArn: 'their-group' };
   expect(line({ ...nothing, listeners: [theirs] }, published('web 8081/tcp', 'web 8082/tcp'))).toBe(
-    'make 8082/TCP, refuse 8081: Port 8081 has a listener already, which was not made for a published port.',
+    'make 8082/TCP, refuse 8081: Port 8081 already has a listener that was not made for a published port.',
   );
 });
 

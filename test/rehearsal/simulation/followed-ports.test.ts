@@ -186,11 +186,11 @@ test('what cannot be followed is told once for each reason, and the rest is foll
   await story.pass(5 * MINUTE);
   expect(ports(story)).toEqual(['8001 TCP']);
   expect(events(story).map(({ reason }) => reason)).toEqual([
-    'Port 7000 of the service web is outside of 8000 to 8999, the ports that this load balancer may follow.',
-    'The label swarm.loadbalancer.certificate of the service odd is "my-certificate", which is no ARN of a ' +
+    'Port 7000 of the service web is outside 8000 to 8999, the ports that this load balancer may follow.',
+    'The label swarm.loadbalancer.certificate of the service odd is "my-certificate", which is not the ARN of a ' +
       'certificate.',
-    'Port 8003 of the service web is published for SCTP, which a Network Load Balancer does not know.',
-    'Port 8004 of the service web is published for UDP, too: a listener with a certificate takes TLS alone.',
+    'Port 8003 of the service web is published for SCTP, which a Network Load Balancer does not support.',
+    'Port 8004 of the service web is also published for UDP. A listener with a certificate takes TLS only.',
   ]);
   expect(story.logs.some((line) => line.includes('"metric":"PortsNotFollowed","ports":4'))).toBe(true);
 });
@@ -204,7 +204,7 @@ test('a load balancer that is full says so; ports that are followed already stay
   await story.pass(2 * MINUTE);
   expect(ports(story)).not.toContain('8001 TCP');
   expect(events(story)).toMatchObject([
-    { port: 8001, reason: 'Port 8001 of the service web is one too many: the load balancer has 50 listeners already.' },
+    { port: 8001, reason: 'Port 8001 of the service web is one too many: the load balancer already has 50 listeners.' },
   ]);
   await publish(story, web(8001), ...many.slice(1));
   await story.until(() => ports(story).includes('8001 TCP'), 5 * MINUTE);
@@ -283,7 +283,7 @@ test('what somebody else takes away is made again, and what somebody else has ma
   expect(ports(story)).toEqual(['8081 TCP', '8500 TCP']);
   expect(followed(story).find(({ port }) => port === 8500)!.targetGroupArn).toBe(made[0].TargetGroupArn);
   expect(events(story)).toMatchObject([
-    { port: 8500, reason: 'Port 8500 has a listener already, which was not made for a published port.' },
+    { port: 8500, reason: 'Port 8500 already has a listener that was not made for a published port.' },
   ]);
 });
 

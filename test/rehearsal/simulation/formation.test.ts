@@ -205,7 +205,7 @@ describe('a report', () => {
     )!;
     await story.whole();
     const before = leader(story);
-    const refusals = story.logs.filter((line) => line.includes('which is published')).length;
+    const refusals = story.logs.filter((line) => line.includes('is not above the published')).length;
     const values = Object.fromEntries(
       Object.entries(first.input.ExpressionAttributeNames as Record<string, string>).map(([name, attribute]) => [
         attribute,
@@ -213,7 +213,10 @@ describe('a report', () => {
       ]),
     );
     await writeReport(story, story.seat(0)!, `${SWARM_KEY_PREFIX}0`, values);
-    await story.until(() => story.logs.filter((line) => line.includes('which is published')).length > refusals, MINUTE);
+    await story.until(
+      () => story.logs.filter((line) => line.includes('is not above the published')).length > refusals,
+      MINUTE,
+    );
     expect(leader(story).epoch).toBeGreaterThanOrEqual(before.epoch);
     await story.whole();
   });
@@ -273,7 +276,7 @@ describe('a report', () => {
       body: { S: 'x' },
     });
     await story.until(() =>
-      ['contradicts what AWS says', 'it lies in no mailbox of a manager'].every((refusal) =>
+      ['contradicts what AWS says', 'its mailbox does not belong to a manager'].every((refusal) =>
         story.logs.some((line) => line.includes(refusal)),
       ),
     );

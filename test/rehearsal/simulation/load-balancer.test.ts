@@ -157,7 +157,7 @@ test('targets that somebody else registered are taken away, and those that someb
   await story.pass(2 * MINUTE);
   await story.whole();
   expect(targets(story).filter(({ port, state }) => port !== 80 && state !== 'draining')).toEqual([]);
-  expect(story.logs.some((line) => line.includes('targets that are none of the cluster'))).toBe(true);
+  expect(story.logs.some((line) => line.includes('targets on another port or from outside the cluster'))).toBe(true);
 });
 
 test('its function may be killed at any of its requests: the next look finds the rest', async () => {
