@@ -1,6 +1,7 @@
 /**
- * The program on every node: looks at the volume, the engine and its mailbox, takes the next step, and reports what
- * changed. Everything is decided from what is there (`plan.ts`), so it may be killed at any line and started again.
+ * The program on every node. Each pass looks at the volume, the engine and the mailbox, takes at most one step, and
+ * reports changes. Every decision is made from the current state (`plan.ts`), so the agent may be killed at any line
+ * and restarted.
  */
 import { isoTime, isRecent, type Clock } from '../protocol/clock';
 import type { Command, CommandOf } from '../protocol/commands';
@@ -20,68 +21,70 @@ import { nextStep, hasNoIdentity, type Step } from './plan';
 import { Removal } from './removal';
 import { SwarmReporter } from './swarm-reporter';
 
-/** While the volume is awaited: nothing is asked but whether its device is there. */
+/** Pause while the volume is not attached: the agent only checks for its device. */
 const VOLUME_MS = 50;
 /**
- * Between two looks while something is to happen to this node, and once nothing is. DynamoDB charges each reading of
- * the mailbox.
+ * Pause between two passes while this node waits for something to happen, and once it is settled. DynamoDB charges for
+ * every read of the mailbox.
  */
 const EAGER_MS = 100;
 /**
- * While nothing happens to a node that waits, its pauses grow with its waiting, to this share of it and to this much: a
- * fleet that waits for a swarm, or is throttled, must not ask ten times a second each. Nobody waits 5 % longer for
- * that.
+ * While nothing changes for a waiting node, its pauses grow to this share of the time it has waited, up to this
+ * maximum. A fleet that waits for a swarm, or is throttled, must not poll ten times a second per node; and no node
+ * waits more than 5 % longer for that.
  */
 const WAITING_SHARE = 0.05;
 const WAITING_MS = 2_000;
 const MANAGER_REST_MS = 2_000;
 const WORKER_REST_MS = 5_000;
 /**
- * How old an engine's answer may be while no command changes anything. Docker runs several programs for each `GET
- * /info`.
+ * Maximum age of the engine's last answer while no command is being carried out. Docker runs several programs for each
+ * `GET /info`.
  */
 const ENGINE_MS = 1_000;
 /**
- * A settled worker reads its mailbox this often: 1,000 of them cost about 8 USD a month (0.125 USD per million read
- * units, of which an eventually consistent read takes half a one).
+ * How often a settled worker reads its mailbox. For 1,000 workers this costs about 8 USD a month (0.125 USD per million
+ * read units; an eventually consistent read takes half a unit).
  */
 const WORKER_MAILBOX_MS = 20_000;
-/** Heartbeats are writes, five times the price of a read. */
+/** Heartbeats are writes, which cost five times as much as reads. */
 const MANAGER_HEARTBEAT_MS = 15_000;
 const WORKER_HEARTBEAT_MS = 60_000;
 /**
- * A manager's report, which may hold join tokens, is written again this often though nothing changed: an earlier one
- * may have come later, from an agent that died while its request was on its way. A write that changes nothing wakes
- * nobody: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+ * How often a manager's report, which may hold join tokens, is written again although it has not changed: an earlier
+ * report may have overwritten it, from an agent that died with the request in flight. A write without a change creates
+ * no stream record: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
  */
 const MANAGER_REPORT_MS = 300_000;
 /**
- * How often a node looks whether its instance is about to end: as often as AWS recommends.
+ * How often a node checks whether its instance is about to end: the interval that AWS recommends.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
  */
 const NOTICE_MS = 5_000;
-/** How often a node looks whether its certificate was renewed. */
+/** How often a node checks whether its certificate was renewed. */
 const CERTIFICATE_MS = 3_600_000;
 /**
- * How long nobody must have asked for a join that goes on, before it is ended. Eventually consistent reads are behind
- * by a second or so.
+ * Abort an in-progress join after no command has asked for it for this long. Eventually consistent reads lag by a
+ * second or so.
  */
 const ABORT_JOIN_MS = 5_000;
 /**
- * How long an engine that runs may be silent before it is killed, so that systemd starts it again. One that is still
- * starting is waited for by systemd, however long it takes.
+ * A running engine that has not answered for this long is killed, so that systemd restarts it. For one that is still
+ * starting, systemd waits as long as it takes.
  */
 const ENGINE_SILENT_MS = 60_000;
-/** How long an engine stays in its error before it is restarted. systemd starts Docker three times a minute at most. */
+/**
+ * An engine that has been in its error state for this long is restarted. systemd starts Docker three times a minute at
+ * most.
+ */
 const ENGINE_FAILED_MS = 20_000;
 /**
- * In what steps, in seconds, it is reported for how long the engine has named no leader: each is a write, and wakes a
- * function.
+ * The reported time without a leader grows in steps of this many seconds: each step is a write, and wakes a function.
  */
 const LEADERLESS_STEP_S = 30;
-/** A look takes no longer, also while the engine answers late that it knows no leader. */
+/** No pass takes longer, even while the engine is slow to answer that it knows no leader. */
 const LOOK_MS = 60_000;
-/** After a command that failed, and after an error, so that a broken part is not hammered. */
+/** Pauses after a failed command and after an error, so that a broken part is not hammered. */
 const RETRY_MS = 1_000;
 const ERROR_PAUSE_MS = 2_000;
 
@@ -111,14 +114,14 @@ export class Agent {
   private reportedAt = Number.NEGATIVE_INFINITY;
   private heartbeatAt = Number.NEGATIVE_INFINITY;
   private busy = false;
-  /** A step that is taken only once it has been the next one for some time. */
+  /** A step that is taken only after it has been the next one for some time. */
   private delayedStep: { kind: Step['kind']; since: number } | undefined;
   private wake = new AbortController();
   /** The removal that this node, as leader, was told to carry out. */
   private removal: { id: string; work: Removal } | undefined;
   /**
-   * For how long all answers of the engine, a manager's, have named no leader, in milliseconds, and when the last one
-   * came.
+   * Managers only: how long the engine has reported no leader in every answer, in milliseconds, and when the last
+   * answer came.
    */
   private leaderless: { ms: number; at: number | undefined } = { ms: 0, at: undefined };
   private notice: Notice | undefined;
@@ -126,7 +129,7 @@ export class Agent {
   private certificateSeenAt = Number.NEGATIVE_INFINITY;
   private watching = false;
   private settled = false;
-  /** What the last look saw, and since when it has been so. */
+  /** What the last pass saw, and since when that has not changed. */
   private lastView = { text: '', since: 0 };
 
   constructor(private readonly parts: AgentParts) {
@@ -135,7 +138,7 @@ export class Agent {
     this.orders = new Orders(parts.engine, parts.clock, parts.log);
   }
 
-  /** Runs until the signal aborts. Never throws: what fails is logged and tried again. */
+  /** Runs until the signal aborts. Never throws: errors are logged, and the next pass tries again. */
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.wake.abort());
     while (!signal.aborted) {
@@ -143,7 +146,7 @@ export class Agent {
       try {
         pause = await this.look(signal);
       } catch (error) {
-        this.parts.log('warn', 'A look failed; the next one tries again.', { error: errorText(error) });
+        this.parts.log('warn', 'A pass failed. The next one tries again.', { error: errorText(error) });
         pause = ERROR_PAUSE_MS;
       }
       if (pause > 0 && !signal.aborted) await this.parts.clock.sleep(pause, this.wake.signal);
@@ -152,8 +155,8 @@ export class Agent {
   }
 
   /**
-   * One look, at most one step. Resolves with the pause until the next look, in milliseconds: none after a step, since
-   * it changed the picture.
+   * One pass with at most one step. Resolves with the pause before the next pass in milliseconds: 0 after a step,
+   * because the state has changed.
    */
   private async look(signal: AbortSignal): Promise<number> {
     if (!this.configured) await this.configureEngine();
@@ -167,13 +170,13 @@ export class Agent {
     try {
       await this.readMailbox();
     } catch (error) {
-      // A table that cannot be reached makes no node ill, nor well.
+      // An unreachable table makes a node neither unhealthy nor healthy.
       const info = await this.askEngine();
       this.countLeaderless(info);
       this.parts.health.see(this.illness(info));
       throw error;
     }
-    // A request that ends while the engine is being asked has changed what it said.
+    // If a request ends while the engine answers, that answer is outdated.
     const wasBusy = this.busy;
     const info = volume && !volume.mounted ? undefined : await this.lookAtEngine();
     this.countLeaderless(info);
@@ -250,20 +253,21 @@ export class Agent {
   private async seekNotice(): Promise<void> {
     const { metadata, clock, log } = this.parts;
     const now = clock.now();
-    // A spot instance that is taken back is terminated by its group soon after; nothing comes after that.
+    // Nothing follows a termination notice. A spot interruption does not end the search: the group's termination
+    // follows soon.
     if (this.notice === 'termination' || isRecent(this.noticeSoughtAt, now, NOTICE_MS)) return;
     this.noticeSoughtAt = now;
     const before = this.notice;
     this.notice = await metadata.notice().catch((error: unknown) => {
-      log('warn', 'The instance metadata service does not say whether this instance is to end.', {
+      log('warn', 'The instance metadata service did not answer whether this instance is about to end.', {
         error: errorText(error),
       });
       return before;
     });
-    if (this.notice !== before) log('info', 'This instance is to end.', { notice: this.notice });
+    if (this.notice !== before) log('info', 'This instance is about to end.', { notice: this.notice });
   }
 
-  /** An answer that does not come says nothing; nor do the clock's own steps, or a machine that stood still. */
+  /** A missing answer proves nothing; nor do a step of the clock or a suspended machine. */
   private countLeaderless(info: EngineInfo | undefined): void {
     const { ms, at } = this.leaderless;
     if (info === undefined) this.leaderless = { ms, at: undefined };
@@ -276,9 +280,9 @@ export class Agent {
   }
 
   private illness(info: EngineInfo | undefined): Illness {
-    if (this.inbox.leaving || this.notice === 'termination') return 'This instance leaves the cluster.';
-    if (this.notice) return 'EC2 takes this instance back.';
-    return info?.swarm.state === 'active' ? undefined : 'The Docker engine is no active node of a swarm.';
+    if (this.inbox.leaving || this.notice === 'termination') return 'This instance is leaving the cluster.';
+    if (this.notice) return 'EC2 reclaims this instance.';
+    return info?.swarm.state === 'active' ? undefined : 'The Docker engine is not an active node of a swarm.';
   }
 
   private async watchCertificate(): Promise<void> {
@@ -288,7 +292,7 @@ export class Agent {
     this.certificateSeenAt = now;
     const validity = await host.certificateValidity().catch(
       (error: unknown) =>
-        void log('error', 'The certificate of this node cannot be read.', {
+        void log('error', "This node's swarm certificate cannot be read.", {
           metric: CERTIFICATE_METRIC,
           error: errorText(error),
         }),
@@ -296,13 +300,13 @@ export class Agent {
     if (validity && isOverdue(validity, now))
       log(
         'error',
-        'Docker should have renewed the certificate of this node long ago. When it has run out, the node ' +
-          'is down for good.',
+        "Docker has not renewed this node's swarm certificate in time. When it expires, the node is down for good. " +
+          'Replace the instance before that.',
         { metric: CERTIFICATE_METRIC, until: isoTime(validity.until) },
       );
   }
 
-  /** True when the step changed something, so that another look is due at once. */
+  /** True when the step changed something, so that the next pass follows at once. */
   private async take(step: Step, info: EngineInfo | undefined): Promise<boolean> {
     const { host, engine, identity, log } = this.parts;
     if (step.kind !== this.delayedStep?.kind) this.delayedStep = undefined;
@@ -310,8 +314,8 @@ export class Agent {
       case 'rest':
         return false;
       case 'refuse':
-        // Whoever hears of it may tell another manager to join: this one must not do so after all, should its clock be
-        // set back.
+        // After this refusal is reported, another manager may be told to join. This node must never carry out the
+        // command later, even if its clock is set back.
         if (this.manager && step.command.kind === 'join' && this.lastCommand?.id !== step.command.id)
           await host.begin(step.command.id);
         this.refuse(step.command, step.reason);
@@ -328,9 +332,9 @@ export class Agent {
         const silent = this.hasLasted(step.kind, ENGINE_SILENT_MS);
         await host.startEngine();
         if ((await this.askEngine()) !== undefined) return true;
-        // One that does not answer all the same is told of, and not started again at once.
+        // If it still does not answer, wait before starting it again.
         if (!silent) return false;
-        log('warn', 'Killing the engine: it runs, but has not answered for some time.', {
+        log('warn', 'Killing the Docker engine: it runs but has not answered for some time.', {
           seconds: ENGINE_SILENT_MS / 1_000,
         });
         this.delayedStep = undefined;
@@ -339,7 +343,7 @@ export class Agent {
       }
       case 'restart-engine':
         if (!this.hasLasted(step.kind, ENGINE_FAILED_MS)) return false;
-        log('warn', 'Restarting the engine.', { reason: step.reason });
+        log('warn', 'Restarting the Docker engine.', { reason: step.reason });
         // The next step starts it.
         await host.stopEngine();
         return true;
@@ -348,9 +352,9 @@ export class Agent {
         await engine.leaveSwarm({ force: true });
         return true;
       case 'end-join':
-        // What the mailbox shows may be a second old: the command that asks for it may have been written already.
+        // The mailbox may be a second old: a command that asks for this join may have been written already.
         if (!this.hasLasted(step.kind, ABORT_JOIN_MS)) return false;
-        log('info', 'Ending the join.', { reason: step.reason });
+        log('info', 'Aborting the join.', { reason: step.reason });
         await engine.leaveSwarm({ force: false });
         return true;
       case 'recover': {
@@ -366,13 +370,14 @@ export class Agent {
         return false;
       }
       case 'join': {
-        // Docker itself uses the first address only: another one at each try.
+        // Docker itself uses only the first address, so each attempt gets another one.
         const { managers, token, id } = step.command;
         const remote = managers[this.joinAttempts++ % managers.length]!;
-        // A manager's join that fails may succeed later, when nobody is behind it any more: whether it is tried again
-        // is for those to say who see the list.
+        // A manager's failed join may succeed later without anybody knowing. Only the functions, which see the list,
+        // may repeat it.
         if (this.manager && !(await host.begin(id))) {
-          if (this.lastCommand?.id !== id) this.lastCommand = { id, outcome: 'failed', error: 'It was tried once.' };
+          if (this.lastCommand?.id !== id)
+            this.lastCommand = { id, outcome: 'failed', error: "A manager's join is attempted only once." };
           return false;
         }
         this.start(step.command, info, engine.joinSwarm({ remote, token, advertiseAddress: identity.address }));
@@ -387,11 +392,11 @@ export class Agent {
   }
 
   /**
-   * One step towards it, as long as this node leads. What is refused or done is looked at again all the same: it costs
-   * one list.
+   * One step per pass, as long as this node leads. A removal that was refused or is done is checked again; that costs
+   * one list of nodes.
    */
   private async remove(command: CommandOf<'remove' | 'retire'>): Promise<void> {
-    if (!(await this.leads(await this.askEngine()))) return this.refuse(command, 'This node does not lead.');
+    if (!(await this.leads(await this.askEngine()))) return this.refuse(command, 'This node is not the leader.');
     if (this.removal?.id !== command.id)
       this.removal = { id: command.id, work: new Removal(this.parts.engine, this.parts.clock, command) };
     const step = await this.removal.work.next();
@@ -412,23 +417,22 @@ export class Agent {
   }
 
   /**
-   * An engine that ran before it was configured (an image that starts Docker at boot) is stopped: it knows neither its
-   * labels nor, on a manager, where its state belongs.
+   * Stops an engine that was started before it was configured (by an image that starts Docker at boot). It knows
+   * neither its labels nor, on a manager, where to keep its state.
    */
   private async configureEngine(): Promise<void> {
     const { host, config, identity, log } = this.parts;
     const changed = await host.configureEngine(daemonConfig(config, identity));
     if (changed && (await this.askEngine())) {
-      log('info', 'Stopping an engine that was started before it was configured.');
+      log('info', 'Stopping a Docker engine that was started before it was configured.');
       await host.stopEngine();
     }
     this.configured = true;
   }
 
   /**
-   * Remembers how a command fares while the looks go on: the engine is a member some time before its answer comes, and
-   * a join that does not succeed takes 20 s. A failure is no end: the command stays valid, and the next look decides
-   * anew.
+   * Carries out a command in the background and remembers its outcome. The engine joins some time before it answers,
+   * and a failing join takes 20 s. A failure ends nothing: the command stays valid, and the next pass decides again.
    */
   private start(command: Command, info: EngineInfo | undefined, work: Promise<void>): void {
     const { log, clock } = this.parts;
@@ -450,17 +454,17 @@ export class Agent {
       });
   }
 
-  /** Whether this node leads the swarm. Without a quorum the engine cannot say, and nobody does. */
+  /** Whether this node leads the swarm. Without a quorum the engine cannot tell, and nobody leads. */
   private async leads(info: EngineInfo | undefined): Promise<boolean> {
     const { controlAvailable, nodeId } = info?.swarm ?? {};
     if (!controlAvailable || !nodeId) return false;
     return this.parts.engine.isLeader(nodeId).catch((error: unknown) => {
-      this.parts.log('warn', 'The engine does not say who leads.', { error: errorText(error) });
+      this.parts.log('warn', 'The Docker engine did not answer who leads the swarm.', { error: errorText(error) });
       return false;
     });
   }
 
-  /** Whether there is still something to be done about other nodes. */
+  /** Whether there is still work to do on other nodes. */
   private async carryOutOrders(): Promise<boolean> {
     const read = await this.parts.mailbox.readOrders();
     if (read.ok) return (await this.orders.rotate(read.value.rotation)) || this.orders.next(read.value.orders);
@@ -469,8 +473,8 @@ export class Agent {
   }
 
   /**
-   * False when the swarm turned out to be stillborn, and was left: it is to be made anew. Not once its tokens are
-   * published: others may be members then, whatever this engine says.
+   * False when the swarm turned out to be unfinished and was left, so that it can be created again. Never once its
+   * tokens are published: others may be members then, whatever this engine says.
    */
   private async reportSwarm(tokens: Report['tokens']): Promise<boolean> {
     try {
@@ -478,7 +482,7 @@ export class Agent {
       return true;
     } catch (error) {
       if (this.inbox.publishedTokens !== undefined || !(await this.swarmReporter.isStillborn(error))) throw error;
-      this.parts.log('warn', 'The swarm was never finished. Leaving it, so that it is made anew.', {
+      this.parts.log('warn', 'The swarm was never finished. Leaving it, so that it can be created again.', {
         error: errorText(error),
       });
       await this.parts.engine.leaveSwarm({ force: true });
@@ -487,7 +491,7 @@ export class Agent {
     }
   }
 
-  /** The swarm's join tokens while leader-token has not acknowledged them. */
+  /** The join tokens, until leader-token has acknowledged them. */
   private async unpublishedTokens(): Promise<Report['tokens']> {
     if (this.inbox.leaving) return undefined;
     const { tokens } = await this.parts.engine.swarm();
@@ -528,7 +532,7 @@ export class Agent {
     this.heartbeatAt = now;
   }
 
-  /** Wakes the leader's agent as soon as a node or a service changes. Without it, a later look finds the change too. */
+  /** Wakes the agent of a leader when a node or service changes. If an event is lost, a later pass finds the change. */
   private watch(signal: AbortSignal): void {
     if (this.watching) return;
     this.watching = true;
@@ -543,7 +547,7 @@ export class Agent {
   }
 }
 
-/** What went wrong, in the words of who said so, without any join token in it. */
+/** The error's message, without any join token. */
 function errorText(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/SWMTKN-\S+/g, 'SWMTKN-***').slice(0, 500);
 }

@@ -1,7 +1,7 @@
 /**
- * The node's certificate in its swarm. Docker renews it by itself when half of its time or more is over
- * (https://github.com/moby/swarmkit/blob/master/ca/renewer.go); a node whose certificate has run out can never come
- * back by itself, so somebody is told in time.
+ * Checks the node's swarm certificate. Docker renews it when half of its lifetime or more is over
+ * (https://github.com/moby/swarmkit/blob/master/ca/renewer.go). A node whose certificate has expired can never come
+ * back by itself, so an overdue renewal raises an alarm in time.
  */
 import { X509Certificate } from 'node:crypto';
 import { parseTime } from '../protocol/clock';
@@ -12,13 +12,10 @@ export interface Validity {
   until: number;
 }
 
-/**
- * Docker begins to renew between the half and 80 % of a certificate's time: past this share something keeps it from
- * that.
- */
+/** Docker starts to renew between 50 and 80 % of the lifetime. Past this share, something prevents it. */
 const OVERDUE_SHARE = 0.85;
 
-/** @throws Error when the text is no certificate in PEM form */
+/** @throws Error when the text is not a certificate in PEM form */
 export function validityOf(pem: string): Validity {
   const { validFrom, validTo } = new X509Certificate(pem);
   return { from: parseTime(validFrom), until: parseTime(validTo) };

@@ -1,7 +1,7 @@
 /**
- * What Docker's API answers, as far as the agent reads it. Types only: no answer is checked against them, and
- * `docker-socket.ts` keeps the run-time checks. `@types/dockerode` knows services and the swarm; it leaves nodes, tasks
- * and `GET /info` untyped, so those are described here.
+ * The shapes of Docker's answers, as far as the agent reads them. Types only: no answer is checked against them, so
+ * `docker-socket.ts` keeps its run-time checks. `@types/dockerode` describes services and the swarm; it leaves nodes,
+ * tasks and `GET /info` untyped, so they are described here.
  * https://docs.docker.com/reference/api/engine/version/v1.44/
  */
 import type * as dockerode from 'dockerode';

@@ -1,4 +1,4 @@
-/** The real engine, over its Unix socket. API: https://docs.docker.com/reference/api/engine/version/v1.44/ */
+/** The real engine, through its Unix socket. API: https://docs.docker.com/reference/api/engine/version/v1.44/ */
 import { request, type IncomingMessage } from 'node:http';
 import { CERTIFICATE_LABEL, DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../protocol/labels';
 import { localNodeStates } from '../protocol/report';
@@ -16,29 +16,29 @@ import {
 } from './engine';
 
 /**
- * Longer than the 20 s that Docker itself gives to a join, and in which an engine that starts without a quorum answers
- * nobody.
+ * Longer than the 20 s that Docker allows a join, and that a starting engine without a quorum may leave requests
+ * unanswered.
  */
 const TIMEOUT_MS = 30_000;
-/** Answers are read up to here: a list of 20,000 nodes has about 40 MB. */
+/** Size limit of an answer: a list of 20,000 nodes has about 40 MB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
-/**
- * Nodes whose tasks are asked for in one request: a task has some 3 KB, and of those that ended Docker keeps five for
- * each replica.
- */
+/** Nodes per request for tasks: a task has about 3 KB, and Docker keeps five ended tasks for each replica. */
 const NODES_ASKED = 20;
-/** What is nice to know is not waited for longer: the leader's agent does nothing else meanwhile. */
+/** Timeout for optional information: the leader's agent does nothing else meanwhile. */
 const COUNT_TIMEOUT_MS = 3_000;
-/** States in which a task stays. https://docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states/ */
+/** Final states of a task. https://docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states/ */
 const TASK_ENDS = new Set(['complete', 'failed', 'shutdown', 'rejected', 'orphaned', 'remove']);
 /**
- * Where every swarm listens; the address is added by us.
+ * The port on which every swarm listens.
  * https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
  */
 const SWARM_PORT = 2377;
 
 export class DockerSocket implements Engine {
-  /** The version that the engine speaks at most: Docker refuses versions below its floor, and ours asks for none. */
+  /**
+   * The highest version that the engine supports. Docker refuses versions below its minimum, and ours needs none in
+   * particular.
+   */
   private apiVersion: string | undefined;
 
   constructor(private readonly socketPath = '/var/run/docker.sock') {}
@@ -122,8 +122,8 @@ export class DockerSocket implements Engine {
   }
 
   /**
-   * Docker itself changes a node whenever its state, its certificate or its membership does: then the change is made
-   * again to what the node is now.
+   * Docker itself updates a node whenever its state, certificate or membership changes. The change is then repeated on
+   * the current version.
    */
   async updateNode(nodeId: string, change: NodeChange, attempts = 5): Promise<void> {
     const { Spec, Version } = await this.json<Node>('GET', `/nodes/${nodeId}`);
@@ -175,7 +175,7 @@ export class DockerSocket implements Engine {
     for await (const events of answer) onEvent(String(events).includes('"Type":"service"') ? 'service' : 'node');
   }
 
-  /** `T` is what Docker documents; nothing here checks that it answered so. */
+  /** `T` is what Docker documents; the answer is not checked against it. */
   private async json<T>(method: string, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<T> {
     const answer = await this.send(method, await this.versioned(path), body, undefined, timeoutMs);
     const text = await readAll(answer);
@@ -189,7 +189,7 @@ export class DockerSocket implements Engine {
       await readAll(ping);
       const version = ping.headers['api-version'];
       if (typeof version !== 'string' || !/^\d+\.\d+$/.test(version))
-        throw new Error('The Docker engine does not say which API version it speaks.');
+        throw new Error('The Docker engine did not report its API version.');
       this.apiVersion = version;
     }
     return `/v${this.apiVersion}${path}`;
@@ -250,8 +250,8 @@ function localSwarm(swarm: SwarmInfo): LocalSwarm {
 }
 
 /**
- * Where the engine has chosen the number it stands with the endpoint; where the service has, with its own specification
- * at once.
+ * A port chosen by the engine is in the endpoint. A port chosen by the service is also in its specification, from the
+ * start.
  */
 function portsOf({ Spec, Endpoint }: Service): PublishedPort[] {
   const certificate: unknown = Spec.Labels?.[CERTIFICATE_LABEL];

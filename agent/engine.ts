@@ -1,11 +1,11 @@
 /**
- * The Docker engine of this node, as far as the agent needs it. Two engines answer to it: the real one
- * (`docker-socket.ts`) and, in simulations, a simulated one.
+ * The Docker engine of this node, as far as the agent needs it. Implemented by the real one (`docker-socket.ts`) and by
+ * the simulation's.
  */
 import type { PublishedPort, SwarmNode } from '../protocol/swarm';
 import type { Report } from '../protocol/report';
 
-/** What the engine says of its own part in a swarm. */
+/** The engine's own part in a swarm, as it reports it. */
 export type LocalSwarm = NonNullable<Report['swarm']>;
 
 export interface EngineInfo {
@@ -15,18 +15,18 @@ export interface EngineInfo {
 
 export interface SwarmState {
   swarmId: string;
-  /** `Cluster.Version.Index`: moves with every change of the cluster object. */
+  /** `Cluster.Version.Index`: grows with every change of the cluster object. */
   version: number;
   labels: Record<string, string>;
   tokens: { manager: string; worker: string };
 }
 
-/** What an operator may change of a node; what is left out stays. */
+/** The changes that an operator may make to a node; omitted fields stay. */
 export type NodeChange = Partial<Pick<SwarmNode, 'role' | 'availability'>> & {
-  /** Labels to set, and with null, to take off. */ labels?: Record<string, string | null>;
+  /** Labels to set; null removes one. */ labels?: Record<string, string | null>;
 };
 
-/** @param changes null takes a label off */
+/** @param changes null removes a label */
 export function changedLabels(
   labels: Readonly<Record<string, string>>,
   changes: NodeChange['labels'] = {},
@@ -36,7 +36,7 @@ export function changedLabels(
   );
 }
 
-/** An answer of the engine that is an error. `message` is Docker's own sentence. */
+/** An error answered by the engine. `message` is Docker's own. */
 export class EngineError extends Error {
   constructor(
     readonly status: number,
@@ -46,7 +46,7 @@ export class EngineError extends Error {
   }
 }
 
-/** Somebody else changed what was to be changed: what it is now has to be read anew. */
+/** Somebody else changed the object first: read it again. */
 export function isOutOfSequence(error: unknown): boolean {
   return error instanceof EngineError && error.message.includes('update out of sequence');
 }
@@ -59,48 +59,47 @@ export interface Engine {
     addressPools: string[];
     addressPoolPrefixLength: number;
   }): Promise<void>;
-  /** Docker tries one remote only, for 20 s, then answers with an error and goes on in the background. */
+  /** Docker tries one address for 20 s, then answers with an error and continues in the background. */
   joinSwarm(options: { remote: string; token: string; advertiseAddress: string }): Promise<void>;
   /**
-   * A manager without a quorum goes on as the only member of the same swarm, with all that it has; the others are
-   * managers in the list, and no members any more.
+   * Makes a manager without a quorum the only member of the same swarm, with all its state. The other managers stay in
+   * the list but are no longer members of raft.
    */
   recoverSwarm(options: { advertiseAddress: string }): Promise<void>;
-  /** @throws EngineError without force, when this node is a manager: it would leave its raft member behind */
+  /** @throws EngineError when this node is a manager and force is not set: its raft member would be left behind */
   leaveSwarm(options: { force: boolean }): Promise<void>;
-  /** Managers only, as all that follow. */
+  /** For managers only, like everything below. */
   swarm(): Promise<SwarmState>;
   /**
    * Commits labels through raft.
-   * @throws EngineError "update out of sequence" when the version is not the present one
+   * @throws EngineError "update out of sequence" when the version is not the current one
    */
   labelSwarm(version: number, labels: Record<string, string>): Promise<void>;
   /**
-   * Makes other join tokens, and commits labels with them.
-   * @throws EngineError "update out of sequence" when the version is not the present one
+   * Rotates the join tokens and commits labels with them.
+   * @throws EngineError "update out of sequence" when the version is not the current one
    */
   rotateTokens(version: number, labels: Record<string, string>): Promise<void>;
   nodes(): Promise<SwarmNode[]>;
   isLeader(nodeId: string): Promise<boolean>;
   /**
-   * A change of role is carried out later, and without a word when it cannot be: the node's membership in raft tells.
+   * A change of role is carried out later, and may silently fail: only the node's membership in raft shows its result.
    */
   updateNode(nodeId: string, change: NodeChange): Promise<void>;
-  /** Refused for every member of raft, and without `force` for a node that is not down. */
+  /** Docker refuses it for a member of raft, and without `force` for a node that is not down. */
   removeNode(nodeId: string, options: { force: boolean }): Promise<void>;
-  /**
-   * How many tasks on each of these nodes have not come to their end, by node id. Of a node that is down they never do.
-   */
+  /** The number of tasks on each node that have not ended, by node id. On a node that is down they never end. */
   unfinishedTasks(nodeIds: string[]): Promise<Map<string, number>>;
   /**
-   * How many tasks should run and have no node yet. A list of all tasks of the swarm: not to be asked for at each look.
+   * The number of tasks that should run but have no node yet. Lists all tasks of the swarm: too expensive for every
+   * pass.
    */
   pendingTasks(): Promise<number>;
   /**
-   * Of all services, in the order of their numbers. A port in host mode without a number of its own is another one on
-   * each node, and is left out.
+   * Published ports of all services, sorted. Leaves out host-mode ports without a fixed number, which differ from node
+   * to node.
    */
   publishedPorts(): Promise<PublishedPort[]>;
-  /** Calls back on every event of a node or of a service, until the signal aborts or the engine ends it. */
+  /** Calls back on every event of a node or service, until the signal aborts or the engine ends the stream. */
   watch(onEvent: (about: 'node' | 'service') => void, signal: AbortSignal): Promise<void>;
 }

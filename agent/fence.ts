@@ -1,18 +1,18 @@
 /**
- * The raft fence: a counter and the id of what is done under it, committed to labels of the swarm. Only a leader with a
- * quorum can commit, and a stale version is refused, so what comes after it cannot be the work of a leader that was
- * deposed before.
+ * The raft fence: commits a counter and the id of an action to labels of the swarm. Only a leader with a quorum can
+ * commit, and Docker refuses a stale version. Whatever follows the fence is therefore not the work of a leader that was
+ * deposed before it.
  */
 import type { Clock } from '../protocol/clock';
 import { FENCE_COMMAND_LABEL, FENCE_COUNTER_LABEL } from '../protocol/labels';
 import { isOutOfSequence, type Engine } from './engine';
 
-/** Between two tries to commit the fence. */
+/** Pause between two attempts to commit. */
 const PAUSE_MS = 50;
 
 /**
- * Whoever else changes the swarm at the same moment (Docker itself does while a swarm is made) comes first; then the
- * version is read anew.
+ * If somebody else changes the swarm at the same moment (Docker itself does while it creates a swarm), the version is
+ * read again.
  */
 export async function commitFence(engine: Engine, clock: Clock, id: string, attempts = 5): Promise<void> {
   const { version, labels } = await engine.swarm();

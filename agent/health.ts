@@ -1,39 +1,39 @@
 /**
- * What load balancers ask a node: whether it may be sent work. `GET /health` on {@link HEALTH_PORT} is 200 or 503, with
- * the reason in words, and says nothing else of the node.
+ * Answers health checks of load balancers: whether this node may receive work. `GET /health` on {@link HEALTH_PORT}
+ * returns 200, or 503 with the reason, and reveals nothing else about the node.
  *
- * The engine is asked at that moment, so that one that hangs counts as ill at once; the rest is what the agent saw
- * last, so that a table that cannot be reached makes no node ill.
+ * The engine is asked at that moment, so that a hanging engine is unhealthy at once. Everything else is what the agent
+ * saw last, so that an unreachable table makes no node unhealthy.
  */
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { isRecent, type Clock } from '../protocol/clock';
 import { withoutProxyHeader } from './proxy-header';
 
-/** What the agent knows. Undefined when nothing speaks against this node. */
+/** The reason why this node is unhealthy, as far as the agent knows. Undefined if it is healthy. */
 export type Illness = string | undefined;
 
-/** However many ask, the engine is asked once in this time. */
+/** However many checks arrive, the engine is asked once in this time. */
 const CACHE_MS = 1_000;
 /**
- * Shorter than any load balancer waits for an answer (2 s at least):
+ * Shorter than the timeout of any load balancer (2 s at least):
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 const TIMEOUT_MS = 1_500;
-/** A whole connection: one request, and its answer. */
+/** Limit for a whole connection: one request and its answer. */
 const CONNECTION_MS = 5_000;
 
 export class Health {
   private illness: Illness = 'The agent has just started.';
   private answer: { at: number; answers: Promise<boolean> } | undefined;
 
-  /** @param ping resolves when the engine answers, and rejects when it does not within so many milliseconds */
+  /** @param ping resolves when the engine answers; rejects when it does not within the given milliseconds */
   constructor(
     private readonly ping: (timeoutMs: number) => Promise<void>,
     private readonly clock: Clock,
   ) {}
 
-  /** What the agent has just seen. */
+  /** Records what the agent has just seen. */
   see(illness: Illness): void {
     this.illness = illness;
   }
@@ -49,9 +49,9 @@ export class Health {
       const answer = isHealth
         ? this.check().then((illness) => ({
             status: illness === undefined ? 200 : 503,
-            body: illness ?? 'This node may be sent work.',
+            body: illness ?? 'This node may receive work.',
           }))
-        : Promise.resolve({ status: 404, body: 'There is only GET /health.' });
+        : Promise.resolve({ status: 404, body: 'Not found. Ask for GET /health.' });
       void answer.then(({ status, body }) =>
         response
           .writeHead(status, {
@@ -63,7 +63,7 @@ export class Health {
       );
     });
     const server = createServer({ allowHalfOpen: true }, (socket) => {
-      // Anybody in the network may ask: nobody keeps the agent busy with half a request.
+      // Anybody in the network may connect, so half a request must not keep a connection open.
       void this.clock.sleep(CONNECTION_MS).then(() => socket.destroy());
       socket.on('error', () => socket.destroy());
       withoutProxyHeader(socket, () => http.emit('connection', socket));

@@ -9,48 +9,45 @@ import { validityOf, type Validity } from './certificate';
 
 const run = promisify(execFile);
 
-/** Where Docker keeps its state, and where a seat's volume is mounted. */
+/** Where Docker keeps its state: the mount point of a seat's volume. */
 export const DOCKER_ROOT = '/var/lib/docker';
 export const NODE_CERTIFICATE = `${DOCKER_ROOT}/swarm/certificates/swarm-node.crt`;
-/** On the instance's own disk: what is begun here is over when the instance is. */
+/** On the instance's own disk: work that was begun here must be forgotten with the instance. */
 const BEGUN = '/var/lib/cdk-docker-swarm/begun';
 const DAEMON_CONFIG = '/etc/docker/daemon.json';
 /**
- * Programs of the operating system that hang are given up. Formatting 16 TiB takes a few seconds, since ext4
- * initialises lazily.
+ * Timeout for programs of the operating system. Formatting 16 TiB takes a few seconds, because ext4 initialises lazily.
  */
 const TIMEOUT_MS = 120_000;
-/** How much of a device must be zeros before it counts as blank. */
+/** How many bytes of a device must be zero for it to count as blank. */
 const BLANK_BYTES = 1024 * 1024;
 
 export interface Host {
-  /** The device of an attached EBS volume, or undefined while it is not there. */
+  /** The device of an attached EBS volume, or undefined until it appears. */
   findDevice(volumeId: string): Promise<string | undefined>;
-  /**
-   * Whether this very device is mounted where Docker keeps its state. An image may have a partition of its own there.
-   */
+  /** Whether this device is mounted where Docker keeps its state. An image may have its own partition there. */
   isMounted(device: string): Promise<boolean>;
-  /** Formats the device if, and only if, nothing was ever written to it; then mounts it. */
+  /** Mounts the device. Formats it first if, and only if, nothing was ever written to it. */
   mountVolume(device: string): Promise<void>;
-  /** Writes `daemon.json`; true when it was not so already. Takes effect when the engine starts. */
+  /** Writes `daemon.json`; true if that changed it. Takes effect when the engine starts. */
   configureEngine(config: Record<string, unknown>): Promise<boolean>;
-  /** Also its socket, which would start it again. */
+  /** Stops its socket, too, which would start it again. */
   stopEngine(): Promise<void>;
-  /** SIGKILL, for an engine that hangs: it would not hear of anything gentler. systemd starts it again. */
+  /** Sends SIGKILL, because a hanging engine reacts to nothing gentler. systemd restarts it. */
   killEngine(): Promise<void>;
   /** Resolves when the engine answers. */
   startEngine(): Promise<void>;
-  /** Writes down that the work of this name is begun; false when it was begun before, by an agent that died. */
+  /** Records that this work was begun; false if it was begun before, by an agent that died. */
   begin(name: string): Promise<boolean>;
-  /** Whether the engine has the certificate of a node of a swarm. */
+  /** Whether the engine holds the certificate of a swarm node. */
   isCertified(): Promise<boolean>;
-  /** Of that certificate; undefined without one. */
+  /** Validity of that certificate; undefined if there is none. */
   certificateValidity(): Promise<Validity | undefined>;
 }
 
 export const linuxHost: Host = {
   async findDevice(volumeId) {
-    // Nitro instances name the link by the volume; older ones have only the name that the volume was attached under.
+    // On Nitro instances a link has the volume's id; older ones only have the device name of the attachment.
     // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
     const candidates = [
       `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`,
@@ -91,7 +88,7 @@ export const linuxHost: Host = {
   },
 
   async killEngine() {
-    // Everything in its control group; containers are in containerd's.
+    // Kills everything in its control group; containers are in containerd's.
     await run('systemctl', ['kill', '--signal=SIGKILL', 'docker.service'], { timeout: TIMEOUT_MS });
   },
 
@@ -111,7 +108,7 @@ export const linuxHost: Host = {
   },
 
   async isCertified() {
-    // Written when the swarm has issued it, and deleted when the node leaves.
+    // Docker writes it when the swarm has issued it, and deletes it when the node leaves.
     // https://github.com/moby/swarmkit/blob/master/ca/config.go (NewConfigPaths)
     return access(NODE_CERTIFICATE).then(
       () => true,
@@ -125,7 +122,7 @@ export const linuxHost: Host = {
   },
 };
 
-/** As /proc/self/mountinfo writes it. https://sourceware.org/git/?p=glibc.git;a=blob;f=bits/sysmacros.h */
+/** In the format of /proc/self/mountinfo. https://sourceware.org/git/?p=glibc.git;a=blob;f=bits/sysmacros.h */
 function deviceNumber(rdev: number): string {
   const device = BigInt(rdev);
   const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n);
@@ -133,10 +130,12 @@ function deviceNumber(rdev: number): string {
   return `${major}:${minor}`;
 }
 
-/** No file system, partition table or other signature that `blkid` knows, and nothing but zeros where one would be. */
+/**
+ * Whether `blkid` finds no file system, partition table or other signature, and the start of the device is all zeros.
+ */
 async function isBlank(device: string): Promise<boolean> {
   const signature = await run('blkid', ['-p', device], { timeout: TIMEOUT_MS }).catch((error: { code?: number }) => {
-    // 2: nothing found. 8: several contradicting signatures, which is anything but blank.
+    // 2: nothing found. 8: several contradicting signatures, so the device is not blank.
     // https://man7.org/linux/man-pages/man8/blkid.8.html
     if (error.code === 2) return undefined;
     throw error;

@@ -1,5 +1,5 @@
 /**
- * Who this node is, and what is to become of it, from the instance metadata service (IMDSv2).
+ * The node's identity, and notices of its end, from the instance metadata service (IMDSv2).
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html
  */
 import { MetadataService } from '@aws-sdk/ec2-metadata-service';
@@ -18,7 +18,7 @@ export interface Identity {
 export async function readIdentity(): Promise<Identity> {
   const metadata = new MetadataService();
   const token = await metadata.fetchMetadataToken();
-  // Without a leading slash: the client puts one in front.
+  // Without a leading slash: the client adds one.
   const read = (path: string) =>
     metadata.request(`latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });
   const [instanceId, address, zone, instanceType, lifecycle] = await Promise.all([
@@ -33,17 +33,17 @@ export async function readIdentity(): Promise<Identity> {
 
 const METADATA_TIMEOUT_MS = 2_000;
 
-/** What the instance learns of its own end. */
+/** The notices that the instance receives of its own end. */
 export interface Metadata {
-  /** Undefined while nobody is about to end it. */
+  /** Undefined while the instance is to stay. */
   notice(): Promise<Notice | undefined>;
 }
 
-/** @param options of the client; by default it asks the service of this instance */
+/** @param options options of the client; the default asks this instance's own service */
 export function instanceMetadata(options?: { endpoint: string }): Metadata {
-  // While it waits, nothing else is looked at.
+  // The agent does nothing else while it waits, so the timeout is short.
   const metadata = new MetadataService({ httpOptions: { timeout: METADATA_TIMEOUT_MS }, ...options });
-  /** Undefined where there is no such path. */
+  /** Undefined if the path does not exist. */
   const read = async (path: string, token: string): Promise<string | undefined> => {
     try {
       return await metadata.request(`latest/meta-data/${path}`, { headers: { 'x-aws-ec2-metadata-token': token } });

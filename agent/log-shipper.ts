@@ -1,6 +1,6 @@
 /**
- * Brings what the boot and the agent wrote to CloudWatch Logs, so that it can be read when the instance is gone. A node
- * without a way there works all the same.
+ * Ships the boot log and the agent's log to CloudWatch Logs, where they outlive the instance. A node that cannot reach
+ * CloudWatch works all the same.
  */
 import {
   CreateLogStreamCommand,
@@ -14,7 +14,7 @@ import type { Clock } from '../protocol/clock';
 
 const INTERVAL_MS = 5_000;
 /**
- * One request takes 1 MiB and 10,000 lines, one line 256 KB at most.
+ * A request takes at most 1 MiB and 10,000 lines; a line at most 256 KB.
  * https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
  */
 const BATCH_BYTES = 200 * 1024;
@@ -30,7 +30,7 @@ export interface LogShipperProps {
   clock: Clock;
   logGroup: string;
   files: ShippedFile[];
-  /** Where it is kept how far each file was shipped: over restarts of the agent, but not of the instance. */
+  /** Folder for the offset of each file: survives restarts of the agent, but not of the instance. */
   offsets: string;
 }
 
@@ -41,7 +41,7 @@ export async function shipLogs(props: LogShipperProps, signal: AbortSignal): Pro
   while (!signal.aborted) {
     await props.clock.sleep(INTERVAL_MS, signal);
     for (const file of props.files) {
-      // Whatever fails (no route, no permission, no file yet) is tried again with the same lines.
+      // On any failure (no route, no permission, no file yet) the same lines are tried again.
       await ship(props, file, created).catch(() => undefined);
     }
   }
@@ -71,8 +71,8 @@ async function ship(
 }
 
 /**
- * Whole lines from `offset` on, within the bounds of one request, and how many bytes they are in the file. A line that
- * is longer than a request goes in pieces.
+ * Reads whole lines from `offset` on, within the limits of one request, and their size in the file. A line longer than
+ * a request is shipped in pieces.
  */
 async function readLines(path: string, offset: number): Promise<{ lines: string[]; bytes: number }> {
   const file = await open(path, 'r');

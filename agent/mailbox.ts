@@ -1,6 +1,6 @@
 /**
- * The node's only two dealings with AWS that matter: reading its own commands, writing its own reports. Its policy
- * allows nothing else.
+ * The node's access to the two tables: reads its own commands and orders, writes its own reports. Its policy allows
+ * nothing else there.
  */
 import {
   ConditionalCheckFailedException,
@@ -27,10 +27,10 @@ import type { Decoded, Refusal } from '../protocol/body';
 
 export interface Inbox {
   command?: Command;
-  /** Why the item was not understood. */
+  /** Why the item could not be decoded. */
   refusal?: Refusal;
   publishedTokens?: string;
-  /** This instance is leaving: it begins nothing any more. */
+  /** The instance has a tombstone: it starts nothing new. */
   leaving: boolean;
 }
 
@@ -57,7 +57,7 @@ export class Mailbox {
       : { refusal: decoded.refusal, ...common };
   }
 
-  /** What this node is to do about others while it leads. */
+  /** Orders about other nodes, for the leader. */
   async readOrders(): Promise<Decoded<Orders>> {
     const { Item } = await this.client.send(
       new GetItemCommand({ TableName: this.tables.tokenTable, Key: this.itemKey(ORDERS_KEY) }),
@@ -65,7 +65,7 @@ export class Mailbox {
     return ordersCodec.decode(Item && plainAttributes(Item));
   }
 
-  /** False when this instance has a tombstone: nothing was written then. */
+  /** False when the instance has a tombstone. Then nothing is written. */
   async writeReport(report: Report): Promise<boolean> {
     try {
       await this.write(REPORT_KEY, reportCodec.encode(report), {
@@ -83,7 +83,7 @@ export class Mailbox {
     await this.write(HEARTBEAT_KEY, heartbeatCodec.encode(heartbeat));
   }
 
-  /** The first chunk comes last: its event finds the report whole. */
+  /** The first chunk is written last, so that its stream event finds the report complete. */
   async writeSwarmReport(chunks: SwarmChunk[]): Promise<void> {
     for (const [n, chunk] of [...chunks.entries()].reverse()) await this.write(`${SWARM_KEY_PREFIX}${n}`, { ...chunk });
   }

@@ -1,6 +1,6 @@
 /**
- * Starts the agent: reads its configuration, asks IMDS who it is, and wires clients, host and engine. Started by
- * systemd, which starts it again when it ends.
+ * Starts the agent: reads its configuration, asks IMDS for its identity, and connects clients, host and engine. systemd
+ * starts it, and restarts it when it ends.
  */
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
@@ -42,12 +42,13 @@ async function main(): Promise<void> {
   };
   const engine = new DockerSocket();
   const health = new Health((timeoutMs) => engine.ping(timeoutMs), clock);
-  // Another program may have the port: load balancers take this node for ill then, and everything else works.
-  health
-    .listen(HEALTH_PORT)
-    .on('error', (error) =>
-      log('error', 'Nobody can ask this node for its health.', { port: HEALTH_PORT, error: error.message }),
-    );
+  // If another program has the port, load balancers consider this node unhealthy. Everything else works.
+  health.listen(HEALTH_PORT).on('error', (error) =>
+    log('error', 'Load balancers cannot check the health of this node: its port cannot be opened.', {
+      port: HEALTH_PORT,
+      error: error.message,
+    }),
+  );
   const agent = new Agent({
     config,
     identity,
@@ -79,7 +80,7 @@ async function main(): Promise<void> {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    log('error', 'The agent could not start; systemd tries again.', {
+    log('error', 'The agent could not start. systemd tries again.', {
       error: error instanceof Error ? error.message : String(error),
     });
     process.exit(1);

@@ -1,8 +1,8 @@
 /**
- * How the leader carries out its orders about nodes: drain a worker that leaves, wait until its tasks have ended,
- * remove its node; remove a worker that is no more; drain a node whose instance another one follows, and undo that
- * then. Each step is decided from the list as it is then and done behind the raft fence; whoever leads next goes on
- * from there.
+ * Carries out the leader's orders: drains a leaving worker, waits until its tasks have ended and removes its node;
+ * removes a worker whose instance is gone; drains a node before its successor takes it over, and undoes that
+ * afterwards. Each step is decided from the current list and made behind the raft fence. The next leader continues from
+ * there.
  */
 import type { Clock } from '../protocol/clock';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL, ROTATION_LABEL } from '../protocol/labels';
@@ -15,49 +15,49 @@ import { commitFence } from './fence';
 export type OrderStep =
   | { kind: 'gone' }
   | { kind: 'drain' }
-  /** Its tasks are still to end. */
+  /** Its tasks have not ended yet. */
   | { kind: 'wait' }
   | { kind: 'remove' }
-  /** Its tasks have ended: say so. */
+  /** Its tasks have ended: set the label that says so. */
   | { kind: 'mark-idle' }
   | { kind: 'restore' }
   | { kind: 'refuse'; reason: string };
 
-/** Steps that are under way at a time: each is a write that all managers have to take. */
+/** Concurrent steps: each is a write that all managers have to store. */
 const PARALLEL = 10;
-/** What the fence is committed for: orders have no ids of their own. */
+/** The id under which the fence is committed: orders have no ids of their own. */
 const FENCE = 'orders';
 
 /**
  * Pure.
- * @param tasks how many tasks on the node have not ended yet
+ * @param tasks the number of tasks on the node that have not ended
  */
 export function orderStep(order: Order, node: SwarmNode | undefined, tasks: number): OrderStep {
   if (!node) return { kind: 'gone' };
-  if (node.instanceId !== order.instanceId) return { kind: 'refuse', reason: 'The node is of another instance.' };
+  if (node.instanceId !== order.instanceId) return { kind: 'refuse', reason: 'The node belongs to another instance.' };
   if (order.kind === 'restore') return isMarked(node) ? { kind: 'restore' } : { kind: 'gone' };
   if (order.kind === 'drain') return drainStep(node, tasks);
   if (node.role === 'manager' || node.manager)
     return { kind: 'refuse', reason: 'It is a manager, or still a member of raft.' };
-  // Nobody is there any more who could say that its tasks have ended.
+  // On a node that is down, nobody can report that its tasks have ended.
   if (node.state === 'down') return { kind: 'remove' };
   if (order.kind === 'reap') return { kind: 'refuse', reason: 'It is not down.' };
   if (node.availability !== 'drain') return { kind: 'drain' };
   return tasks > 0 ? { kind: 'wait' } : { kind: 'remove' };
 }
 
-/** One that is down has no tasks that anybody could wait for. */
+/** A node that is down has no tasks to wait for. */
 function drainStep(node: SwarmNode, tasks: number): OrderStep {
   if (node.idleFor === node.instanceId || node.state === 'down') return { kind: 'gone' };
   if (node.availability !== 'drain') return { kind: 'drain' };
   return tasks > 0 ? { kind: 'wait' } : { kind: 'mark-idle' };
 }
 
-/** By us, for an instance that was this node before. */
+/** Drained by us, for an instance that was this node before. */
 const isMarked = ({ drainedFor, idleFor, instanceId }: SwarmNode) =>
   [drainedFor, idleFor].some((before) => before !== undefined && before !== instanceId);
 
-/** What changes the swarm. */
+/** Steps that change the swarm. */
 const CHANGES: ReadonlySet<OrderStep['kind']> = new Set(['drain', 'remove', 'mark-idle', 'restore']);
 const isChange = ({ step }: { step: OrderStep }) => CHANGES.has(step.kind);
 
@@ -68,7 +68,7 @@ export class Orders {
     private readonly log: Log,
   ) {}
 
-  /** Once for each id: the swarm itself keeps it, with the tokens. False when it is done. */
+  /** Rotates once per id, which the swarm's label keeps. False when it is done. */
   async rotate(id: string | undefined): Promise<boolean> {
     if (id === undefined) return false;
     const { version, labels } = await this.engine.swarm();
@@ -78,12 +78,12 @@ export class Orders {
     return true;
   }
 
-  /** Takes one step for each order. False when all of them are done, as far as they can be. */
+  /** Takes one step for each order. False when nothing is left to do or to wait for. */
   async next(orders: readonly Order[]): Promise<boolean> {
     if (orders.length === 0) return false;
     let steps = await this.steps(orders);
     if (steps.some(isChange)) {
-      // Decided once more, behind the fence: the first list may be from before somebody else led.
+      // Decide again behind the fence: the first list may predate another leader.
       await commitFence(this.engine, this.clock, FENCE);
       steps = await this.steps(orders);
     }
@@ -108,7 +108,7 @@ export class Orders {
     }));
   }
 
-  /** One that fails keeps no other waiting, and is tried again at the next look. */
+  /** A failure delays no other order, and the next pass tries again. */
   private async take({ kind, nodeId, instanceId }: Order, step: OrderStep, { drainedFor }: SwarmNode): Promise<void> {
     try {
       if (step.kind === 'drain')
@@ -123,7 +123,7 @@ export class Orders {
       else await this.engine.removeNode(nodeId, { force: true });
       this.log('info', `Did: ${step.kind}.`, { order: kind, nodeId, instance: instanceId });
     } catch (error) {
-      this.log('warn', `Failed to ${step.kind} a node; the next look tries again.`, {
+      this.log('warn', `Failed to ${step.kind} a node. The next pass tries again.`, {
         order: kind,
         nodeId,
         error: error instanceof Error ? error.message.slice(0, 500) : String(error),

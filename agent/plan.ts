@@ -1,6 +1,6 @@
 /**
- * What the agent does next, from what is there now. Pure. Killed at any line, the agent finds its way from the same
- * picture again.
+ * Decides the agent's next step from the current state. Pure. An agent killed at any line decides the same from the
+ * same state.
  */
 import type { Command, CommandOf } from '../protocol/commands';
 import type { LocalSwarm } from './engine';
@@ -9,19 +9,19 @@ export interface Local {
   /** Milliseconds since 1970, by this node's clock. */
   now: number;
   instanceId: string;
-  /** Managers only. `device` is there once the volume is attached. */
+  /** Managers only. `device` is set once the volume is attached. */
   volume?: { id: string; mounted: boolean; device?: string };
   /** Undefined while no engine answers. */
   swarm?: LocalSwarm;
   /**
-   * The engine's disk holds the certificate of a node: it is somebody in a swarm, and perhaps a member of its raft,
-   * whatever the engine says of itself.
+   * The engine's disk holds a node certificate. It has an identity in a swarm, and may be a member of raft, whatever
+   * the engine reports.
    */
   certified: boolean;
   command?: Command;
-  /** Its tombstone stands: it begins nothing any more. */
+  /** The instance has a tombstone: it starts nothing new. */
   leaving: boolean;
-  /** Docker still works on our last request to init, join or leave. */
+  /** Docker is still working on our last request to init, join or leave. */
   busy: boolean;
 }
 
@@ -29,61 +29,72 @@ export type Step =
   | { kind: 'rest'; reason: string }
   | { kind: 'mount-volume'; device: string }
   | { kind: 'start-engine' }
-  /** Docker tries once, when it starts, to be the node that it was (20 s), then never again. */
+  /** When it starts, Docker tries for 20 s to be the node that it was, and never again. */
   | { kind: 'restart-engine'; reason: string }
   | { kind: 'init'; command: CommandOf<'init'> }
   | { kind: 'join'; command: CommandOf<'join'> }
   | { kind: 'remove'; command: CommandOf<'remove' | 'retire'> }
   | { kind: 'recover'; command: CommandOf<'recover'> }
   | { kind: 'leave'; reason: string }
-  /** Ends a join that Docker goes on with. Refused by an engine that has become a manager meanwhile. */
+  /**
+   * Aborts a join that Docker continues in the background. Docker refuses if the engine has become a manager meanwhile.
+   */
   | { kind: 'end-join'; reason: string }
-  /** The command is not carried out; the reason goes into the report. */
+  /** The command is not carried out. The reason goes into the report. */
   | { kind: 'refuse'; command: Command; reason: string }
-  /** What the command wants is so. */
+  /** The state that the command asks for is reached. */
   | { kind: 'done'; command: Command };
 
 export function nextStep({ now, instanceId, volume, swarm, certified, command, leaving, busy }: Local): Step {
   const joining = swarm !== undefined && hasNoIdentity(swarm) && !certified;
-  if (leaving && !joining) return { kind: 'rest', reason: 'This instance leaves.' };
+  if (leaving && !joining) return { kind: 'rest', reason: 'This instance is leaving.' };
   if (volume && !volume.mounted) {
     return volume.device
       ? { kind: 'mount-volume', device: volume.device }
       : { kind: 'rest', reason: 'The volume is not attached yet.' };
   }
   if (!swarm) return { kind: 'start-engine' };
-  if (busy) return { kind: 'rest', reason: 'The engine works on the last request.' };
+  if (busy) return { kind: 'rest', reason: 'The engine is still working on the last request.' };
   const expired = command !== undefined && now >= command.expiresAt;
-  // Whoever told it knows that nobody needs this identity any more.
+  // The functions send `leave` only if nobody needs this identity any more.
   const forgets = command?.kind === 'leave' && command.instanceId === instanceId && !expired && !leaving;
   if (certified && swarm.state === 'error' && !forgets)
-    return { kind: 'restart-engine', reason: 'It has the certificate of a node, and failed to be that node.' };
-  // An engine that makes a swarm looks the same for a moment.
-  if (joining && command?.kind === 'init' && !leaving) return { kind: 'rest', reason: 'The engine makes the swarm.' };
+    return { kind: 'restart-engine', reason: 'It has a node certificate but failed to start as that node.' };
+  // For a moment, an engine that creates a swarm looks like one that joins.
+  if (joining && command?.kind === 'init' && !leaving)
+    return { kind: 'rest', reason: 'The engine is creating the swarm.' };
   if (joining && (leaving || command?.kind !== 'join' || expired))
-    return { kind: 'end-join', reason: 'A join goes on in the background, and no valid command asks for it.' };
+    return { kind: 'end-join', reason: 'A join continues in the background, but no valid command asks for it.' };
   if (!command) return { kind: 'rest', reason: 'No command.' };
   if (command.instanceId !== instanceId)
     return { kind: 'refuse', command, reason: 'It is meant for another instance.' };
   if (isFulfilled(command, swarm)) return { kind: 'done', command };
-  if (expired) return { kind: 'refuse', command, reason: 'It expired.' };
+  if (expired) return { kind: 'refuse', command, reason: 'It has expired.' };
   switch (command.kind) {
     case 'leave':
       return swarm.swarmId === undefined
         ? { kind: 'leave', reason: command.reason }
-        : { kind: 'refuse', command, reason: 'It is a working manager: it sees a leader.' };
+        : { kind: 'refuse', command, reason: 'This node is a working manager: it sees a leader.' };
     case 'remove':
     case 'retire':
       return swarm.controlAvailable
         ? { kind: 'remove', command }
-        : { kind: 'refuse', command, reason: 'It is no manager.' };
+        : { kind: 'refuse', command, reason: 'This node is not a manager.' };
     case 'recover':
       if (!swarm.controlAvailable || swarm.nodeId !== command.nodeId)
-        return { kind: 'refuse', command, reason: 'It is not the manager that is to go on.' };
+        return {
+          kind: 'refuse',
+          command,
+          reason: `This node is not the manager ${command.nodeId}, which is to go on.`,
+        };
       return { kind: 'recover', command };
     case 'init':
       if (volume?.id !== command.volumeId)
-        return { kind: 'refuse', command, reason: 'The swarm is to be made on another volume than this node has.' };
+        return {
+          kind: 'refuse',
+          command,
+          reason: `The swarm must be created on ${command.volumeId}, which this node does not have.`,
+        };
       return swarm.state === 'inactive'
         ? { kind: 'init', command }
         : { kind: 'rest', reason: `The engine's swarm state is ${swarm.state}.` };
@@ -97,10 +108,9 @@ export function nextStep({ now, instanceId, volume, swarm, certified, command, l
 }
 
 /**
- * Pending or in an error, and no word of which node it is. Without a certificate nothing was ever joined: it is a join
- * of ours that Docker keeps trying in the background (https://github.com/moby/moby/issues/25432). With one, it is a
- * node that could not start: to leave would be to throw away an identity, and a manager's member of raft would stay
- * behind for ever.
+ * Pending or in error, and without a node id. If there is no certificate, the engine never joined: it is our join that
+ * Docker keeps trying in the background (https://github.com/moby/moby/issues/25432). If there is one, the engine failed
+ * to start as its node: leaving would destroy that identity, and a manager's raft member would be left behind for ever.
  */
 export function hasNoIdentity(swarm: LocalSwarm): boolean {
   return (swarm.state === 'pending' || swarm.state === 'error') && !swarm.nodeId;
@@ -111,7 +121,7 @@ function isFulfilled(command: Command, swarm: LocalSwarm): boolean {
     case 'init':
       return swarm.state === 'active';
     case 'join':
-      // Workers are not told which swarm they are in.
+      // Workers do not know the id of their swarm.
       return swarm.state === 'active' && (swarm.swarmId === undefined || swarm.swarmId === command.swarmId);
     case 'leave':
       return swarm.state === 'inactive';

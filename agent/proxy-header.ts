@@ -1,7 +1,7 @@
 /**
- * The header of the PROXY protocol, version 2, with which a connection may begin. A load balancer that sends it to
- * services puts it ahead of its health checks, too (https://github.com/haproxytech/kubernetes-ingress/issues/463,
- * https://github.com/cilium/cilium/issues/26274). What it says is of no interest here.
+ * Skips the header of the PROXY protocol, version 2, that a connection may start with. A load balancer that sends it to
+ * services also sends it with its health checks (https://github.com/haproxytech/kubernetes-ingress/issues/463,
+ * https://github.com/cilium/cilium/issues/26274). Its contents are ignored.
  * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt (2.2)
  */
 import type { Socket } from 'node:net';
@@ -9,13 +9,13 @@ import type { Socket } from 'node:net';
 const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 /** Signature, version and command, family, and the length of the rest. */
 const FIXED_BYTES = 16;
-/** Addresses and extensions take a few hundred bytes at most. */
+/** Addresses and extensions have a few hundred bytes at most. */
 const MAX_BYTES = 2_048;
 
 /**
- * Takes the header off, where there is one.
- * @param then is called once, to listen to the socket: what follows comes as its data. Never for a connection that ends
- * before, or sends too long a header
+ * Removes the header, if there is one.
+ * @param then is called once, to listen to the socket; the rest arrives as its data. Not called for a connection that
+ * ends before, or whose header is too long
  */
 export function withoutProxyHeader(socket: Socket, then: () => void): void {
   let seen = Buffer.alloc(0);
@@ -32,7 +32,7 @@ export function withoutProxyHeader(socket: Socket, then: () => void): void {
   }
 }
 
-/** Where it ends: 0 where there is none, undefined while nobody can tell. */
+/** The offset where the header ends: 0 if there is none, undefined until enough bytes have arrived. */
 function headerEnd(seen: Buffer): number | undefined {
   const length = Math.min(seen.length, SIGNATURE.length);
   if (!seen.subarray(0, length).equals(SIGNATURE.subarray(0, length))) return 0;

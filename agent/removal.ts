@@ -1,8 +1,7 @@
 /**
- * How the leader takes a manager out: demote it, wait until raft counts it no more, and, if it is lost, remove its
- * node. One that retires stays in the list as a worker. One step a look, each decided from the list as it is then and
- * done behind the raft fence. A demotion is carried out later, and without a word when it cannot be, so that only the
- * list tells.
+ * Removes a manager, as the leader: demotes it, waits until it has left raft, and removes its node if it is lost. A
+ * retiring manager stays in the list as a worker. One step per pass, each decided from the current list and made behind
+ * the raft fence. Docker carries out a demotion later and may silently fail, so only the list counts.
  */
 import type { Clock } from '../protocol/clock';
 import type { CommandOf } from '../protocol/commands';
@@ -13,14 +12,14 @@ import { commitFence } from './fence';
 export type RemovalStep =
   | { kind: 'gone' }
   | { kind: 'demote' }
-  /** It is to leave raft, and does so when Docker's role manager looks the next time, every 5 s. */
+  /** It is leaving raft: Docker's role manager carries that out within 5 s. */
   | { kind: 'wait' }
   | { kind: 'remove' }
   | { kind: 'refuse'; reason: string };
 
 /**
- * A demoted node that came back into raft unasked leaves it only when it is promoted and demoted again (seen on Docker
- * 20.10): so long it is waited for.
+ * A demoted node that has rejoined raft unasked leaves it only when it is promoted and demoted again (seen on Docker
+ * 20.10). This is how long to wait before that.
  */
 const DEMOTED_MS = 20_000;
 
@@ -36,9 +35,9 @@ export function removalStep(nodes: readonly SwarmNode[], order: Order): RemovalS
   const retires = order.kind === 'retire';
   const inSession = order.kind === 'remove' && order.inSession && isWorkingManager(node) && !node.manager!.leader;
   if (retires && node.instanceId !== order.leavingInstanceId)
-    return { kind: 'refuse', reason: 'The node is of another instance.' };
+    return { kind: 'refuse', reason: 'The node belongs to another instance.' };
   if (node.role === 'worker') return { kind: node.manager ? 'wait' : retires ? 'gone' : 'remove' };
-  // Who has no host name was never heard of: an engine that died while it joined.
+  // A node without a host name never connected: its engine died while it joined.
   if (
     !retires &&
     !inSession &&
@@ -46,14 +45,14 @@ export function removalStep(nodes: readonly SwarmNode[], order: Order): RemovalS
     node.manager?.reachability !== 'unreachable' &&
     node.hostname !== ''
   )
-    return { kind: 'refuse', reason: 'It is a working manager, or on the way to be one.' };
+    return { kind: 'refuse', reason: 'It is a working manager, or about to become one.' };
   if (!node.manager && !retires) return { kind: 'remove' };
   const others = nodes.filter(({ id, manager }) => manager && id !== nodeId);
   const working = others.filter(isWorkingManager);
   if (working.length < quorumOf(others.length))
     return {
       kind: 'refuse',
-      reason: `Without it, ${working.length} of ${others.length} managers would work: that is no quorum.`,
+      reason: `Only ${working.length} of the other ${others.length} managers work: that is no quorum.`,
     };
   return { kind: 'demote' };
 }
@@ -67,12 +66,12 @@ export class Removal {
     private readonly command: CommandOf<'remove' | 'retire'>,
   ) {}
 
-  /** Takes the next step. Nothing more is to be done after `gone` and `refuse`. */
+  /** Takes the next step. After `gone` and `refuse` there is none. */
   async next(): Promise<RemovalStep> {
     const { nodeId } = this.command;
     let step = removalStep(await this.engine.nodes(), this.command);
     if (step.kind === 'demote' || step.kind === 'remove') {
-      // Decided once more, behind the fence: the first list may be from before somebody else led.
+      // Decide again behind the fence: the first list may predate another leader.
       await commitFence(this.engine, this.clock, this.command.id);
       step = removalStep(await this.engine.nodes(), this.command);
     }

@@ -1,6 +1,6 @@
 /**
- * The leader's view of the swarm, behind the raft fence: a report with the version index that the fence has made cannot
- * come from a leader that was deposed.
+ * Reports the swarm as the leader sees it, behind the raft fence: a report with the fence's version index cannot come
+ * from a deposed leader.
  */
 import { isRecent, type Clock } from '../protocol/clock';
 import { ROTATION_LABEL } from '../protocol/labels';
@@ -10,20 +10,23 @@ import { EngineError, type Engine } from './engine';
 import { commitFence } from './fence';
 import type { Mailbox } from './mailbox';
 
-/** An unchanged list is reported this often all the same: the functions take silence for a lost quorum. */
+/** How often an unchanged list is reported: the functions take silence for a lost quorum. */
 export const REFRESH_MS = 30_000;
-/** How often tasks are counted that have no node. */
+/** How often tasks without a node are counted. */
 const TASKS_MS = 60_000;
-/** How often services are asked for their ports where no event tells of a change. */
+/** How often services are asked for their ports when no event announces a change. */
 const PORTS_MS = 30_000;
-/** What was heard of ports longer ago is not known any more: a manager may lead again after hours. */
+/** How long the last answer about ports is valid. A manager may lead again after hours. */
 const PORTS_KNOWN_MS = 120_000;
-/** The same while the join tokens are not published: whoever refused or missed them may take them now. */
+/**
+ * How often an unchanged list is reported while the join tokens are not published: whoever refused or missed them may
+ * accept them now.
+ */
 const UNPUBLISHED_MS = 5_000;
 /**
- * What a leader answers whose swarm has no key to its own certificates: its engine was killed in the middle of making
- * the swarm, and made the rest up when it was started again (seen on Docker 20.10, 130 ms after the request). Nobody
- * can ever join it, and no change of it is ever accepted.
+ * A leader's error when its swarm has no key to its own certificates: the engine was killed while it created the swarm,
+ * and invented the rest when it was restarted (seen on Docker 20.10, 130 ms after the request). No node can ever join
+ * such a swarm, and it accepts no change.
  */
 const STILLBORN = 'there must be at least one valid, reachable external CA corresponding to the current CA certificate';
 
@@ -38,15 +41,15 @@ export class SwarmReporter {
     private readonly clock: Clock,
   ) {}
 
-  /** The next report asks for their ports. */
+  /** Makes the next report ask for the ports again. */
   servicesChanged(): void {
     if (this.ports) this.ports.askedAt = Number.NEGATIVE_INFINITY;
   }
 
   /**
-   * Reports the node list and the published ports if they changed or if its last report grew old.
-   * @param tokens join tokens that the node's own report carries to be published: their publisher is woken by the swarm
-   * report alone
+   * Reports the node list and the published ports if they changed, or if the last report is old.
+   * @param tokens join tokens in this node's own report that are to be published: only a swarm report wakes their
+   * publisher
    */
   async report(tokens: JoinTokens | undefined): Promise<void> {
     const seen = JSON.stringify([await this.engine.nodes(), await this.publishedPorts()]);
@@ -60,8 +63,7 @@ export class SwarmReporter {
   }
 
   /**
-   * Whether this error says that the swarm was never finished, and nobody but this node is in it: then nothing is lost
-   * with it.
+   * Whether this error means that the swarm was never finished and has only this node, so that nothing is lost with it.
    */
   async isStillborn(error: unknown): Promise<boolean> {
     return (
@@ -69,7 +71,7 @@ export class SwarmReporter {
     );
   }
 
-  /** Commits the fence, then reads the list: what it shows is at least as new as the epoch says. */
+  /** Commits the fence first: the list is then at least as new as the epoch. */
   private async fenced(): Promise<SwarmReport> {
     await commitFence(this.engine, this.clock, 'report');
     const [{ swarmId, version: epoch, labels }, nodes] = await Promise.all([this.engine.swarm(), this.engine.nodes()]);
@@ -84,11 +86,11 @@ export class SwarmReporter {
     };
   }
 
-  /** As they were, where the engine does not say, for a while. */
+  /** The last known ports, for a while, if the engine does not answer. */
   private async publishedPorts(): Promise<PublishedPort[] | undefined> {
     const now = this.clock.now();
     if (!this.ports || !isRecent(this.ports.askedAt, now, PORTS_MS)) {
-      // Whatever changes while it answers is asked for again.
+      // A change during the request triggers another one.
       const asked = (this.ports = { ...(this.ports ?? { published: undefined, heardAt: now }), askedAt: now });
       const published = await this.engine.publishedPorts().catch(() => undefined);
       if (published) Object.assign(asked, { published, heardAt: now });
@@ -97,8 +99,8 @@ export class SwarmReporter {
   }
 
   /**
-   * Undefined where the engine does not say: a report that lacks them is better than none, and it is not asked again at
-   * once.
+   * Undefined if the engine does not answer: a report without the count is better than none. The engine is not asked
+   * again at once.
    */
   private async tasksPending(): Promise<number | undefined> {
     const now = this.clock.now();

@@ -389,7 +389,7 @@ export class Play {
     return (
       (await this.stage.machines
         .exec(instanceId, ['curl', '--silent', '--max-time', '5', `http://127.0.0.1:${HEALTH_PORT}/health`])
-        .catch(() => '')) === 'This node may be sent work.\n'
+        .catch(() => '')) === 'This node may receive work.\n'
     );
   }
 

@@ -181,7 +181,7 @@ describe('an engine that cannot be the node that it was', () => {
       await end();
       expect(engine.local.state).toBe('active');
       expect(engine.left).toBe(0);
-      expect(logged.filter((line) => line.includes('Restarting the engine.'))).toHaveLength(2);
+      expect(logged.filter((line) => line.includes('Restarting the Docker engine.'))).toHaveLength(2);
     },
   );
 });
@@ -214,7 +214,7 @@ describe('an instance that is about to end', () => {
     await pass(20_000);
     await end();
     expect(report()).toMatchObject({ notice: 'interruption', engine: { version: '25.0.8' } });
-    expect(logged.join()).toContain('does not say whether this instance is to end');
+    expect(logged.join()).toContain('did not answer whether this instance is about to end');
   });
 });
 
@@ -301,14 +301,14 @@ describe('load balancers', () => {
   it('are told to send nothing before a node is in the swarm, nor once it is about to end', async () => {
     const { clock, metadata, illness, tell, pass, end } = start('worker');
     await pass(5_000);
-    expect(illness()).toBe('The Docker engine is no active node of a swarm.');
+    expect(illness()).toBe('The Docker engine is not an active node of a swarm.');
     await tell(joinCommand(clock.now()));
     await pass(10_000);
     expect(illness()).toBeUndefined();
     metadata.notice = () => 'termination';
     await pass(10_000);
     await end();
-    expect(illness()).toBe('This instance leaves the cluster.');
+    expect(illness()).toBe('This instance is leaving the cluster.');
   });
 
   it('are answered the same while no table can be reached', async () => {
@@ -321,7 +321,7 @@ describe('load balancers', () => {
     metadata.notice = () => 'termination';
     await pass(30_000);
     await end();
-    expect(illness()).toBe('This instance leaves the cluster.');
+    expect(illness()).toBe('This instance is leaving the cluster.');
   });
 
   it('are told to send nothing once the node has a tombstone', async () => {
@@ -331,7 +331,7 @@ describe('load balancers', () => {
     await tell(null, { tombstone: clock.now() });
     await pass(25_000);
     await end();
-    expect(illness()).toBe('This instance leaves the cluster.');
+    expect(illness()).toBe('This instance is leaving the cluster.');
   });
 });
 
@@ -401,7 +401,7 @@ describe('a manager', () => {
     await node.pass(5_000);
     expect(node.engine.joins).toHaveLength(1);
     expect(node.report()).toMatchObject({
-      lastCommand: { id: 'c1', outcome: 'failed', error: 'It was tried once.' },
+      lastCommand: { id: 'c1', outcome: 'failed', error: "A manager's join is attempted only once." },
     });
     await node.tell({ ...join, id: 'c2', expiresAt: node.clock.now() + 60_000 });
     await node.pass(5_000);
@@ -414,7 +414,7 @@ describe('a manager', () => {
     node.volume.attached = true;
     await node.tell({ ...joinCommand(node.clock.now() - 60_001), role: 'manager' } as Command);
     await node.pass(5_000);
-    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'refused', error: 'It expired.' } });
+    expect(node.report()).toMatchObject({ lastCommand: { id: 'c1', outcome: 'refused', error: 'It has expired.' } });
     await node.tell({ ...joinCommand(node.clock.now()), role: 'manager' } as Command);
     await node.restart();
     await node.pass(5_000);
@@ -458,13 +458,13 @@ describe('a manager', () => {
     engine.leads = false;
     await tell({ ...command, kind: 'remove', expiresAt: clock.now() + 60_000, nodeId: lost.id });
     await pass(5_000);
-    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'This node does not lead.' } });
+    expect(report()).toMatchObject({ lastCommand: { outcome: 'refused', error: 'This node is not the leader.' } });
     engine.leads = true;
     engine.otherNodes.push({ ...structuredClone(lost), id: 'p'.repeat(25) });
     await pass(5_000);
     await end();
     expect(report()).toMatchObject({
-      lastCommand: { outcome: 'refused', error: 'Without it, 1 of 2 managers would work: that is no quorum.' },
+      lastCommand: { outcome: 'refused', error: 'Only 1 of the other 2 managers work: that is no quorum.' },
     });
     expect(engine.otherNodes).toHaveLength(2);
   });
@@ -510,7 +510,7 @@ describe('a manager', () => {
     await tell({ ...command, kind: 'leave', expiresAt: clock.now() + 60_000 });
     await pass(5_000);
     expect(report()).toMatchObject({
-      lastCommand: { outcome: 'refused', error: 'It is a working manager: it sees a leader.' },
+      lastCommand: { outcome: 'refused', error: 'This node is a working manager: it sees a leader.' },
     });
     expect(engine.left).toBe(0);
     engine.local = { state: 'pending', nodeId, controlAvailable: true };
@@ -633,7 +633,7 @@ describe('the agent of a manager', () => {
     await node.tell(initCommand(node.clock.now()));
     await node.pass(1_000);
     expect(node.swarmReport()).toMatchObject({ ok: true, value: { epoch: 13 } });
-    expect(node.logged.join()).not.toContain('A look failed');
+    expect(node.logged.join()).not.toContain('A pass failed');
     await node.end();
   });
 

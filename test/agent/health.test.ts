@@ -23,9 +23,9 @@ test('a node is healthy when its engine answers and nothing speaks against it', 
   await clock.advance(1_000);
   expect(await health.check()).toBe('The Docker engine does not answer.');
   engine.answers = true;
-  health.see('This instance leaves the cluster.');
+  health.see('This instance is leaving the cluster.');
   await clock.advance(1_000);
-  expect(await health.check()).toBe('This instance leaves the cluster.');
+  expect(await health.check()).toBe('This instance is leaving the cluster.');
 });
 
 test('the engine is asked once a second, however many ask for its health', async () => {
@@ -132,13 +132,13 @@ test('the only request that is answered is GET or HEAD /health', async () => {
     return [answer.status, await answer.text()];
   };
   try {
-    expect(await get('/health')).toEqual([200, 'This node may be sent work.\n']);
+    expect(await get('/health')).toEqual([200, 'This node may receive work.\n']);
     engine.answers = false;
     await clock.advance(1_000);
     expect(await get('/health')).toEqual([503, 'The Docker engine does not answer.\n']);
     expect(await get('/health', 'HEAD')).toEqual([503, '']);
-    expect(await get('/')).toEqual([404, 'There is only GET /health.\n']);
-    expect(await get('/health', 'DELETE')).toEqual([404, 'There is only GET /health.\n']);
+    expect(await get('/')).toEqual([404, 'Not found. Ask for GET /health.\n']);
+    expect(await get('/health', 'DELETE')).toEqual([404, 'Not found. Ask for GET /health.\n']);
   } finally {
     server.close();
   }

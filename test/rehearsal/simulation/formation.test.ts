@@ -137,7 +137,7 @@ describe('a join', () => {
     heal();
     await story.whole();
     expect(joins()).toBeGreaterThan(1);
-    expect(story.logs.some((line) => line.includes('Ending the join.'))).toBe(true);
+    expect(story.logs.some((line) => line.includes('Aborting the join.'))).toBe(true);
     expect(swarms(story)).toHaveLength(1);
   });
 
