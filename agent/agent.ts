@@ -83,7 +83,7 @@ const ENGINE_FAILED_MS = 20_000;
  */
 const LEADERLESS_STEP_S = 30;
 /** No pass takes longer, even while the engine is slow to answer that it knows no leader. */
-const LOOK_MS = 60_000;
+const PASS_MS = 60_000;
 /** Pauses after a failed command and after an error, so that a broken part is not hammered. */
 const RETRY_MS = 1_000;
 const ERROR_PAUSE_MS = 2_000;
@@ -125,7 +125,7 @@ export class Agent {
    */
   private leaderless: { ms: number; at: number | undefined } = { ms: 0, at: undefined };
   private notice: Notice | undefined;
-  private noticeSoughtAt = Number.NEGATIVE_INFINITY;
+  private noticeCheckedAt = Number.NEGATIVE_INFINITY;
   private certificateSeenAt = Number.NEGATIVE_INFINITY;
   private watching = false;
   private settled = false;
@@ -144,7 +144,7 @@ export class Agent {
     while (!signal.aborted) {
       let pause: number;
       try {
-        pause = await this.look(signal);
+        pause = await this.pass(signal);
       } catch (error) {
         this.parts.log('warn', 'A pass failed. The next one tries again.', { error: errorText(error) });
         pause = ERROR_PAUSE_MS;
@@ -158,7 +158,7 @@ export class Agent {
    * One pass with at most one step. Resolves with the pause before the next pass in milliseconds: 0 after a step,
    * because the state has changed.
    */
-  private async look(signal: AbortSignal): Promise<number> {
+  private async pass(signal: AbortSignal): Promise<number> {
     if (!this.configured) await this.configureEngine();
     const volume = await this.lookAtVolume();
     if (volume && !volume.mounted && !volume.device) {
@@ -166,7 +166,7 @@ export class Agent {
       await this.heartbeat(false);
       return VOLUME_MS;
     }
-    await this.seekNotice();
+    await this.checkNotice();
     try {
       await this.readMailbox();
     } catch (error) {
@@ -250,13 +250,13 @@ export class Agent {
     if (this.inbox.refusal) this.parts.log('warn', 'A command was ignored.', { refusal: this.inbox.refusal });
   }
 
-  private async seekNotice(): Promise<void> {
+  private async checkNotice(): Promise<void> {
     const { metadata, clock, log } = this.parts;
     const now = clock.now();
     // Nothing follows a termination notice. A spot interruption does not end the search: the group's termination
     // follows soon.
-    if (this.notice === 'termination' || isRecent(this.noticeSoughtAt, now, NOTICE_MS)) return;
-    this.noticeSoughtAt = now;
+    if (this.notice === 'termination' || isRecent(this.noticeCheckedAt, now, NOTICE_MS)) return;
+    this.noticeCheckedAt = now;
     const before = this.notice;
     this.notice = await metadata.notice().catch((error: unknown) => {
       log('warn', 'The instance metadata service did not answer whether this instance is about to end.', {
@@ -275,7 +275,7 @@ export class Agent {
       this.leaderless = { ms: 0, at: undefined };
     else {
       const now = this.parts.clock.now();
-      this.leaderless = { ms: ms + Math.min(Math.max(now - (at ?? now), 0), LOOK_MS), at: now };
+      this.leaderless = { ms: ms + Math.min(Math.max(now - (at ?? now), 0), PASS_MS), at: now };
     }
   }
 

@@ -34,13 +34,13 @@ export async function update(dependencies: Updater): Promise<void> {
   // Releases the lease in between: a deployment may be waiting for it.
   for (
     const end = dependencies.clock.now() + PATIENCE_MS;
-    (await look(dependencies)) && dependencies.clock.now() < end;
+    (await runRounds(dependencies)) && dependencies.clock.now() < end;
   )
     await dependencies.clock.sleep(PAUSE_MS);
 }
 
 /** Repeats until nothing changes. @returns whether to try again soon */
-async function look(dependencies: Updater): Promise<boolean> {
+async function runRounds(dependencies: Updater): Promise<boolean> {
   const lease = await dependencies.lease.acquireOrAsk();
   if (!lease) {
     dependencies.log('info', 'Another function holds the lease. It was asked for another round.');
