@@ -1,6 +1,7 @@
 /**
  * Rule `recover-quorum`: recovers from a quorum that is lost for good. A person must ask for it by invoking node-leave
- * (see docs/operations/recover-quorum.md), choose the surviving seat, and confirm with the swarm's id. It never starts by itself.
+ * (see docs/operations/recover-quorum.md), choose the surviving seat,
+ * and confirm with the swarm's id. It never starts by itself.
  *
  * `--force-new-cluster` lets one manager go on alone with all its state. Old managers that come back later would form a
  * second swarm with the same id (measured), so each step waits for the one before:
