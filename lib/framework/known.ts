@@ -9,8 +9,8 @@ export function known<T>(value: T): T | undefined {
   return Token.isUnresolved(value) ? undefined : value;
 }
 
-/** Imported VPCs and subnets throw when asked for what they were not given. */
-export function ifGiven<T>(read: () => T): T | undefined {
+/** Undefined instead of an error: imported VPCs and subnets throw on attributes that their import did not include. */
+export function tryRead<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {

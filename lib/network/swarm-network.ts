@@ -5,7 +5,7 @@ import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import { NAT_GATEWAYS, VPC_CIDR, ZONES } from '../core/defaults';
 import { NODE_RULES } from '../core/security-rules';
 import { checkNatGateways, checkVpcCidr } from '../core/checks/network';
-import { checkAtSynth, ifGiven, known } from '../framework/known';
+import { checkAtSynth, tryRead, known } from '../framework/known';
 
 export interface SwarmNetworkProps {
   /**
@@ -147,7 +147,7 @@ export class SwarmNetwork extends Construct {
       this.cidr ??
       (this.vpc.node.defaultChild instanceof ec2.CfnVPC
         ? this.vpc.node.defaultChild.cidrBlock
-        : ifGiven(() => this.vpc.vpcCidrBlock));
+        : tryRead(() => this.vpc.vpcCidrBlock));
     return cidr === undefined || Token.isUnresolved(cidr) ? [] : [cidr];
   }
 
@@ -184,8 +184,8 @@ export class SwarmNetwork extends Construct {
       subnetType: isolated ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS,
     };
     // A VPC without such subnets throws; said together with all other mistakes instead.
-    const selected = ifGiven(() => this.vpc.selectSubnets(selection).subnets) ?? [];
-    return selected.filter((subnet) => ifGiven(() => subnet.availabilityZone) !== undefined && !isOfTokenList(subnet));
+    const selected = tryRead(() => this.vpc.selectSubnets(selection).subnets) ?? [];
+    return selected.filter((subnet) => tryRead(() => subnet.availabilityZone) !== undefined && !isOfTokenList(subnet));
   }
 
   private noSubnets({ vpcSubnets }: SwarmNetworkProps): string {
@@ -223,7 +223,7 @@ function isDummy(zone: string): boolean {
  * only.
  */
 function isOfTokenList(subnet: ec2.ISubnet): boolean {
-  return [subnet.subnetId, ifGiven(() => subnet.availabilityZone)].some(
+  return [subnet.subnetId, tryRead(() => subnet.availabilityZone)].some(
     (text) => text !== undefined && Tokenization.reverseList([text]) !== undefined,
   );
 }

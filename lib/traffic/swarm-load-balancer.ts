@@ -27,7 +27,7 @@ import {
 import { checkKinds } from '../core/load-balancer-schema';
 import { followedRules, listenerRules, transportsOf, type PortRule } from '../core/security-rules';
 import { followSettings, targetGroupSettings, type HealthCheckSettings } from '../core/target-groups';
-import { checkAtSynth, ifGiven, known } from '../framework/known';
+import { checkAtSynth, tryRead, known } from '../framework/known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from '../observability/load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
 import type { WorkerGroup } from '../nodes/worker-group';
@@ -282,7 +282,7 @@ export class SwarmLoadBalancer extends Construct {
     const selection =
       props.vpcSubnets ?? (internal ? { subnets: ofNodes } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
     // A VPC without such subnets throws; said together with all other mistakes instead.
-    const subnets = ifGiven(() => network.vpc.selectSubnets(selection).subnets) ?? [];
+    const subnets = tryRead(() => network.vpc.selectSubnets(selection).subnets) ?? [];
     this.zones = network.zones.map(({ zone }) => zone);
     this.scheme = internal ? 'Internal' : '';
     this.securityGroup = new ec2.SecurityGroup(this, `${this.scheme}SecurityGroup`, {
@@ -449,7 +449,7 @@ export class SwarmLoadBalancer extends Construct {
   private clients(): ec2.IPeer[] {
     const { internal, clients, updater } = this.props;
     const { vpc } = updater.lifecycle.network;
-    return clients ?? (internal ? ifGiven(() => [ec2.Peer.ipv4(vpc.vpcCidrBlock)]) : [ec2.Peer.anyIpv4()]) ?? [];
+    return clients ?? (internal ? tryRead(() => [ec2.Peer.ipv4(vpc.vpcCidrBlock)]) : [ec2.Peer.anyIpv4()]) ?? [];
   }
 
   /** From clients to the load balancer, and from there to the nodes: what is sent, and the health check. */
@@ -518,7 +518,7 @@ export class SwarmLoadBalancer extends Construct {
         ...checkHealth(givenCheck(this.healthCheck(listener))),
         ...this.problemsOfNodes(listener),
       ]),
-      ...(internal && !clients && ifGiven(() => network.vpc.vpcCidrBlock) === undefined
+      ...(internal && !clients && tryRead(() => network.vpc.vpcCidrBlock) === undefined
         ? ['The network of the VPC was not given, so nobody would be let in. Give `clients`.']
         : []),
       ...(accessLogs && Token.isUnresolved(Stack.of(this).region)
