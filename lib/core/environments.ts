@@ -1,4 +1,4 @@
-/** What each function is told by its environment. Values may be references that only the deployment resolves. */
+/** The environment of each function. Values may be references that only the deployment resolves. */
 import { environmentVariables as env } from '../../protocol/environment';
 
 /** Names of the cluster's tables. */
@@ -13,46 +13,46 @@ export interface RoleIds {
   readonly workerRoleId: string;
 }
 
-/** node-join and node-leave: the same rules run in both. */
+/** For node-join and node-leave, which run the same rules. */
 export const membershipEnvironment = (
-  given: { readonly cluster: string; readonly seats: string; readonly swarmSettings: string } & Tables & RoleIds,
+  values: { readonly cluster: string; readonly seats: string; readonly swarmSettings: string } & Tables & RoleIds,
 ): Record<string, string> => ({
-  [env.cluster]: given.cluster,
-  [env.tokenTable]: given.tokenTable,
-  [env.reportTable]: given.reportTable,
-  [env.managerRoleId]: given.managerRoleId,
-  [env.workerRoleId]: given.workerRoleId,
-  [env.seats]: given.seats,
-  [env.swarmSettings]: given.swarmSettings,
+  [env.cluster]: values.cluster,
+  [env.tokenTable]: values.tokenTable,
+  [env.reportTable]: values.reportTable,
+  [env.managerRoleId]: values.managerRoleId,
+  [env.workerRoleId]: values.workerRoleId,
+  [env.seats]: values.seats,
+  [env.swarmSettings]: values.swarmSettings,
 });
 
-/** In addition, where the cluster has a load balancer. */
+/** Also for node-join and node-leave, when the cluster has a load balancer. */
 export const loadBalancedEnvironment: Record<string, string> = { [env.loadBalanced]: 'true' };
 
 export const leaderTokenEnvironment = (
-  given: { readonly cluster: string; readonly joinQueueUrl: string } & Tables & RoleIds,
+  values: { readonly cluster: string; readonly joinQueueUrl: string } & Tables & RoleIds,
 ): Record<string, string> => ({
-  [env.cluster]: given.cluster,
-  [env.tokenTable]: given.tokenTable,
-  [env.reportTable]: given.reportTable,
-  [env.managerRoleId]: given.managerRoleId,
-  [env.workerRoleId]: given.workerRoleId,
-  [env.joinQueueUrl]: given.joinQueueUrl,
+  [env.cluster]: values.cluster,
+  [env.tokenTable]: values.tokenTable,
+  [env.reportTable]: values.reportTable,
+  [env.managerRoleId]: values.managerRoleId,
+  [env.workerRoleId]: values.workerRoleId,
+  [env.joinQueueUrl]: values.joinQueueUrl,
 });
 
-/** In addition, where the cluster has a load balancer. */
+/** Also for leader-token, when the cluster has a load balancer. */
 export const wakingTargetUpdate = (targetsQueueUrl: string): Record<string, string> => ({
   [env.targetsQueueUrl]: targetsQueueUrl,
 });
 
 export const targetUpdateEnvironment = (
-  given: { readonly cluster: string; readonly joinQueueUrl: string; readonly loadBalancers: string } & Pick<
+  values: { readonly cluster: string; readonly joinQueueUrl: string; readonly loadBalancers: string } & Pick<
     Tables,
     'tokenTable'
   >,
 ): Record<string, string> => ({
-  [env.cluster]: given.cluster,
-  [env.tokenTable]: given.tokenTable,
-  [env.joinQueueUrl]: given.joinQueueUrl,
-  [env.loadBalancers]: given.loadBalancers,
+  [env.cluster]: values.cluster,
+  [env.tokenTable]: values.tokenTable,
+  [env.joinQueueUrl]: values.joinQueueUrl,
+  [env.loadBalancers]: values.loadBalancers,
 });

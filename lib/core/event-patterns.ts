@@ -1,8 +1,8 @@
-/** What wakes the functions: filters of the report table's stream, and patterns of EventBridge. */
+/** What wakes the functions: filters for the report table's stream, and EventBridge patterns. */
 import { REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 
 /**
- * Spot interruptions and the earlier rebalance recommendations. Source:
+ * Spot interruption notices, and the rebalance recommendations that precede them. Source:
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
  */
 export const spotNotices = {
@@ -11,7 +11,7 @@ export const spotNotices = {
 };
 
 /**
- * For target-update: an instance of one of the groups of a stack is launched, in service, leaves or is gone. Source:
+ * For target-update: an instance in a group of the stack comes into service, leaves, or is terminated. Source:
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html
  */
 export const instanceEvents = (stackName: string) => ({
@@ -21,15 +21,15 @@ export const instanceEvents = (stackName: string) => ({
     'EC2 Instance-terminate Lifecycle Action',
     'EC2 Instance Terminate Successful',
   ],
-  // Groups that CloudFormation names are called after their stack.
+  // CloudFormation names a group after its stack.
   detail: { AutoScalingGroupName: [{ prefix: `${stackName}-` }] },
 });
 
-/** The sweep looks at everything again and so bounds what a lost event costs. */
+/** The sweep looks at everything again, so a lost event costs at most this long. */
 export const SWEEP_MINUTES = 1;
 
 /**
- * Only written keys of one kind: a function must not be woken by what it does not read.
+ * Matches writes of one kind of item, so that no function is woken for an item that it does not read.
  * https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html
  */
 const written = (sortKey: unknown) => ({
@@ -37,7 +37,7 @@ const written = (sortKey: unknown) => ({
   dynamodb: { Keys: { [SORT_KEY]: { S: [sortKey] } } },
 });
 
-/** For leader-token: the leader's agent wrote what the swarm looks like. */
+/** For leader-token: the leader's agent wrote its report of the swarm. */
 export const swarmReportWritten = written({ prefix: SWARM_KEY_PREFIX });
-/** For node-join: a node wrote what it has become. Heartbeats wake nobody. */
+/** For node-join: a node wrote its report. Heartbeats wake no function. */
 export const nodeReportWritten = written(REPORT_KEY);

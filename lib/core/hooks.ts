@@ -1,6 +1,6 @@
 /**
- * The lifecycle hooks of every group: data that both flavours put into the group itself, since the first instances
- * would miss hooks that are made after it.
+ * The lifecycle hooks of every group: data that both flavours put into the group itself, because its first instances
+ * would miss a hook that is created after the group.
  */
 import type { NodeRole } from '../../protocol/body';
 import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
@@ -8,17 +8,19 @@ import { LAUNCH_HOOK, TERMINATE_HOOK } from '../../protocol/hooks';
 export interface LifecycleHook {
   readonly name: string;
   readonly transition: 'autoscaling:EC2_INSTANCE_LAUNCHING' | 'autoscaling:EC2_INSTANCE_TERMINATING';
-  /** What happens when nobody completes it. */
+  /** The result when nobody completes the hook. */
   readonly defaultResult: 'ABANDON' | 'CONTINUE';
-  /** Seconds without a heartbeat until then. */
+  /** Seconds without a heartbeat after which the default result applies. */
   readonly heartbeatTimeout: number;
-  /** The function whose queue is told. */
-  readonly tells: 'node-join' | 'node-leave';
+  /** The function whose queue receives the notification. */
+  readonly notifies: 'node-join' | 'node-leave';
 }
 
-/** At launch longer than node-join's own deadline, which ends the wait in an orderly way. */
+/** Seconds. Longer than node-join's own deadline, which ends the wait in an orderly way. */
 const LAUNCH_HEARTBEAT = 900;
-/** A broken function must stall the roll of the managers, never speed it. The longest that Auto Scaling allows. */
+/**
+ * Seconds. A broken function must stall the roll of the managers, never speed it up: 7200 is Auto Scaling's maximum.
+ */
 const TERMINATE_HEARTBEAT: Record<NodeRole, number> = { manager: 7200, worker: 900 };
 
 export const lifecycleHooks = (role: NodeRole): LifecycleHook[] => [
@@ -27,13 +29,13 @@ export const lifecycleHooks = (role: NodeRole): LifecycleHook[] => [
     transition: 'autoscaling:EC2_INSTANCE_LAUNCHING',
     defaultResult: 'ABANDON',
     heartbeatTimeout: LAUNCH_HEARTBEAT,
-    tells: 'node-join',
+    notifies: 'node-join',
   },
   {
     name: TERMINATE_HOOK,
     transition: 'autoscaling:EC2_INSTANCE_TERMINATING',
     defaultResult: 'CONTINUE',
     heartbeatTimeout: TERMINATE_HEARTBEAT[role],
-    tells: 'node-leave',
+    notifies: 'node-leave',
   },
 ];

@@ -1,10 +1,10 @@
-/** Who may do what, as data: every permission of functions, hooks and nodes stands here and nowhere else. */
+/** Every IAM permission of functions, hooks and nodes, as data. None is anywhere else. */
 import { EVENT_SOURCE } from '../../protocol/events';
 import { FOLLOWED_PREFIX, FOLLOWED_TAG } from '../../protocol/following';
 import { CLUSTER_PARTITION } from '../../protocol/keys';
 import { CLUSTER_TAG } from '../../protocol/tags';
 
-/** An IAM statement that allows. */
+/** An IAM statement with the effect Allow. */
 export interface Statement {
   sid: string;
   actions: string[];
@@ -12,7 +12,7 @@ export interface Statement {
   conditions?: Record<string, Record<string, string | string[]>>;
 }
 
-/** Where a stack is deployed. */
+/** Where a stack is deployed, and its id. */
 export interface Place {
   partition: string;
   region: string;
@@ -68,7 +68,7 @@ export function leaderTokenStatements(arns: {
   ];
 }
 
-/** What node-join and node-leave may do: they run the same rules. */
+/** For node-join and node-leave, which run the same rules. */
 export function membershipStatements(
   arns: { tokenTable: string; reportTable: string },
   cluster: string,
@@ -93,7 +93,7 @@ export function membershipStatements(
       ],
       resources: [arns.tokenTable],
     },
-    // These actions know no resources:
+    // These actions do not support resource-level permissions:
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
     {
       sid: 'SeeInstances',
@@ -131,8 +131,7 @@ export function membershipStatements(
 }
 
 /**
- * What target-update may do: of the swarm it reads what leader-token has published, and writes its own lease and what
- * it has seen.
+ * For target-update. In the token table it reads what leader-token published, and writes its lease and observations.
  */
 export function targetUpdateStatements(tokenTable: string, cluster: string, place: Place): Statement[] {
   const clusterPartition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [CLUSTER_PARTITION] } };
@@ -145,7 +144,7 @@ export function targetUpdateStatements(tokenTable: string, cluster: string, plac
       conditions: clusterPartition,
     },
     { sid: 'SeeGroups', actions: ['autoscaling:DescribeAutoScalingGroups'], resources: ['*'] },
-    // Descriptions know no resources:
+    // Describe actions do not support resource-level permissions:
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
     {
       sid: 'SeeTargets',
@@ -165,10 +164,10 @@ export function targetUpdateStatements(tokenTable: string, cluster: string, plac
   ];
 }
 
-/** What target-update may do to take away what it made for published ports. */
+/** For target-update: removing what it created for published ports. */
 export function unfollowStatements(cluster: string, place: Place, securityGroups: string[]): Statement[] {
   return [
-    // Descriptions know no resources:
+    // Describe actions do not support resource-level permissions:
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
     {
       sid: 'SeeListeners',
@@ -192,8 +191,8 @@ export function unfollowStatements(cluster: string, place: Place, securityGroups
 }
 
 /**
- * What target-update may do where a load balancer follows published ports: make listeners and target groups that carry
- * the cluster's tag, and change those that it made.
+ * For target-update, when a load balancer follows published ports: creating listeners and target groups that carry the
+ * cluster's tag, and changing those that it created.
  * Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html,
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/tagging-resources-during-creation.html
  */
@@ -248,7 +247,7 @@ export function followStatements(
 const loadBalancing = ({ partition, region, account }: Place, resource: string) =>
   `arn:${partition}:elasticloadbalancing:${region}:${account}:${resource}`;
 const followedGroups = (place: Place) => loadBalancing(place, `targetgroup/${FOLLOWED_PREFIX}*/*`);
-/** They have no names. */
+/** Listeners have no names. */
 const listeners = (place: Place) => loadBalancing(place, 'listener/net/*/*/*');
 
 const ofFollowed = (cluster: string) => ({
@@ -261,13 +260,13 @@ function tellEvents(sid: string, place: Place): Statement {
     sid,
     actions: ['events:PutEvents'],
     resources: [`arn:${place.partition}:events:${place.region}:${place.account}:event-bus/default`],
-    // One for each entry; the key is a list:
+    // Each entry of a request has a source, so the key has several values:
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
     conditions: { 'ForAnyValue:StringEquals': { 'events:source': EVENT_SOURCE } },
   };
 }
 
-/** The other half of attaching a volume: the volume itself. */
+/** AttachVolume needs permission for the volume as well as for the instance. */
 export function attachVolume(seat: number, volumeId: string, place: Place): Statement {
   return {
     sid: `AttachVolumeOfSeat${seat}`,
@@ -277,10 +276,10 @@ export function attachVolume(seat: number, volumeId: string, place: Place): Stat
 }
 
 /**
- * A node: its own mailbox (`dynamodb:LeadingKeys`), the agent's bundle, its logs.
- * @param arns `agentObjects`: every bundle of an agent, not only the newest. A deployment changes this policy first and
- * rolls the groups after it: until its turn comes, a group still launches instances whose user data fetches the bundle
- * of the deployment before.
+ * For nodes: their own mailbox (`dynamodb:LeadingKeys`), the agent's bundle, their logs.
+ * @param arns `agentObjects` covers every bundle of the agent, not only the newest. A deployment changes this policy
+ * before it rolls the groups: a group that is not rolled yet launches instances whose user data fetches the previous
+ * bundle.
  */
 export function nodeStatements(arns: {
   tokenTable: string;
@@ -299,9 +298,9 @@ export function nodeStatements(arns: {
 }
 
 /**
- * What Session Manager needs of a node. The managed policy AmazonSSMManagedInstanceCore would let nodes read all of
- * Parameter Store as well. These actions know no resources.
- * Source: https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+ * What Session Manager needs on a node. The managed policy AmazonSSMManagedInstanceCore would also let nodes read all
+ * of Parameter Store. These actions do not support resource-level permissions. Source:
+ * https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
  */
 export const openSessions: Statement = {
   sid: 'OpenSessions',
@@ -316,7 +315,7 @@ export const openSessions: Statement = {
 };
 
 /**
- * A caller of DynamoDB needs the table's key as well. Source:
+ * A caller of DynamoDB also needs the table's key. Source:
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
  */
 export function useKeyOfTables(keyArn: string, place: Place): Statement {
@@ -336,7 +335,7 @@ export function useKeyOfTables(keyArn: string, place: Place): Statement {
 }
 
 /**
- * Attaching a volume under a customer's key. Source:
+ * For attaching a volume that is encrypted with a customer managed key. Source:
  * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions
  */
 export function useKeyOfVolumes(keyArn: string, place: Place): Statement[] {
@@ -358,7 +357,7 @@ export function useKeyOfVolumes(keyArn: string, place: Place): Statement[] {
 }
 
 /**
- * For the key's own policy. Source:
+ * For the key policy. Source:
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
  */
 export const autoScalingUsesKey: Statement[] = [

@@ -1,10 +1,8 @@
-/**
- * Between the framework's tokens, which are known only at deployment, and the pure checks of `lib/core/checks/`.
- */
+/** Between the framework's tokens, whose values are known only at deployment, and the pure checks of `lib/core/`. */
 import { Token, type Stack } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
-/** The value, or undefined when it (or a part of it) is known only at deployment. */
+/** The value, or undefined when it or a part of it is known only at deployment. */
 export function known<T>(value: T): T | undefined {
   return Token.isUnresolved(value) ? undefined : value;
 }
@@ -18,7 +16,7 @@ export function tryRead<T>(read: () => T): T | undefined {
   }
 }
 
-/** How many bytes of a text with tokens are known: names that a deployment fills in come on top. */
+/** The bytes of a text that are known at synth. What a deployment fills in for its tokens is not counted. */
 export function knownBytes(stack: Stack, text: string): number {
   const literals = (value: unknown): string => {
     if (typeof value === 'string') return value;
@@ -30,7 +28,7 @@ export function knownBytes(stack: Stack, text: string): number {
   return Buffer.byteLength(literals(stack.resolve(text)));
 }
 
-/** All mistakes of all constructs are reported together, in one error, when the app is synthesised. */
+/** Synth reports the problems of all constructs together, in one error. @param check returns one sentence for each */
 export function checkAtSynth(construct: IConstruct, check: () => string[]): void {
   construct.node.addValidation({ validate: check });
 }

@@ -1,4 +1,4 @@
-/** From the statements of `lib/core/statements.ts`, which are data, to the framework's classes. */
+/** Turns the statements of `lib/core/statements.ts`, which are data, into the framework's classes. */
 import { Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
@@ -18,14 +18,14 @@ export function toPolicyStatement(
 }
 
 export function toPolicyDocument(statements: Statement[]): iam.PolicyDocument {
-  // Not merged: a reader of the template sees the same statements, whatever feature flags the app has.
+  // Not minimised: the template has the same statements whatever feature flags the app sets.
   return new iam.PolicyDocument({
     statements: statements.map((statement) => toPolicyStatement(statement)),
     minimize: false,
   });
 }
 
-/** Where the stack of a construct is deployed. */
+/** Partition, region, account and id of a construct's stack. */
 export function placeOf(scope: Construct): Place {
   const { partition, region, account, stackId } = Stack.of(scope);
   return { partition, region, account, stackId };

@@ -1,4 +1,4 @@
-/** One of the functions: its code is bundled when this package is built, its role may do what is stated and no more. */
+/** One of the cluster's functions, with its role and log group. Its code is bundled when this package is built. */
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -13,12 +13,12 @@ export interface ClusterFunctionProps {
   readonly name: FunctionName;
   readonly description: string;
   readonly environment: Record<string, string>;
-  /** What it may do besides writing its log. */
+  /** What the function may do besides writing its log. */
   readonly statements: Statement[];
 }
 
 /**
- * Without reserved concurrency: a new account has ten, and AWS refuses to reserve of them.
+ * A function without reserved concurrency: AWS refuses to reserve any of the ten that a new account has.
  * https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
  */
 export class ClusterFunction extends Construct {
@@ -30,13 +30,13 @@ export class ClusterFunction extends Construct {
   constructor(scope: Construct, id: string, props: ClusterFunctionProps) {
     super(scope, id);
     const { timeout, memory } = FUNCTIONS[props.name];
-    // Said here, so that no feature flag of an app makes another one, and so that it goes with the stack.
+    // Explicit, so that no feature flag of the app creates another one, and so that it is deleted with the stack.
     this.logGroup = new logs.LogGroup(this, 'Logs', {
       retention: logs.RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
     this.policy = toPolicyDocument([writeLogs(this.logGroup.logGroupArn), ...props.statements]);
-    // Inline, so that it is there before the function and until after it.
+    // Inline, so that the policy exists before the function and is deleted after it.
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       inlinePolicies: { Function: this.policy },
@@ -53,17 +53,17 @@ export class ClusterFunction extends Construct {
       role,
       logGroup: this.logGroup,
     });
-    // The framework makes the function depend on its role a second time, which cfn-lint reports (W3005); its reference
-    // to the role says the same.
+    // The framework adds a dependency on the role, which the reference to the role already implies: cfn-lint reports
+    // that (W3005).
     (this.function.node.defaultChild as lambda.CfnFunction).addDeletionOverride('DependsOn');
   }
 
-  /** Adds to its environment. */
-  tell(environment: Record<string, string>): void {
+  /** Adds environment variables to the function. */
+  addEnvironment(environment: Record<string, string>): void {
     for (const [name, value] of Object.entries(environment)) this.function.addEnvironment(name, value);
   }
 
-  /** Allows more. */
+  /** Adds a statement to the policy of the function's role. */
   allow(statement: Statement): void {
     this.policy.addStatements(toPolicyStatement(statement));
   }

@@ -1,4 +1,4 @@
-/** Wakes a function when an item of one kind is written in the report table. */
+/** Wakes a function when an item that matches the filter is written to the report table. */
 import { Duration } from 'aws-cdk-lib';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as lambda from 'aws-cdk-lib/aws-lambda';

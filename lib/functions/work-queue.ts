@@ -1,11 +1,11 @@
-/** The queues that wake the functions: what they hold means "look again" and nothing else. */
+/** The queues that wake the functions. A message means "look again", and nothing else. */
 import { Duration } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { FUNCTIONS, MESSAGE_MAPPING, VISIBILITY_TIMEOUT_FACTOR, WORK_QUEUE, type FunctionName } from '../core/defaults';
 
-/** With a dead-letter queue, since what a function cannot process must hold up nothing else. */
+/** Creates a queue with a dead-letter queue: a message that the function cannot process must not block the others. */
 export function createWorkQueue(scope: Construct, name: string, consumer: FunctionName): sqs.Queue {
   const common: sqs.QueueProps = { encryption: sqs.QueueEncryption.SQS_MANAGED, enforceSSL: true };
   return new sqs.Queue(scope, `${name}Queue`, {

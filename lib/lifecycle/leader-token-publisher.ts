@@ -1,4 +1,4 @@
-/** The function that turns the leader's swarm report into the leader record, from which nodes are told how to join. */
+/** The function that turns the leader's swarm report into the leader record, which holds the join tokens. */
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -14,8 +14,8 @@ export interface LeaderTokenPublisherProps {
 }
 
 /**
- * `leader-token`: woken when the leader's agent has written its swarm report; publishes swarm id, join tokens and node
- * list, and wakes node-join.
+ * The function `leader-token`. The report of the leader's agent wakes it. It publishes the swarm id, the join tokens
+ * and the node list in the token table, and wakes node-join.
  */
 export class LeaderTokenPublisher extends Construct {
   readonly function: lambda.Function;
@@ -27,7 +27,7 @@ export class LeaderTokenPublisher extends Construct {
     const { tokenTable, reportTable } = lifecycle.tables;
     this.publisher = new ClusterFunction(this, 'LeaderToken', {
       name: 'leader-token',
-      description: 'Publishes how to join the swarm, from what its leader reports.',
+      description: 'Publishes the swarm id, join tokens and node list that the leader reports.',
       environment: leaderTokenEnvironment({
         cluster: lifecycle.cluster,
         tokenTable: tokenTable.tableName,
@@ -50,9 +50,9 @@ export class LeaderTokenPublisher extends Construct {
     lifecycle.nodesNeed(mapReports(this, 'SwarmReports', this.function, reportTable, swarmReportWritten));
   }
 
-  /** Wakes target-update as well when the nodes of the swarm have changed. */
+  /** Makes leader-token wake target-update as well when the nodes of the swarm change. */
   wakeTargetUpdate(queue: sqs.IQueue): void {
-    this.publisher.tell(wakingTargetUpdate(queue.queueUrl));
+    this.publisher.addEnvironment(wakingTargetUpdate(queue.queueUrl));
     this.publisher.allow({ ...sendMessages([queue.queueArn]), sid: 'WakeTargetUpdate' });
   }
 }

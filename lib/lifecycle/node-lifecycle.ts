@@ -1,7 +1,6 @@
 /**
- * The life of a node between launch and termination: the queues that hooks, notices and the sweep fill, the functions
- * node-join and node-leave behind them, and the roles of the nodes. It decides nothing about capacity: groups are added
- * to it.
+ * The life of a node from launch to termination: the queues that lifecycle hooks, spot notices and the sweep fill, the
+ * functions node-join and node-leave that read them, and the roles of the nodes. Capacity is up to the groups.
  */
 import { Duration, Lazy, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
@@ -49,29 +48,29 @@ export interface NodeLifecycleProps {
   readonly network: SwarmNetwork;
   readonly tables: TokenTable;
   /**
-   * The construct after which the cluster is named, in tags: `<stack name>/<path of the construct>`.
+   * The construct that names the cluster in tags: `<stack name>/<path of the construct>`.
    * @default - this construct
    */
   readonly cluster?: Construct;
   /**
-   * The role of managers, e.g. to let what runs on them call AWS. It gets what nodes need in addition.
+   * The role of managers, for example to let containers on them call AWS. What nodes need is added to it.
    * @default - a new role
    */
   readonly managerRole?: iam.Role;
   /**
-   * The role of workers. Must not be the managers': a worker could read what is meant for them.
+   * The role of workers. It must not be the managers' role: a worker could then read what is meant for managers.
    * @default - a new role
    */
   readonly workerRole?: iam.Role;
   /**
-   * Networks from which overlay networks get their subnets, in CIDR notation; from 1 to 16, outside of the VPC's. Used
-   * when the swarm is made, never after.
+   * Networks from which overlay networks get their subnets: 1 to 16, in CIDR notation, outside the VPC's network. They
+   * take effect only when the swarm is created.
    * Source: https://docs.docker.com/reference/cli/docker/swarm/init/#default-addr-pool
    * @default ['100.64.0.0/10']
    */
   readonly addressPools?: string[];
   /**
-   * Prefix length of each overlay network, from 16 to 29. Used when the swarm is made, never after.
+   * Prefix length of each overlay network, from 16 to 29. It takes effect only when the swarm is created.
    * @default 24
    */
   readonly addressPoolPrefixLength?: number;
@@ -81,50 +80,50 @@ export type { SwarmEvent } from '../../protocol/events';
 
 export interface OnSwarmEventOptions extends events.OnEventOptions {
   /**
-   * Which events, e.g. `['nodeLost', 'quorumAtRisk']`.
-   * @default - all
+   * The events to match, for example `['nodeLost', 'quorumAtRisk']`.
+   * @default - all events
    */
   readonly events?: SwarmEvent[];
 }
 
 /**
- * Brings nodes into the swarm and out of it.
+ * Joins nodes to the swarm and removes them from it.
  *
- * A launching instance waits in its launch hook until node-join has seen it Ready in the swarm; a leaving one waits in
- * its terminate hook for node-leave. Events mean "look again", and a sweep once a minute looks again anyway: a lost
- * event costs a minute, a doubled one nothing. Queue, functions and sweep of a cluster at rest cost below 1 USD a month
- * (us-east-1).
+ * A launched instance waits at its launch hook until node-join has seen it Ready in the swarm. A terminating instance
+ * waits at its terminate hook until node-leave releases it. Events mean "look again", and a sweep looks again once a
+ * minute anyway: a lost event costs at most a minute, and a duplicate costs nothing. The queues, functions and sweep of
+ * an idle cluster cost below 1 USD a month (us-east-1).
  */
 export class NodeLifecycle extends Construct {
   readonly network: SwarmNetwork;
   readonly tables: TokenTable;
-  /** The value of the tag that groups, instances, volumes and interfaces of this cluster carry. */
+  /** The value of the tag on the cluster's groups, instances, volumes and network interfaces. */
   readonly cluster: string;
   readonly managerRole: NodeRole;
   readonly workerRole: NodeRole;
-  /** Fed by launch hooks, the sweep, and leader-token. */
+  /** Receives from launch hooks, the sweep, leader-token and target-update. */
   readonly joinQueue: sqs.Queue;
-  /** Fed by terminate hooks, spot notices, and the sweep. */
+  /** Receives from terminate hooks, spot notices and the sweep. */
   readonly leaveQueue: sqs.Queue;
   readonly nodeJoin: lambda.Function;
   readonly nodeLeave: lambda.Function;
-  /** What nodes log: streams `<instance id>/boot` and `<instance id>/agent`. Kept for a month. */
+  /** Logs of the nodes, kept for a month: streams `<instance id>/boot` and `<instance id>/agent`. */
   readonly nodeLogGroup: logs.LogGroup;
   /** The agent's bundle. */
   readonly agent: assets.Asset;
   /** The networks from which overlay networks get their subnets. */
   readonly addressPools: string[];
-  /** What any function needs to use the tables' key. */
+  /** What every function needs to use the key of the tables. Empty without a customer managed key. */
   readonly keyStatements: Statement[];
   /**
-   * What must be there before the first node is launched and until the last one has left, so that creation and deletion
-   * of the stack work: otherwise hooks would wait for functions that are gone.
+   * What must exist before the first node is launched and until the last one has left. Groups depend on it: otherwise,
+   * when the stack is deleted, hooks would wait for functions that no longer exist.
    */
   readonly ready: IDependable;
 
-  /** Users' rules, whatever their ids. */
+  /** The scope of the users' rules, so that their ids cannot clash with those of this construct. */
   private readonly rules: Construct;
-  private readonly needed = new DependencyGroup();
+  private readonly dependencies = new DependencyGroup();
   private readonly hookRole: iam.Role;
   private readonly join: ClusterFunction;
   private readonly leave: ClusterFunction;
@@ -134,7 +133,7 @@ export class NodeLifecycle extends Construct {
     super(scope, id);
     this.network = props.network;
     this.tables = props.tables;
-    this.ready = this.needed;
+    this.ready = this.dependencies;
     this.rules = new Construct(this, 'Events');
     const stack = Stack.of(this);
     const place = placeOf(this);
@@ -144,8 +143,8 @@ export class NodeLifecycle extends Construct {
       addressPools: this.addressPools,
       addressPoolPrefixLength: props.addressPoolPrefixLength ?? ADDRESS_POOL_PREFIX_LENGTH,
     };
-    const named = props.cluster ?? this;
-    this.cluster = `${stack.stackName}/${named.node.scopes
+    const namedAfter = props.cluster ?? this;
+    this.cluster = `${stack.stackName}/${namedAfter.node.scopes
       .slice(stack.node.scopes.length)
       .map((part) => part.node.id)
       .join('/')}`;
@@ -156,7 +155,7 @@ export class NodeLifecycle extends Construct {
       retention: logs.RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const ofNodes = nodeStatements({
+    const statementsOfNodes = nodeStatements({
       tokenTable: tokenTable.tableArn,
       reportTable: reportTable.tableArn,
       agentObjects: this.agent.bucket.arnForObjects('*.cjs'),
@@ -164,11 +163,11 @@ export class NodeLifecycle extends Construct {
     });
     this.managerRole = new NodeRole(this, 'Manager', {
       role: props.managerRole,
-      statements: [...ofNodes, ...this.keyStatements],
+      statements: [...statementsOfNodes, ...this.keyStatements],
     });
     this.workerRole = new NodeRole(this, 'Worker', {
       role: props.workerRole,
-      statements: [...ofNodes, ...this.keyStatements],
+      statements: [...statementsOfNodes, ...this.keyStatements],
     });
 
     this.joinQueue = createWorkQueue(this, 'Join', 'node-join');
@@ -178,14 +177,14 @@ export class NodeLifecycle extends Construct {
       inlinePolicies: { Hooks: toPolicyDocument([sendMessages([this.joinQueue.queueArn, this.leaveQueue.queueArn])]) },
     });
 
-    // The same rules run in both, whichever of them is woken.
+    // Both functions run the same rules, whichever is woken.
     const environment = membershipEnvironment({
       cluster: this.cluster,
       tokenTable: tokenTable.tableName,
       reportTable: reportTable.tableName,
       managerRoleId: this.managerRole.role.roleId,
       workerRoleId: this.workerRole.role.roleId,
-      // Seats are added after this construct is made.
+      // Lazy, because seats are added later.
       seats: Lazy.string({ produce: () => stack.toJsonString(this.seats) }),
       swarmSettings: stack.toJsonString(settings),
     });
@@ -200,13 +199,13 @@ export class NodeLifecycle extends Construct {
     ];
     this.join = new ClusterFunction(this, 'NodeJoin', {
       name: 'node-join',
-      description: 'Brings launched instances into the swarm.',
+      description: 'Joins launched instances to the swarm.',
       environment,
       statements: [...statements, receiveMessages(this.joinQueue.queueArn), readStream(reportTable.tableStreamArn!)],
     });
     this.leave = new ClusterFunction(this, 'NodeLeave', {
       name: 'node-leave',
-      description: 'Takes leaving instances out of the swarm.',
+      description: 'Removes terminating instances from the swarm.',
       environment,
       statements: [...statements, receiveMessages(this.leaveQueue.queueArn)],
     });
@@ -214,12 +213,12 @@ export class NodeLifecycle extends Construct {
     this.nodeLeave = this.leave.function;
 
     const sweep = new events.Rule(this, 'Sweep', {
-      description: 'Looks at the whole cluster again.',
+      description: 'Wakes node-join and node-leave to look at the whole cluster.',
       schedule: events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)),
       targets: [new targets.SqsQueue(this.joinQueue), new targets.SqsQueue(this.leaveQueue)],
     });
     const notices = new events.Rule(this, 'SpotNotices', {
-      description: 'Spot instances that are about to be taken back.',
+      description: 'Spot interruption notices and rebalance recommendations.',
       eventPattern: spotNotices,
       targets: [new targets.SqsQueue(this.leaveQueue)],
     });
@@ -234,7 +233,7 @@ export class NodeLifecycle extends Construct {
       props.network.ready,
     );
 
-    // Only where the key is of this app: the policy of another key is its owner's, who must allow the same.
+    // This changes the policy only of a key of this app. The owner of an imported key must allow the same.
     if (encryptionKey) {
       const autoScaling = new iam.ArnPrincipal(autoScalingRoleArn(place));
       for (const statement of autoScalingUsesKey)
@@ -250,25 +249,27 @@ export class NodeLifecycle extends Construct {
       ...checkClusterTag(known(this.cluster)),
       ...(props.managerRole !== undefined && props.managerRole === props.workerRole
         ? [
-            `Managers and workers have the same role, ${props.managerRole.node.path}: a worker could read ` +
-              'what is meant for managers. Give two roles, or none.',
+            `Managers and workers have the same role, ${props.managerRole.node.path}: a worker could read what is ` +
+              'meant for managers. Use two roles, or omit both.',
           ]
         : []),
     ]);
   }
 
   /**
-   * A rule for what happens in this cluster: nodes that become Ready, leave, are lost or replaced, and a quorum that is
-   * at risk. The event's `detail` has the cluster, the instance's id and the reason in words (`protocol/events.ts`). It
-   * may come twice, and, as all of EventBridge's, it is best effort: alarms (`addAlarms`) do not depend on it. Below
-   * 0.01 USD a month.
+   * Adds an EventBridge rule for events of this cluster: nodes that become Ready, leave, are lost or replaced, a quorum
+   * that is at risk or safe again, a published port that cannot be followed. The event's `detail` has the cluster, the
+   * instance id and the reason in words (`protocol/events.ts`). Delivery is best effort, as always with EventBridge,
+   * and an event may come twice: alarms (`addAlarms`) do not depend on events. Below 0.01 USD a month. An unknown event
+   * fails synth.
    */
-  onSwarmEvent(id: string, { events: asked, target, eventPattern, ...props }: OnSwarmEventOptions = {}): events.Rule {
+  onSwarmEvent(id: string, { events: names, target, eventPattern, ...props }: OnSwarmEventOptions = {}): events.Rule {
     const all = Object.keys(swarmEvents) as SwarmEvent[];
-    const given = asked ?? all;
-    checkAtSynth(this, () => checkNames(`events of ${id}`, given, all));
-    // One that has a mistake hears of everything, until the mistake is told.
-    const kinds = checkNames('events', given, all).length > 0 ? all : given;
+    const chosen = names ?? all;
+    const problems = checkNames(`events of ${id}`, chosen, all);
+    checkAtSynth(this, () => problems);
+    // With a problem, which synth reports, the rule matches all events.
+    const kinds = problems.length > 0 ? all : chosen;
     return new events.Rule(this.rules, id, {
       ...props,
       targets: target && [target],
@@ -281,17 +282,17 @@ export class NodeLifecycle extends Construct {
     });
   }
 
-  /** Adds something that must be there while nodes are. */
-  nodesNeed(...needed: IDependable[]): void {
-    this.needed.add(...needed);
+  /** Adds to {@link ready} what must exist as long as there are nodes. */
+  nodesNeed(...dependencies: IDependable[]): void {
+    this.dependencies.add(...dependencies);
   }
 
-  /** Adds to the environment of node-join and node-leave. */
-  tellMembership(environment: Record<string, string>): void {
-    for (const membership of [this.join, this.leave]) membership.tell(environment);
+  /** Adds environment variables to node-join and node-leave. */
+  addMembershipEnvironment(environment: Record<string, string>): void {
+    for (const membership of [this.join, this.leave]) membership.addEnvironment(environment);
   }
 
-  /** Makes a seat known to the functions, and lets them attach the seat's volume. */
+  /** Adds a seat to the environment of node-join and node-leave, and lets them attach the seat's volume. */
   addSeat(seat: Seats[number]): void {
     this.seats.push(seat);
     const statement = attachVolume(seat.seat, seat.volumeId, placeOf(this));
@@ -299,17 +300,17 @@ export class NodeLifecycle extends Construct {
   }
 
   /**
-   * The hooks of a group, for its own `LifecycleHookSpecificationList`: the first instances would miss hooks that are
-   * made after it.
+   * The lifecycle hooks of a group, for its `LifecycleHookSpecificationList`: the first instances would miss hooks that
+   * are created after the group.
    */
   hooks(role: Role): autoscaling.CfnAutoScalingGroup.LifecycleHookSpecificationProperty[] {
     const queues = { 'node-join': this.joinQueue, 'node-leave': this.leaveQueue };
-    return lifecycleHooks(role).map(({ name, transition, defaultResult, heartbeatTimeout, tells }) => ({
+    return lifecycleHooks(role).map(({ name, transition, defaultResult, heartbeatTimeout, notifies }) => ({
       lifecycleHookName: name,
       lifecycleTransition: transition,
       defaultResult,
       heartbeatTimeout,
-      notificationTargetArn: queues[tells].queueArn,
+      notificationTargetArn: queues[notifies].queueArn,
       roleArn: this.hookRole.roleArn,
     }));
   }

@@ -1,5 +1,5 @@
 /**
- * What an instance may do in AWS: almost nothing. Its own mailbox, the agent's bundle, its logs, and Session Manager.
+ * The IAM role of nodes. It allows almost nothing: their own mailbox, the agent's bundle, their logs, Session Manager.
  */
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
@@ -8,23 +8,24 @@ import { toPolicyDocument } from '../framework/policy';
 
 export interface NodeRoleProps {
   /**
-   * The role to use: it gets the nodes' statements and Session Manager in addition to what it has. It must be a role of
-   * this app, since its unique id is part of the nodes' mailboxes, and EC2 must be allowed to assume it.
-   * @default - a new one
+   * An existing role to use, for example to let containers on the nodes call AWS. It gets the nodes' statements and
+   * those of Session Manager in addition to its own. It must be a role of this app, because its unique id is part of
+   * the nodes' mailboxes, and EC2 must be allowed to assume it.
+   * @default - a new role
    */
   readonly role?: iam.Role;
-  /** What nodes may do, besides being reached by Session Manager. */
+  /** What nodes may do. The statements of Session Manager are added. */
   readonly statements: Statement[];
 }
 
 /**
- * The role and instance profile of all managers, or of all workers. They hold no permission for EC2, Auto Scaling or
- * load balancers.
+ * The role and instance profile of all managers, or of all workers. It has no permission for EC2, Auto Scaling or load
+ * balancers.
  */
 export class NodeRole extends Construct {
   readonly role: iam.Role;
   readonly instanceProfile: iam.InstanceProfile;
-  /** Must be there while nodes are. */
+  /** Nodes need it from launch to termination, so groups depend on it. */
   readonly policy: iam.Policy;
 
   constructor(scope: Construct, id: string, props: NodeRoleProps) {

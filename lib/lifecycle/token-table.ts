@@ -1,4 +1,4 @@
-/** The two tables in which functions and nodes meet. What lies in them: `protocol/`. */
+/** The two tables in which functions and nodes meet. `protocol/` defines their items. */
 import { RemovalPolicy } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as kms from 'aws-cdk-lib/aws-kms';
@@ -7,8 +7,8 @@ import { PARTITION_KEY, SORT_KEY } from '../../protocol/keys';
 
 export interface TokenTableProps {
   /**
-   * A customer managed key for both tables.
-   * @default - DynamoDB's own key, which costs nothing
+   * A customer managed key for both tables, 1 USD a month.
+   * @default - an AWS owned key, which is free
    */
   readonly encryptionKey?: kms.IKey;
 }
@@ -16,15 +16,16 @@ export interface TokenTableProps {
 /**
  * The token table, which functions write, and the report table, which nodes write.
  *
- * The token table holds the swarm's join tokens. It therefore has neither a stream nor point-in-time recovery: tokens
- * are to be in no copy. A node can read nothing in it but what is meant for itself. The report table has a stream of
- * keys only, which wakes the functions. Both are made anew from the running swarm, so both are deleted with the stack.
- * On demand: about 0.65 USD per million writes (us-east-1), a node at rest writes one small item in a few seconds.
+ * The token table holds the swarm's join tokens. It has neither a stream nor point-in-time recovery, so that no copy of
+ * a token exists. A node can read only the items meant for itself. The report table has a stream with keys only, which
+ * wakes the functions. The content of both is rebuilt from the running swarm, so both are deleted with the stack. They
+ * are billed on demand: about 0.65 USD per million writes (us-east-1). An idle node writes one small item every few
+ * seconds.
  */
 export class TokenTable extends Construct {
-  /** What functions tell nodes: leader record, lease, commands. */
+  /** Written by functions: leader record, lease, commands for nodes. */
   readonly tokenTable: dynamodb.Table;
-  /** What nodes say of themselves. */
+  /** Written by nodes: heartbeats and reports. */
   readonly reportTable: dynamodb.Table;
   readonly encryptionKey?: kms.IKey;
 

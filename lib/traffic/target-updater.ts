@@ -98,7 +98,7 @@ export class TargetUpdater extends Construct {
       ...wake,
     });
     leaderToken.wakeTargetUpdate(this.queue);
-    lifecycle.tellMembership(loadBalancedEnvironment);
+    lifecycle.addMembershipEnvironment(loadBalancedEnvironment);
     lifecycle.nodesNeed(
       sweep,
       instances,

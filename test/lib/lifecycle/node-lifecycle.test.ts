@@ -377,15 +377,15 @@ test('a rule for what happens in a cluster hears of this cluster alone, and of w
 });
 
 test('events that there are not are a mistake that names those that there are; ids are taken by nobody else', () => {
-  const events = 'There are nodeReady, nodeLeft, nodeLost, nodeReplaced, quorumAtRisk, quorumSafe, portNotFollowed.';
+  const events = 'Choose from nodeReady, nodeLeft, nodeLost, nodeReplaced, quorumAtRisk, quorumSafe, portNotFollowed.';
   const found = mistakes({}, (cluster) => {
     cluster.onSwarmEvent('Sweep', { events: ['nodeLost', 'nodeDied' as never] });
     cluster.onSwarmEvent('Odd', { events: ['toString' as never] });
     cluster.onSwarmEvent('None', { events: [] });
   });
   expect(found).toEqual([
-    expect.stringContaining(`events of Sweep has 'nodeDied'. ${events}`),
-    expect.stringContaining(`events of Odd has 'toString'. ${events}`),
-    expect.stringContaining('events of None is empty. Give some of nodeReady'),
+    expect.stringContaining(`events of Sweep: 'nodeDied' is unknown. ${events}`),
+    expect.stringContaining(`events of Odd: 'toString' is unknown. ${events}`),
+    expect.stringContaining('events of None: the list is empty. Choose from nodeReady'),
   ]);
 });

@@ -187,9 +187,9 @@ test('metrics that there are not are refused with those that there are, and alar
   synthesise({}, (cluster) => {
     const swarm = cluster.addAlarms();
     expect(() => swarm.metric('rotation' as never)).toThrow(
-      /^metric has 'rotation'\. There are seats, managersWorking, .*, rotations\.$/,
+      /^metric: 'rotation' is unknown\. Choose from seats, managersWorking, .*, rotations\.$/,
     );
-    expect(() => swarm.metric('' as never)).toThrow("metric has ''.");
+    expect(() => swarm.metric('' as never)).toThrow("metric: '' is unknown.");
     expect(() => cluster.addAlarms()).toThrow('addAlarms was called before. Call it once, with all actions.');
   });
 });
