@@ -1,6 +1,6 @@
-/** How Auto Scaling groups of workers buy and replace their instances: data that both flavours turn into their own. */
+/** How worker groups buy and replace their instances: data that both flavours turn into their own resources. */
 
-/** As a user gives it. */
+/** The user's choice. */
 export interface Spot {
   readonly onDemandBase?: number;
   readonly onDemandPercentage?: number;
@@ -15,7 +15,7 @@ export interface InstancesDistribution {
 }
 
 export function instancesDistribution(spot: Spot | undefined): InstancesDistribution {
-  // Several types without spot: the preferred one first, the others when it is not to be had.
+  // Several types without spot: the preferred one first, the others when AWS has none of it.
   if (spot === undefined)
     return { onDemandAllocationStrategy: 'prioritized', onDemandPercentageAboveBaseCapacity: 100 };
   return {
@@ -26,13 +26,14 @@ export function instancesDistribution(spot: Spot | undefined): InstancesDistribu
   };
 }
 
-/** Workers are rolled a tenth of a group at a time. */
+/** A rolling update replaces a tenth of a group at a time. */
 const ROLL_SHARE = 0.1;
 
 /**
- * How many workers are replaced at a time, and how many stay in service meanwhile. The latter must be less than the
- * group's maximum: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
- * @param min and `max`: capacities of the group; undefined where they are known only at deployment
+ * How many workers a rolling update replaces at a time, and how many it keeps in service meanwhile. The latter must be
+ * less than the group's maximum:
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
+ * @param min and `max`: capacities of the group; undefined when known only at deployment
  */
 export function workerRoll(
   min: number | undefined,

@@ -1,7 +1,7 @@
 /**
  * The script that an instance runs at its first boot: it installs what is missing and starts the agent, which does the
- * rest. It holds no secret. For Amazon Linux 2023, on x86-64 and arm64; or any image with bash, curl, systemd, dnf or
- * (Docker and Node.js 22), and the AWS CLI.
+ * rest. It holds no secret. It runs on Amazon Linux 2023 (x86-64 and arm64), and on any image with bash, curl, systemd,
+ * the AWS CLI, and either dnf or both Docker and Node.js 22.
  */
 import { AGENT_BUNDLE_PATH, AGENT_CONFIG_PATH, AGENT_SERVICE, BOOT_LOG_PATH } from '../../protocol/environment';
 import type { NodeRole } from '../../protocol/body';
@@ -9,19 +9,19 @@ import type { NodeRole } from '../../protocol/body';
 export interface UserDataInput {
   role: NodeRole;
   region: string;
-  /** The agent's bundle in S3. */
+  /** Where the agent's bundle is in S3. */
   agentBucket: string;
   agentKey: string;
   /** Name of the nodes' log group. */
   logGroup: string;
   /** The agent's configuration, as JSON text. */
   agentConfig: string;
-  /** The user's own lines, for a bash of their own: after installation, before the agent starts. */
+  /** The user's lines. They run in a separate bash, after installation and before the agent starts. */
   extraLines: string[];
 }
 
 /**
- * Keeps idle connections alive through virtual addresses, which forget them after 900 s.
+ * Keeps idle connections alive: a virtual IP forgets them after 900 s.
  * https://github.com/moby/moby/issues/31208
  */
 const KEEPALIVE = 'net.ipv4.tcp_keepalive_time=600';
@@ -50,8 +50,8 @@ export function renderUserData(input: UserDataInput): string {
 }
 
 /**
- * The instance is abandoned and gone soon after: what it said goes to CloudWatch first. Only plain characters are kept,
- * so that the text needs no more quoting.
+ * Sends the boot log to CloudWatch, because an instance whose user data failed is abandoned and soon gone. Only
+ * printable ASCII is kept, so that the JSON needs no further escaping.
  */
 const sendBootLogOnFailure = ({ region, logGroup }: UserDataInput) => `\
 send_boot_log() {
@@ -70,8 +70,8 @@ send_boot_log() {
 trap send_boot_log EXIT`;
 
 /**
- * What needs the network is tried for three minutes and more: an instance that gave up at once would be replaced only
- * at the end of the ten that each is given.
+ * Retries commands that need the network for at least three minutes: an instance that gave up at once would be replaced
+ * only at its launch deadline of ten minutes.
  */
 const tryAgain = `\
 again() {
@@ -88,7 +88,7 @@ find_node() { command -v node-22 || command -v node; }
 if ! command -v dockerd > /dev/null || ! find_node > /dev/null; then again dnf install -y docker nodejs22; fi
 node=$(find_node)`;
 
-/** A manager's engine must never start on an empty disk beside its own state. */
+/** A manager's engine must never start on an empty disk instead of its state volume. */
 const dockerWaitsForVolume = write(
   '/etc/systemd/system/docker.service.d/cdk-docker-swarm.conf',
   `\
@@ -97,8 +97,9 @@ ConditionPathIsMountPoint=/var/lib/docker`,
 );
 
 /**
- * KillMode: stopping the agent leaves what it started and mounted. StartLimitIntervalSec: systemd would never start a
- * unit again that ended five times within ten seconds, which an IMDS that is slow while the node boots is enough for.
+ * KillMode: stopping the agent leaves the processes it started and the volumes it mounted alone. StartLimitIntervalSec:
+ * by default systemd gives up on a unit that ends five times within ten seconds, and an IMDS that is slow while the
+ * node boots is enough for that.
  * https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#StartLimitIntervalSec=interval
  */
 const unit = `\
@@ -122,8 +123,8 @@ WantedBy=multi-user.target
 END_OF_FILE`;
 
 /**
- * In a bash of their own: an `exit` or an open here-document in them ends with them, where it would otherwise swallow
- * the start of the agent without a word.
+ * Runs the user's lines in a separate bash: an `exit` or an unterminated here-document in them would otherwise silently
+ * prevent the agent from starting.
  */
 function runExtraLines(lines: string[]): string {
   const content = lines.join('\n');
@@ -132,7 +133,7 @@ function runExtraLines(lines: string[]): string {
   return `${write(EXTRA_LINES_PATH, content, marker)}\nbash -euo pipefail ${EXTRA_LINES_PATH}`;
 }
 
-/** @param marker must not be a line of the content */
+/** @param marker must not occur as a line of the content */
 function write(path: string, content: string, marker = 'END_OF_FILE'): string {
   return `mkdir -p ${folderOf(path)}\ncat > ${path} <<'${marker}'\n${content}\n${marker}`;
 }

@@ -1,4 +1,4 @@
-/** Where the nodes live: VPC, private subnets in three zones, gateway endpoints, security groups. */
+/** The network of the nodes: VPC, private subnets in three zones, gateway endpoints, security groups. */
 import { Fn, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct, DependencyGroup, type IDependable } from 'constructs';
@@ -9,55 +9,55 @@ import { checkAtSynth, tryRead, known } from '../framework/known';
 
 export interface SwarmNetworkProps {
   /**
-   * The VPC to use. `natGateways` and `cidr` are of no use then, and no endpoints are added: give it gateway endpoints
-   * for DynamoDB and S3 (they are free), or what the nodes say and fetch passes the NAT gateways.
+   * An existing VPC to use. `natGateways` and `cidr` are then ignored, and no endpoints are added. Give the VPC gateway
+   * endpoints for DynamoDB and S3, which are free; otherwise the nodes' traffic to both passes through NAT gateways.
    * @default - a new VPC with public and private subnets in three zones
    */
   readonly vpc?: ec2.IVpc;
   /**
-   * The subnets of the nodes. They need a way to DynamoDB, S3 and CloudWatch Logs, and, unless the image has Docker and
-   * Node.js 22, to the package repository. Three managers or more need three zones.
+   * The subnets of the nodes. They need a route to DynamoDB, S3 and CloudWatch Logs, and to the package repository
+   * unless the image has Docker and Node.js 22. Three or more managers need subnets in three zones.
    * @default - the private subnets with egress of the VPC
    */
   readonly vpcSubnets?: ec2.SubnetSelection;
   /**
-   * The security group of all nodes. The rules that nodes need among themselves are added to it; what leaves it is not
-   * touched.
-   * @default - a new one that lets everything out
+   * An existing security group for all nodes. The inbound rules that nodes need from each other are added to it; its
+   * outbound rules are left alone.
+   * @default - a new one that allows all outbound traffic
    */
   readonly nodeSecurityGroup?: ec2.ISecurityGroup;
   /**
-   * NAT gateways of the new VPC. Each costs about 33 USD a month (0.045 USD an hour, us-east-1) and 0.045 USD per GB.
-   * With one, the loss of its zone takes the way out from the nodes of all zones: the swarm goes on, images are not
-   * pulled. With 0 the nodes' subnets are isolated: the image must have Docker and Node.js 22, and registries,
-   * CloudWatch Logs and Session Manager need endpoints of their own.
+   * The number of NAT gateways of the new VPC, from 0 to 3, known at synth. Each costs about 33 USD a month (0.045 USD
+   * an hour, us-east-1) and 0.045 USD per GB. With one, the loss of its zone cuts off outbound traffic in all zones:
+   * the swarm keeps running, but nodes cannot pull images. With 0 the nodes' subnets are isolated: the image must have
+   * Docker and Node.js 22, and registries, CloudWatch Logs and Session Manager need VPC endpoints.
    * @default 1
    */
   readonly natGateways?: number;
   /**
-   * The IPv4 network of the new VPC, from /16 to /25.
+   * The IPv4 network of the new VPC, from /16 to /25, known at synth.
    * @default '10.0.0.0/16'
    */
   readonly cidr?: string;
 }
 
 /**
- * The network of a swarm: the nodes are in private subnets; 2377 (management) is open from nodes to managers only, 7946
- * (gossip) and 4789 (overlays), and ESP for encrypted overlays, among nodes only; nothing is open to anybody else.
+ * The network of a swarm. Nodes are in private subnets. Only nodes reach nodes: managers accept 2377 (management), and
+ * all nodes accept 7946 (gossip), 4789 (overlay networks) and ESP (encrypted overlay networks). No other port is open.
  * Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
  *
- * In a stack without an environment the three zones are the first three that the region gives the account at
- * deployment. Give the stack an environment when you keep state: the zones then stay what they were.
+ * In a stack without an environment, the three zones are the first three that the region offers the account at
+ * deployment. For a cluster that keeps state, give the stack an environment (`env`): its zones then never change.
  */
 export class SwarmNetwork extends Construct {
   readonly vpc: ec2.IVpc;
-  /** The subnets of the nodes. Empty when the given VPC has none that can be used: synth fails then. */
+  /** The subnets of the nodes. Empty when the VPC has no usable subnet: synth then fails. */
   readonly nodeSubnets: ec2.ISubnet[];
-  /** Of every node. */
+  /** The security group of every node. */
   readonly nodeSecurityGroup: ec2.ISecurityGroup;
-  /** Of managers, in addition. */
+  /** The additional security group of managers. */
   readonly managerSecurityGroup: ec2.SecurityGroup;
-  /** What must be there before the first node is launched, and until the last one is gone: routes, endpoints, rules. */
+  /** What must exist from the first node's launch to the last node's end: routes, endpoints, security group rules. */
   readonly ready: IDependable;
 
   private readonly cidr?: string;
@@ -68,9 +68,9 @@ export class SwarmNetwork extends Construct {
     this.ready = ready;
 
     if (props.vpc === undefined) {
-      const wanted = props.cidr ?? VPC_CIDR;
-      // aws-cdk-lib would throw on one that cannot be divided, before all mistakes are reported.
-      this.cidr = checkVpcCidr(known(wanted)).length === 0 ? wanted : VPC_CIDR;
+      const cidr = props.cidr ?? VPC_CIDR;
+      // aws-cdk-lib throws at once on an invalid network; synth reports it together with all other problems.
+      this.cidr = checkVpcCidr(known(cidr)).length === 0 ? cidr : VPC_CIDR;
       this.vpc = this.createVpc(this.cidr, props.natGateways ?? NAT_GATEWAYS, ready);
     } else {
       this.vpc = props.vpc;
@@ -120,19 +120,19 @@ export class SwarmNetwork extends Construct {
     if (this.nodeSubnets.length === 0) checkAtSynth(this, () => [this.noSubnets(props)]);
   }
 
-  /** One subnet for every zone, for what is to be spread. */
+  /** One subnet for each zone of the nodes. */
   get zones(): { subnet: ec2.ISubnet; zone: string }[] {
     const byZone = new Map<string, { subnet: ec2.ISubnet; zone: string }>();
     for (const subnet of this.nodeSubnets) {
       const zone = zoneOf(subnet);
-      // Two tokens are the same zone when they resolve to the same expression.
+      // Two tokens name the same zone when they resolve to the same expression.
       const key = JSON.stringify(Stack.of(this).resolve(subnet instanceof ec2.Subnet ? subnet.availabilityZone : zone));
       if (!byZone.has(key)) byZone.set(key, { subnet, zone });
     }
     return [...byZone.values()];
   }
 
-  /** The names of the zones; undefined while a look-up has not been made. */
+  /** The names of the zones. Undefined until the VPC look-up has run. */
   get zoneNames(): string[] | undefined {
     const names = this.zones.map(({ subnet }) =>
       Token.isUnresolved(subnet.availabilityZone) ? subnet.node.path : subnet.availabilityZone,
@@ -140,7 +140,7 @@ export class SwarmNetwork extends Construct {
     return names.some(isDummy) ? undefined : names;
   }
 
-  /** The networks of the VPC, as far as they are known at synth. */
+  /** The networks of the VPC that are known at synth. */
   get knownCidrs(): string[] {
     if (this.nodeSubnets.some((subnet) => isDummy(subnet.availabilityZone))) return [];
     const cidr =
@@ -153,21 +153,21 @@ export class SwarmNetwork extends Construct {
 
   private createVpc(cidr: string, natGateways: number, ready: DependencyGroup): ec2.Vpc {
     const { region, account } = Stack.of(this);
-    const pinned = !Token.isUnresolved(region) && !Token.isUnresolved(account);
-    const usable = checkNatGateways(known(natGateways), ZONES).length === 0 ? natGateways : NAT_GATEWAYS;
-    const nodeSubnets = usable === 0 ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS;
+    const hasEnvironment = !Token.isUnresolved(region) && !Token.isUnresolved(account);
+    const gateways = checkNatGateways(known(natGateways), ZONES).length === 0 ? natGateways : NAT_GATEWAYS;
+    const nodeSubnets = gateways === 0 ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS;
     const vpc = new ec2.Vpc(this, 'Vpc', {
       ipAddresses: ec2.IpAddresses.cidr(cidr),
-      // A stack without an environment cannot ask for its zones at synth.
-      ...(pinned
+      // A stack without an environment cannot look up its zones at synth.
+      ...(hasEnvironment
         ? { maxAzs: ZONES }
         : { availabilityZones: Array.from({ length: ZONES }, (_, n) => Fn.select(n, Fn.getAzs())) }),
-      natGateways: usable,
+      natGateways: gateways,
       subnetConfiguration: [
         { name: 'Public', subnetType: ec2.SubnetType.PUBLIC, mapPublicIpOnLaunch: false },
         { name: 'Nodes', subnetType: nodeSubnets },
       ],
-      // Would need a custom resource; nothing here uses the default group.
+      // Restricting it takes a custom resource, and nothing here uses the default group.
       restrictDefaultSecurityGroup: false,
     });
     const subnets = [{ subnetType: nodeSubnets }];
@@ -183,46 +183,44 @@ export class SwarmNetwork extends Construct {
     const selection = props.vpcSubnets ?? {
       subnetType: isolated ? ec2.SubnetType.PRIVATE_ISOLATED : ec2.SubnetType.PRIVATE_WITH_EGRESS,
     };
-    // A VPC without such subnets throws; said together with all other mistakes instead.
+    // A VPC without such subnets throws at once; synth reports it together with all other problems.
     const selected = tryRead(() => this.vpc.selectSubnets(selection).subnets) ?? [];
-    return selected.filter((subnet) => tryRead(() => subnet.availabilityZone) !== undefined && !isOfTokenList(subnet));
+    return selected.filter((subnet) => tryRead(() => subnet.availabilityZone) !== undefined && !standsForList(subnet));
   }
 
   private noSubnets({ vpcSubnets }: SwarmNetworkProps): string {
     const { publicSubnets, privateSubnets, isolatedSubnets } = this.vpc;
-    if ([...publicSubnets, ...privateSubnets, ...isolatedSubnets].some(isOfTokenList)) {
+    if ([...publicSubnets, ...privateSubnets, ...isolatedSubnets].some(standsForList)) {
       return (
-        `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} was given its subnets or zones as a list ` +
-        'that is known only at deployment, so the nodes cannot be spread over them. ' +
-        'Give the subnets one by one, each with its availability zone: ids may be tokens, such as ' +
-        'Fn.select(0, list), but their number must be known at synth.'
+        `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} was imported with its subnets or zones as a list ` +
+        'that is known only at deployment, so the nodes cannot be spread over them. Name the subnets one by one, ' +
+        'each with its availability zone. Their ids may be tokens, such as Fn.select(0, list), but their number must ' +
+        'be known at synth.'
       );
     }
     return (
       `The VPC ${known(this.vpc.vpcId) ?? this.vpc.node.path} has no subnets for nodes ` +
       `${vpcSubnets === undefined ? '(private, with egress)' : 'that `vpcSubnets` selects'}: ` +
-      `it has ${publicSubnets.length} public, ${privateSubnets.length} private and ` +
-      `${isolatedSubnets.length} isolated ones. ` +
-      'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.'
+      `it has ${publicSubnets.length} public, ${privateSubnets.length} private and ${isolatedSubnets.length} ` +
+      'isolated subnets. Set `vpcSubnets` to subnets with a route out, each with its availability zone.'
     );
   }
 }
 
-/** The zone that a subnet is in once it is made; for a subnet from elsewhere, what was said. */
+/** The zone of a subnet: of a new one as it is created, of an imported one as its import says. */
 function zoneOf(subnet: ec2.ISubnet): string {
   return subnet instanceof ec2.Subnet ? subnet.subnetAvailabilityZone : subnet.availabilityZone;
 }
 
-/** The framework's stand-in while it looks up the real answer. Nothing can be said about it. */
+/**
+ * Whether a zone is the framework's placeholder for a look-up that has not run: it says nothing about the real zone.
+ */
 function isDummy(zone: string): boolean {
   return !Token.isUnresolved(zone) && zone.startsWith('dummy');
 }
 
-/**
- * Whether the subnet stands for a whole list of them, of which nothing is known: such a text can be used in a list
- * only.
- */
-function isOfTokenList(subnet: ec2.ISubnet): boolean {
+/** Whether the subnet stands for a whole list of unknown length. Such a token is valid only in a list. */
+function standsForList(subnet: ec2.ISubnet): boolean {
   return [subnet.subnetId, tryRead(() => subnet.availabilityZone)].some(
     (text) => text !== undefined && Tokenization.reverseList([text]) !== undefined,
   );

@@ -1,4 +1,4 @@
-/** The managers: seats with a fixed address and a volume of their own, each in a group of one. */
+/** The managers: seats with a fixed address, a state volume and an Auto Scaling group of one each. */
 import { Annotations, CfnDeletionPolicy, SizeRoundingBehavior, Stack, type Size } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -21,42 +21,44 @@ import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 export interface ManagerProps extends NodeProps {
   /**
-   * How many managers: 1, 3, 5 or 7. Three survive the loss of one, five of two; one survives nothing, but comes back
-   * with its state.
+   * The number of managers: 1, 3, 5 or 7, known at synth. Three tolerate the loss of one, five of two. A single manager
+   * tolerates none, but comes back with its state.
    * @default 3
    */
   readonly count?: number;
   /**
-   * About 12 USD a month each for the default (0.0168 USD an hour, us-east-1).
+   * The instance type of each manager. The default costs about 12 USD a month (0.0168 USD an hour, us-east-1).
    * @default - t4g.small (2 vCPU, 2 GiB, arm64)
    */
   readonly instanceType?: ec2.InstanceType;
   /**
-   * The volume of each manager for `/var/lib/docker`: whole GiB, gp3, encrypted, 0.08 USD a GiB and month (us-east-1).
-   * It outlives the instance and goes with the stack.
+   * The size of each manager's state volume, which holds `/var/lib/docker`: a whole number of GiB. The volume is gp3
+   * and encrypted, and costs 0.08 USD per GiB and month (us-east-1). It outlives the instance, and is deleted with the
+   * stack.
    * @default Size.gibibytes(20)
    */
   readonly volumeSize?: Size;
   /**
-   * For a volume that is lost: with a greater number its seat gets another, empty one, and its manager joins the swarm
-   * anew, once the others are a quorum without it. The old volume, where it is still there, is deleted, and with it
-   * whatever containers kept on it. By number of the seat, from 0. What a deployment may lose by this is one manager's
-   * state at a time; of a single manager, the swarm.
-   * @default - 1 for each seat
+   * Replaces the volume of a seat whose volume is lost: raise the number of that seat. Keys are seats, counted from 0;
+   * values are whole numbers of at least 1. The seat gets a new, empty volume, and its manager joins the swarm afresh
+   * once the other managers are a quorum. The old volume, if it still exists, is deleted with everything that
+   * containers kept on it. Raise one seat per deployment, because each loses its manager's state. With a single
+   * manager, the swarm is lost.
+   * @default - generation 1 for each seat
    */
   readonly volumeGenerations?: Readonly<Record<string, number>>;
 }
 
 export interface ManagerGroupProps extends ManagerProps {
-  /** Of the same stack. */
+  /** The lifecycle that lets the managers in and out. It must be in the same stack. */
   readonly lifecycle: NodeLifecycle;
 }
 
-/** One manager's place. All of it but the instance stays when the instance dies. */
+/** One manager's place in the swarm. When the instance dies, everything else of the seat stays. */
 export interface Seat {
   readonly number: number;
   readonly networkInterface: ec2.CfnNetworkInterface;
-  /** The private address, the same for the whole life of the seat. */
+  /** The private address, which never changes. */
   readonly address: string;
   readonly volume: ec2.CfnVolume;
   readonly launchTemplate: ec2.CfnLaunchTemplate;
@@ -67,13 +69,15 @@ export interface Seat {
  * The managers of a swarm, in seats spread over three zones.
  *
  * A seat is a network interface with a fixed private address, a volume for `/var/lib/docker`, and an Auto Scaling group
- * of exactly one. When the instance dies, its successor gets the same address and the same volume and is the same raft
- * member again: nobody has to join or leave. A changed group is replaced by CloudFormation together with all others,
- * but node-leave lets one manager after the other go, and none while the last one is not back in the swarm: where one
- * does not come back, the others stay as they are, and CloudFormation takes the change back.
+ * of exactly one. When the instance dies, its successor gets the same address and the same volume and is the same Raft
+ * member again: no node joins or leaves.
  *
- * Interface and volume are deleted with the stack, but kept when CloudFormation replaces them: their construct ids are
- * part of the contract with deployed stacks.
+ * When a deployment changes the managers, CloudFormation rolls all groups at once, but node-leave releases one manager
+ * after the other, each only when the one before is back in the swarm. If a manager does not come back, the others stay
+ * as they are, and CloudFormation rolls the change back.
+ *
+ * Interface and volume are deleted with the stack, but retained when CloudFormation replaces them. Their construct ids
+ * are part of the contract with deployed stacks.
  */
 export class ManagerGroup extends Construct {
   readonly lifecycle: NodeLifecycle;
@@ -94,10 +98,9 @@ export class ManagerGroup extends Construct {
       defaultRootVolumeSize: MANAGER_ROOT_VOLUME_SIZE,
       nodes: props,
     });
-    // Without subnets, or in another stack than node-join, which lists the seats, there is nothing to build: a check
-    // says so when the app is synthesised.
-    const buildable = zones.length > 0 && Stack.of(this) === Stack.of(this.lifecycle);
-    for (let number = 0; buildable && number < seatsToBuild(count); number++) {
+    // Without subnets, or outside the stack of node-join, nothing can be built. Synth reports it.
+    const canBuild = zones.length > 0 && Stack.of(this) === Stack.of(this.lifecycle);
+    for (let number = 0; canBuild && number < seatsToBuild(count); number++) {
       const { subnet, zone } = zones[number % zones.length]!;
       this.seats.push(
         this.createSeat(number, subnet, zone, { size: volumeSize, generation: generations[number] ?? 1 }, templates),
@@ -107,8 +110,8 @@ export class ManagerGroup extends Construct {
     if (count === 1) {
       Annotations.of(this).addWarningV2(
         'cdk-docker-swarm:singleManager',
-        'One manager: while its instance is replaced, nothing can be scheduled or changed, and if its ' +
-          'volume is lost, so is the swarm. Give 3 managers where this matters.',
+        'There is only one manager: while its instance is being replaced, the swarm can schedule and change nothing, ' +
+          'and if its volume is lost, the swarm is lost. Use 3 managers where this matters.',
       );
     }
     checkAtSynth(this, () => [
@@ -147,9 +150,9 @@ export class ManagerGroup extends Construct {
       kmsKeyId: lifecycle.tables.encryptionKey?.keyArn,
       tags: tagList(tags),
     });
-    for (const kept of [networkInterface, volume]) {
-      kept.cfnOptions.deletionPolicy = CfnDeletionPolicy.DELETE;
-      kept.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
+    for (const resource of [networkInterface, volume]) {
+      resource.cfnOptions.deletionPolicy = CfnDeletionPolicy.DELETE;
+      resource.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
     }
     const launchTemplate = templates.create(scope, {
       number,
@@ -160,12 +163,12 @@ export class ManagerGroup extends Construct {
       minSize: '1',
       maxSize: '1',
       desiredCapacity: '1',
-      // Instead of subnets: the interface has one.
+      // A zone instead of subnets: the network interface already has a subnet.
       // https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html
       availabilityZones: [zone],
       launchTemplate: { launchTemplateId: launchTemplate.ref, version: launchTemplate.attrLatestVersionNumber },
       healthCheckType: 'EC2',
-      // The old instance must be gone before the next one can have its interface.
+      // The old instance must be gone before its successor can have the network interface.
       instanceMaintenancePolicy: { minHealthyPercentage: 0, maxHealthyPercentage: 100 },
       lifecycleHookSpecificationList: lifecycle.hooks('manager'),
       tags: Object.entries(tags).map(([key, value]) => ({ key, value, propagateAtLaunch: true })),

@@ -1,4 +1,4 @@
-/** What managers and workers have in common: how an instance is launched, and what a user may say about it. */
+/** What managers and workers have in common: the props of a node, and the launch template. */
 import { Aws, CfnParameter, Fn, SizeRoundingBehavior, Stack, type Size } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Construct } from 'constructs';
@@ -23,64 +23,62 @@ import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 export interface NodeProps {
   /**
-   * The image: Amazon Linux 2023, or one with bash, curl, systemd, the AWS CLI, Docker and Node.js 22. Its root device
-   * must be /dev/xvda. An image that is named by a parameter or look-up of the template replaces all nodes when it
-   * changes.
-   * @default - the newest Amazon Linux 2023 for the instance type's architecture, looked up anew at each launch. Give
-   * one when no instance type is known at synth
+   * The machine image: Amazon Linux 2023, or an image with bash, curl, systemd, the AWS CLI, Docker and Node.js 22. Its
+   * root device must be /dev/xvda. Required when no instance type is known at synth. If a parameter of the template or
+   * a look-up names the image, a new image replaces all nodes at the next deployment.
+   * @default - the newest Amazon Linux 2023 for the instance type's architecture, resolved at each launch
    */
   readonly machineImage?: ec2.IMachineImage;
   /**
-   * The root volume. Encrypted.
-   * @default - 10 GiB for managers, whose state has a volume of its own, 30 GiB for workers
+   * The size of the root volume, a whole number of GiB. The volume is gp3 and encrypted, and is deleted with the
+   * instance.
+   * @default - 10 GiB for managers, whose state has its own volume; 30 GiB for workers
    */
   readonly rootVolumeSize?: Size;
   /**
-   * Engine labels, for placement constraints such as `engine.labels.tier == web`. Keys must not begin with `aws.`,
-   * `cdk-docker-swarm.`, `com.docker.`, `io.docker.` or `org.dockerproject.`. Every node also has `aws.instance-id`,
+   * Engine labels, for placement constraints such as `engine.labels.tier == web`. A key has at most 128 letters,
+   * digits, `.`, `-` and `_`, and must not begin with `aws.`, `cdk-docker-swarm.`, `com.docker.`, `io.docker.` or
+   * `org.dockerproject.`. A value has at most 256 characters. Every node also has the labels `aws.instance-id`,
    * `aws.availability-zone`, `aws.instance-type` and `aws.lifecycle`.
    * @default - none
    */
   readonly labels?: Record<string, string>;
   /**
-   * Keys for `/etc/docker/daemon.json`, over the defaults (logs rotated). Not `labels`, `hosts`, `data-root` or
-   * `live-restore`. Networks in `default-address-pools` and `bip` must be outside of the VPC's and of the swarm's
+   * Keys for `/etc/docker/daemon.json`, merged over the defaults (log rotation). `labels`, `hosts`, `data-root` and
+   * `live-restore` cannot be set. Networks in `default-address-pools` and `bip` must not overlap the VPC or the swarm's
    * address pools.
    * Source: https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file
    * @default - none
    */
   readonly daemon?: Record<string, unknown>;
   /**
-   * Lines of bash for the first boot, after Docker is installed and before it starts. They run in a bash of their own
-   * (`bash -euo pipefail`), so variables and `exit` end with them. They stop at the first command that fails, and the
-   * instance is replaced. All user data together may have 16 KB.
+   * Lines of bash for the first boot, after Docker is installed and before it starts. They run in a separate bash
+   * (`bash -euo pipefail`), so variables and `exit` do not affect the rest of the boot. They stop at the first command
+   * that fails, and the instance is then replaced. All user data together may have 16 KB.
    * @default - none
    */
   readonly extraUserData?: string[];
 }
 
-/** What the nodes of one group are made from. */
+/** What the launch templates of one group are made from. */
 export interface NodeDesign {
   readonly lifecycle: NodeLifecycle;
   readonly role: Role;
-  /** The first is the launch template's own. */
+  /** The launch template has the first of them. */
   readonly instanceTypes: ec2.InstanceType[];
   /** GiB. */
   readonly defaultRootVolumeSize: number;
   readonly nodes: NodeProps;
 }
 
-/** What only a manager's launch template has. */
+/** What only the launch template of a manager has. */
 export interface SeatDesign {
   readonly number: number;
   readonly volumeId: string;
   readonly networkInterfaceId: string;
 }
 
-/**
- * Makes the launch templates of one group, and checks what was given for its nodes: once for the group, also when
- * nothing can be laid out.
- */
+/** Makes the launch templates of one group, and checks the props of its nodes once, even if no template can be made. */
 export class NodeLaunchTemplates {
   readonly architecture: Architecture;
 
@@ -106,7 +104,10 @@ export class NodeLaunchTemplates {
     checkAtSynth(group, () => this.problems(types));
   }
 
-  /** IMDSv2 only and out of reach of containers, an encrypted root volume, and the user data that starts the agent. */
+  /**
+   * The template has IMDSv2 only, out of reach of containers, an encrypted root volume, and user data that starts the
+   * agent.
+   */
   create(scope: Construct, seat?: SeatDesign): ec2.CfnLaunchTemplate {
     const { lifecycle, role, instanceTypes, nodes } = this.design;
     const stack = Stack.of(scope);
@@ -136,10 +137,10 @@ export class NodeLaunchTemplates {
     return new ec2.CfnLaunchTemplate(scope, 'LaunchTemplate', {
       launchTemplateData: {
         imageId: this.image.imageId,
-        // With none given there is no template to deploy: synth fails.
+        // Without any instance type, synth fails, so this value is never deployed.
         instanceType: String(instanceTypes[0]),
         iamInstanceProfile: { arn: nodeRole.instanceProfile.instanceProfileArn },
-        // Containers are one hop further away than the node, so they cannot take its credentials.
+        // Containers are one network hop further away than the node, so they cannot read its credentials.
         metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
         blockDeviceMappings: [
           {
@@ -153,13 +154,13 @@ export class NodeLaunchTemplates {
             },
           },
         ],
-        // The security groups of a seat are its interface's.
+        // A seat's network interface already has security groups.
         ...(seat
           ? { networkInterfaces: [{ deviceIndex: 0, networkInterfaceId: seat.networkInterfaceId }] }
           : { securityGroupIds: [lifecycle.network.nodeSecurityGroup.securityGroupId] }),
         tagSpecifications: [
           { resourceType: 'instance', tags: tagList(nodeTags(lifecycle.cluster, role, seat?.number)) },
-          // The root volume is not the seat's.
+          // Without the seat: the root volume is not the seat's state volume.
           { resourceType: 'volume', tags: tagList(nodeTags(lifecycle.cluster, role)) },
         ],
         userData: Fn.base64(this.userData),
@@ -175,10 +176,10 @@ export class NodeLaunchTemplates {
     return [
       ...checkSameStack(stack.node.path, Stack.of(lifecycle).node.path),
       ...checkImageCanBeChosen(types, machineImage !== undefined),
-      // The default image is made for the first type.
+      // The default image always fits the first type.
       ...checkInstanceTypes(types, machineImage && architectureOfImage(imageName(stack, this.image.imageId))),
       ...(this.image.osType === ec2.OperatingSystemType.WINDOWS
-        ? ['The machine image is made for Windows. Give one of Linux.']
+        ? ['The machine image is for Windows. Use a Linux image.']
         : []),
       ...checkVolumeSize('rootVolumeSize', known(this.rootSize)),
       ...checkLabels(
@@ -199,13 +200,13 @@ export function tagList(tags: Record<string, string>): { key: string; value: str
   return Object.entries(tags).map(([key, value]) => ({ key, value }));
 }
 
-/** What names the image: its id, the parameter in it, or the default of the template's parameter that it refers to. */
+/** The image's id, the SSM parameter in it, or the default of the template parameter that it refers to. */
 function imageName(stack: Stack, imageId: string): string {
   const resolved: unknown = stack.resolve(imageId);
   if (typeof resolved === 'string') return resolved;
   const parameters = stack.node.findAll().filter((construct) => construct instanceof CfnParameter);
-  const named = parameters.find(
+  const referenced = parameters.find(
     (parameter) => JSON.stringify(stack.resolve(parameter.value)) === JSON.stringify(resolved),
   );
-  return JSON.stringify(named?.default ?? resolved);
+  return JSON.stringify(referenced?.default ?? resolved);
 }

@@ -1,4 +1,4 @@
-/** Workers: instances that run tasks and keep nothing. */
+/** Workers: instances that run tasks and keep no state. */
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
@@ -20,21 +20,25 @@ import { NodeLaunchTemplates, type NodeProps } from './node-launch-template';
 import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 /**
- * How much of a group is spot. Spot instances cost up to 90 % less and are taken back with two minutes' notice, or
- * none. One that is at an elevated risk of it is replaced as soon as EC2 says so, its successor first
- * (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html): the group may be
- * a tenth above its maximum meanwhile. A deployment that replaces the group's instances in that very moment may count
- * such a successor for one of its own, wait half an hour for one that is not launched, and be rolled back. Nothing is
- * lost: deploy again. Seen in simulation.
+ * How much of a group is spot. Spot instances cost up to 90 % less; EC2 takes them back with two minutes' notice, or
+ * none.
+ *
+ * On a rebalance recommendation the group launches a replacement before it terminates the instance
+ * (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html). Meanwhile it may
+ * exceed its maximum by a tenth.
+ *
+ * If this happens while a deployment rolls the group, CloudFormation may take the replacement for one of its own
+ * instances, wait half an hour for an instance that is never launched, and roll the deployment back. Nothing is lost:
+ * deploy again. This was seen in simulation.
  */
 export interface SpotOptions {
   /**
-   * So many instances are on demand before any is spot.
+   * The number of instances that are on demand before any is spot.
    * @default 0
    */
   readonly onDemandBase?: number;
   /**
-   * Of what is above the base, so many per cent are on demand: 0 to 100.
+   * The percentage of on-demand instances above the base: 0 to 100.
    * @default 0
    */
   readonly onDemandPercentage?: number;
@@ -42,48 +46,51 @@ export interface SpotOptions {
 
 export interface WorkerProps extends NodeProps {
   /**
-   * The fewest workers, and how many there are at first. CloudFormation waits until so many are Ready in the swarm.
+   * The minimum number of workers, and the number at creation. CloudFormation waits until this many are Ready in the
+   * swarm. Must not exceed `maxCapacity`.
    * @default 1
    */
   readonly minCapacity?: number;
   /**
-   * The most workers, at least 1.
+   * The maximum number of workers, at least 1.
    * @default - minCapacity, or 1 when that is 0
    */
   readonly maxCapacity?: number;
   /**
-   * Instance types, all of one architecture, the preferred first. With spot, give several: the more pools, the fewer
-   * interruptions.
-   * @default - t4g.small (2 vCPU, 2 GiB, arm64), about 12 USD a month each (us-east-1)
+   * Instance types, the preferred one first, all of one architecture. With spot, name several: the more pools, the
+   * fewer interruptions.
+   * @default - t4g.small (2 vCPU, 2 GiB, arm64), about 12 USD a month for each instance (us-east-1)
    */
   readonly instanceTypes?: ec2.InstanceType[];
   /**
-   * Use spot instances, from the pools where price and capacity are best.
-   * @default - on demand only
+   * Use spot instances, from the pools with the best price and capacity.
+   * @default - on-demand instances only
    */
   readonly spot?: SpotOptions;
 }
 
 export interface WorkerGroupProps extends WorkerProps {
   /**
-   * The managers of the swarm to join, of the same stack. Workers are launched when the first of them is in service.
+   * The managers of the swarm to join. They must be in the same stack. Workers are launched after all managers are in
+   * service.
    */
   readonly managers: ManagerGroup;
 }
 
 /**
- * A group of workers. An instance is `InService` when it is Ready in the swarm. CloudFormation rolls a changed group a
- * tenth at a time, and never below `minCapacity` when `maxCapacity` is greater.
+ * A group of workers in one Auto Scaling group. An instance becomes `InService` when it is Ready in the swarm. When a
+ * deployment changes the group, CloudFormation rolls a tenth of it at a time. It never goes below `minCapacity` if
+ * `maxCapacity` is greater.
  */
 export class WorkerGroup extends Construct {
-  /** For scaling policies, metrics and schedules. */
+  /** The Auto Scaling group, for scaling policies, metrics and schedules. */
   readonly autoScalingGroup: autoscaling.IAutoScalingGroup;
-  /** The same as a resource of the template. */
+  /** The same group as a resource of the template. */
   readonly resource: autoscaling.CfnAutoScalingGroup;
-  /** Of the cluster. */
+  /** The lifecycle of the cluster. */
   readonly lifecycle: NodeLifecycle;
   readonly launchTemplate: ec2.CfnLaunchTemplate;
-  /** Of all instance types of the group. */
+  /** The architecture of all instance types of the group. */
   readonly architecture: Architecture;
 
   constructor(scope: Construct, id: string, props: WorkerGroupProps) {
@@ -138,7 +145,7 @@ export class WorkerGroup extends Construct {
       },
     };
     group.node.addDependency(lifecycle.ready, lifecycle.workerRole.policy);
-    // Workers are replaced only once all managers are, and not at all when these are not.
+    // A deployment rolls the workers after all managers, and not at all if the managers fail.
     for (const seat of managers.seats) group.node.addDependency(seat.autoScalingGroup);
     this.resource = group;
     this.lifecycle = lifecycle;

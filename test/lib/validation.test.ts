@@ -128,9 +128,7 @@ test('the reference app takes the number of managers and workers from the contex
     expect(groupsOf(outdir)).toEqual(['1']);
     const refused = runApp(outdir, { managers: '2' }, 'false');
     expect(refused.status).not.toBe(0);
-    expect(refused.stderr).toContain(
-      '2 managers were asked for, but an even number survives no more losses than 1. Give 1, 3, 5 or 7.',
-    );
+    expect(refused.stderr).toContain('count (2) must be 1, 3, 5 or 7: 2 managers tolerate no more failures than 1.');
   } finally {
     rmSync(outdir, { recursive: true, force: true });
   }

@@ -179,12 +179,12 @@ test('all mistakes are reported together, each once and with its path', () => {
     '[Test/Swarm/Network] The VPC Test/Mine has no subnets for nod',
     '[Test/Swarm/Lifecycle] Address pool 10.0.0.0/8 overlaps the VPC',
     '[Test/Swarm/Managers] Instance type m5.large is x86_64, but th',
-    "[Test/Swarm/Managers] daemon['hosts'] cannot be given: the age",
-    '[Test/Swarm/Managers] 4 managers were asked for, but an even n',
+    "[Test/Swarm/Managers] daemon['hosts'] cannot be set: the agent",
+    '[Test/Swarm/Managers] count (4) must be 1, 3, 5 or 7: 4 manage',
     "[Test/Swarm/Web] Label 'aws.zone' begins with 'aws.', whi",
     "[Test/Swarm/Web] Label 'no good' cannot be used in placem",
-    '[Test/Swarm/Web] minCapacity is 3, more than maxCapacity,',
-    '[Test/Swarm/Batch] spot.onDemandPercentage is 200. Give a w',
+    '[Test/Swarm/Web] minCapacity (3) must not exceed maxCapac',
+    '[Test/Swarm/Batch] spot.onDemandPercentage (200) must be a ',
   ]);
 });
 

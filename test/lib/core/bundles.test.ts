@@ -36,6 +36,6 @@ describe('in an installed package', () => {
   test('a package without them says how to make them', () => {
     const { status, stderr } = ask();
     expect(status).not.toBe(0);
-    expect(stderr).toContain('make it with "npm run build"');
+    expect(stderr).toContain('build it with "npm run build"');
   });
 });

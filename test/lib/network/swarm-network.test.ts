@@ -35,7 +35,7 @@ test('a region that gives the account two zones only is refused', () => {
   const stack = { env: { account: '123456789012', region: 'us-west-1' } };
   const two = { 'availability-zones:account=123456789012:region=us-west-1': ['us-west-1a', 'us-west-1c'] };
   expect(() => synthesise({}, undefined, { stack, context: two })).toThrow(
-    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: ' +
+    '3 managers need subnets in 3 zones, so that the loss of one zone leaves a quorum, but there are only 2: ' +
       'us-west-1a, us-west-1c.',
   );
   expect(() => synthesise({ managers: { count: 1 } }, undefined, { stack, context: two })).not.toThrow();
@@ -117,9 +117,8 @@ test('a VPC without usable subnets is refused with what it has', () => {
     }),
   });
   expect(mistakes(onlyPublic)).toEqual([
-    '[Test/Swarm/Network] The VPC Test/Mine has no subnets for nodes (private, with egress): it has 2 ' +
-      'public, 0 private and 0 isolated ones. ' +
-      'Give `vpcSubnets` that name subnets with a way out, each with its availability zone.',
+    '[Test/Swarm/Network] The VPC Test/Mine has no subnets for nodes (private, with egress): it has 2 public, 0 ' +
+      'private and 0 isolated subnets. Set `vpcSubnets` to subnets with a route out, each with its availability zone.',
   ]);
   const noZones = (stack: Stack) => ({
     vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', availabilityZones: ['eu-west-1a'] }),
@@ -153,7 +152,7 @@ test('a VPC that is known only at deployment passes all checks', () => {
 });
 
 test('the pools are compared with the network of a given VPC too', () => {
-  const overlapping = [expect.stringContaining("Address pool 100.64.0.0/10 overlaps the VPC's 100.64.0.0/16")];
+  const overlapping = [expect.stringContaining("Address pool 100.64.0.0/10 overlaps the VPC's network 100.64.0.0/16")];
   const own = (stack: Stack) => ({
     vpc: new ec2.Vpc(stack, 'Mine', {
       ipAddresses: ec2.IpAddresses.cidr('100.64.0.0/16'),
@@ -176,7 +175,7 @@ test('the pools are compared with the network of a given VPC too', () => {
 
 test('a number of NAT gateways that cannot be is refused', () => {
   expect(mistakes({ natGateways: 4 })).toEqual([
-    '[Test/Swarm/Network] natGateways is 4. Give a whole number from 0 to 3, the number of zones.',
+    '[Test/Swarm/Network] natGateways (4) must be a whole number from 0 to 3.',
   ]);
 });
 
@@ -187,9 +186,9 @@ test('a number of NAT gateways that is known only at deployment is refused, sinc
 });
 
 test.each([
-  ['10.0.0.0', "cidr '10.0.0.0' is no IPv4 network."],
-  ['nonsense', "cidr 'nonsense' is no IPv4 network."],
-  ['10.0.0.0/28', 'cidr 10.0.0.0/28 has a prefix length that cannot be used.'],
+  ['10.0.0.0', "cidr ('10.0.0.0') must be an IPv4 network"],
+  ['nonsense', "cidr ('nonsense') must be an IPv4 network"],
+  ['10.0.0.0/28', "cidr ('10.0.0.0/28') must be an IPv4 network in CIDR notation, from /16 to /25"],
   [Token.asString({ Ref: 'Cidr' }), 'The network of the VPC must be known at synth'],
 ])('the network %s of a VPC is refused in one sentence', (cidr, sentence) => {
   const app = new App();
@@ -223,7 +222,7 @@ test.each([
     mistakes((stack) => ({ vpc: ec2.Vpc.fromVpcAttributes(stack, 'Mine', { vpcId: 'vpc-0123', ...attributes }) })),
   ).toEqual([
     expect.stringMatching(
-      /^\[Test\/Swarm\/Network\] The VPC vpc-0123 was given its subnets or zones as a list .* Give the subnets one by one/,
+      /^\[Test\/Swarm\/Network\] The VPC vpc-0123 was imported with its subnets or zones as a list .* Name the subnets one by one/,
     ),
   ]);
 });

@@ -192,7 +192,7 @@ test('a single manager is warned about, with a stable id', () => {
   const { stack } = synthesise({ managers: { count: 1 } });
   Annotations.fromStack(stack).hasWarning(
     '/Test/Swarm/Managers',
-    Match.stringLikeRegexp('^One manager: .*\\[ack: cdk-docker-swarm:singleManager\\]$'),
+    Match.stringLikeRegexp('^There is only one manager: .*\\[ack: cdk-docker-swarm:singleManager\\]$'),
   );
   expect(Annotations.fromStack(whole.stack).findWarning('*', Match.anyValue())).toEqual([]);
 });
@@ -224,9 +224,7 @@ test('values that are known only at deployment pass all checks, but the number o
 test('an image for another architecture is found out, as far as its name tells', () => {
   const withImage = (machineImage: ec2.IMachineImage, type = 't4g.small') =>
     mistakes({ managers: { machineImage, instanceType: new ec2.InstanceType(type) } });
-  const mismatch = [
-    expect.stringContaining('Instance type t4g.small is arm64, but the machine image is made for x86_64.'),
-  ];
+  const mismatch = [expect.stringContaining('Instance type t4g.small is arm64, but the machine image is for x86_64.')];
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023())).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }))).toEqual([]);
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023(), 't3.small')).toEqual([]);
@@ -234,7 +232,7 @@ test('an image for another architecture is found out, as far as its name tells',
   expect(withImage(ec2.MachineImage.resolveSsmParameterAtLaunch('/my/amd64/image'))).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.resolveSsmParameterAtLaunch('/my/image'))).toEqual([]);
   expect(withImage(ec2.MachineImage.latestWindows(ec2.WindowsVersion.WINDOWS_SERVER_2022_ENGLISH_FULL_BASE))).toEqual([
-    expect.stringContaining('made for Windows'),
+    expect.stringContaining('The machine image is for Windows.'),
   ]);
 });
 
@@ -242,7 +240,7 @@ test('for an instance type that is known only at deployment, the image must be g
   const instanceType = new ec2.InstanceType(Token.asString({ Ref: 'Type' }));
   expect(mistakes({ managers: { instanceType } })).toEqual([
     expect.stringMatching(
-      /^\[Test\/Swarm\/Managers\] The instance type is known only at deployment.*Give `machineImage`/,
+      /^\[Test\/Swarm\/Managers\] The instance type is known only at deployment.*Set `machineImage`/,
     ),
   ]);
 });
@@ -253,7 +251,7 @@ test('a wrong number of managers is said once, without a word about zones', () =
   });
   for (const count of [NaN, 4])
     expect(mistakes((stack) => ({ ...oneZone(stack), managers: { count } }))).toEqual([
-      expect.stringContaining(`${count} managers were asked for`),
+      expect.stringContaining(`count (${count}) must be 1, 3, 5 or 7`),
     ]);
 });
 
@@ -261,12 +259,9 @@ test('bridges of the engine are kept apart from the VPC and the address pools', 
   const daemon = { bip: '10.0.3.1/24', 'default-address-pools': [{ base: '100.80.0.0/16', size: 24 }] };
   expect(mistakes({ managers: { daemon } })).toEqual([
     expect.stringContaining(
-      "[Test/Swarm/Managers] daemon['default-address-pools'] has 100.80.0.0/16, which overlaps the address " +
-        'pool 100.64.0.0/10',
+      "[Test/Swarm/Managers] daemon['default-address-pools'] (100.80.0.0/16) must not overlap 100.64.0.0/10",
     ),
-    expect.stringContaining(
-      "[Test/Swarm/Managers] daemon['bip'] has 10.0.3.1/24, which overlaps the VPC's 10.0.0.0/16",
-    ),
+    expect.stringContaining("[Test/Swarm/Managers] daemon['bip'] (10.0.3.1/24) overlaps the VPC's network 10.0.0.0/16"),
   ]);
 });
 
@@ -282,7 +277,7 @@ test.each([
     const lifecycle = new NodeLifecycle(own, 'Lifecycle', { network, tables: new TokenTable(own, 'Tables') });
     const elsewhere = choose(new Stack(app, 'Other'), own);
     new WorkerGroup(elsewhere, 'Workers', { managers: new ManagerGroup(elsewhere, 'Managers', { lifecycle }) });
-    const sentence = `The group is in the stack ${elsewhere.node.path}, but its NodeLifecycle is in Own: `;
+    const sentence = `The group is in the stack ${elsewhere.node.path}, but its NodeLifecycle is in Own. `;
     expect(() => app.synth()).toThrow(
       new RegExp(
         `\\[${elsewhere.node.path}/Managers\\] ${sentence}[^]*\\[${elsewhere.node.path}/Workers\\] ${sentence}`,
@@ -293,7 +288,7 @@ test.each([
 
 test('user data that EC2 would refuse is refused', () => {
   expect(mistakes({ managers: { extraUserData: [`# ${'x'.repeat(16_000)}`] } })).toEqual([
-    expect.stringMatching(/^\[Test\/Swarm\/Managers\] The user data has 1\d{4} bytes, but EC2 takes at most 16384\./),
+    expect.stringMatching(/^\[Test\/Swarm\/Managers\] The user data has 1\d{4} bytes, but EC2 accepts at most 16384\./),
   ]);
 });
 
@@ -316,13 +311,13 @@ test.each([
   [{ '01': 2 }, "volumeGenerations names seat '01', but the seats are '0' to '2'."],
   [
     { 1: 0 },
-    'volumeGenerations has 0 for seat 1. Give a whole number from 1 on, greater than it was before, and ' +
-      'known when the app is synthesised.',
+    'volumeGenerations for seat 1 (0) must be a whole number of at least 1 that is known at synth. To replace the ' +
+      'volume, use a greater number than before.',
   ],
-  [{ 1: 1.5 }, 'volumeGenerations has 1.5 for seat 1.'],
-  [{ 1: '2' }, 'volumeGenerations has "2" for seat 1.'],
-  [2, 'volumeGenerations is 2. Give an object from seats to whole numbers'],
-  [null, 'volumeGenerations is null. Give an object from seats to whole numbers'],
+  [{ 1: 1.5 }, 'volumeGenerations for seat 1 (1.5) must be'],
+  [{ 1: '2' }, 'volumeGenerations for seat 1 ("2") must be'],
+  [2, 'volumeGenerations (2) must be an object that maps seats to whole numbers'],
+  [null, 'volumeGenerations (null) must be an object that maps seats to whole numbers'],
 ])('generations %j are refused', (volumeGenerations, sentence) => {
   expect(mistakes({ managers: { volumeGenerations: volumeGenerations as never } })).toEqual([
     expect.stringContaining(sentence),
@@ -331,6 +326,6 @@ test.each([
 
 test('of a number of managers that is none, generations are not a second mistake', () => {
   expect(mistakes({ managers: { count: 4, volumeGenerations: { 3: 2 } } })).toEqual([
-    expect.stringContaining('4 managers were asked for'),
+    expect.stringContaining('count (4) must be 1, 3, 5 or 7'),
   ]);
 });

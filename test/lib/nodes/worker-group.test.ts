@@ -74,10 +74,10 @@ test('a group without a given maximum that may be empty can still have one worke
 test('a group that could never have a worker is refused, and a wrong minimum is said once', () => {
   const refused = (props: WorkerProps) => mistakes({}, (cluster) => cluster.addWorkers('Web', props));
   expect(refused({ minCapacity: 0, maxCapacity: 0 })).toEqual([
-    expect.stringContaining('maxCapacity is 0, so the group could never have a worker.'),
+    expect.stringContaining('maxCapacity (0) must be at least 1, or the group could never have a worker.'),
   ]);
   expect(refused({ minCapacity: NaN })).toEqual([
-    '[Test/Swarm/Web] minCapacity is NaN. Give a whole number, 0 or more.',
+    '[Test/Swarm/Web] minCapacity (NaN) must be a whole number of at least 0.',
   ]);
 });
 
@@ -171,11 +171,11 @@ test('mistakes of one group are named once, with its path', () => {
       cluster.addWorkers('Web', { instanceTypes: types('t4g.small', 't3.small'), minCapacity: 3, maxCapacity: 1 }),
     ),
   ).toEqual([
-    '[Test/Swarm/Web] Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve ' +
-      'both. Give types of one architecture, or make two groups.',
-    '[Test/Swarm/Web] minCapacity is 3, more than maxCapacity, which is 1. Give a minimum up to the maximum.',
+    '[Test/Swarm/Web] Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot run on both. Use ' +
+      'types of one architecture, or make two groups.',
+    '[Test/Swarm/Web] minCapacity (3) must not exceed maxCapacity (1).',
   ]);
   expect(mistakes({}, (cluster) => cluster.addWorkers('Web', { instanceTypes: [] }))).toEqual([
-    '[Test/Swarm/Web] No instance type was given. Give at least one, or leave `instanceTypes` out.',
+    '[Test/Swarm/Web] instanceTypes is empty. Name at least one instance type, or omit it.',
   ]);
 });

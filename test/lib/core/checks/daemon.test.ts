@@ -4,7 +4,7 @@ import { agentConfigSchema } from '../../../../protocol/environment';
 
 test.each(['labels', 'hosts', 'data-root'])('daemon.json key %s is refused with its reason', (key) => {
   expect(checkDaemon({ debug: true, [key]: [] })).toEqual([
-    expect.stringMatching(new RegExp(`^daemon\\['${key}'\\] cannot be given: .+\\.$`)),
+    expect.stringMatching(new RegExp(`^daemon\\['${key}'\\] cannot be set: .+\\.$`)),
   ]);
 });
 
@@ -13,14 +13,14 @@ test('keys of daemon.json are as long as the agent takes them, and no longer', (
   expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(128)]: 1 }).success).toBe(true);
   expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(129)]: 1 }).success).toBe(false);
   expect(checkDaemon({ ['k'.repeat(129)]: 1 })).toEqual([
-    "daemon['kkkkkkkkkkkkkkkkkkkk...'] is a key of 129 characters. Give keys of at most 128.",
+    "The key daemon['kkkkkkkkkkkkkkkkkkkk...'] has 129 characters. Use keys of at most 128.",
   ]);
 });
 
 test('live-restore is refused unless it is off', () => {
   expect(checkDaemon({ 'live-restore': false })).toEqual([]);
   expect(checkDaemon({ 'live-restore': true })).toEqual([
-    "daemon['live-restore'] is true, but engines in a swarm cannot have it. Leave it out, or give false.",
+    "daemon['live-restore'] is true, but swarm mode does not support it. Omit it, or set it to false.",
   ]);
 });
 
@@ -32,13 +32,12 @@ test('networks of the bridges are outside of the VPC and of the address pools', 
   expect(checkBridgeNetworks(daemon, ['10.0.0.0/16'], ['100.64.0.0/10'])).toEqual([]);
   expect(checkBridgeNetworks({ 'default-address-pools': 'wrong', bip: 1 }, ['10.0.0.0/16'], [])).toEqual([]);
   expect(checkBridgeNetworks(daemon, ['172.26.0.0/15'], ['172.16.0.0/12'])).toEqual([
-    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the VPC's 172.26.0.0/15: containers " +
-      'could not reach it. Give a network outside of it.',
-    "daemon['default-address-pools'] has 172.27.0.0/16, which overlaps the address pool 172.16.0.0/12 of " +
-      'overlay networks. Give separate ones.',
-    "daemon['bip'] has 172.26.0.1/16, which overlaps the VPC's 172.26.0.0/15: containers could not reach " +
-      'it. Give a network outside of it.',
-    "daemon['bip'] has 172.26.0.1/16, which overlaps the address pool 172.16.0.0/12 of overlay networks. " +
-      'Give separate ones.',
+    "daemon['default-address-pools'] (172.27.0.0/16) overlaps the VPC's network 172.26.0.0/15, so containers could " +
+      'not reach the VPC. Use a network outside it.',
+    "daemon['default-address-pools'] (172.27.0.0/16) must not overlap 172.16.0.0/12, an address pool of overlay " +
+      'networks.',
+    "daemon['bip'] (172.26.0.1/16) overlaps the VPC's network 172.26.0.0/15, so containers could not reach the VPC. " +
+      'Use a network outside it.',
+    "daemon['bip'] (172.26.0.1/16) must not overlap 172.16.0.0/12, an address pool of overlay networks.",
   ]);
 });

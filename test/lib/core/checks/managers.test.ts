@@ -6,13 +6,13 @@ test.each([1, 3, 5, 7])('%i managers are fine', (count) => {
 });
 
 test.each([
-  [0, '0 managers were asked for. Give 1, 3, 5 or 7.'],
-  [2, '2 managers were asked for, but an even number survives no more losses than 1. Give 1, 3, 5 or 7.'],
-  [4, '4 managers were asked for, but an even number survives no more losses than 3. Give 1, 3, 5 or 7.'],
-  [9, '9 managers were asked for, but more than 7 only slow down every change. Give 1, 3, 5 or 7.'],
-  [-1, '-1 managers were asked for. Give 1, 3, 5 or 7.'],
-  [NaN, 'NaN managers were asked for. Give 1, 3, 5 or 7.'],
-  [1.5, '1.5 managers were asked for. Give 1, 3, 5 or 7.'],
+  [0, 'count (0) must be 1, 3, 5 or 7.'],
+  [2, 'count (2) must be 1, 3, 5 or 7: 2 managers tolerate no more failures than 1.'],
+  [4, 'count (4) must be 1, 3, 5 or 7: 4 managers tolerate no more failures than 3.'],
+  [9, 'count (9) must be 1, 3, 5 or 7: more than 7 managers only slow down every change.'],
+  [-1, 'count (-1) must be 1, 3, 5 or 7.'],
+  [NaN, 'count (NaN) must be 1, 3, 5 or 7.'],
+  [1.5, 'count (1.5) must be 1, 3, 5 or 7.'],
 ])('%d managers are refused', (count, sentence) => {
   expect(checkManagerCount(count)).toEqual([sentence]);
   expect(seatsToBuild(count)).toBe(1);
@@ -36,7 +36,7 @@ test.each([
 
 test('too few zones are named', () => {
   expect(checkZones(3, ['eu-west-1a', 'eu-west-1b'])).toEqual([
-    '3 managers need subnets in 3 zones, so that the loss of one leaves a quorum, but there are only 2: ' +
-      'eu-west-1a, eu-west-1b. Give subnets in more zones, or one manager.',
+    '3 managers need subnets in 3 zones, so that the loss of one zone leaves a quorum, but there are only 2: ' +
+      'eu-west-1a, eu-west-1b. Add subnets in more zones, or use one manager.',
   ]);
 });

@@ -4,36 +4,33 @@ test('address pools are networks outside of the VPC and of each other, each larg
   expect(checkAddressPools(['100.64.0.0/10'], 24, ['10.0.0.0/16'])).toEqual([]);
   expect(checkAddressPools([undefined], undefined, [])).toEqual([]);
   expect(checkAddressPools(['10.0.0.0/8'], 24, ['10.0.0.0/16'])).toEqual([
-    "Address pool 10.0.0.0/8 overlaps the VPC's 10.0.0.0/16: containers could not reach it. Give a pool outside of it.",
+    "Address pool 10.0.0.0/8 overlaps the VPC's network 10.0.0.0/16, so containers could not reach the VPC. Use a " +
+      'pool outside it.',
   ]);
   expect(checkAddressPools(['100.64.0.0/10', '100.65.0.0/16'], 24, [])).toEqual([
-    'Address pools 100.64.0.0/10 and 100.65.0.0/16 overlap. Give separate ones.',
+    'Address pools 100.64.0.0/10 and 100.65.0.0/16 must not overlap.',
   ]);
   expect(checkAddressPools(['100.64.0.0', '1.2.3.400/8', '1.2.3.4/33'], 24, [])).toEqual([
-    "Address pool '100.64.0.0' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
-    "Address pool '1.2.3.400/8' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
-    "Address pool '1.2.3.4/33' is no IPv4 network. Give one in CIDR notation, such as 100.64.0.0/10.",
+    "Address pool '100.64.0.0' must be an IPv4 network in CIDR notation, such as 100.64.0.0/10.",
+    "Address pool '1.2.3.400/8' must be an IPv4 network in CIDR notation, such as 100.64.0.0/10.",
+    "Address pool '1.2.3.4/33' must be an IPv4 network in CIDR notation, such as 100.64.0.0/10.",
   ]);
   expect(checkAddressPools(['100.64.0.0/26'], 24, [])).toEqual([
-    'Address pool 100.64.0.0/26 is smaller than one overlay (/24). Give a larger pool, or a greater ' +
+    'Address pool 100.64.0.0/26 is smaller than one overlay network (/24). Use a larger pool, or a greater ' +
       'addressPoolPrefixLength.',
   ]);
   expect(checkAddressPools([], 30, [])).toEqual([
-    'addressPools has 0 networks. Give from 1 to 16.',
-    'addressPoolPrefixLength is 30. Give a whole number from 16 to 29.',
+    'addressPools must have from 1 to 16 networks, but has 0.',
+    'addressPoolPrefixLength (30) must be a whole number from 16 to 29.',
   ]);
 });
 
 test('the network of a VPC is one that can be divided into its subnets', () => {
   expect(checkVpcCidr('10.0.0.0/16')).toEqual([]);
   expect(checkVpcCidr('192.168.1.0/25')).toEqual([]);
-  expect(checkVpcCidr('10.0.0.0')).toEqual([
-    "cidr '10.0.0.0' is no IPv4 network. Give one in CIDR notation, from /16 to /25, such as 10.0.0.0/16.",
-  ]);
-  for (const cidr of ['10.0.0.0/15', '10.0.0.0/26']) {
+  for (const cidr of ['10.0.0.0', '10.0.0.0/15', '10.0.0.0/26']) {
     expect(checkVpcCidr(cidr)).toEqual([
-      `cidr ${cidr} has a prefix length that cannot be used. Give a network in CIDR notation, from /16 to ` +
-        '/25, such as 10.0.0.0/16.',
+      `cidr ('${cidr}') must be an IPv4 network in CIDR notation, from /16 to /25, such as 10.0.0.0/16.`,
     ]);
   }
   expect(checkVpcCidr(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
@@ -41,8 +38,8 @@ test('the network of a VPC is one that can be divided into its subnets', () => {
 
 test('there are as many NAT gateways as zones at most, and their number is known at synth', () => {
   expect(checkNatGateways(0, 3)).toEqual([]);
-  expect(checkNatGateways(4, 3)).toEqual(['natGateways is 4. Give a whole number from 0 to 3, the number of zones.']);
+  expect(checkNatGateways(4, 3)).toEqual(['natGateways (4) must be a whole number from 0 to 3.']);
   expect(checkNatGateways(undefined, 3)).toEqual([
-    expect.stringMatching(/^The number of NAT gateways must be known at synth.*from 0 to 3\.$/),
+    expect.stringMatching(/^The number of NAT gateways must be known at synth.*from 0 to 3, the number of zones\.$/),
   ]);
 });

@@ -41,16 +41,18 @@ test('instance types must be real, of one architecture, and the image’s', () =
   expect(checkInstanceTypes(['t4g.small', 'c7g.large'], 'arm64')).toEqual([]);
   expect(checkInstanceTypes([undefined, 't3.small'], undefined)).toEqual([]);
   expect(checkInstanceTypes([], undefined)).toEqual([
-    'No instance type was given. Give at least one, or leave `instanceTypes` out.',
+    'instanceTypes is empty. Name at least one instance type, or omit it.',
   ]);
-  expect(checkInstanceTypes(['huge'], 'arm64')).toEqual(["'huge' is no instance type. Give one such as 't4g.small'."]);
+  expect(checkInstanceTypes(['huge'], 'arm64')).toEqual([
+    "'huge' is not an instance type. Use one such as 't4g.small'.",
+  ]);
   expect(checkInstanceTypes(['t4g.small', 't3.small'], undefined)).toEqual([
-    'Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot serve both. Give types of ' +
-      'one architecture, or make two groups.',
+    'Instance type t3.small is x86_64, but t4g.small is arm64: one image cannot run on both. Use types of one ' +
+      'architecture, or make two groups.',
   ]);
   expect(checkInstanceTypes(['m5.large'], 'arm64')).toEqual([
-    'Instance type m5.large is x86_64, but the machine image is made for arm64. Give an image for x86_64, ' +
-      'or instance types of arm64.',
+    'Instance type m5.large is x86_64, but the machine image is for arm64. Use an image for x86_64, or arm64 ' +
+      'instance types.',
   ]);
 });
 
@@ -79,7 +81,7 @@ test.each([
 test('a reserved label is refused with the list of what is reserved', () => {
   expect(checkLabels({ 'aws.zone': 'a' })).toEqual([
     "Label 'aws.zone' begins with 'aws.', which is reserved (aws. cdk-docker-swarm. com.docker. io.docker. " +
-      'org.dockerproject.). Give another key.',
+      'org.dockerproject.). Use another key.',
   ]);
 });
 
@@ -88,7 +90,7 @@ test('without a known instance type the image must be given', () => {
   expect(checkImageCanBeChosen([undefined], true)).toEqual([]);
   expect(checkImageCanBeChosen([], false)).toEqual([]);
   expect(checkImageCanBeChosen([undefined, undefined], false)).toEqual([
-    expect.stringMatching(/known only at deployment.*Give `machineImage`/),
+    expect.stringMatching(/known only at deployment.*Set `machineImage`/),
   ]);
 });
 
@@ -96,7 +98,7 @@ test('a volume has a whole number of GiB that EBS takes', () => {
   expect(checkVolumeSize('volumeSize', 20)).toEqual([]);
   expect(checkVolumeSize('volumeSize', undefined)).toEqual([]);
   expect(checkVolumeSize('volumeSize', 1.5)).toEqual([
-    'volumeSize is 1.5 GiB. Give a whole number of GiB from 1 to 65536.',
+    'volumeSize in GiB (1.5) must be a whole number from 1 to 65536.',
   ]);
   expect(checkVolumeSize('volumeSize', 0)).toHaveLength(1);
 });
@@ -104,6 +106,6 @@ test('a volume has a whole number of GiB that EBS takes', () => {
 test('user data may be as large as EC2 takes it, and no larger', () => {
   expect(checkUserDataSize(16_384)).toEqual([]);
   expect(checkUserDataSize(16_385)).toEqual([
-    expect.stringContaining('The user data has 16385 bytes, but EC2 takes at most 16384.'),
+    expect.stringContaining('The user data has 16385 bytes, but EC2 accepts at most 16384.'),
   ]);
 });

@@ -2,13 +2,13 @@ import { checkCapacity, checkSpot } from '../../../../lib/core/checks/workers';
 
 test.each([
   [0, 1, []],
-  [0, 0, ['maxCapacity is 0, so the group could never have a worker. Give at least 1, or leave the group out.']],
+  [0, 0, ['maxCapacity (0) must be at least 1, or the group could never have a worker. To have none, omit the group.']],
   [2, 2, []],
   [undefined, 1, []],
   [3, undefined, []],
-  [3, 1, ['minCapacity is 3, more than maxCapacity, which is 1. Give a minimum up to the maximum.']],
-  [-1, 2, ['minCapacity is -1. Give a whole number, 0 or more.']],
-  [0, 1.5, ['maxCapacity is 1.5. Give a whole number, 0 or more.']],
+  [3, 1, ['minCapacity (3) must not exceed maxCapacity (1).']],
+  [-1, 2, ['minCapacity (-1) must be a whole number of at least 0.']],
+  [0, 1.5, ['maxCapacity (1.5) must be a whole number of at least 1.']],
 ])('capacity from %s to %s', (min, max, sentences) => {
   expect(checkCapacity(min, max)).toEqual(sentences);
 });
@@ -17,7 +17,7 @@ test('shares of spot are bounded', () => {
   expect(checkSpot(undefined, undefined)).toEqual([]);
   expect(checkSpot(2, 100)).toEqual([]);
   expect(checkSpot(-1, 101)).toEqual([
-    'spot.onDemandBase is -1. Give a whole number of instances, 0 or more.',
-    'spot.onDemandPercentage is 101. Give a whole number from 0 to 100.',
+    'spot.onDemandBase (-1) must be a whole number of at least 0.',
+    'spot.onDemandPercentage (101) must be a whole number from 0 to 100.',
   ]);
 });
