@@ -1,14 +1,13 @@
-/** What the package exports. */
+/** The public API of the package. */
 export { LeaderTokenPublisher, type LeaderTokenPublisherProps } from './lifecycle/leader-token-publisher';
 export {
-  SwarmLoadBalancer,
   type FollowedPorts,
   type LoadBalancerOptions,
   type SwarmHealthCheck,
   type SwarmListener,
-  type SwarmLoadBalancerProps,
   type SwarmTargets,
-} from './traffic/swarm-load-balancer';
+} from './traffic/load-balancer-options';
+export { SwarmLoadBalancer, type SwarmLoadBalancerProps } from './traffic/swarm-load-balancer';
 export {
   LoadBalancerAlarms,
   type LoadBalancerAlarmOptions,

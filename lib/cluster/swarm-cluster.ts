@@ -1,4 +1,4 @@
-/** A whole swarm: composes the other constructs and decides nothing itself. */
+/** A whole swarm. It composes the other constructs and decides nothing itself. */
 import { Aws, CfnOutput } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Rule } from 'aws-cdk-lib/aws-events';
@@ -7,7 +7,8 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { CLUSTER_TAG, ROLE_TAG } from '../../protocol/tags';
 import { LeaderTokenPublisher } from '../lifecycle/leader-token-publisher';
-import { SwarmLoadBalancer, type LoadBalancerOptions } from '../traffic/swarm-load-balancer';
+import type { LoadBalancerOptions } from '../traffic/load-balancer-options';
+import { SwarmLoadBalancer } from '../traffic/swarm-load-balancer';
 import { ManagerGroup, type ManagerProps } from '../nodes/manager-group';
 import type { NodeProps } from '../nodes/node-launch-template';
 import { NodeLifecycle, type OnSwarmEventOptions } from '../lifecycle/node-lifecycle';
@@ -19,81 +20,85 @@ import { WorkerGroup, type WorkerProps } from '../nodes/worker-group';
 
 export interface SwarmClusterProps {
   /**
-   * The VPC to use. Give it gateway endpoints for DynamoDB and S3.
+   * An existing VPC to use. Give it gateway endpoints for DynamoDB and S3. See `SwarmNetworkProps.vpc`.
    * @default - a new VPC with public and private subnets in three zones and gateway endpoints
    */
   readonly vpc?: ec2.IVpc;
   /**
-   * The subnets of the nodes.
+   * The subnets of the nodes. See `SwarmNetworkProps.vpcSubnets`.
    * @default - the private subnets with egress of the VPC
    */
   readonly vpcSubnets?: ec2.SubnetSelection;
   /**
-   * NAT gateways of the new VPC, about 33 USD a month each (us-east-1). See `SwarmNetworkProps.natGateways`.
+   * The number of NAT gateways of the new VPC, from 0 to 3; about 33 USD a month each (us-east-1). See
+   * `SwarmNetworkProps.natGateways`.
    * @default 1
    */
   readonly natGateways?: number;
   /**
-   * The security group of all nodes. The rules that nodes need among themselves are added to it.
-   * @default - a new one that lets everything out
+   * An existing security group for all nodes. The inbound rules that nodes need from each other are added to it.
+   * @default - a new one that allows all outbound traffic
    */
   readonly nodeSecurityGroup?: ec2.ISecurityGroup;
   /**
-   * @default - 3 managers of t4g.small in three zones
+   * The managers.
+   * @default - 3 managers of type t4g.small in three zones
    */
   readonly managers?: ManagerProps;
   /**
-   * The role of managers.
+   * The role of managers. See `NodeRoleProps.role`.
    * @default - a new role
    */
   readonly managerRole?: iam.Role;
   /**
-   * The role of all workers. Must not be the managers'.
+   * The role of all workers. It must not be the managers' role. See `NodeRoleProps.role`.
    * @default - a new role
    */
   readonly workerRole?: iam.Role;
   /**
-   * A customer managed key for the tables and all volumes, 1 USD a month. Nodes, functions and the service role of Auto
-   * Scaling get the use of it; the key policy of a key from elsewhere must allow that. The service role
-   * AWSServiceRoleForAutoScaling must exist: it does once an account has had any Auto Scaling group.
-   * @default - the services' own keys, which cost nothing
+   * A customer managed key for the tables and all volumes, 1 USD a month. Nodes, functions and the service-linked role
+   * of Auto Scaling are allowed to use it. The key policy of an imported key must already allow that. The
+   * service-linked role AWSServiceRoleForAutoScaling must exist: it does once the account has had any Auto Scaling
+   * group.
+   * @default - the keys of DynamoDB and EBS, which are free
    */
   readonly encryptionKey?: kms.IKey;
   /**
-   * The image of all nodes; a group's own comes first.
+   * The machine image of all nodes. A group's own `machineImage` takes precedence. See `NodeProps.machineImage`.
    * @default - the newest Amazon Linux 2023 for each group's architecture
    */
   readonly machineImage?: ec2.IMachineImage;
   /**
-   * Keys for `daemon.json` of all nodes; a group's own are laid over them.
+   * Keys for the `daemon.json` of all nodes. A group's own keys take precedence. See `NodeProps.daemon`.
    * @default - none
    */
   readonly daemon?: Record<string, unknown>;
   /**
-   * Lines of bash for the first boot of all nodes; a group's own follow, in the same bash. See
+   * Lines of bash for the first boot of all nodes. A group's own lines follow, in the same bash. See
    * `NodeProps.extraUserData`.
    * @default - none
    */
   readonly extraUserData?: string[];
   /**
-   * Networks from which overlay networks get their subnets, outside of the VPC's. Used when the swarm is made, never
-   * after.
+   * Networks from which overlay networks get their subnets: 1 to 16, in CIDR notation, outside the VPC's network. They
+   * take effect only when the swarm is created.
    * @default ['100.64.0.0/10']
    */
   readonly addressPools?: string[];
   /**
-   * Prefix length of each overlay network, from 16 to 29. Used when the swarm is made, never after.
+   * Prefix length of each overlay network, from 16 to 29. It takes effect only when the swarm is created.
    * @default 24
    */
   readonly addressPoolPrefixLength?: number;
 }
 
 /**
- * A Docker swarm that forms by itself.
+ * A self-assembling, self-healing Docker Swarm.
  *
- * Without props: a VPC over three zones with one NAT gateway, and three managers. All mistakes in what is given are
- * reported together when the app is synthesised. With the defaults about 79 USD a month (us-east-1): 33 for the NAT
- * gateway, 37 for the managers, 7 for their volumes, below 2 for the rest.
+ * Without props it has a VPC over three zones with one NAT gateway, and three managers. That costs about 79 USD a month
+ * (us-east-1): 33 for the NAT gateway, 37 for the managers, 7 for their volumes, below 2 for the rest.
+ *
+ * All props are validated at synth; every problem is reported in one error.
  *
  * @example
  * const cluster = new SwarmCluster(this, 'Swarm');
@@ -105,28 +110,28 @@ export class SwarmCluster extends Construct {
   readonly lifecycle: NodeLifecycle;
   readonly leaderToken: LeaderTokenPublisher;
   readonly managers: ManagerGroup;
-  /** In the order in which they were added. */
+  /** The worker groups, in the order in which they were added. */
   readonly workers: WorkerGroup[] = [];
-  /** In the order in which they were added. */
+  /** The load balancers, in the order in which they were added. */
   readonly loadBalancers: SwarmLoadBalancer[] = [];
   /**
-   * Opens a shell on a manager by Session Manager; whoever runs it needs the AWS CLI with its Session Manager plugin,
-   * and permission.
+   * A command that opens a shell on a manager through Session Manager. It needs the AWS CLI with the Session Manager
+   * plugin, and permission for `ssm:StartSession` and `ec2:DescribeInstances`.
    */
   readonly managerShell: CfnOutput;
 
   /**
-   * For the day on which the quorum is lost for good: asks what would be done to go on with one manager. See
-   * docs/quorum-lost.md.
+   * A command for the day on which the quorum is lost for good. It says what recovery with the manager of seat 0 would
+   * do, and changes nothing. See docs/operations/recover-quorum.md.
    */
   readonly recoverQuorum: CfnOutput;
 
   private updater?: TargetUpdater;
-  private readonly ofAllNodes: NodeProps;
+  private readonly nodeDefaults: NodeProps;
 
   constructor(scope: Construct, id: string, props: SwarmClusterProps = {}) {
     super(scope, id);
-    this.ofAllNodes = { machineImage: props.machineImage, daemon: props.daemon, extraUserData: props.extraUserData };
+    this.nodeDefaults = { machineImage: props.machineImage, daemon: props.daemon, extraUserData: props.extraUserData };
     this.network = new SwarmNetwork(this, 'Network', props);
     this.tables = new TokenTable(this, 'Tables', { encryptionKey: props.encryptionKey });
     this.lifecycle = new NodeLifecycle(this, 'Lifecycle', {
@@ -150,7 +155,7 @@ export class SwarmCluster extends Construct {
       'Name=instance-state-name,Values=running',
     ];
     this.managerShell = new CfnOutput(this, 'ManagerShell', {
-      description: 'Opens a shell on a manager. Needs the AWS CLI with its Session Manager plugin.',
+      description: 'Command that opens a shell on a manager. It needs the AWS CLI with the Session Manager plugin.',
       value:
         `aws ssm start-session --region ${Aws.REGION} --target $(aws ec2 describe-instances --region ${Aws.REGION} ` +
         `--filters ${filters.map((filter) => `'${filter}'`).join(' ')} --query ` +
@@ -158,8 +163,8 @@ export class SwarmCluster extends Construct {
     });
     this.recoverQuorum = new CfnOutput(this, 'RecoverQuorum', {
       description:
-        'When the quorum is lost for good: says what going on with the manager of seat 0 would mean. It ' +
-        'does nothing yet.',
+        'Command for a quorum that is lost for good: it says what recovery with the manager of seat 0 would do, and ' +
+        'changes nothing. See docs/operations/recover-quorum.md of cdk-docker-swarm.',
       value:
         `aws lambda invoke --region ${Aws.REGION} --function-name ${this.lifecycle.nodeLeave.functionName} ` +
         `--cli-read-timeout 90 --cli-binary-format raw-in-base64-out --payload '{"recover":{"seat":0}}' ` +
@@ -168,8 +173,9 @@ export class SwarmCluster extends Construct {
   }
 
   /**
-   * Adds a group of workers. Its id must be none of the cluster's own: Alarms, LeaderToken, Lifecycle, ManagerShell,
-   * Managers, Network, RecoverQuorum, Tables, TargetUpdater.
+   * Adds a group of workers.
+   * @param id must not be one that the cluster itself uses: Alarms, LeaderToken, Lifecycle, ManagerShell, Managers,
+   * Network, RecoverQuorum, Tables, TargetUpdater
    */
   addWorkers(id: string, props: WorkerProps = {}): WorkerGroup {
     const group = new WorkerGroup(this, id, { ...this.withDefaults(props), managers: this.managers });
@@ -178,8 +184,10 @@ export class SwarmCluster extends Construct {
   }
 
   /**
-   * Adds a load balancer in front of the nodes. Its id must be neither a group's nor one of the cluster's own (see
-   * {@link addWorkers}).
+   * Adds a Network Load Balancer in front of the nodes. About 16 USD a month, and more for public addresses and
+   * traffic: see {@link SwarmLoadBalancer}.
+   * @param id must be neither that of a worker group nor one that the cluster itself uses (see {@link addWorkers})
+   * @throws Error when an option has a wrong type. All other problems are reported at synth
    */
   addLoadBalancer(id: string, options: LoadBalancerOptions): SwarmLoadBalancer {
     const { lifecycle, leaderToken } = this;
@@ -189,20 +197,23 @@ export class SwarmCluster extends Construct {
     return loadBalancer;
   }
 
-  /** A rule for what happens in this cluster. See `NodeLifecycle.onSwarmEvent`. */
+  /** Adds an EventBridge rule for events of this cluster. See `NodeLifecycle.onSwarmEvent`. */
   onSwarmEvent(id: string, options: OnSwarmEventOptions = {}): Rule {
     return this.lifecycle.onSwarmEvent(id, options);
   }
 
-  /** Adds alarms about the cluster itself: its quorum, its managers, its functions. About 2.60 USD a month. */
+  /**
+   * Adds alarms about the cluster itself: its quorum, nodes, tasks and functions. About 2.60 USD a month (us-east-1).
+   * @throws Error when called twice
+   */
   addAlarms(options: AlarmOptions = {}): SwarmAlarms {
     if (this.node.tryFindChild('Alarms'))
-      throw new Error('addAlarms was called before. Call it once, with all actions.');
+      throw new Error('addAlarms was already called. Call it once, with all actions.');
     return new SwarmAlarms(this, 'Alarms', { ...options, lifecycle: this.lifecycle, leaderToken: this.leaderToken });
   }
 
   private withDefaults<P extends NodeProps>(props: P): P {
-    const { machineImage, daemon, extraUserData } = this.ofAllNodes;
+    const { machineImage, daemon, extraUserData } = this.nodeDefaults;
     return {
       ...props,
       machineImage: props.machineImage ?? machineImage,

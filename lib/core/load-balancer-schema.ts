@@ -1,38 +1,46 @@
 /**
- * Which kinds of values the options of a load balancer are, for apps that nobody checks the types of: what is of
- * another kind could not be built from, or would be taken for something else. What is wrong with values of the right
- * kind: listeners.ts.
+ * The types of a load balancer's options, for callers that are not type-checked: a value of another type could break
+ * the construct, or be taken for something else. listeners.ts checks values of the right type.
  */
 import * as v from 'valibot';
 
-const flag = v.optional(v.boolean('Give true or false.'));
-const number = v.number('Give a number.');
-const word = v.optional(v.string('Give a text.'));
+/** A message that follows the name of the option. */
+const must =
+  (expected: string) =>
+  ({ received }: { received: string }) =>
+    `(${received}) must be ${expected}.`;
 
-/** One of the framework's own objects, known by what it has. */
-const having = (member: string, advice: string) =>
-  v.custom<object>((value) => typeof value === 'object' && value !== null && member in value, advice);
+const flag = v.optional(v.boolean(must('true or false')));
+const number = v.number(must('a number'));
+const word = v.optional(v.string(must('a string')));
 
-function options(entries: v.ObjectEntries, otherwise = '') {
+/** An object of the framework, recognised by one of its members. */
+const having = (member: string, expected: string) =>
+  v.custom<object>((value) => typeof value === 'object' && value !== null && member in value, must(expected));
+
+/** What valibot says that it expected at a key that is not in the schema. */
+const UNKNOWN_KEY = 'never';
+
+function options(entries: v.ObjectEntries, alternatives = '') {
   const names = Object.keys(entries).join(', ');
-  return v.strictObject(entries, ({ expected }) =>
-    expected === UNKNOWN
-      ? `There are ${names}.`
-      : expected === 'Object'
-        ? `Give ${otherwise}an object with ${names}.`
-        : 'Give it.',
-  );
+  return v.strictObject(entries, (issue) => {
+    switch (issue.expected) {
+      case UNKNOWN_KEY:
+        return `is not an option. The options are ${names}.`;
+      case 'Object':
+        return must(`${alternatives}an object with ${names}`)(issue);
+      default:
+        return 'is required.';
+    }
+  });
 }
 
-/** What is expected at a key that is not known. */
-const UNKNOWN = 'never';
-
-const duration = having('toSeconds', 'Give a Duration, such as Duration.seconds(10).');
+const duration = having('toSeconds', 'a Duration, such as Duration.seconds(10)');
 const nodes = v.custom<unknown>(
   (value) =>
     ['all', 'managers', 'workers'].includes(value as string) ||
     (Array.isArray(value) && value.every((group) => v.is(having('autoScalingGroup', ''), group))),
-  "Give 'all', 'managers', 'workers', or a list of what `addWorkers` returned.",
+  must("'all', 'managers', 'workers', or a list of worker groups, as `addWorkers` returns them"),
 );
 const healthCheck = options({
   port: v.optional(number),
@@ -46,11 +54,8 @@ const listener = options({
   protocol: word,
   certificates: v.optional(
     v.array(
-      having(
-        'certificateArn',
-        "Give a `Certificate` of aws-certificatemanager, or ListenerCertificate.fromArn('arn:...').",
-      ),
-      'Give a list of certificates.',
+      having('certificateArn', "a `Certificate` of aws-certificatemanager, or ListenerCertificate.fromArn('arn:...')"),
+      must('a list of certificates'),
     ),
   ),
   sslPolicy: word,
@@ -61,19 +66,16 @@ const listener = options({
 });
 const range = options({ from: v.optional(number), to: v.optional(number), sslPolicy: word }, 'true, false, or ');
 
-/** Props of other constructs may be passed on with more in them than these. */
+/** Not strict: callers may pass on props of other constructs, with more in them. */
 const schema = v.object({
-  listeners: v.optional(v.array(listener, 'Give a list of listeners, such as [{ port: 80 }].')),
+  listeners: v.optional(v.array(listener, must('a list of listeners, such as [{ port: 80 }]'))),
   followPublishedPorts: v.optional(
     v.lazy<v.GenericSchema>((value) => (typeof value === 'boolean' ? v.boolean() : range)),
   ),
   nodes: v.optional(nodes),
   internal: flag,
   clients: v.optional(
-    v.array(
-      having('toIngressRuleConfig', "Give a peer, such as ec2.Peer.ipv4('203.0.113.0/24')."),
-      'Give a list of peers.',
-    ),
+    v.array(having('toIngressRuleConfig', "a peer, such as ec2.Peer.ipv4('203.0.113.0/24')"), must('a list of peers')),
   ),
   healthCheck: v.optional(healthCheck),
   deregistrationDelay: v.optional(duration),
@@ -81,14 +83,11 @@ const schema = v.object({
   preserveClientAddress: flag,
   proxyProtocol: flag,
   accessLogs: v.optional(options({ bucket: v.any(), prefix: word })),
-  alias: v.optional(options({ zone: having('hostedZoneId', 'Give a hosted zone.'), recordName: word })),
+  alias: v.optional(options({ zone: having('hostedZoneId', 'a hosted zone'), recordName: word })),
 });
 
-/** @returns sentences, none when all is well */
-export function checkKinds(given: unknown): string[] {
-  const { issues = [] } = v.safeParse(schema, given);
-  return issues.map(
-    (issue) =>
-      `${v.getDotPath(issue)} is ${issue.expected === UNKNOWN ? 'no option' : issue.received}. ${issue.message}`,
-  );
+/** @returns one sentence for each option of a wrong type */
+export function checkTypes(input: unknown): string[] {
+  const { issues = [] } = v.safeParse(schema, input);
+  return issues.map((issue) => `${v.getDotPath(issue)} ${issue.message}`);
 }

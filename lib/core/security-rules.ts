@@ -1,21 +1,21 @@
-/** Which connections security groups let in: data that both flavours turn into their own rules. */
+/** Inbound rules of the security groups: data that both flavours turn into their own rules. */
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { ListenerProtocol } from './listeners';
 
-/** A rule between nodes. */
+/** A rule that admits connections from all nodes. */
 export interface NodeRule {
   /** Construct id. Logical ids of deployed stacks depend on it. */
   readonly id: string;
-  /** The security group that is opened: of all nodes, or of managers. It is opened to all nodes. */
+  /** The security group that gets the rule: that of all nodes, or that of managers. */
   readonly to: 'nodes' | 'managers';
   readonly protocol: 'tcp' | 'udp' | '50';
-  /** A protocol that is neither TCP nor UDP has none. */
+  /** Absent for a protocol without ports. */
   readonly port?: number;
   readonly description: string;
 }
 
 /**
- * What nodes need of each other.
+ * What nodes need from each other.
  * Source: https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts
  */
 export const NODE_RULES: readonly NodeRule[] = [
@@ -27,15 +27,15 @@ export const NODE_RULES: readonly NodeRule[] = [
   { id: 'Management', to: 'managers', protocol: 'tcp', port: 2377, description: 'Nodes join and follow managers' },
 ];
 
-/** Ports that are opened by one rule of a load balancer's or the nodes' security group. */
+/** One rule of the security group of a load balancer, or of the nodes. */
 export interface PortRule {
   readonly transport: 'tcp' | 'udp';
-  /** One, or the first and the last of a range. */
+  /** One port, or the first and the last of a range. */
   readonly ports: number | readonly [first: number, last: number];
   readonly description: string;
 }
 
-/** What a listener's protocol is carried by. A port takes one rule for each. */
+/** The transports of a listener's protocol. A port needs one rule for each. */
 export function transportsOf(protocol: ListenerProtocol): ('tcp' | 'udp')[] {
   if (protocol === 'TCP_UDP') return ['tcp', 'udp'];
   return protocol === 'UDP' ? ['udp'] : ['tcp'];
@@ -47,12 +47,12 @@ const healthChecks = (ports: number): PortRule => ({
   description: 'Health checks of the load balancer',
 });
 
-/** What a declared listener needs open: the load balancer for its clients, the nodes for the load balancer. */
+/** The rules of a declared listener: on the load balancer for its clients, on the nodes for the load balancer. */
 export function listenerRules(listener: {
   readonly protocol: ListenerProtocol;
   readonly port: number;
   readonly targetPort: number;
-  /** Absent where the agent answers. */
+  /** Absent when the agent answers health checks. */
   readonly healthCheckPort?: number;
 }): { clients: PortRule[]; nodes: PortRule[] } {
   const { protocol, port, targetPort, healthCheckPort = HEALTH_PORT } = listener;
@@ -67,8 +67,8 @@ export function listenerRules(listener: {
 }
 
 /**
- * What nodes open to a load balancer that follows published ports. Its clients are let in while it runs, port by port,
- * by target-update.
+ * The rules on the nodes for a load balancer that follows published ports. target-update admits the clients at run
+ * time, port by port.
  */
 export const followedRules = ({ from, to }: { readonly from: number; readonly to: number }): PortRule[] => [
   { transport: 'tcp', ports: [from, to], description: 'Followed ports' },

@@ -1,4 +1,4 @@
-/** What listeners and target groups are made of: data that both flavours turn into their own resources. */
+/** Settings of listeners and target groups: data that both flavours turn into their own resources. */
 import { HEALTH_PORT } from '../../protocol/environment';
 import type { Follows, Peer } from '../../protocol/following';
 import { DEREGISTRATION_DELAY, unhealthyDraining } from '../../protocol/targets';
@@ -9,41 +9,42 @@ import {
   HEALTH_CHECK_INTERVAL,
   HEALTH_CHECK_THRESHOLD,
   healthCheckTimeout,
-  type GivenHealthCheck,
+  type HealthCheckInput,
   type ListenerProtocol,
 } from './listeners';
 
-/** Seconds for both. What is wrong with it is reported when the app is synthesised; until then the defaults stand. */
+/** Invalid values are replaced by the defaults: synth reports them anyway. */
 export interface HealthCheckSettings {
   readonly protocol: 'TCP' | 'HTTP';
   readonly port: number;
-  /** Of HTTP. */
+  /** HTTP only. */
   readonly path?: string;
+  /** Seconds. */
   readonly interval: number;
-  /** Absent for AWS's default. */
+  /** Seconds. Absent for AWS's default. */
   readonly timeout?: number;
   readonly healthyThreshold: number;
   readonly unhealthyThreshold: number;
 }
 
 /**
- * Of a declared listener. Without a port the agent of each node answers.
- * @param checked the same as `given`, but undefined for what is known only at deployment
+ * The health check of a declared listener. Without a port, it asks the agent of each node.
+ * @param known `input` with undefined for each value that is known only at deployment
  */
-export function healthCheckSettings(given: GivenHealthCheck, checked = given): HealthCheckSettings {
-  const usable: Partial<GivenHealthCheck> = checkHealth(checked).length === 0 ? given : {};
-  const { port, path, interval = HEALTH_CHECK_INTERVAL } = usable;
-  const { healthyThreshold = HEALTH_CHECK_THRESHOLD, unhealthyThreshold = HEALTH_CHECK_THRESHOLD } = usable;
-  const asked =
+export function healthCheckSettings(input: HealthCheckInput, known = input): HealthCheckSettings {
+  const valid: Partial<HealthCheckInput> = checkHealth(known).length === 0 ? input : {};
+  const { port, path, interval = HEALTH_CHECK_INTERVAL } = valid;
+  const { healthyThreshold = HEALTH_CHECK_THRESHOLD, unhealthyThreshold = HEALTH_CHECK_THRESHOLD } = valid;
+  const endpoint =
     port === undefined
       ? ({ protocol: 'HTTP', port: HEALTH_PORT, path: '/health' } as const)
       : path === undefined
         ? ({ protocol: 'TCP', port } as const)
         : ({ protocol: 'HTTP', port, path } as const);
   return {
-    ...asked,
+    ...endpoint,
     interval,
-    // What AWS waits by default would be longer than the interval.
+    // AWS's default would exceed a short interval.
     ...(interval < HEALTH_CHECK_INTERVAL && { timeout: healthCheckTimeout(interval) }),
     healthyThreshold,
     unhealthyThreshold,
@@ -53,61 +54,61 @@ export function healthCheckSettings(given: GivenHealthCheck, checked = given): H
 export interface TargetGroupSettings {
   readonly port: number;
   readonly protocol: ListenerProtocol;
-  /** Seconds; absent where it is known only at deployment: then the given value is passed on as it is. */
+  /** Seconds. Undefined when known only at deployment: the caller then passes the user's value on unchanged. */
   readonly deregistrationDelay: number | undefined;
   readonly preserveClientAddress?: boolean;
   readonly proxyProtocol?: boolean;
-  /** Further attributes, by their names. */
+  /** Further attributes, by name. */
   readonly attributes: Readonly<Record<string, string>>;
   readonly healthCheck: HealthCheckSettings;
 }
 
-export interface GivenTargetGroup {
+export interface TargetGroupInput {
   readonly protocol: ListenerProtocol;
   readonly targetPort: number;
   readonly targetProtocol: 'TCP' | 'TLS' | undefined;
-  readonly healthCheck: GivenHealthCheck;
-  /** The same, but undefined for what is known only at deployment. */
-  readonly checkedHealthCheck?: GivenHealthCheck;
-  /** Seconds; `deployment` where it is known only then. */
+  readonly healthCheck: HealthCheckInput;
+  /** `healthCheck` with undefined for each value that is known only at deployment. */
+  readonly knownHealthCheck?: HealthCheckInput;
+  /** Seconds, or `deployment` when known only then. */
   readonly deregistrationDelay: number | 'deployment' | undefined;
   readonly preserveClientAddress: boolean | undefined;
   readonly proxyProtocol: boolean | undefined;
 }
 
-export function targetGroupSettings(given: GivenTargetGroup): TargetGroupSettings {
-  const { preserveClientAddress, proxyProtocol } = given;
-  const protocol = given.protocol === 'TLS' ? (given.targetProtocol ?? 'TCP') : given.protocol;
-  const asksAgent = given.healthCheck.port === undefined;
-  const delay = deregistrationDelay(given.deregistrationDelay, asksAgent);
+export function targetGroupSettings(input: TargetGroupInput): TargetGroupSettings {
+  const { preserveClientAddress, proxyProtocol } = input;
+  const protocol = input.protocol === 'TLS' ? (input.targetProtocol ?? 'TCP') : input.protocol;
+  const asksAgent = input.healthCheck.port === undefined;
+  const delay = deregistrationDelay(input.deregistrationDelay, asksAgent);
   return {
-    port: given.targetPort,
+    port: input.targetPort,
     protocol,
     deregistrationDelay: delay,
     ...(preserveClientAddress !== undefined && { preserveClientAddress }),
     ...(proxyProtocol !== undefined && { proxyProtocol }),
     attributes: delay === undefined ? {} : unhealthyDraining(protocol, asksAgent ? delay : 0),
-    healthCheck: healthCheckSettings(given.healthCheck, given.checkedHealthCheck),
+    healthCheck: healthCheckSettings(input.healthCheck, input.knownHealthCheck),
   };
 }
 
-function deregistrationDelay(given: number | 'deployment' | undefined, asksAgent: boolean): number | undefined {
-  if (given === 'deployment') return undefined;
-  if (given !== undefined && checkDeregistrationDelay(given).length === 0) return given;
+function deregistrationDelay(seconds: number | 'deployment' | undefined, asksAgent: boolean): number | undefined {
+  if (seconds === 'deployment') return undefined;
+  if (seconds !== undefined && checkDeregistrationDelay(seconds).length === 0) return seconds;
   return DEREGISTRATION_DELAY[asksAgent ? 'afterFailedCheck' : 'otherwise'];
 }
 
-export interface GivenFollowedPorts {
+export interface FollowedPortsInput {
   readonly from: number;
   readonly to: number;
-  /** Whether the range is one that can be followed. What is wrong with it is reported when the app is synthesised. */
-  readonly usable: boolean;
+  /** An invalid range, which synth reports, is replaced by all ports. */
+  readonly isValid: boolean;
   readonly listeners: readonly { readonly port: number; readonly targetPort: number }[];
   readonly vpcId: string;
   readonly clients: Peer[];
-  /** Value of the tag that says which nodes stand behind a target group. */
+  /** Value of the tag that says which nodes a target group has. */
   readonly servedBy: string;
-  readonly healthCheck: GivenHealthCheck;
+  readonly healthCheck: HealthCheckInput;
   /** Seconds. */
   readonly deregistrationDelay: number | undefined;
   readonly preserveClientAddress: boolean | undefined;
@@ -115,17 +116,19 @@ export interface GivenFollowedPorts {
   readonly sslPolicy: string;
 }
 
-/** What target-update is told of a load balancer that follows ports. The health check's port and path do not count. */
-export function followSettings(given: GivenFollowedPorts): Follows {
-  const { healthCheck, deregistrationDelay: delay, preserveClientAddress, proxyProtocol } = given;
+/**
+ * The settings of target-update for a load balancer that follows ports. They ignore the health check's port and path.
+ */
+export function followSettings(input: FollowedPortsInput): Follows {
+  const { healthCheck, deregistrationDelay: delay, preserveClientAddress, proxyProtocol } = input;
   const interval = healthCheck.interval ?? FOLLOWED_CHECK_INTERVAL;
   return {
-    ...(given.usable ? { from: given.from, to: given.to } : { from: 1, to: 65_535 }),
-    declared: given.listeners.map(({ port }) => port),
-    served: given.listeners.map(({ targetPort }) => targetPort),
-    vpcId: given.vpcId,
-    clients: given.clients,
-    servedBy: given.servedBy,
+    ...(input.isValid ? { from: input.from, to: input.to } : { from: 1, to: 65_535 }),
+    declared: input.listeners.map(({ port }) => port),
+    served: input.listeners.map(({ targetPort }) => targetPort),
+    vpcId: input.vpcId,
+    clients: input.clients,
+    servedBy: input.servedBy,
     healthCheck: {
       interval,
       timeout: healthCheckTimeout(interval),
@@ -135,6 +138,6 @@ export function followSettings(given: GivenFollowedPorts): Follows {
     ...(delay !== undefined && { deregistrationDelay: delay }),
     ...(preserveClientAddress !== undefined && { preserveClientAddress }),
     ...(proxyProtocol !== undefined && { proxyProtocol }),
-    sslPolicy: given.sslPolicy,
+    sslPolicy: input.sslPolicy,
   };
 }

@@ -1,13 +1,12 @@
 /**
- * A Network Load Balancer in front of the nodes: its listeners, target groups and security group. Who its targets are,
- * target-update sees to.
+ * A Network Load Balancer in front of the nodes: its listeners, target groups and security group. target-update
+ * registers the targets.
  */
 import { Annotations, CfnOutput, CustomResource, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets';
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import type { Follows, Peer } from '../../protocol/following';
 import { CLUSTER_TAG } from '../../protocol/tags';
@@ -21,243 +20,58 @@ import {
   checkLoadBalancerZones,
   checkServedBy,
   warnOfRules,
-  type GivenListener,
+  type ListenerInput,
   type ListenerProtocol,
 } from '../core/listeners';
-import { checkKinds } from '../core/load-balancer-schema';
+import { checkTypes } from '../core/load-balancer-schema';
 import { followedRules, listenerRules, transportsOf, type PortRule } from '../core/security-rules';
 import { followSettings, targetGroupSettings, type HealthCheckSettings } from '../core/target-groups';
 import { checkAtSynth, tryRead, known } from '../framework/known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from '../observability/load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
-import type { WorkerGroup } from '../nodes/worker-group';
-
-/** The nodes behind a load balancer: of both roles, of one, or of some groups of workers. */
-export type SwarmTargets = 'all' | 'managers' | 'workers' | WorkerGroup[];
-
-/** How a load balancer finds out whether a node may be sent anything. */
-export interface SwarmHealthCheck {
-  /**
-   * A port of the node that answers, such as one that a service publishes. Without a path a connection is enough. A
-   * node that leaves is deregistered while it is healthy, which takes a load balancer up to two minutes: its tasks go
-   * on for so long.
-   * @default - the agent of the node answers: it says no as soon as the node is to leave, or while its engine does not
-   * answer
-   */
-  readonly port?: number;
-  /**
-   * Asked by HTTP at `port`; an answer from 200 to 399 is a good one. Only with a port of your own.
-   * @default - no HTTP: a connection is enough
-   */
-  readonly path?: string;
-  /**
-   * Between two checks of a node, 5 to 300 seconds.
-   * @default Duration.seconds(10)
-   */
-  readonly interval?: Duration;
-  /**
-   * So many good answers in a row make a node healthy, 2 to 10.
-   * @default 2
-   */
-  readonly healthyThreshold?: number;
-  /**
-   * So many bad ones make it unhealthy, 2 to 10.
-   * @default 2
-   */
-  readonly unhealthyThreshold?: number;
-}
-
-export interface SwarmListener {
-  /** Where clients connect, 1 to 65535. */
-  readonly port: number;
-  /**
-   * @default - TLS with certificates, otherwise TCP
-   */
-  readonly protocol?: elbv2.Protocol.TCP | elbv2.Protocol.UDP | elbv2.Protocol.TCP_UDP | elbv2.Protocol.TLS;
-  /**
-   * Of a TLS listener: a `Certificate` of `aws-cdk-lib/aws-certificatemanager`, or `ListenerCertificate.fromArn` with
-   * one that ACM has issued in the same region. TLS ends at the load balancer, which is to be reached by a name of the
-   * certificate (`alias`). The first one is for clients that name no server.
-   * @default - none
-   */
-  readonly certificates?: elbv2.IListenerCertificate[];
-  /**
-   * Versions and ciphers of a TLS listener.
-   * @default SslPolicy.RECOMMENDED_TLS
-   */
-  readonly sslPolicy?: elbv2.SslPolicy;
-  /**
-   * The port of the nodes to send to: one that a service publishes. Another one makes another target group, whose
-   * targets take some minutes to be sent anything: add a listener instead, and take the old one away afterwards.
-   * @default - the same as `port`
-   */
-  readonly targetPort?: number;
-  /**
-   * What a TLS listener sends to the nodes: TCP, or TLS once more.
-   * @default Protocol.TCP
-   */
-  readonly targetProtocol?: elbv2.Protocol.TCP | elbv2.Protocol.TLS;
-  /**
-   * The nodes behind this listener.
-   * @default - those of the load balancer
-   */
-  readonly nodes?: SwarmTargets;
-  /**
-   * @default - that of the load balancer
-   */
-  readonly healthCheck?: SwarmHealthCheck;
-}
-
-/** Which published ports a load balancer follows. */
-export interface FollowedPorts {
-  /**
-   * The lowest port.
-   * @default 1
-   */
-  readonly from?: number;
-  /**
-   * The highest port.
-   * @default 65535
-   */
-  readonly to?: number;
-  /**
-   * Versions and ciphers of TLS, for services with a certificate.
-   * @default SslPolicy.RECOMMENDED_TLS
-   */
-  readonly sslPolicy?: elbv2.SslPolicy;
-}
-
-export interface LoadBalancerOptions {
-  /**
-   * At most 50, each port once.
-   * @default - none: with `followPublishedPorts` services say themselves what there is
-   */
-  readonly listeners?: SwarmListener[];
-  /**
-   * Every port that a service publishes (`docker service create --publish 8081:80`) is reached at this load balancer
-   * soon after, without a deployment: listener, target group and the rule that lets clients in are made, changed and
-   * removed with the service. **Whatever is published is open to `clients`**: give a range of ports, or keep what is
-   * not for them unpublished.
-   *
-   * - A port of `listeners`, and one that they send to, is never followed. Neither is one outside of the range. A
-   *   service that publishes such a port is told of as below, unless a load balancer of the cluster sends there.
-   * - TLS for the TCP ports of a service: its label `swarm.loadbalancer.certificate` is the ARN of a certificate.
-   * - A load balancer has 50 listeners, and a security group 60 rules: a port takes one rule for each client, two where
-   *   it is published for TCP and UDP. What cannot be followed is told by the event `portNotFollowed`, an alarm, and
-   *   the log of target-update.
-   * - Nodes are asked every 5 seconds whether they are healthy: by their agent, or for ports in host mode by a
-   *   connection to the port. Of `healthCheck` the interval and the thresholds are used, port and path are not.
-   * - In AWS it takes some minutes until the targets of a new port are sent connections.
-   * @default false
-   */
-  readonly followPublishedPorts?: boolean | FollowedPorts;
-  /**
-   * The nodes that are sent what arrives. By Docker's routing mesh any node passes it on to one that has a task. With
-   * ports in host mode give the groups whose nodes have tasks, and a health check of the port.
-   * @default 'all'
-   */
-  readonly nodes?: SwarmTargets;
-  /**
-   * Reached from within the VPC, and networks connected to it, only. Clients in those other networks have to be named
-   * by `clients`.
-   * @default false
-   */
-  readonly internal?: boolean;
-  /**
-   * One subnet for each zone of the nodes.
-   * @default - the public subnets; of an internal one the subnets of the nodes
-   */
-  readonly vpcSubnets?: ec2.SubnetSelection;
-  /**
-   * Who may connect.
-   * @default - anybody by IPv4; to an internal one the network of the VPC
-   */
-  readonly clients?: ec2.IPeer[];
-  /**
-   * @default - the agent of each node is asked every 10 seconds
-   */
-  readonly healthCheck?: SwarmHealthCheck;
-  /**
-   * How long connections to a node that leaves may go on after it is sent no new ones, and its tasks with them, 0 to
-   * 3600 seconds. The tasks of a node wait three minutes at most after its termination began, one minute on a spot
-   * instance: what is longer is of use for tasks on other nodes, which the routing mesh reaches by this one, until it
-   * is gone. Where the agent is asked, connections of TCP and TLS to a node that dies are ended after that time, too.
-   * @default - 30 seconds; 120 with a health check of your own
-   */
-  readonly deregistrationDelay?: Duration;
-  /**
-   * Send to the nodes of all zones, whatever zone a client has reached. Traffic between zones costs 0.01 USD per GB in
-   * each direction (us-east-1). A load balancer has at most 500 targets then, 500 in each zone otherwise; a node counts
-   * once for each listener (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html):
-   * in a large cluster let one group of nodes stand behind it.
-   * @default true
-   */
-  readonly crossZone?: boolean;
-  /**
-   * Let nodes see the client's address as that of the packets. The routing mesh puts a node's address in its place in
-   * any case: tasks see it only at ports in host mode. A node cannot reach itself by the load balancer then.
-   * @default true
-   */
-  readonly preserveClientAddress?: boolean;
-  /**
-   * Send the client's address ahead of each connection (PROXY protocol, version 2): for services that understand it,
-   * such as HAProxy or Traefik. It passes the routing mesh.
-   * @default false
-   */
-  readonly proxyProtocol?: boolean;
-  /**
-   * Where connections to TLS listeners are logged. Others are not: AWS logs none.
-   * @default - nowhere
-   */
-  readonly accessLogs?: { readonly bucket: s3.IBucket; readonly prefix?: string };
-  /**
-   * A name in a hosted zone that stands for the load balancer: `recordName` within the zone, or the name of the zone
-   * itself where it is left out.
-   * @default - none: it has a name of AWS (output `<id>DnsName`)
-   */
-  readonly alias?: { readonly zone: route53.IHostedZone; readonly recordName?: string };
-}
+import type { FollowedPorts, LoadBalancerOptions, SwarmHealthCheck, SwarmListener } from './load-balancer-options';
 
 export interface SwarmLoadBalancerProps extends LoadBalancerOptions {
-  /** Of the cluster: one for all of its load balancers. */
+  /** The target updater of the cluster: one serves all of its load balancers. */
   readonly updater: TargetUpdater;
 }
 
 /**
- * A Network Load Balancer whose targets are the nodes that may be sent work: Ready, neither drained nor leaving. Nodes
- * that are added, replaced or lost need nothing done.
+ * A Network Load Balancer whose targets are the nodes that can take work: Ready, and neither drained nor leaving. When
+ * nodes are added, replaced or lost, its targets follow by themselves.
  *
- * About 16 USD a month (us-east-1), 4 USD for each public address (one a zone), and 0.006 USD for each unit of traffic
- * an hour (https://aws.amazon.com/elasticloadbalancing/pricing/). A target that is registered gets its first
- * connections after some minutes; one that fails its health check gets none after about half a minute.
+ * It costs about 16 USD a month (us-east-1), 4 USD for each public address (one per zone), and 0.006 USD for each
+ * capacity unit of traffic and hour (https://aws.amazon.com/elasticloadbalancing/pricing/). A newly registered target
+ * receives its first connections after some minutes. A target that fails its health check receives no more after about
+ * half a minute.
  */
 export class SwarmLoadBalancer extends Construct {
   readonly loadBalancer: elbv2.NetworkLoadBalancer;
   readonly securityGroup: ec2.SecurityGroup;
-  /** By port. */
+  /** The declared listeners, by port. */
   readonly listeners: ReadonlyMap<number, elbv2.NetworkListener>;
-  /** By port of the listener. */
+  /** The target groups of the declared listeners, by the port of the listener. */
   readonly targetGroups: ReadonlyMap<number, elbv2.NetworkTargetGroup>;
 
-  /** Whether it sends to the nodes of all zones. */
+  /** Whether it forwards to the nodes of all zones. */
   readonly crossZone: boolean;
-  /** Of the nodes. */
+  /** The zones of the nodes. */
   readonly zones: string[];
   readonly updater: TargetUpdater;
-  /** Whether it follows what services publish. */
+  /** Whether it follows published ports. */
   readonly followsPorts: boolean;
 
   /**
-   * In the names of what cannot be used by two load balancers at a time: with another scheme CloudFormation makes a new
-   * one before the old one goes.
+   * Part of the construct ids of what two load balancers cannot share: when the scheme changes, CloudFormation creates
+   * the new load balancer before it deletes the old one.
    * https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html#cfn-elasticloadbalancingv2-loadbalancer-scheme
    */
-  private readonly scheme: string;
-  /** Ports of the nodes that are open to this load balancer. */
-  private readonly opened = new Set<string>();
+  private readonly schemePrefix: string;
+  /** Ports of the nodes that already have a rule for this load balancer. */
+  private readonly openPorts = new Set<string>();
   private readonly declared: SwarmListener[];
-  /** What follows published ports, or does so no more, as a part of the stack. */
-  private readonly following: CustomResource;
+  /** Sets up or removes what follows published ports, at each deployment. */
+  private readonly followedPorts: CustomResource;
 
   constructor(
     scope: Construct,
@@ -265,27 +79,27 @@ export class SwarmLoadBalancer extends Construct {
     private readonly props: SwarmLoadBalancerProps,
   ) {
     super(scope, id);
-    const wrong = checkKinds(props);
-    if (wrong.length > 0) throw new Error(`${this.node.path}: ${wrong.join(' ')}`);
+    const typeProblems = checkTypes(props);
+    if (typeProblems.length > 0) throw new Error(`${this.node.path}: ${typeProblems.join(' ')}`);
     const { updater, listeners = [] } = props;
     if (Stack.of(this) !== Stack.of(updater))
       throw new Error(
-        `${this.node.path} is in another stack than its cluster, ${Stack.of(updater).stackName}: each ` +
-          'would need what the other has made. Make it there, as addLoadBalancer does.',
+        `${this.node.path} is not in the stack of its cluster, ${Stack.of(updater).stackName}: each stack would ` +
+          'depend on the other. Create it in the stack of the cluster, as addLoadBalancer does.',
       );
     const { network } = updater.lifecycle;
     this.declared = listeners;
     this.updater = updater;
     this.crossZone = props.crossZone ?? true;
     const internal = props.internal ?? false;
-    const ofNodes = network.zones.map(({ subnet }) => subnet);
+    const nodeSubnets = network.zones.map(({ subnet }) => subnet);
     const selection =
-      props.vpcSubnets ?? (internal ? { subnets: ofNodes } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
-    // A VPC without such subnets throws; said together with all other mistakes instead.
+      props.vpcSubnets ?? (internal ? { subnets: nodeSubnets } : { subnetType: ec2.SubnetType.PUBLIC, onePerAz: true });
+    // A VPC without such subnets throws at once; synth reports it together with all other problems.
     const subnets = tryRead(() => network.vpc.selectSubnets(selection).subnets) ?? [];
     this.zones = network.zones.map(({ zone }) => zone);
-    this.scheme = internal ? 'Internal' : '';
-    this.securityGroup = new ec2.SecurityGroup(this, `${this.scheme}SecurityGroup`, {
+    this.schemePrefix = internal ? 'Internal' : '';
+    this.securityGroup = new ec2.SecurityGroup(this, `${this.schemePrefix}SecurityGroup`, {
       vpc: network.vpc,
       description: 'Load balancer of a Docker swarm',
       disableInlineRules: true,
@@ -293,22 +107,22 @@ export class SwarmLoadBalancer extends Construct {
     });
     this.loadBalancer = new elbv2.NetworkLoadBalancer(this, 'LoadBalancer', {
       vpc: network.vpc,
-      vpcSubnets: { subnets: subnets.length > 0 ? subnets : ofNodes },
+      vpcSubnets: { subnets: subnets.length > 0 ? subnets : nodeSubnets },
       internetFacing: !internal,
       crossZoneEnabled: this.crossZone,
-      // Always one: a load balancer that was made without can never get any.
+      // A load balancer that is created without a security group can never get one.
       securityGroups: [this.securityGroup],
     });
     const arn = this.loadBalancer.loadBalancerArn;
     const follows = this.follows();
     this.followsPorts = follows !== undefined;
     updater.add({ arn, securityGroupId: this.securityGroup.securityGroupId, ...(follows && { follows }) });
-    if (follows) for (const rule of followedRules(follows)) this.letThrough(network.nodeSecurityGroup, rule);
-    this.following = new CustomResource(this, 'FollowedPorts', {
+    if (follows) for (const rule of followedRules(follows)) this.openNodes(rule);
+    this.followedPorts = new CustomResource(this, 'FollowedPorts', {
       resourceType: 'Custom::SwarmFollowedPorts',
       serviceToken: updater.function.functionArn,
       serviceTimeout: FOLLOWED_PORTS_TIMEOUT,
-      // When another port is declared it is made free first. Also where nothing is followed: it may have been before.
+      // Frees a port that is newly declared. Needed even if nothing is followed now: an earlier deployment may have.
       properties: {
         Follows: follows !== undefined,
         LoadBalancerArn: arn,
@@ -316,19 +130,19 @@ export class SwarmLoadBalancer extends Construct {
         DeclaredPorts: listeners.map(({ port }) => port),
       },
     });
-    const made = new Map<number, elbv2.NetworkListener>();
-    const groups = new Map<number, elbv2.NetworkTargetGroup>();
-    // What is wrong with one of them is told when the app is synthesised, together with everything else.
+    const created = new Map<number, elbv2.NetworkListener>();
+    const targetGroups = new Map<number, elbv2.NetworkTargetGroup>();
+    // Invalid listeners are skipped: synth reports them together with all other problems.
     for (const listener of listeners) {
-      if (checkListeners([this.given(listener)]).length > 0 || made.has(listener.port)) continue;
+      if (checkListeners([this.inputOf(listener)]).length > 0 || created.has(listener.port)) continue;
       const targetGroup = this.createTargetGroup(listener);
-      groups.set(listener.port, targetGroup);
-      made.set(listener.port, this.createListener(listener, targetGroup));
-      this.open(listener);
+      targetGroups.set(listener.port, targetGroup);
+      created.set(listener.port, this.createListener(listener, targetGroup));
+      this.openFor(listener);
     }
-    this.needs(this.following);
-    this.listeners = made;
-    this.targetGroups = groups;
+    this.dependOn(this.followedPorts);
+    this.listeners = created;
+    this.targetGroups = targetGroups;
     if (props.accessLogs && !Token.isUnresolved(Stack.of(this).region))
       this.loadBalancer.logAccessLogs(props.accessLogs.bucket, props.accessLogs.prefix);
     if (props.alias)
@@ -337,24 +151,25 @@ export class SwarmLoadBalancer extends Construct {
         target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.loadBalancer)),
       });
     new CfnOutput(this, 'DnsName', {
-      description: 'Where the load balancer is reached.',
+      description: 'DNS name of the load balancer.',
       value: this.loadBalancer.loadBalancerDnsName,
     });
-    const tooManyRules = warnOfRules(
+    const warning = warnOfRules(
       this.clients().length * listeners.flatMap((listener) => transportsOf(protocolOf(listener))).length,
     );
-    if (tooManyRules) Annotations.of(this).addWarningV2('cdk-docker-swarm:load-balancer-rules', tooManyRules);
+    if (warning) Annotations.of(this).addWarningV2('cdk-docker-swarm:load-balancer-rules', warning);
     checkAtSynth(this, () => this.problems(subnets.map(({ availabilityZone }) => known(availabilityZone))));
   }
 
   /**
-   * Adds alarms about this load balancer: nobody healthy behind a declared listener, nodes that fail their health
-   * checks, connections that are reset, ports that cannot be followed. Without `actions` they are seen in CloudWatch
-   * only.
+   * Adds alarms about this load balancer: no healthy node behind a declared listener, nodes that fail their health
+   * checks, reset connections, published ports that cannot be followed. Without `actions` they are visible only in
+   * CloudWatch. About 0.10 USD a month for each metric: see {@link LoadBalancerAlarms}.
+   * @throws Error when called twice
    */
   addAlarms(options: LoadBalancerAlarmOptions = {}): LoadBalancerAlarms {
     if (this.node.tryFindChild('Alarms'))
-      throw new Error('addAlarms was called before. Call it once, with all actions.');
+      throw new Error('addAlarms was already called. Call it once, with all actions.');
     return new LoadBalancerAlarms(this, 'Alarms', { ...options, loadBalancer: this });
   }
 
@@ -365,13 +180,13 @@ export class SwarmLoadBalancer extends Construct {
       protocol: protocolOf(listener),
       targetPort: targetPortOf(listener),
       targetProtocol: listener.targetProtocol,
-      healthCheck: { ...givenCheck(check), ...thresholds(check), port: check.port, path: check.path },
-      checkedHealthCheck: givenCheck(check),
+      healthCheck: { ...knownHealthCheck(check), ...thresholds(check), port: check.port, path: check.path },
+      knownHealthCheck: knownHealthCheck(check),
       deregistrationDelay: deregistrationDelay?.isUnresolved() ? 'deployment' : seconds(deregistrationDelay),
       preserveClientAddress,
       proxyProtocol,
     });
-    const targetGroup = new elbv2.NetworkTargetGroup(this, `${this.scheme}Targets${listener.port}`, {
+    const targetGroup = new elbv2.NetworkTargetGroup(this, `${this.schemePrefix}Targets${listener.port}`, {
       vpc: updater.lifecycle.network.vpc,
       port: settings.port,
       protocol: elbv2.Protocol[settings.protocol],
@@ -403,18 +218,15 @@ export class SwarmLoadBalancer extends Construct {
     });
   }
 
-  /** What is declared finds its port free: whatever was made for a published port there has gone before. */
-  private needs(following: CustomResource): void {
+  /** Creates declared listeners and rules only after target-update has freed their ports. */
+  private dependOn(followedPorts: CustomResource): void {
     for (const child of [...this.loadBalancer.node.findAll(), ...this.securityGroup.node.findAll()]) {
       if (child instanceof elbv2.CfnListener || child instanceof ec2.CfnSecurityGroupIngress)
-        child.node.addDependency(following);
+        child.node.addDependency(followedPorts);
     }
   }
 
-  /**
-   * The settings of target-update for ports that it follows. What is wrong with them is told when the app is
-   * synthesised.
-   */
+  /** The settings of target-update for followed ports. Synth reports problems with them. */
   private follows(): Follows | undefined {
     const { followPublishedPorts, healthCheck, deregistrationDelay, preserveClientAddress, proxyProtocol, updater } =
       this.props;
@@ -423,12 +235,12 @@ export class SwarmLoadBalancer extends Construct {
     return followSettings({
       from,
       to,
-      usable: this.checkFollowed(followPublishedPorts).length === 0,
+      isValid: this.checkFollowed(followPublishedPorts).length === 0,
       listeners: this.declared.map((listener) => ({ port: listener.port, targetPort: targetPortOf(listener) })),
       vpcId: updater.lifecycle.network.vpc.vpcId,
       clients: this.clients().map((client) => client.toIngressRuleConfig() as Peer),
       servedBy: encodeServedBy(this.servedBy(undefined)),
-      healthCheck: { ...givenCheck(healthCheck ?? {}), ...thresholds(healthCheck ?? {}) },
+      healthCheck: { ...knownHealthCheck(healthCheck ?? {}), ...thresholds(healthCheck ?? {}) },
       deregistrationDelay: seconds(deregistrationDelay),
       preserveClientAddress,
       proxyProtocol,
@@ -436,8 +248,8 @@ export class SwarmLoadBalancer extends Construct {
     });
   }
 
-  private checkFollowed(given: true | FollowedPorts): string[] {
-    const { from, to } = rangeOf(given);
+  private checkFollowed(ports: true | FollowedPorts): string[] {
+    const { from, to } = rangeOf(ports);
     return checkFollowed(
       known(from),
       known(to),
@@ -452,25 +264,24 @@ export class SwarmLoadBalancer extends Construct {
     return clients ?? (internal ? tryRead(() => [ec2.Peer.ipv4(vpc.vpcCidrBlock)]) : [ec2.Peer.anyIpv4()]) ?? [];
   }
 
-  /** From clients to the load balancer, and from there to the nodes: what is sent, and the health check. */
-  private open(listener: SwarmListener): void {
+  /** Adds the rules of a listener: from clients to the load balancer, and from there to the nodes. */
+  private openFor(listener: SwarmListener): void {
     const { clients, nodes } = listenerRules({
       protocol: protocolOf(listener),
       port: listener.port,
       targetPort: targetPortOf(listener),
       healthCheckPort: this.healthCheck(listener).port,
     });
-    const { nodeSecurityGroup } = this.props.updater.lifecycle.network;
     for (const rule of clients)
       for (const client of this.clients()) this.securityGroup.addIngressRule(client, portOf(rule), rule.description);
-    for (const rule of nodes) this.letThrough(nodeSecurityGroup, rule);
+    for (const rule of nodes) this.openNodes(rule);
   }
 
-  private letThrough(nodes: ec2.ISecurityGroup, rule: PortRule): void {
+  private openNodes(rule: PortRule): void {
     const port = portOf(rule);
-    if (this.opened.has(String(port))) return;
-    this.opened.add(String(port));
-    nodes.addIngressRule(this.securityGroup, port, rule.description);
+    if (this.openPorts.has(String(port))) return;
+    this.openPorts.add(String(port));
+    this.updater.lifecycle.network.nodeSecurityGroup.addIngressRule(this.securityGroup, port, rule.description);
   }
 
   private healthCheck(listener: SwarmListener | undefined): SwarmHealthCheck {
@@ -484,7 +295,7 @@ export class SwarmLoadBalancer extends Construct {
       : { groups: nodes.map(({ resource }) => Stack.of(resource).getLogicalId(resource)) };
   }
 
-  private given(listener: SwarmListener): GivenListener {
+  private inputOf(listener: SwarmListener): ListenerInput {
     return {
       port: known(listener.port),
       targetPort: known(targetPortOf(listener)),
@@ -500,13 +311,14 @@ export class SwarmLoadBalancer extends Construct {
     const { accessLogs, deregistrationDelay, internal, clients, updater, followPublishedPorts } = this.props;
     const listeners = this.declared;
     const { network } = updater.lifecycle;
-    const own = [undefined, ...listeners.filter(({ healthCheck, nodes }) => healthCheck ?? nodes)];
+    // The load balancer's own settings, and those of each listener that overrides them.
+    const withSettings = [undefined, ...listeners.filter(({ healthCheck, nodes }) => healthCheck ?? nodes)];
     return [
-      ...checkListeners(listeners.map((listener) => this.given(listener))),
+      ...checkListeners(listeners.map((listener) => this.inputOf(listener))),
       ...(followPublishedPorts
         ? this.checkFollowed(followPublishedPorts)
         : listeners.length === 0
-          ? ['It has no listener. Give `listeners`, or followPublishedPorts.']
+          ? ['The load balancer has no listener. Set `listeners` or `followPublishedPorts`.']
           : []),
       ...checkLoadBalancerZones(
         zones,
@@ -514,17 +326,17 @@ export class SwarmLoadBalancer extends Construct {
       ),
       ...checkDeregistrationDelay(seconds(deregistrationDelay)),
       ...checkClients(clients?.length),
-      ...own.flatMap((listener) => [
-        ...checkHealth(givenCheck(this.healthCheck(listener))),
+      ...withSettings.flatMap((listener) => [
+        ...checkHealth(knownHealthCheck(this.healthCheck(listener))),
         ...this.problemsOfNodes(listener),
       ]),
       ...(internal && !clients && tryRead(() => network.vpc.vpcCidrBlock) === undefined
-        ? ['The network of the VPC was not given, so nobody would be let in. Give `clients`.']
+        ? ['The network of the VPC is unknown at synth, so no client could connect. Set `clients`.']
         : []),
       ...(accessLogs && Token.isUnresolved(Stack.of(this).region)
         ? [
-            'accessLogs need to know the region at synth, since the bucket must let the load balancers of ' +
-              'the region write. Give the stack an `env` with its region.',
+            'accessLogs requires a region that is known at synth, because the bucket policy must admit the load ' +
+              'balancers of that region. Set the region in the `env` of the stack.',
           ]
         : []),
     ];
@@ -533,22 +345,21 @@ export class SwarmLoadBalancer extends Construct {
   private problemsOfNodes(listener: SwarmListener | undefined): string[] {
     const nodes = listener?.nodes ?? this.props.nodes;
     const { lifecycle } = this.props.updater;
-    const strangers = Array.isArray(nodes) ? nodes.filter((group) => group.lifecycle !== lifecycle) : [];
+    const foreignGroups = Array.isArray(nodes) ? nodes.filter((group) => group.lifecycle !== lifecycle) : [];
     return [
       ...checkServedBy(encodeServedBy(this.servedBy(listener)), Array.isArray(nodes) ? nodes.length : undefined),
-      ...strangers.map(
-        (group) =>
-          `nodes names ${group.node.path}, which is a group of another cluster. Give groups of ${lifecycle.cluster}.`,
+      ...foreignGroups.map(
+        (group) => `nodes lists ${group.node.path}, a group of another cluster. Use groups of ${lifecycle.cluster}.`,
       ),
     ];
   }
 }
 
-/** Longer than three tries of the function take, with Lambda's pauses between them. */
+/** Longer than three attempts of the function, with Lambda's pauses between them. */
 const FOLLOWED_PORTS_TIMEOUT = Duration.minutes(10);
 
-const rangeOf = (given: true | FollowedPorts): Required<FollowedPorts> => {
-  const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = given === true ? {} : given;
+const rangeOf = (ports: true | FollowedPorts): Required<FollowedPorts> => {
+  const { from = 1, to = 65_535, sslPolicy = elbv2.SslPolicy.RECOMMENDED_TLS } = ports === true ? {} : ports;
   return { from, to, sslPolicy };
 };
 const protocolOf = ({ protocol, certificates }: SwarmListener): ListenerProtocol =>
@@ -563,13 +374,13 @@ function portOf({ transport, ports }: PortRule): ec2.Port {
   return tcp ? ec2.Port.tcpRange(...ports) : ec2.Port.udpRange(...ports);
 }
 
-/** As they were given, whether they are known at synth or not. */
+/** Unchanged, even if they are known only at deployment. */
 const thresholds = ({ healthyThreshold, unhealthyThreshold }: SwarmHealthCheck) => ({
   healthyThreshold,
   unhealthyThreshold,
 });
 
-const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
+const knownHealthCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
   interval: seconds(interval),
   healthyThreshold: known(check.healthyThreshold),
   unhealthyThreshold: known(check.unhealthyThreshold),
@@ -577,7 +388,7 @@ const givenCheck = ({ interval, ...check }: SwarmHealthCheck) => ({
   path: known(check.path),
 });
 
-/** @param interval as it was given: one that is known only at deployment is passed on as it is */
+/** @param interval the user's: one that is known only at deployment is passed on unchanged */
 function toHealthCheck(settings: HealthCheckSettings, interval: Duration | undefined): elbv2.HealthCheck {
   return {
     port: String(settings.port),

@@ -1,4 +1,4 @@
-/** The function that keeps the targets of the cluster's load balancers what they should be, and what wakes it. */
+/** The function that registers and deregisters the targets of the cluster's load balancers, and what wakes it. */
 import { Aws, Duration, Lazy, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
@@ -27,42 +27,46 @@ export interface TargetUpdaterProps {
   readonly leaderToken: LeaderTokenPublisher;
 }
 
-/** Of all variables of a function. Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+/**
+ * Maximum size of a function's environment. Source:
+ * https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
 const ENVIRONMENT_BYTES = 4 * 1024;
-/** Of a load balancer: its ARN, its security group and its VPC, which a deployment names. */
+/** Estimated bytes that a deployment fills in for each load balancer: its ARN, security group id and VPC id. */
 const NAMES_BYTES = 150;
 
 /**
- * `target-update`: woken when a node becomes Ready, leaves or is drained, and each minute; looks at all load balancers
- * of the cluster, registers and deregisters what differs. One for all of them, below 1 USD a month (us-east-1) at rest.
+ * The function `target-update`. It is woken each minute, and when a node becomes Ready, leaves or is drained. It looks
+ * at all load balancers of the cluster, and registers or deregisters the targets that differ. One function serves all
+ * load balancers. It costs below 1 USD a month (us-east-1) at rest.
  */
 export class TargetUpdater extends Construct {
   readonly lifecycle: NodeLifecycle;
   readonly function: lambda.Function;
-  /** Fed by Auto Scaling's events, leader-token, and the sweep. */
+  /** Receives from Auto Scaling events, leader-token and the sweep. */
   readonly queue: sqs.Queue;
 
   private readonly loadBalancers: LoadBalancerSettings[] = [];
-  private readonly updating: ClusterFunction;
+  private readonly clusterFunction: ClusterFunction;
 
   constructor(scope: Construct, id: string, { lifecycle, leaderToken }: TargetUpdaterProps) {
     super(scope, id);
     this.lifecycle = lifecycle;
     const { tokenTable } = lifecycle.tables;
     this.queue = createWorkQueue(this, 'Target', 'target-update');
-    this.updating = new ClusterFunction(this, 'TargetUpdate', {
+    this.clusterFunction = new ClusterFunction(this, 'TargetUpdate', {
       name: 'target-update',
-      description: 'Keeps the targets of load balancers what they should be.',
+      description: 'Registers and deregisters the targets of load balancers.',
       environment: targetUpdateEnvironment({
         cluster: lifecycle.cluster,
         tokenTable: tokenTable.tableName,
         joinQueueUrl: lifecycle.joinQueue.queueUrl,
-        // Load balancers are added after this construct is made.
+        // Lazy, because load balancers are added later.
         loadBalancers: Lazy.string({ produce: () => Stack.of(this).toJsonString(this.loadBalancers) }),
       }),
       statements: [
         ...targetUpdateStatements(tokenTable.tableArn, lifecycle.cluster, placeOf(this)),
-        // Also where nothing is followed: it may have been before.
+        // Needed even if nothing is followed now: an earlier deployment may have followed ports.
         ...unfollowStatements(
           lifecycle.cluster,
           placeOf(this),
@@ -73,7 +77,7 @@ export class TargetUpdater extends Construct {
         ...lifecycle.keyStatements,
       ],
     });
-    this.function = this.updating.function;
+    this.function = this.clusterFunction.function;
     checkAtSynth(this, () => {
       const bytes =
         knownBytes(Stack.of(this), Stack.of(this).toJsonString(this.loadBalancers)) +
@@ -81,19 +85,19 @@ export class TargetUpdater extends Construct {
       return bytes < ENVIRONMENT_BYTES
         ? []
         : [
-            `The settings of all load balancers have about ${bytes} bytes, and a function's environment ` +
-              `takes ${ENVIRONMENT_BYTES}. Give fewer \`clients\` to those that follow published ports (a ` +
-              'prefix list is one), or have fewer of these.',
+            `The settings of all load balancers take about ${bytes} bytes, but a function's environment holds ` +
+              `${ENVIRONMENT_BYTES}. Name fewer \`clients\` for load balancers that follow published ports (a prefix ` +
+              'list counts as one), or use fewer such load balancers.',
           ];
     });
     const wake = { targets: [new targets.SqsQueue(this.queue)] };
     const sweep = new events.Rule(this, 'Sweep', {
-      description: 'Looks at all targets again.',
+      description: 'Wakes target-update to look at all targets.',
       schedule: events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)),
       ...wake,
     });
     const instances = new events.Rule(this, 'Instances', {
-      description: 'Instances that are in service, leave or are gone.',
+      description: 'Instances that come into service, leave or are terminated.',
       eventPattern: instanceEvents(Aws.STACK_NAME),
       ...wake,
     });
@@ -107,18 +111,18 @@ export class TargetUpdater extends Construct {
     );
   }
 
-  /** Makes a load balancer known to the function. */
+  /**
+   * Adds a load balancer to the function's environment, and the permissions to follow ports with the first that does.
+   */
   add(loadBalancer: LoadBalancerSettings): void {
-    const isFirst = ({ follows }: LoadBalancerSettings) =>
-      follows !== undefined && !this.loadBalancers.some((one) => one.follows);
-    if (isFirst(loadBalancer)) {
-      const following = ({ follows }: LoadBalancerSettings) => follows !== undefined;
+    const following = ({ follows }: LoadBalancerSettings) => follows !== undefined;
+    if (following(loadBalancer) && !this.loadBalancers.some(following)) {
       const arns = Lazy.list({ produce: () => this.loadBalancers.filter(following).map(({ arn }) => arn) });
       for (const statement of followStatements(this.lifecycle.cluster, placeOf(this), {
         loadBalancers: arns,
         securityGroups: this.securityGroupArns(following),
       }))
-        this.updating.allow(statement);
+        this.clusterFunction.allow(statement);
     }
     this.loadBalancers.push(loadBalancer);
   }

@@ -190,6 +190,6 @@ test('metrics that there are not are refused with those that there are, and alar
       /^metric: 'rotation' is unknown\. Choose from seats, managersWorking, .*, rotations\.$/,
     );
     expect(() => swarm.metric('' as never)).toThrow("metric: '' is unknown.");
-    expect(() => cluster.addAlarms()).toThrow('addAlarms was called before. Call it once, with all actions.');
+    expect(() => cluster.addAlarms()).toThrow('addAlarms was already called. Call it once, with all actions.');
   });
 });

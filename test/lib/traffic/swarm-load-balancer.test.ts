@@ -519,27 +519,32 @@ describe('following published ports', () => {
   });
 
   it.each<[string, LoadBalancerOptions, string]>([
-    ['neither a listener nor ports to follow', {}, 'It has no listener. Give `listeners`, or followPublishedPorts.'],
+    [
+      'neither a listener nor ports to follow',
+      {},
+      'The load balancer has no listener. Set `listeners` or `followPublishedPorts`.',
+    ],
     [
       'a port that is none',
       { followPublishedPorts: { from: 0 } },
-      'followPublishedPorts.from is 0. Give a whole number from 1 to 65535.',
+      'followPublishedPorts.from (0) must be a whole number from 1 to 65535.',
     ],
     [
       'a range the wrong way round',
       { followPublishedPorts: { from: 9000, to: 8000 } },
-      'followPublishedPorts goes from 9000 to 8000, so no port could be followed. Give the lower one as `from`.',
+      'followPublishedPorts.from (9000) must not exceed followPublishedPorts.to (8000).',
     ],
     [
       'a range of which nothing can be followed',
       { listeners: [{ port: 8081, targetPort: 8080 }], followPublishedPorts: { from: 8080, to: 8081 } },
-      "followPublishedPorts goes from 8080 to 8081, and all of these are the swarm's own, or declared " +
-        "listeners'. Give others.",
+      'followPublishedPorts from 8080 to 8081 leaves no port to follow: the swarm itself or declared listeners use ' +
+        'them all. Use another range.',
     ],
     [
       'no listener left',
       { listeners: Array.from({ length: 50 }, (_, n) => ({ port: 8000 + n })), followPublishedPorts: true },
-      '50 listeners are declared, and a load balancer has at most 50: no published port could be followed.',
+      '50 listeners are declared, and a load balancer has at most 50, so no published port could be followed. ' +
+        'Declare fewer, or add another load balancer.',
     ],
   ])('is refused with %s', (_, options, expected) => {
     expect(refused(options)).toEqual([`[Test/Swarm/Public] ${expected}`]);
@@ -559,34 +564,34 @@ test.each<[string, SwarmListener[], string[]]>([
     'a port twice',
     [{ port: 80 }, { port: 80, protocol: Protocol.UDP }],
     [
-      'Port 80 has more than one listener. Give each port once; for TCP and UDP on the same port give the ' +
+      'Port 80 has more than one listener. Declare each port once; for TCP and UDP on the same port, use the ' +
         'protocol TCP_UDP.',
     ],
   ],
-  ['no port', [{ port: 0 }], ['The listener of port 0: port is 0. Give a whole number from 1 to 65535.']],
+  ['no port', [{ port: 0 }], ['The listener on port 0: port (0) must be a whole number from 1 to 65535.']],
   [
     'a certificate on TCP',
     [{ port: 80, protocol: Protocol.TCP, certificates: [CERTIFICATE] }],
     [
-      'The listener of port 80 has certificates, but the protocol TCP. Only TLS has certificates: leave ' +
-        'one of the two out.',
+      'The listener on port 80 has certificates but the protocol TCP. Only TLS uses certificates: change the ' +
+        'protocol, or omit `certificates`.',
     ],
   ],
   [
     'TLS without a certificate',
     [{ port: 443, protocol: Protocol.TLS }],
-    ['The listener of port 443 has the protocol TLS, and no certificate. Give `certificates`.'],
+    ['The listener on port 443 has the protocol TLS but no certificate. Set `certificates`.'],
   ],
   [
     'HTTP',
     [{ port: 80, protocol: Protocol.HTTP as never }],
-    ['The listener of port 80 has the protocol HTTP. Give TCP, UDP, TCP_UDP, TLS.'],
+    ['The listener on port 80 has the protocol HTTP. Use one of TCP, UDP, TCP_UDP, TLS.'],
   ],
   [
     'a port of the swarm',
     [{ port: 80, targetPort: 2377 }],
     [
-      "The listener of port 80 would send to port 2377, which is the swarm's own. Give as `targetPort` one " +
+      'The listener on port 80 would forward to port 2377, which the swarm itself uses. Set `targetPort` to a port ' +
         'that a service publishes.',
     ],
   ],
@@ -594,35 +599,35 @@ test.each<[string, SwarmListener[], string[]]>([
     'a port of the swarm for both',
     [{ port: 7946, protocol: Protocol.TCP_UDP }],
     [
-      "The listener of port 7946 would send to port 7946, which is the swarm's own. Give as `targetPort` " +
-        'one that a service publishes.',
+      'The listener on port 7946 would forward to port 7946, which the swarm itself uses. Set `targetPort` to a port ' +
+        'that a service publishes.',
     ],
   ],
   [
     'a certificate that is none',
     [{ port: 443, certificates: [ListenerCertificate.fromArn('my-certificate')] }],
     [
-      "The listener of port 443 has the certificate 'my-certificate', which is no ARN of a certificate. " +
-        'Give one of ACM, or one that was uploaded to IAM.',
+      "The listener on port 443 has the certificate 'my-certificate', which is not the ARN of a certificate. Use a " +
+        'certificate from ACM, or one uploaded to IAM.',
     ],
   ],
   [
     'another protocol behind TCP',
     [{ port: 80, targetProtocol: Protocol.TCP }],
     [
-      'The listener of port 80 has a `targetProtocol`, but the protocol TCP is passed on as it is. Only ' +
-        'TLS has a choice.',
+      'The listener on port 80 has a `targetProtocol` but the protocol TCP, which is forwarded unchanged. Only TLS ' +
+        'listeners have a choice: omit it.',
     ],
   ],
   [
     'nobody behind a listener',
     [{ port: 80, nodes: [] }],
-    ['nodes is empty: nobody would be sent anything. Give worker groups, or leave it out.'],
+    ['nodes is empty, so no node would receive connections. Name worker groups, or omit it.'],
   ],
   [
     'a path without a port',
     [{ port: 80, healthCheck: { path: '/x' } }],
-    ['healthCheck.path needs a healthCheck.port: the port of a service that answers it.'],
+    ['healthCheck.path needs a healthCheck.port: the port of the service that answers at the path.'],
   ],
 ])('a listener with a mistake is refused: %s', (_, listeners, expected) => {
   expect(refused({ listeners })).toEqual(expected.map((sentence) => `[Test/Swarm/Public] ${sentence}`));
@@ -637,8 +642,8 @@ test('a certificate of another region is refused; one that is known only at depl
     );
   expect(inRegion('us-east-1')).toEqual([]);
   expect(inRegion('eu-west-1')).toEqual([
-    '[Test/Swarm/Public] The listener of port 443 has a certificate of us-east-1, but the load balancer is ' +
-      'in eu-west-1. Give one of that region.',
+    '[Test/Swarm/Public] The listener on port 443 has a certificate from us-east-1, but the load balancer is in ' +
+      'eu-west-1. Use a certificate from eu-west-1.',
   ]);
   expect(
     mistakes(
@@ -655,58 +660,58 @@ test('a certificate of another region is refused; one that is known only at depl
 
 test('nobody who may connect is refused', () => {
   expect(refused({ followPublishedPorts: true, clients: [] })).toEqual([
-    '[Test/Swarm/Public] clients is empty: nobody could connect. Give peers, or leave it out.',
+    '[Test/Swarm/Public] clients is empty, so nobody could connect. Name at least one peer, or omit it.',
   ]);
 });
 
-const NODES = "Give 'all', 'managers', 'workers', or a list of what `addWorkers` returned.";
+const NODES = "must be 'all', 'managers', 'workers', or a list of worker groups, as `addWorkers` returns them.";
 test.each<[Record<string, unknown>, string]>([
   [
     { followPublishedPorts: '8081-8099' },
-    'followPublishedPorts is "8081-8099". Give true, false, or an object with from, to, sslPolicy.',
+    'followPublishedPorts ("8081-8099") must be true, false, or an object with from, to, sslPolicy.',
   ],
   [
     { followPublishedPorts: { start: 9000 } },
-    'followPublishedPorts.start is no option. There are from, to, sslPolicy.',
+    'followPublishedPorts.start is not an option. The options are from, to, sslPolicy.',
   ],
-  [{ nodes: 'Web' }, `nodes is "Web". ${NODES}`],
-  [{ nodes: [undefined] }, `nodes is Array. ${NODES}`],
-  [{ listeners: { port: 80 } }, 'listeners is Object. Give a list of listeners, such as [{ port: 80 }].'],
+  [{ nodes: 'Web' }, `nodes ("Web") ${NODES}`],
+  [{ nodes: [undefined] }, `nodes (Array) ${NODES}`],
+  [{ listeners: { port: 80 } }, 'listeners (Object) must be a list of listeners, such as [{ port: 80 }].'],
   [
     { listeners: [80] },
-    'listeners.0 is 80. Give an object with port, protocol, certificates, sslPolicy, targetPort, ' +
-      'targetProtocol, nodes, healthCheck.',
+    'listeners.0 (80) must be an object with port, protocol, certificates, sslPolicy, targetPort, targetProtocol, ' +
+      'nodes, healthCheck.',
   ],
-  [{ listeners: [{ protocol: 'TCP' }] }, 'listeners.0.port is undefined. Give it.'],
+  [{ listeners: [{ protocol: 'TCP' }] }, 'listeners.0.port is required.'],
   [
     { listeners: [{ port: '80' }, { port: NaN }] },
-    'listeners.0.port is "80". Give a number. listeners.1.port is NaN. Give a number.',
+    'listeners.0.port ("80") must be a number. listeners.1.port (NaN) must be a number.',
   ],
   [
     { listeners: [{ port: 80, targetport: 8080 }] },
-    'listeners.0.targetport is no option. There are port, protocol, certificates, sslPolicy, targetPort, ' +
+    'listeners.0.targetport is not an option. The options are port, protocol, certificates, sslPolicy, targetPort, ' +
       'targetProtocol, nodes, healthCheck.',
   ],
   [
     { listeners: [{ port: 443, certificates: ['arn:aws:acm:...'] }] },
-    `listeners.0.certificates.0 is "arn:aws:acm:...". Give a \`Certificate\` of aws-certificatemanager, or ` +
+    `listeners.0.certificates.0 ("arn:aws:acm:...") must be a \`Certificate\` of aws-certificatemanager, or ` +
       `ListenerCertificate.fromArn('arn:...').`,
   ],
-  [{ healthCheck: { interval: 10 } }, 'healthCheck.interval is 10. Give a Duration, such as Duration.seconds(10).'],
+  [{ healthCheck: { interval: 10 } }, 'healthCheck.interval (10) must be a Duration, such as Duration.seconds(10).'],
   [
     { clients: ['203.0.113.0/24'] },
-    `clients.0 is "203.0.113.0/24". Give a peer, such as ec2.Peer.ipv4('203.0.113.0/24').`,
+    `clients.0 ("203.0.113.0/24") must be a peer, such as ec2.Peer.ipv4('203.0.113.0/24').`,
   ],
-  [{ alias: 'www.example.com' }, 'alias is "www.example.com". Give an object with zone, recordName.'],
-  [{ internal: 'yes' }, 'internal is "yes". Give true or false.'],
+  [{ alias: 'www.example.com' }, 'alias ("www.example.com") must be an object with zone, recordName.'],
+  [{ internal: 'yes' }, 'internal ("yes") must be true or false.'],
 ])('in an app whose types nobody checks, what is of another kind is refused: %j', (options, expected) => {
   expect(() => withLoadBalancer(options as LoadBalancerOptions)).toThrow(`Test/Swarm/Public: ${expected}`);
 });
 
 test('too many listeners are refused', () => {
   expect(refused({ listeners: Array.from({ length: 51 }, (_, n) => ({ port: 8000 + n })) })).toEqual([
-    '[Test/Swarm/Public] 51 listeners were asked for, but a load balancer has at most 50. Make another one ' +
-      'for the rest.',
+    '[Test/Swarm/Public] There are 51 listeners, but a load balancer has at most 50. Add another load balancer for ' +
+      'the rest.',
   ]);
 });
 
@@ -725,14 +730,14 @@ test('all mistakes of a load balancer are told together', () => {
     accessLogs: { bucket: undefined as never },
   });
   expect(found.map((sentence) => sentence.replace('[Test/Swarm/Public] ', ''))).toEqual([
-    "The listener of port 53: the client's address is always kept for UDP. Leave preserveClientAddress out.",
-    'deregistrationDelay (seconds) is 7200. Give a whole number from 0 to 3600.',
-    'healthCheck.interval (seconds) is 1. Give a whole number from 5 to 300.',
-    'healthCheck.healthyThreshold is 1. Give a whole number from 2 to 10.',
-    'healthCheck.unhealthyThreshold is 11. Give a whole number from 2 to 10.',
-    "healthCheck.path is 'ready'. Give a path that begins with a slash, without spaces.",
-    'accessLogs need to know the region at synth, since the bucket must let the load balancers of the ' +
-      'region write. Give the stack an `env` with its region.',
+    "The listener on port 53: UDP always preserves the client's address. Omit preserveClientAddress.",
+    'deregistrationDelay in seconds (7200) must be a whole number from 0 to 3600.',
+    'healthCheck.interval in seconds (1) must be a whole number from 5 to 300.',
+    'healthCheck.healthyThreshold (1) must be a whole number from 2 to 10.',
+    'healthCheck.unhealthyThreshold (11) must be a whole number from 2 to 10.',
+    "healthCheck.path ('ready') must begin with a slash and have at most 1024 characters, none of them a space.",
+    'accessLogs requires a region that is known at synth, because the bucket policy must admit the load balancers of ' +
+      'that region. Set the region in the `env` of the stack.',
   ]);
 });
 
@@ -742,7 +747,7 @@ test('a group of another cluster is refused', () => {
     cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }], nodes: [stranger] });
   });
   expect(found).toContain(
-    '[Test/Swarm/Public] nodes names Test/Other/Web, which is a group of another cluster. Give groups of Test/Swarm.',
+    '[Test/Swarm/Public] nodes lists Test/Other/Web, a group of another cluster. Use groups of Test/Swarm.',
   );
 });
 
@@ -784,7 +789,7 @@ test('in another stack than its cluster it is refused: each would need what the 
         updater,
         listeners: [{ port: 81 }],
       }),
-  ).toThrow('Second/Inner is in another stack than its cluster, Test');
+  ).toThrow('Second/Inner is not in the stack of its cluster, Test');
 });
 
 test('settings of load balancers that do not fit the function’s environment are refused', () => {
@@ -796,7 +801,7 @@ test('settings of load balancers that do not fit the function’s environment ar
       ),
     );
   expect(two(5)).toEqual([]);
-  expect(two(70)).toContainEqual(expect.stringContaining("a function's environment takes 4096"));
+  expect(two(70)).toContainEqual(expect.stringContaining("a function's environment holds 4096"));
 });
 
 test('more rules than AWS usually allows are warned of', () => {
