@@ -1,4 +1,4 @@
-/** From the alarms of `lib/core/alarms.ts`, which are data, to the framework's classes. */
+/** Turns the alarms of `lib/core/alarms.ts`, which are data, into the framework's classes. */
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
 import type { Alarm } from '../core/alarms';
@@ -22,7 +22,7 @@ export function createAlarm(
   });
 }
 
-/** Every alarm below this construct does this when it goes off and when it ends. */
+/** Every alarm of this construct takes these actions when it goes off and when it ends. */
 export function addActions(scope: Construct, actions: readonly cloudwatch.IAlarmAction[]): void {
   if (actions.length === 0) return;
   for (const alarm of scope.node.children.filter((child) => child instanceof cloudwatch.Alarm)) {

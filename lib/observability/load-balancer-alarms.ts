@@ -1,6 +1,6 @@
 /**
- * Alarms about a load balancer: whether anybody answers behind it, whether nodes fail their health checks, whether
- * connections are reset. What they watch is what Elastic Load Balancing counts.
+ * Alarms about a load balancer: no healthy node, failed health checks, reset connections. Most of them watch the
+ * metrics of Elastic Load Balancing.
  */
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -21,35 +21,35 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 
 export interface LoadBalancerAlarmOptions {
   /**
-   * What happens when an alarm goes off and when it ends, e.g. `new SnsAction(topic)` of
+   * Actions for when an alarm goes off and when it ends, for example `new SnsAction(topic)` from
    * `aws-cdk-lib/aws-cloudwatch-actions`.
-   * @default - nothing: the alarms are seen in CloudWatch only
+   * @default - none: the alarms are visible only in CloudWatch
    */
   readonly actions?: cloudwatch.IAlarmAction[];
   /**
-   * So many connections within five minutes that targets reset, three times in a row. Services reset some as a matter
-   * of course.
+   * The number of connections that targets reset within five minutes, three times in a row, before the alarm goes off.
+   * Services reset some connections as a matter of course.
    * @default 1000
    */
   readonly resets?: number;
   /**
-   * Watch each zone by itself: a zone without a healthy node serves none of the clients that reach it, unless the load
-   * balancer sends to all zones.
-   * @default - only where `crossZone` is false
+   * Watch each zone separately: without cross-zone load balancing, a zone without a healthy node serves no client that
+   * reaches the load balancer there.
+   * @default - true if `crossZone` is false
    */
   readonly zones?: boolean;
 }
 
-/** What the alarms watch: a `SwarmLoadBalancer` is one. */
+/** What the alarms need of a load balancer. A `SwarmLoadBalancer` has it. */
 export interface WatchedLoadBalancer {
   readonly loadBalancer: elbv2.NetworkLoadBalancer;
-  /** By port of the listener. */
+  /** By the port of the listener. */
   readonly targetGroups: ReadonlyMap<number, elbv2.NetworkTargetGroup>;
   readonly crossZone: boolean;
-  /** Of the nodes. */
+  /** The zones of the nodes. */
   readonly zones: string[];
   readonly followsPorts: boolean;
-  /** `target-update`, of its cluster. */
+  /** The function target-update of the cluster. */
   readonly updater: { readonly function: lambda.Function; readonly lifecycle: { readonly cluster: string } };
 }
 
@@ -58,29 +58,30 @@ export interface LoadBalancerAlarmsProps extends LoadBalancerAlarmOptions {
 }
 
 /**
- * Two alarms for each listener that is declared, three where zones are watched, and two, or four where it follows
- * published ports, for the whole: about 0.10 USD a month for each metric that they watch (us-east-1). Source of the
- * metrics: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html
+ * Two alarms for each declared listener (three if zones are watched), and two for the load balancer as a whole (four if
+ * it follows published ports). docs/operations/alarms.md says what each alarm means and what to do. They cost about
+ * 0.10 USD a month for each metric that they watch (us-east-1). Source of the metrics:
+ * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html
  */
 export class LoadBalancerAlarms extends Construct {
-  /** By port of the listener: for three minutes no node has been healthy. */
+  /** By the port of the listener: no node has been healthy for three minutes. */
   readonly nobodyHealthy: ReadonlyMap<number, cloudwatch.Alarm>;
-  /** By port: for fifteen minutes a node has failed its health checks, and was neither replaced nor taken away. */
+  /** By port: a node has failed its health checks for fifteen minutes, and was neither replaced nor removed. */
   readonly unhealthy: ReadonlyMap<number, cloudwatch.Alarm>;
-  /** By port, where zones are watched: for ten minutes a zone has had no healthy node. */
+  /** By port, if zones are watched: a zone has had no healthy node for ten minutes. */
   readonly zoneEmpty: ReadonlyMap<number, cloudwatch.Alarm>;
-  /** Targets reset many connections. */
+  /** Targets reset many connections. See `resets`. */
   readonly resets: cloudwatch.Alarm;
-  /** Several invocations of target-update have failed: targets may not be what they should be. */
+  /** At least three invocations of target-update failed within five minutes: the targets may be wrong. */
   readonly updaterFails: cloudwatch.Alarm;
   /**
-   * Where it follows published ports: for ten minutes a service has published one that cannot be followed. Of all load
-   * balancers of the cluster.
+   * If the load balancer follows published ports: for ten minutes a service has published a port that cannot be
+   * followed. It covers all load balancers of the cluster.
    */
   readonly portsNotFollowed?: cloudwatch.Alarm;
   /**
-   * And: for fifteen minutes no healthy node has answered at a port that is followed. Of all load balancers of the
-   * cluster.
+   * If the load balancer follows published ports: no healthy node has answered on a followed port for fifteen minutes.
+   * It covers all load balancers of the cluster.
    */
   readonly portsUnanswered?: cloudwatch.Alarm;
 
@@ -91,27 +92,27 @@ export class LoadBalancerAlarms extends Construct {
   ) {
     super(scope, id);
     const groups = [...loadBalancer.targetGroups];
-    const ofTargets = { period: Duration.minutes(TARGETS_PERIOD_MINUTES), statistic: 'max' };
+    const perMinute = { period: Duration.minutes(TARGETS_PERIOD_MINUTES), statistic: 'max' };
     const period = Duration.minutes(SUM_PERIOD_MINUTES);
     this.nobodyHealthy = new Map(
       groups.map(([port, group]) => [
         port,
-        createAlarm(this, listenerAlarms(port).nobodyHealthy, group.metrics.healthyHostCount(ofTargets)),
+        createAlarm(this, listenerAlarms(port).nobodyHealthy, group.metrics.healthyHostCount(perMinute)),
       ]),
     );
     this.unhealthy = new Map(
       groups.map(([port, group]) => [
         port,
-        createAlarm(this, listenerAlarms(port).unhealthy, group.metrics.unHealthyHostCount(ofTargets)),
+        createAlarm(this, listenerAlarms(port).unhealthy, group.metrics.unHealthyHostCount(perMinute)),
       ]),
     );
     const { loadBalancerFullName: LoadBalancer } = loadBalancer.loadBalancer;
     const fewestOfZones = ({ targetGroupFullName: TargetGroup, metrics }: elbv2.NetworkTargetGroup) =>
       least(
         loadBalancer.zones.map((AvailabilityZone) =>
-          metrics.healthyHostCount({ ...ofTargets, dimensionsMap: { TargetGroup, LoadBalancer, AvailabilityZone } }),
+          metrics.healthyHostCount({ ...perMinute, dimensionsMap: { TargetGroup, LoadBalancer, AvailabilityZone } }),
         ),
-        ofTargets.period,
+        perMinute.period,
       );
     this.zoneEmpty = new Map(
       (zones ? groups : []).map(([port, group]) => [
@@ -119,16 +120,16 @@ export class LoadBalancerAlarms extends Construct {
         createAlarm(this, listenerAlarms(port).zoneEmpty, fewestOfZones(group)),
       ]),
     );
-    const ofAll = loadBalancerAlarms(resets);
+    const alarms = loadBalancerAlarms(resets);
     this.resets = createAlarm(
       this,
-      ofAll.resets,
+      alarms.resets,
       loadBalancer.loadBalancer.metrics.tcpTargetResetCount({ period, statistic: 'sum' }),
     );
-    this.updaterFails = createAlarm(this, ofAll.updaterFails, loadBalancer.updater.function.metricErrors({ period }));
+    this.updaterFails = createAlarm(this, alarms.updaterFails, loadBalancer.updater.function.metricErrors({ period }));
     if (loadBalancer.followsPorts) {
       const { lifecycle, function: updater } = loadBalancer.updater;
-      const create = ({ filterId, watches: { metric, ...reading }, ...alarm }: FollowedPortsAlarm) =>
+      const create = ({ filterId, watches: { metric, ...aggregation }, ...alarm }: FollowedPortsAlarm) =>
         createAlarm(
           this,
           alarm,
@@ -138,7 +139,7 @@ export class LoadBalancerAlarms extends Construct {
             metricNamespace: metricNamespace(lifecycle.cluster),
             metricName: metric.name,
             metricValue: metric.value,
-          }).metric({ period: Duration.minutes(reading.periodMinutes), statistic: reading.statistic }),
+          }).metric({ period: Duration.minutes(aggregation.periodMinutes), statistic: aggregation.statistic }),
         );
       this.portsNotFollowed = create(FOLLOWED_PORTS_ALARMS.portsNotFollowed);
       this.portsUnanswered = create(FOLLOWED_PORTS_ALARMS.portsUnanswered);
@@ -149,7 +150,7 @@ export class LoadBalancerAlarms extends Construct {
 
 type FollowedPortsAlarm = (typeof FOLLOWED_PORTS_ALARMS)[keyof typeof FOLLOWED_PORTS_ALARMS];
 
-/** A zone in which nothing is counted has nobody. */
+/** The minimum. A zone without data has no healthy node. */
 function least(metrics: cloudwatch.IMetric[], period: Duration): cloudwatch.MathExpression {
   const usingMetrics = Object.fromEntries(metrics.map((metric, n) => [`z${n}`, metric]));
   return new cloudwatch.MathExpression({

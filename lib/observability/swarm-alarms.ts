@@ -1,6 +1,6 @@
 /**
- * Alarms about the cluster itself: whether anybody leads it, whether managers are missing, whether the functions do
- * their work. What they watch is what the functions log of each look.
+ * Alarms about the cluster itself: its leader, managers, nodes, tasks and functions. Most of them watch what the
+ * functions log at each look.
  */
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
@@ -13,10 +13,10 @@ import {
   SWARM_ALARMS,
   SWARM_METRICS,
   swarmMetric,
+  type Aggregation,
   type Alarm,
   type LoggedMetric,
   type LogSource,
-  type Reading,
   type SwarmMetric,
   type Watched,
 } from '../core/alarms';
@@ -27,9 +27,9 @@ import type { NodeLifecycle } from '../lifecycle/node-lifecycle';
 
 export interface AlarmOptions {
   /**
-   * What happens when an alarm goes off and when it ends, e.g. `new SnsAction(topic)` of
+   * Actions for when an alarm goes off and when it ends, for example `new SnsAction(topic)` from
    * `aws-cdk-lib/aws-cloudwatch-actions`.
-   * @default - nothing: the alarms are seen in CloudWatch only
+   * @default - none: the alarms are visible only in CloudWatch
    */
   readonly actions?: cloudwatch.IAlarmAction[];
 }
@@ -42,40 +42,41 @@ export interface SwarmAlarmsProps extends AlarmOptions {
 export type { SwarmMetric } from '../core/alarms';
 
 /**
- * Ten alarms and the seven metrics behind them, at most 3.50 USD a month, of which 2.60 while all is well (us-east-1:
- * 0.30 for a metric in hours in which it is reported, 0.10 for each metric of an alarm;
- * https://aws.amazon.com/cloudwatch/pricing/). Every further metric is paid when {@link metric} is called. The metrics
- * are in the namespace `DockerSwarm/<cluster>`.
+ * Ten alarms and the seven metrics behind them. docs/operations/alarms.md says what each alarm means and what to do.
+ *
+ * They cost 2.60 USD a month while all is well, and at most 3.50 (us-east-1: 0.30 for each metric, in hours in which it
+ * is reported, and 0.10 for each metric of an alarm; https://aws.amazon.com/cloudwatch/pricing/). {@link metric} adds
+ * metrics, which cost extra. All metrics are in the namespace `DockerSwarm/<cluster>`.
  */
 export class SwarmAlarms extends Construct {
   /**
-   * No leader has reported for about four minutes: there is no quorum, or nobody can say so. Nothing is removed or
-   * replaced meanwhile.
+   * No leader has reported for about four minutes: the quorum is lost, or reports do not get through. Nothing is
+   * removed or replaced meanwhile.
    */
   readonly leaderSilent: cloudwatch.Alarm;
-  /** For ten minutes a manager has been missing: the quorum is at risk. */
+  /** A manager has been missing for ten minutes: the quorum is at risk. */
   readonly managersMissing: cloudwatch.Alarm;
-  /** For fifteen minutes a node has been down, and was not replaced. */
+  /** A node has been down for fifteen minutes and was not replaced. */
   readonly nodesDown: cloudwatch.Alarm;
-  /** For fifteen minutes tasks have been waiting for a node that can run them. */
+  /** Tasks have waited for fifteen minutes for a node that can run them. */
   readonly tasksPending: cloudwatch.Alarm;
   /**
-   * Three hooks within half an hour were completed past their deadline: instances that are launched do not become
+   * Three lifecycle hooks were completed past their deadline within half an hour: launched instances do not become
    * Ready, or nodes do not leave in time.
    */
   readonly hookDeadlines: cloudwatch.Alarm;
-  /** A node's certificate should have been renewed by Docker long ago. The nodes' logs tell which. */
+  /** Docker should have renewed a node's certificate long ago. The logs of the nodes name the node. */
   readonly certificatesOverdue: cloudwatch.Alarm;
   /**
-   * The functions said several times that a person should know something: a node was refused, replaced or taken out, or
-   * the breaker keeps everything from being replaced. Their logs tell what.
+   * The functions logged at least three things within five minutes that a person should know: a node was refused,
+   * replaced or removed, or the breaker stops replacements. Their logs say what happened.
    */
   readonly attention: cloudwatch.Alarm;
-  /** Several invocations of the functions have failed. */
+  /** At least three invocations of node-join, node-leave or leader-token failed within five minutes. */
   readonly functionsFail: cloudwatch.Alarm;
-  /** No function has looked at the cluster for five minutes. */
+  /** Neither node-join nor node-leave was invoked for five minutes. */
   readonly functionsSilent: cloudwatch.Alarm;
-  /** Messages that no function could process. */
+  /** A message that node-join or node-leave could not process is in a dead-letter queue. */
   readonly deadLetters: cloudwatch.Alarm;
 
   private readonly namespace: string;
@@ -86,23 +87,23 @@ export class SwarmAlarms extends Construct {
     this.namespace = metricNamespace(lifecycle.cluster);
     const membership = [lifecycle.nodeJoin, lifecycle.nodeLeave];
     const functions = [...membership, leaderToken.function];
-    const groups = (of: lambda.Function[]) => of.map(({ logGroup }) => logGroup);
+    const logGroups = (of: lambda.Function[]) => of.map(({ logGroup }) => logGroup);
     this.logs = {
-      membership: groups(membership),
-      functions: groups(functions),
+      membership: logGroups(membership),
+      functions: logGroups(functions),
       nodes: [lifecycle.nodeLogGroup],
       'target-update': [],
     };
     const period = Duration.minutes(SUM_PERIOD_MINUTES);
-    const watched = (watches: Watched): cloudwatch.IMetric => {
+    const metricOf = (watches: Watched): cloudwatch.IMetric => {
       switch (watches.kind) {
         case 'logged':
           return this.logged(watches.metric, watches);
         case 'functions': {
-          const of = watches.of === 'membership' ? membership : functions;
+          const counted = watches.of === 'membership' ? membership : functions;
           return sum(
-            of.map((one) =>
-              watches.count === 'errors' ? one.metricErrors({ period }) : one.metricInvocations({ period }),
+            counted.map((fn) =>
+              watches.count === 'errors' ? fn.metricErrors({ period }) : fn.metricInvocations({ period }),
             ),
           );
         }
@@ -114,7 +115,7 @@ export class SwarmAlarms extends Construct {
           );
       }
     };
-    const create = (alarm: Alarm) => createAlarm(this, alarm, watched(alarm.watches));
+    const create = (alarm: Alarm) => createAlarm(this, alarm, metricOf(alarm.watches));
 
     this.leaderSilent = create(SWARM_ALARMS.leaderSilent);
     this.managersMissing = create(SWARM_ALARMS.managersMissing);
@@ -130,9 +131,10 @@ export class SwarmAlarms extends Construct {
   }
 
   /**
-   * A metric of what the functions log, e.g. for a dashboard: 0.30 USD a month in us-east-1 (nothing in hours in which
-   * it is not reported).
-   * @param options by default of one minute; the average of how the cluster was seen, the sum of what was done
+   * A metric from the logs of the functions, for example for a dashboard. It costs 0.30 USD a month (us-east-1), and
+   * nothing in hours in which it is not reported.
+   * @param options by default a period of one minute; the average of a state of the cluster, the sum of what was done
+   * @throws Error for a name that is not a metric
    */
   metric(name: SwarmMetric, options: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
     const [problem] = checkNames('metric', [name], SWARM_METRICS);
@@ -143,7 +145,7 @@ export class SwarmAlarms extends Construct {
 
   private logged(
     { name, source, pattern, value }: LoggedMetric,
-    { statistic, periodMinutes }: Reading,
+    { statistic, periodMinutes }: Aggregation,
   ): cloudwatch.Metric {
     for (const [n, logGroup] of this.logs[source].entries()) {
       const id = `${name[0]!.toUpperCase()}${name.slice(1)}${n}`;
