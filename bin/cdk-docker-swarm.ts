@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `cdk-docker-swarm`. Reads the command line; the work is done in rehearsal/. */
+/** The command `cdk-docker-swarm`. It reads the command line; rehearsal/ does the work. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runRehearsal } from '../rehearsal/run/rehearsal';
@@ -8,34 +8,40 @@ import { rehearse, type RehearseOptions } from '../rehearsal/run/rehearse';
 import { SCENARIOS } from '../rehearsal/scenarios/scenarios';
 import { start, type StartOptions } from '../rehearsal/run/start';
 
+const NAME_WIDTH = Math.max(...Object.keys(SCENARIOS).map(({ length }) => length));
+
 const USAGE = `Usage: cdk-docker-swarm start [--managers N] [--workers N | --scenario NAME] [--json] [--keep-logs FOLDER]
        cdk-docker-swarm rehearse --scenario NAME | --all [--times N] [--at-once N] [--write FILE]
 
-Synthesises the app that ./cdk.json names and forms its swarm on this machine: the template's own user data, agent and
-functions, on real Docker engines in namespaces, against an emulated AWS. Then deletes it again. Needs Linux, root and
-Docker; without them it says so, checks the template and forms the same swarm on simulated engines, in virtual time.
+"start" synthesises the app that ./cdk.json names, forms its swarm on this machine, and deletes it again. The template's
+own user data, agent and functions run on real Docker engines in namespaces, against an emulated AWS. This needs Linux,
+root and Docker. Without them it says what is missing, checks the template, and forms the same swarm on simulated
+engines, in virtual time.
 
-  --managers N         context value "managers" for the app: an odd number from 1 to 7
-  --workers N          context value "workers" for the app: 0 to 50
-  --scenario NAME      once it has formed, something happens to it: see below
-  --json               one JSON document on standard output, progress on standard error
-  --keep-logs FOLDER   writes the logs of all nodes and functions there
-  --help               this text
+  --managers N         the app's context value "managers": 1, 3, 5 or 7
+  --workers N          the app's context value "workers": 0 to 50
+  --scenario NAME      play a scenario once the swarm has formed (listed below); it sets the size of the swarm
+  --json               write one JSON document to standard output, and progress to standard error
+  --keep-logs FOLDER   write the logs of all nodes and functions to this folder
+  --help               print this text
 
-"rehearse" does that for one scenario or for all of them, one after the other, on real engines.
+"rehearse" plays one scenario, or all of them, on real engines.
 
-  --times N            each of them so often, by default once
-  --at-once N          so many runs beside each other, by default one: quicker, and what comes when is later then (where requests are
-                       counted nothing else runs)
-  --write FILE         writes what came when as a page of Markdown
+  --times N            play each scenario N times, 1 to 99 (default: 1)
+  --at-once N          play N scenarios at the same time, 1 to 8 (default: 1). This is quicker, but the measured times
+                       get longer. A scenario that counts requests always plays alone.
+  --write FILE         write the measured times to this file, as Markdown
+
+Scenarios:
 
 ${Object.entries(SCENARIOS)
-  .map(([name, { title }]) => `  ${name.padEnd(20)} ${title}`)
+  .map(([name, { title }]) => `  ${name.padEnd(NAME_WIDTH)} ${title}`)
   .join('\n')}
 
-The environment variable CDK_DOCKER_SWARM_NODE names the Node.js binary that nodes and functions run on, by default this one.
+The environment variable CDK_DOCKER_SWARM_NODE names the Node.js binary that runs nodes and functions. The default is
+the one that runs this command.
 
-Exit codes: 0 formed, 1 failed, 2 wrong arguments, 130 stopped.`;
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 130 interrupted.`;
 
 class UsageError extends Error {}
 
@@ -61,15 +67,15 @@ export function parseStart(args: string[]): StartOptions | 'help' {
   if (help) return 'help';
   if (managers !== undefined && !/^[1357]$/.test(managers))
     throw new UsageError(
-      `--managers is "${managers}", but must be 1, 3, 5 or 7: raft needs an odd number, and more than ` +
-        'seven only slow it down.',
+      `--managers is "${managers}", but must be 1, 3, 5 or 7: an even number tolerates no more failures, and more ` +
+        'than seven only slow Raft down.',
     );
   if (workers !== undefined && !/^([0-9]|[1-4][0-9]|50)$/.test(workers))
     throw new UsageError(`--workers is "${workers}", but must be a whole number from 0 to 50.`);
   if (scenario !== undefined) {
     checkScenario(scenario);
     if (managers !== undefined || workers !== undefined)
-      throw new UsageError('A scenario says itself how large the cluster is: leave --managers and --workers out.');
+      throw new UsageError('A scenario sets the size of the cluster itself: omit --managers and --workers.');
   }
   if (keepLogs === '') throw new UsageError('--keep-logs needs the name of a folder.');
   return {
@@ -101,7 +107,7 @@ export function parseRehearse(args: string[]): RehearseOptions | 'help' {
   }
   const { scenario, all = false, times = '1', 'at-once': atOnce = '1', write, help = false } = values;
   if (help) return 'help';
-  if ((scenario === undefined) !== all) throw new UsageError('Give either --scenario NAME or --all.');
+  if ((scenario === undefined) !== all) throw new UsageError('Use either --scenario NAME or --all.');
   if (scenario !== undefined) checkScenario(scenario);
   if (!/^[1-9]\d?$/.test(times))
     throw new UsageError(`--times is "${times}", but must be a whole number from 1 to 99.`);
@@ -118,13 +124,13 @@ export function parseRehearse(args: string[]): RehearseOptions | 'help' {
 
 function checkScenario(name: string): void {
   if (!Object.hasOwn(SCENARIOS, name))
-    throw new UsageError(`There is no scenario "${name}". There are: ${Object.keys(SCENARIOS).join(', ')}.`);
+    throw new UsageError(`There is no scenario "${name}". The scenarios are ${Object.keys(SCENARIOS).join(', ')}.`);
 }
 
-/** Whoever reads our output may go early (`| head`): the run is cleaned up all the same. */
+/** A reader of the output may close it early (`| head`). The run must be cleaned up all the same. */
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-/** How this very program is run: the command line up to its first argument. */
+/** The command line of this program, up to its first argument. */
 const self = [process.execPath, __filename];
 
 async function main([command, ...args]: string[]): Promise<number> {
@@ -145,7 +151,7 @@ async function main([command, ...args]: string[]): Promise<number> {
       if (options === 'help') break;
       return rehearse(options, { self, stdout: process.stdout });
     }
-    // Not for people: how `start` runs itself again inside the namespaces.
+    // Not for people: `start` runs this program again inside the namespaces.
     case 'region':
       await runRehearsal(JSON.parse(args[0]!) as RehearsalOrder);
       return 0;
@@ -153,7 +159,11 @@ async function main([command, ...args]: string[]): Promise<number> {
     case 'help':
       break;
     default:
-      throw new UsageError(command === undefined ? 'No command is given.' : `There is no command "${command}".`);
+      throw new UsageError(
+        command === undefined
+          ? 'The command is missing: use start or rehearse.'
+          : `There is no command "${command}": use start or rehearse.`,
+      );
   }
   process.stdout.write(`${USAGE}\n`);
   return 0;

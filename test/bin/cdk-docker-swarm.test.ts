@@ -1,11 +1,11 @@
 import { parseRehearse, parseStart } from '../../bin/cdk-docker-swarm';
 import { SCENARIOS } from '../../rehearsal/scenarios/scenarios';
 
-test('without arguments the app decides on its own size', () => {
+test('without arguments the app decides on the size of the cluster', () => {
   expect(parseStart([])).toEqual({ json: false });
 });
 
-test('all arguments are understood', () => {
+test('all arguments of start are understood', () => {
   expect(parseStart(['--managers', '5', '--workers', '0', '--json', '--keep-logs', 'logs'])).toEqual({
     managers: 5,
     workers: 0,
@@ -25,17 +25,15 @@ test.each([
   [['--keep-logs', ''], '--keep-logs needs the name of a folder'],
   [['--region', 'x'], "Unknown option '--region'"],
   [['now'], 'now'],
-])('%j is refused in words', (args, message) => {
+])('start %j is refused with a reason', (args, message) => {
   expect(() => parseStart(args)).toThrow(message);
 });
 
-test('a scenario says itself how large the cluster is', () => {
+test('a scenario sets the size of the cluster itself', () => {
   expect(parseStart(['--scenario', 'leader-killed', '--json'])).toEqual({ json: true, scenario: 'leader-killed' });
-  expect(() => parseStart(['--scenario', 'leader-killed', '--workers', '2'])).toThrow(
-    'leave --managers and --workers out',
-  );
+  expect(() => parseStart(['--scenario', 'leader-killed', '--workers', '2'])).toThrow('omit --managers and --workers');
   expect(() => parseStart(['--scenario', 'toString'])).toThrow(
-    'There is no scenario "toString". There are: worker-terminated, ',
+    'There is no scenario "toString". The scenarios are worker-terminated, ',
   );
 });
 
@@ -51,12 +49,12 @@ test('one scenario is rehearsed, or all of them', () => {
 });
 
 test.each([
-  [[], 'Give either --scenario NAME or --all.'],
-  [['--all', '--scenario', 'leader-killed'], 'Give either --scenario NAME or --all.'],
+  [[], 'Use either --scenario NAME or --all.'],
+  [['--all', '--scenario', 'leader-killed'], 'Use either --scenario NAME or --all.'],
   [['--scenario', 'nothing'], 'There is no scenario "nothing"'],
   [['--all', '--times', '0'], '--times is "0", but must be a whole number from 1 to 99'],
   [['--all', '--write', ''], '--write needs the name of a file'],
   [['--json'], "Unknown option '--json'"],
-])('rehearse %j is refused in words', (args, message) => {
+])('rehearse %j is refused with a reason', (args, message) => {
   expect(() => parseRehearse(args)).toThrow(message);
 });
