@@ -1,7 +1,7 @@
 /**
- * What the agent of a manager and of a worker takes while nothing is to be done, beside its engine: forms the stack on
- * real engines, waits until it is quiet, and samples the processes. Runs inside a region's namespaces; prints the
- * samples as JSON.
+ * Measures what the agents of a manager and of a worker use at rest, beside their engines: forms the stack on real
+ * engines, waits until it is quiet, and samples the processes. Runs inside a region's namespaces; prints the samples as
+ * JSON.
  */
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -25,18 +25,15 @@ export interface AgentOrder extends RegionOrder {
 }
 
 export interface Usage {
-  /** Of the process and the programs it ran. */
+  /** Of the process and the programs that it ran. */
   cpuSecondsPerMinute: number;
-  /** Of both sizes, the median of one sample a second. */
+  /** The median of one sample a second. */
   residentMegabytes: number;
-  /** Counts what several processes have in common for each in part. Absent where the kernel does not tell it. */
+  /** The median as well. Divides shared memory among its processes. Absent if the kernel does not report it. */
   proportionalMegabytes?: number;
 }
 
-/**
- * By role. `engineAlone`: afterwards, while the agent is stopped, since an engine also works for the agent that asks
- * it.
- */
+/** By role. `engineAlone` is measured with the agent stopped, because the engine also works to answer the agent. */
 export type AtRest = Record<string, { agent: Usage; engine: Usage; engineAlone: Usage }>;
 
 const PORT = 8000;
@@ -45,8 +42,8 @@ const QUIET_MS = 10_000;
 const SAMPLES = 30;
 const SAMPLE_MS = 1_000;
 /**
- * The unit of times in /proc: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html . 100 to every program on
- * x86-64 and arm64.
+ * The unit of times in /proc: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html . It is 100 on x86-64 and
+ * arm64.
  */
 const TICKS_PER_SECOND = 100;
 
@@ -132,7 +129,7 @@ async function sample(machines: RealMachines, instanceId: string, processId: str
     });
   }
   const cpu = cpuSeconds(await read('stat')) - before;
-  const proportional = median(memory.map((one) => one.proportional));
+  const proportional = median(memory.map((sizes) => sizes.proportional));
   return {
     cpuSecondsPerMinute: (cpu * 60_000) / (clock.now() - began),
     residentMegabytes: median(memory.map(({ resident }) => resident)),
@@ -140,13 +137,15 @@ async function sample(machines: RealMachines, instanceId: string, processId: str
   };
 }
 
-/** Its own and that of the programs it has waited for: fields 14 to 17. The second field, a name, may hold anything. */
+/**
+ * CPU time of the process and of the children it has waited for: fields 14 to 17. Field 2, a name, may hold anything.
+ */
 function cpuSeconds(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / TICKS_PER_SECOND;
 }
 
-/** 0 where this kernel does not say. */
+/** 0 if the kernel does not report it. */
 function megabytes(name: string, text: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0) / 1024;
 }

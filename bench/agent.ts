@@ -1,6 +1,4 @@
-/**
- * What the agent takes on a real node at rest, on the swarm's leader and on a worker, beside dockerd on the same node.
- */
+/** CPU and memory of the agent on a real node at rest, beside dockerd: on the swarm's leader and on a worker. */
 import { join } from 'node:path';
 import { readStack, synthesise } from '../rehearsal/assembly/synth';
 import type { AtRest, Usage } from './agent-at-rest';

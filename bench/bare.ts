@@ -1,8 +1,8 @@
 /**
- * What formation is measured against: the same engines in the same kind of namespaces, started in the same order, and
- * `docker swarm init` and `join` by hand. Seat 0 first; then the other managers one after the other and, beside them,
- * all workers at once. Runs inside a region's namespaces; prints the milliseconds from no node at all until every node
- * is Ready.
+ * The baseline for formation: a bare script that starts the same engines, in the same kind of namespaces and in the
+ * same order, and runs `docker swarm init` and `join`. Seat 0 comes first; then the other managers one after the other,
+ * and at the same time all workers at once. Runs inside a region's namespaces; prints the milliseconds from no node
+ * until every node is Ready.
  */
 import { mkdirSync } from 'node:fs';
 import { systemClock as clock } from '../protocol/clock';
@@ -35,12 +35,12 @@ function machine(number: number): MachineSpec {
   };
 }
 
-async function until<T>(what: string, condition: () => Promise<T | undefined>): Promise<T> {
+async function until<T>(goal: string, condition: () => Promise<T | undefined>): Promise<T> {
   const deadline = clock.now() + DEADLINE_MS;
   for (;;) {
     const value = await condition().catch(() => undefined);
     if (value !== undefined) return value;
-    if (clock.now() > deadline) throw new Error(`Not within ${DEADLINE_MS / 1000} s: ${what}`);
+    if (clock.now() > deadline) throw new Error(`Timed out after ${DEADLINE_MS / 1000} s waiting for: ${goal}`);
     await clock.sleep(10);
   }
 }
@@ -67,14 +67,14 @@ async function main(order: Order): Promise<number> {
   await docker(first, 'swarm', 'init', '--advertise-addr', first.privateIpAddress);
   const token = async (role: string) => (await docker(first, 'swarm', 'join-token', '--quiet', role)).trim();
   const [managerToken, workerToken] = await Promise.all([token('manager'), token('worker')]);
-  const join = async (spec: MachineSpec, with_: string) => {
+  const join = async (spec: MachineSpec, joinToken: string) => {
     await startEngine(spec);
     await docker(
       spec,
       'swarm',
       'join',
       '--token',
-      with_,
+      joinToken,
       '--advertise-addr',
       spec.privateIpAddress,
       `${first.privateIpAddress}:2377`,

@@ -1,7 +1,7 @@
 /**
- * A fleet in the simulation: 1,000 workers that join at once, and clusters at rest. In virtual time, on simulated
- * engines and without faults; what AWS is asked, and what it charges, is that of the functions and agents themselves.
- * What they compute takes no virtual time: `npm run bench -- planning` measures that.
+ * Simulates 1,000 workers that join at once, and clusters at rest: in virtual time, on simulated engines, without
+ * faults. The real functions and agents run, so their requests to AWS and the charges are real. Computation takes no
+ * virtual time: `npm run bench -- planning` measures it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,10 +20,10 @@ const WORKERS = 1_000;
 const SMALL: Setup = { managers: 3, workers: 10 };
 const LARGE: Setup = { managers: 3, workers: WORKERS };
 const PLAIN: Setup = { managers: 3, workers: 2 };
-/** USD a month (DESIGN.md). */
+/** USD a month. */
 const GOALS = { small: 5, large: 60 };
 
-/** How long AWS takes: of the order that is seen. */
+/** Typical delays of AWS, in milliseconds. */
 export const DELAYS: Delays = {
   launch: 15_000,
   terminate: 30_000,
@@ -36,16 +36,16 @@ export const DELAYS: Delays = {
 };
 const STEP_MS = 1_000;
 const LIMIT_MS = 30 * 60_000;
-/** Until the last command is erased and the last report read. */
+/** Long enough for the last command to be erased and the last report to be read. */
 const SETTLE_MS = 2 * 60_000;
-/** A multiple of every period at rest. */
+/** A multiple of the period of everything that repeats at rest. */
 const REST_MS = 10 * 60_000;
 const DAY_MS = 24 * 3_600_000;
 const MONTH_MS = 30.4 * DAY_MS;
 
 /**
- * Of each Describe action that is paged and filtered, for a whole account. Of Auto Scaling it is only published that
- * all its actions share one bucket.
+ * The request bucket of each paged and filtered Describe action of EC2, for a whole account. For Auto Scaling, AWS only
+ * says that all actions share one bucket.
  * Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html and
  * https://docs.aws.amazon.com/autoscaling/ec2/APIReference/Welcome.html
  */
@@ -54,13 +54,11 @@ const DESCRIBE_BUCKET = { size: 100, refill: 20 };
 interface Fleet {
   cluster: SimulatedCluster;
   meter: Meter;
-  /**
-   * Virtual milliseconds: until the cluster was whole, and from the launch of the first worker until the last was in
-   * service.
-   */
+  /** Virtual milliseconds until the cluster had converged. */
   formedMs: number;
+  /** Virtual milliseconds from the launch of the first worker until the last was in service. */
   workersMs: number;
-  /** Of this machine. */
+  /** Real milliseconds that forming took on this machine. */
   wallMs: number;
 }
 
@@ -99,7 +97,7 @@ async function withFleet(assemblies: Assemblies, setup: Setup, work: (fleet: Fle
 
 async function form(cluster: SimulatedCluster, folder: string, stackName: string): Promise<Fleet> {
   const { clock, region } = cluster;
-  const [wall, began] = [systemClock.now(), clock.now()];
+  const [wallStart, start] = [systemClock.now(), clock.now()];
   const meter = new Meter(cluster);
   const workers = watchWorkers(cluster);
   await clock.finish(region.createStack(folder, stackName), LIMIT_MS);
@@ -108,30 +106,30 @@ async function form(cluster: SimulatedCluster, folder: string, stackName: string
     (missing = unfinished({ stack: 'created', ...cluster })).length > 0;
     await clock.advance(STEP_MS)
   ) {
-    if (clock.now() - began > LIMIT_MS)
+    if (clock.now() - start > LIMIT_MS)
       throw new Error(
-        `The cluster is not whole after ${LIMIT_MS / 60_000} virtual minutes. ${missing.slice(0, 5).join(' ')}`,
+        `The cluster has not converged after ${LIMIT_MS / 60_000} virtual minutes. ${missing.slice(0, 5).join(' ')}`,
       );
   }
   return {
     cluster,
     meter,
-    formedMs: clock.now() - began,
+    formedMs: clock.now() - start,
     workersMs: workers.servedAt - workers.launchedAt,
-    wallMs: systemClock.now() - wall,
+    wallMs: systemClock.now() - wallStart,
   };
 }
 
-/** When the first worker was launched, and when the last came into service. */
+/** Records when the first worker is launched, and when the last one comes into service. */
 function watchWorkers({ clock, region }: SimulatedCluster): { launchedAt: number; servedAt: number } {
-  const seen = { launchedAt: Number.POSITIVE_INFINITY, servedAt: 0 };
+  const times = { launchedAt: Number.POSITIVE_INFINITY, servedAt: 0 };
   region.onEvent(({ source, what, detail }: AwsEvent) => {
     if (source !== 'autoscaling' || (what !== 'launching' && what !== 'in-service')) return;
     if (region.groups().find(({ name }) => name === detail.group)?.tags[ROLE_TAG] !== 'worker') return;
-    if (what === 'launching') seen.launchedAt = Math.min(seen.launchedAt, clock.now());
-    else seen.servedAt = clock.now();
+    if (what === 'launching') times.launchedAt = Math.min(times.launchedAt, clock.now());
+    else times.servedAt = clock.now();
   });
-  return seen;
+  return times;
 }
 
 function printJoin({ workersMs, formedMs, meter }: Fleet): void {
@@ -171,13 +169,13 @@ function printSpeed({ managers, workers }: Setup, { formedMs, wallMs }: Fleet): 
   );
 }
 
-/** What a cluster at rest costs a month, without its nodes, volumes, gateways and logs. */
+/** Prints what the control plane of a cluster at rest costs a month, without nodes, volumes, gateways and logs. */
 async function rest({ managers, workers }: Setup, { cluster, meter }: Fleet, goal: number): Promise<void> {
   await cluster.clock.advance(SETTLE_MS);
   meter.take();
   await cluster.clock.advance(REST_MS);
   const usage = meter.take();
-  // Their queues are polled all the time. Those for dead letters are not.
+  // Lambda polls the queues of the functions all the time, but not the dead-letter queues.
   const queues = cluster.region.queues().filter(({ name }) => !/DeadLetters/.test(name)).length;
   const costs = costsAtRest(usage, queues, MONTH_MS);
   const sum = Object.values(costs).reduce((total, cost) => total + cost, 0);
@@ -185,17 +183,17 @@ async function rest({ managers, workers }: Setup, { cluster, meter }: Fleet, goa
   const parts = Object.entries(costs).map(([service, cost]) => `${service} ${cost.toFixed(2)}`);
   console.log(
     `  USD a month: ${parts.join(', ')}; together ${sum.toFixed(2)} (goal < ${goal}). EventBridge and ` +
-      'streams: free. Invocations as long as their round trips, 100 ms at least',
+      'streams are free. An invocation takes as long as its round trips to AWS, at least 100 ms',
   );
 }
 
 function printCalls(title: string, { calls, invocations }: Usage, times = 1): void {
-  const asked = [...calls].map(([name, one]) => `${name} ${Math.round(one.times.length * times)}`);
+  const requests = [...calls].map(([name, call]) => `${name} ${Math.round(call.times.length * times)}`);
   const invoked = [...invocations].map(
     ([logicalId, count]) =>
       `${logicalId.replace(/^Swarm(Lifecycle)?|Function[0-9A-F]*$/g, '')} ${Math.round(count * times)}`,
   );
-  console.log(`${title}: ${asked.sort().join(', ')}; invocations: ${invoked.sort().join(', ')}`);
+  console.log(`${title}: ${requests.sort().join(', ')}; invocations: ${invoked.sort().join(', ')}`);
 }
 
 function seconds(ms: number): string {

@@ -1,6 +1,6 @@
 /**
- * Formation through the template's own functions beside a bare script on the same kind of nodes: alternating, from no
- * namespaces each time, as a ratio.
+ * Compares formation through the template's own functions with a bare script on the same kind of nodes. The two
+ * alternate, each run starts without namespaces, and the result is a ratio.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -15,23 +15,23 @@ const WORKERS = 2;
 
 export async function benchFormation(): Promise<void> {
   if (await skipped('formation')) return;
-  const ours: Formed[] = [];
+  const formed: Formed[] = [];
   const bare: number[] = [];
   for (let n = 0; n < RUNS; n++) {
     bare.push(await bareScript());
-    ours.push(await formation());
-    const [last] = ours.slice(-1);
+    formed.push(await formation());
+    const [last] = formed.slice(-1);
     console.log(
       `  run ${n + 1}: formation ${last!.formationMs} ms (of which emulated AWS delays ${last!.delayedMs} ` +
         `ms), bare script ${bare.at(-1)} ms`,
     );
   }
-  const own = median(ours.map(({ formationMs, delayedMs }) => formationMs - delayedMs));
+  const formationMs = median(formed.map((one) => one.formationMs - one.delayedMs));
   console.log(
-    `formation of ${MANAGERS} managers and ${WORKERS} workers, median of ${RUNS}: ${own} ms; bare script ` +
-      `${median(bare)} ms; ratio ${(own / median(bare)).toFixed(2)} (goal <= 1.50)`,
+    `formation of ${MANAGERS} managers and ${WORKERS} workers, median of ${RUNS}: ${formationMs} ms; bare script ` +
+      `${median(bare)} ms; ratio ${(formationMs / median(bare)).toFixed(2)} (goal <= 1.50)`,
   );
-  console.log(`emulated AWS delays, not in it: ${median(ours.map(({ delayedMs }) => delayedMs))} ms`);
+  console.log(`emulated AWS delays, not in it: ${median(formed.map(({ delayedMs }) => delayedMs))} ms`);
 }
 
 async function formation(): Promise<Formed> {

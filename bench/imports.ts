@@ -1,7 +1,7 @@
 /**
- * What each bundle costs at a start: its size, and the time until it is loaded beside a program with nothing in it, and
- * beside the same function with the SDK left outside as it is installed. In a process of its own each time,
- * alternating. The time counts from the start of the process.
+ * What each bundle costs at a start: its size, and the time from the start of a process until the bundle is loaded. It
+ * is compared with an empty program, and with the same function that imports the installed SDK instead of bundling it.
+ * Each measurement has a process of its own, and the programs alternate.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -31,20 +31,20 @@ const ENVIRONMENT: Record<string, string> = {
     addressPoolPrefixLength: 24,
   }),
   AWS_REGION: 'us-east-1',
-  // The SDK warns of an old Node.js.
+  // The SDK warns about old Node.js versions.
   NODE_NO_WARNINGS: '1',
 };
 
-/** Each tells the milliseconds since its process started: https://nodejs.org/api/perf_hooks.html#performancenow */
+/** Both print the milliseconds since their process started: https://nodejs.org/api/perf_hooks.html#performancenow */
 const UNTIL_HANDLER = `
-if (typeof require(process.argv[1]).handler !== 'function') throw new Error('It has no handler.');
+if (typeof require(process.argv[1]).handler !== 'function') throw new Error('The bundle has no handler.');
 console.log(performance.now());`;
 const UNTIL_FIRST_OUTPUT = `
 process.stdout.write = () => { require('node:fs').writeSync(1, String(performance.now())); process.exit(0); };
 require(process.argv[1]);`;
 
 export async function benchImports(): Promise<void> {
-  // Inside the repository, so that the SDK outside is found.
+  // Inside the repository, so that Node.js finds the installed SDK.
   const folder = mkdtempSync(join(ROOT, 'dist/imports-'));
   try {
     await importsOfFunctions(folder);
@@ -83,14 +83,13 @@ async function importsOfFunctions(folder: string): Promise<void> {
   }
 }
 
-/**
- * The agent runs as soon as it is loaded. Its first line of log comes when everything is loaded and it has found no
- * configuration.
- */
+/** The agent runs as soon as it is loaded. It logs its first line once it is loaded and has found no configuration. */
 function importOfAgent(folder: string): void {
   const bundle = join(ROOT, 'dist/agent/agent.cjs');
   if (existsSync(AGENT_CONFIG_PATH))
-    throw new Error(`This machine is a node of a swarm: with ${AGENT_CONFIG_PATH} the agent would do its work here.`);
+    throw new Error(
+      `This machine is a node of a swarm: because ${AGENT_CONFIG_PATH} exists, the agent would start work.`,
+    );
   const empty = join(folder, 'empty-program.cjs');
   writeFileSync(empty, "process.stdout.write('\\n');\n");
   const [none, ours] = alternating(UNTIL_FIRST_OUTPUT, [empty, bundle]) as [number, number];
@@ -100,7 +99,7 @@ function importOfAgent(folder: string): void {
   );
 }
 
-/** The median of each file's own times. */
+/** Runs the program with each file in turn. @returns the median time of each file */
 function alternating(program: string, files: string[]): number[] {
   const rounds = Array.from({ length: RUNS }, () => files.map((file) => startTime(program, file)));
   return files.map((_, n) => median(rounds.map((times) => times[n]!)));

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- NAME ...]`: every figure of time as a ratio of two things measured in one run. Names: planning,
- * imports, fleet, targets, agent, formation. Default: all.
+ * `npm run bench [-- NAME ...]`. Names: planning, imports, fleet, targets, agent, formation; all by default. Every time
+ * is also given as a ratio to something that was measured in the same run.
  */
 import { benchAgent } from './agent';
 import { benchFleet } from './fleet';
@@ -22,7 +22,8 @@ async function main(): Promise<void> {
   const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
   for (const name of names) {
     const bench = benches[name];
-    if (!bench) throw new Error(`There is no benchmark "${name}", only: ${Object.keys(benches).join(', ')}`);
+    if (!bench)
+      throw new Error(`There is no benchmark "${name}". The benchmarks are ${Object.keys(benches).join(', ')}.`);
     console.log(`== ${name}`);
     await bench();
   }

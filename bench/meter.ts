@@ -1,4 +1,4 @@
-/** What a simulated cluster asks of AWS within a span of time, and what AWS charges for it. */
+/** Counts the requests of a simulated cluster to AWS within a span of time, and what AWS charges for them. */
 import type { AwsEvent } from '../rehearsal/aws/core/types';
 import type { RefusedCall } from '../rehearsal/simulation/cluster/aws-link';
 import type { SimulatedCluster } from '../rehearsal/simulation/cluster/cluster';
@@ -8,7 +8,7 @@ import { TableUnits } from './table-units';
 export interface Usage {
   /** Virtual milliseconds. */
   spanMs: number;
-  /** By service and action: the moments at which it was asked, and how many of these asked for a further page. */
+  /** By service and action: when each request was made, and how many requests were for a further page. */
   calls: Map<string, { times: number[]; furtherPages: number }>;
   /** By function. */
   invocations: Map<string, number>;
@@ -18,10 +18,10 @@ export interface Usage {
   units: { reads: number; writes: number };
 }
 
-/** What a function computes takes no virtual time, so that none is taken to be shorter than this. */
+/** Computation takes no virtual time, so no invocation counts as shorter than this. */
 const LEAST_INVOCATION_MS = 100;
 /**
- * While a queue is empty, Lambda asks it by five connections that wait for 20 s each.
+ * While a queue is empty, Lambda polls it with five connections that wait for 20 s each.
  * Source: https://aws.amazon.com/blogs/compute/aws-lambda-adds-amazon-simple-queue-service-to-supported-event-sources/
  */
 const EMPTY_RECEIVES_A_MINUTE = 15;
@@ -29,13 +29,13 @@ const EMPTY_RECEIVES_A_MINUTE = 15;
 export class Meter {
   private usage: Usage;
   private units: TableUnits;
-  private began: number;
+  private startedAt: number;
 
   constructor(private readonly cluster: SimulatedCluster) {
     const { link, region, clock } = cluster;
     this.usage = nothing();
     this.units = new TableUnits(region);
-    this.began = clock.now();
+    this.startedAt = clock.now();
     link.onCall((call) => {
       this.count(call);
       if (call.service === 'dynamodb') this.units.carriedOut(call);
@@ -47,14 +47,14 @@ export class Meter {
     region.onEvent((event) => this.onEvent(event));
   }
 
-  /** What was used since the last time. */
+  /** The usage since the last call. */
   take(): Usage {
     const now = this.cluster.clock.now();
     const { reads, writes } = this.units;
-    const usage = { ...this.usage, spanMs: now - this.began, units: { reads, writes } };
+    const usage = { ...this.usage, spanMs: now - this.startedAt, units: { reads, writes } };
     this.usage = nothing();
     this.units.reads = this.units.writes = 0;
-    this.began = now;
+    this.startedAt = now;
     return usage;
   }
 
@@ -83,14 +83,14 @@ export function tableCosts({ units }: Usage): number {
   return units.reads * READ_REQUEST_UNIT + units.writes * WRITE_REQUEST_UNIT;
 }
 
-/** In USD, when for so many milliseconds everything goes on as in this span, in which the cluster was at rest. */
+/** USD for this many milliseconds at rest. @param usage of a span in which the cluster was at rest */
 export function costsAtRest(usage: Usage, queues: number, ms: number): Record<'DynamoDB' | 'Lambda' | 'SQS', number> {
   const times = ms / usage.spanMs;
   const invocations = [...usage.invocations.values()].reduce((sum, count) => sum + count, 0);
   return {
     DynamoDB: times * tableCosts(usage),
     Lambda: times * (invocations * LAMBDA_REQUEST + usage.gigabyteSeconds * LAMBDA_GB_SECOND),
-    // At rest an invocation has one message at most, which is sent, received and deleted.
+    // At rest an invocation has at most one message, which is sent, received and deleted.
     SQS: (queues * EMPTY_RECEIVES_A_MINUTE * (ms / 60_000) + times * 3 * invocations) * SQS_REQUEST,
   };
 }
@@ -106,7 +106,7 @@ export function peak(times: number[]): number {
   return most;
 }
 
-/** How many tokens were left in a bucket at its emptiest; below zero, AWS would have throttled. */
+/** The fewest tokens that were left in a bucket. Below zero, AWS would have throttled. */
 export function fewestTokens(times: number[], { size, refill }: { size: number; refill: number }): number {
   let tokens = size;
   let fewest = size;

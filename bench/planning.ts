@@ -1,7 +1,4 @@
-/**
- * How long the pure plan of all rules takes for a cluster of 1,000 workers, beside a structured clone of the same
- * observation.
- */
+/** How long the plan of all rules takes for a cluster of 1,000 workers, compared with a clone of the observation. */
 import { ADMISSION_DEADLINE_MS, WORKER_JOINS } from '../lambda/membership/rules/admit';
 import { COMMAND_MS } from '../lambda/membership/draft';
 import type { Group } from '../lambda/shared/groups';
@@ -44,7 +41,7 @@ const membership: Membership = {
 };
 const inService = { lifecycleState: 'InService' };
 
-/** Three managers, and numbers of workers from there on. */
+/** Managers have the first numbers, workers the following ones. */
 const workerNumbers = Array.from({ length: WORKERS }, (_, n) => n + seats.length);
 const managers = seats.map(({ seat, address }): Instance => ({
   instanceId: idOf(seat),
@@ -112,7 +109,7 @@ function observed(workerInstances: Instance[], change: Partial<Observation> = {}
   };
 }
 
-/** As many joins in flight as there may be. */
+/** The maximum number of joins in flight. */
 const workerJoins = Object.fromEntries(
   workerNumbers
     .slice(0, WORKER_JOINS)

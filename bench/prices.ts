@@ -8,8 +8,8 @@ export const WRITE_REQUEST_UNIT = 0.625e-6;
 export const READ_REQUEST_UNIT = 0.125e-6;
 
 /**
- * Lambda on arm64: https://aws.amazon.com/lambda/pricing/ . What EventBridge itself tells, and its schedules, cost
- * nothing: https://aws.amazon.com/eventbridge/pricing/
+ * Lambda on arm64: https://aws.amazon.com/lambda/pricing/ . EventBridge's schedules and the events of AWS services are
+ * free: https://aws.amazon.com/eventbridge/pricing/
  */
 export const LAMBDA_REQUEST = 0.2e-6;
 export const LAMBDA_GB_SECOND = 0.0000133334;

@@ -1,4 +1,4 @@
-/** Runs a program of this folder inside a region: namespaces of its own, with nothing left of them afterwards. */
+/** Runs a program of this folder inside a region: in namespaces of its own, which are removed afterwards. */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { findProgram, missing, searchPath, thisMachine } from '../rehearsal/node
 
 export const ROOT = join(__dirname, '..');
 
-/** What every program inside a region is given on its command line. */
+/** What every program inside a region gets on its command line. */
 export interface RegionOrder {
   run: string;
   /** Absolute paths. */
@@ -17,19 +17,19 @@ export interface RegionOrder {
   awsStandIn: string;
 }
 
-/** Says so, with the reasons, where real nodes cannot be made. */
-export async function skipped(what: string): Promise<boolean> {
-  const lacks = await missing(thisMachine());
-  if (lacks.length > 0)
-    console.log(`SKIPPED: ${what} on real engines.\n${lacks.map((lack) => `  - ${lack}`).join('\n')}`);
-  return lacks.length > 0;
+/** Whether real nodes cannot run on this machine. It then prints the reasons. */
+export async function skipped(benchmark: string): Promise<boolean> {
+  const reasons = await missing(thisMachine());
+  if (reasons.length > 0)
+    console.log(`SKIPPED: ${benchmark} on real engines.\n${reasons.map((reason) => `  - ${reason}`).join('\n')}`);
+  return reasons.length > 0;
 }
 
 /**
- * @param program a file of this folder; gets the order as JSON
- * @param prepare adds to the order, given an empty folder and the run's control groups
- * @returns what the program wrote
- * @throws Error with what it complained of, when it failed
+ * @param program a file of this folder, which gets the order as JSON
+ * @param prepare returns what to add to the order; it gets an empty folder and the run's control groups
+ * @returns the standard output of the program
+ * @throws Error with the standard error of the program, when it fails
  */
 export async function inRegion(
   program: string,

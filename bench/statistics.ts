@@ -1,21 +1,21 @@
 import { systemClock } from '../protocol/clock';
 
-/** One run repeats its work for this long: the clock knows whole milliseconds only. */
+/** A run repeats its work for this long, because the clock has a resolution of one millisecond. */
 const RUN_MS = 100;
 
-/** The middle value; of an even number of values, the upper one of the two in the middle. */
+/** The middle value. Of an even number of values, the upper one of the two in the middle. */
 export function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
-/** What one call takes, of as many as fit into a run. */
+/** The mean time of one call, over as many calls as fit into a run. */
 export function milliseconds(work: () => unknown): number {
-  const begin = systemClock.now();
+  const start = systemClock.now();
   let calls = 0;
   for (;;) {
     work();
     calls++;
-    const passed = systemClock.now() - begin;
+    const passed = systemClock.now() - start;
     if (passed >= RUN_MS) return passed / calls;
   }
 }

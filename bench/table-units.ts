@@ -1,6 +1,6 @@
 /**
- * The request units that DynamoDB counts for what a simulated cluster reads and writes, by the sizes of the real items.
- * Source:
+ * Counts the request units that DynamoDB charges for the reads and writes of a simulated cluster, from the sizes of the
+ * real items. Source:
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#read-write-units
  */
 import { itemBytes, type Item } from '../rehearsal/aws/dynamodb/values';
@@ -10,7 +10,7 @@ import type { Call, RefusedCall } from '../rehearsal/simulation/cluster/aws-link
 
 const READ_BYTES = 4 * 1024;
 const WRITE_BYTES = 1024;
-/** Reads that need not be consistent count half, transactions twice. */
+/** An eventually consistent read counts half, a transaction twice. */
 const EVENTUAL = 0.5;
 const TRANSACTIONAL = 2;
 
@@ -19,7 +19,7 @@ type Input = Record<string, any>;
 export class TableUnits {
   reads = 0;
   writes = 0;
-  /** Of the items as they were after their last write. */
+  /** Bytes of each item after its last write. */
   private readonly sizes = new Map<string, number>();
 
   constructor(private readonly region: EmulatedRegion) {}
@@ -47,7 +47,7 @@ export class TableUnits {
   }
 
   /**
-   * A condition that does not hold is paid for all the same:
+   * AWS charges for a write whose condition fails, too:
    * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
    */
   refused({ action, input, error }: RefusedCall): void {
@@ -56,7 +56,9 @@ export class TableUnits {
       this.writes += factor * blocks(this.sizes.get(nameOf(table, key)) ?? 0, WRITE_BYTES);
   }
 
-  /** Counts the larger of the item before and after. The emulation looks it up in the very moment that it is asked. */
+  /**
+   * Counts the larger of the item before and after the write. The emulator answers at once, so it sees the item after.
+   */
   private async wrote(table: string, key: Item, factor: number): Promise<void> {
     const { accessKeyId } = this.region.operator;
     const { Item } = await this.region.call({
@@ -84,17 +86,17 @@ function readUnits(bytes: number, { ConsistentRead }: Input): number {
   return blocks(bytes, READ_BYTES) * (ConsistentRead === true ? 1 : EVENTUAL);
 }
 
-/** Nothing at all counts as one. */
+/** Zero bytes count as one block. */
 function blocks(bytes: number, size: number): number {
   return Math.max(1, Math.ceil(bytes / size));
 }
 
-/** Items that a request writes. The check of a condition within a transaction counts as a write. */
+/** The items that a request writes. A condition check in a transaction counts as a write. */
 function written(action: string, input: Input): { table: string; key: Item; factor: number }[] {
   if (action !== 'TransactWriteItems') return [{ table: input.TableName, key: keyOf(input), factor: 1 }];
   return (input.TransactItems as Input[]).map((operation) => {
-    const [one] = Object.values(operation) as [Input];
-    return { table: one.TableName, key: keyOf(one), factor: TRANSACTIONAL };
+    const [write] = Object.values(operation) as [Input];
+    return { table: write.TableName, key: keyOf(write), factor: TRANSACTIONAL };
   });
 }
 

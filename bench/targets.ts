@@ -1,6 +1,6 @@
 /**
- * What it takes to keep the targets of load balancers: 1,000 workers in ten groups behind ten listeners. In virtual
- * time, on simulated engines and without faults.
+ * What target-update costs for 1,000 workers in ten groups behind ten listeners: in virtual time, on simulated engines,
+ * without faults.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,10 +41,7 @@ export async function benchTargets(): Promise<void> {
   }
 }
 
-/**
- * Each listener with a group of workers of its own, so that no load balancer has more targets in a zone than AWS
- * allows.
- */
+/** Gives each listener its own group of workers, so that no load balancer exceeds AWS's limit of targets in a zone. */
 function synthesise(outdir: string): string {
   process.env.CDK_VALIDATION ??= 'false';
   const app = new App({ outdir });
@@ -69,11 +66,11 @@ async function fleet(cluster: SimulatedCluster, folder: string): Promise<void> {
       .flatMap(({ listeners }) =>
         listeners.flatMap(({ targets }) => targets.filter(({ state }) => state === 'healthy')),
       ).length;
-  // Not each node stands behind each listener, so that being whole says something else here.
-  const whole = () =>
+  // Not every node is behind every listener here, so the general check of the targets does not apply.
+  const converged = () =>
     healthy() === GROUPS * WORKERS_IN_GROUP &&
     unfinished({ stack: 'created', ...cluster }).every((sentence) => sentence.startsWith('The targets of port'));
-  for (const end = clock.now() + LIMIT_MS; !whole(); await clock.advance(1_000))
+  for (const end = clock.now() + LIMIT_MS; !converged(); await clock.advance(1_000))
     if (clock.now() >= end)
       throw new Error(`Only ${healthy()} targets are healthy after ${LIMIT_MS / 60_000} virtual minutes.`);
   print(`until ${GROUPS * WORKERS_IN_GROUP} workers were healthy targets of ${GROUPS} target groups`, meter, 1);
@@ -82,14 +79,14 @@ async function fleet(cluster: SimulatedCluster, folder: string): Promise<void> {
   if (sweeps === 0) throw new Error('target-update was never woken.');
 }
 
-/** Only what target-update asks of load balancers; the rest is the fleet's. */
+/** Prints only the requests to Elastic Load Balancing: bench/fleet.ts counts the others. */
 function print(title: string, meter: Meter, times: number | undefined): number {
   const { calls, invocations } = meter.take();
   const looks = [...invocations].find(([name]) => name.includes('TargetUpdate'))?.[1] ?? 0;
-  const asked = [...calls]
+  const requests = [...calls]
     .filter(([name]) => name.startsWith('elasticloadbalancing:'))
-    .map(([name, one]) => `${name} ${(one.times.length / (times ?? looks)).toFixed(times === undefined ? 1 : 0)}`);
-  console.log(`${title}: ${asked.sort().join(', ')}; looks ${looks}`);
+    .map(([name, call]) => `${name} ${(call.times.length / (times ?? looks)).toFixed(times === undefined ? 1 : 0)}`);
+  console.log(`${title}: ${requests.sort().join(', ')}; looks ${looks}`);
   return looks;
 }
 
@@ -104,7 +101,7 @@ function planning(): void {
   );
 }
 
-/** Every node behind every target group. */
+/** An observation at rest: every node is a target of every target group. */
 function atRest(): Observed {
   const ids = Array.from({ length: GROUPS * WORKERS_IN_GROUP }, (_, n) => `i-${String(n).padStart(17, '0')}`);
   return {
