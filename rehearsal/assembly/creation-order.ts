@@ -1,4 +1,4 @@
-/** In which order CloudFormation would form a stack's nodes, read from the dependencies in its template. */
+/** The order in which CloudFormation creates a stack's nodes, read from the dependencies in its template. */
 import { ROLE_TAG, SEAT_TAG } from '../../protocol/tags';
 import type { Resource, Template } from './synth';
 
@@ -7,17 +7,17 @@ export interface OrderedGroup {
   role: string;
   seat?: string;
   instances: number;
-  /** Logical ids of the groups that are complete before this one begins: only the nearest ones. */
+  /** Logical ids of the groups that this one directly waits for. */
   after: string[];
-  /** How many resources without instances are there before it. */
+  /** How many resources that launch no instances are created before it. */
   resourcesBefore: number;
-  /** `launch` and `terminate` hooks of the group itself, in words. */
+  /** The group's own `launch` and `terminate` hooks, as text. */
   hooks: string[];
-  /** What CloudFormation waits for before the group counts as made, in words. */
+  /** The signals that CloudFormation waits for before the group is complete, as text. */
   signals: string;
 }
 
-/** Every resource that a resource names: `DependsOn`, `Ref`, `Fn::GetAtt`, `Fn::Sub`. */
+/** Every resource that a resource refers to: `DependsOn`, `Ref`, `Fn::GetAtt`, `Fn::Sub`. */
 export function dependencies(resource: Resource, template: Template): Set<string> {
   const found = new Set<string>([resource.DependsOn ?? []].flat());
   const visit = (value: unknown): void => {
@@ -35,7 +35,7 @@ export function dependencies(resource: Resource, template: Template): Set<string
   return new Set([...found].filter((id) => id in template.Resources));
 }
 
-/** @throws Error naming the resources of a circle */
+/** @throws Error naming the resources of a circular dependency */
 export function creationOrder(template: Template): OrderedGroup[] {
   const before = new Map<string, Set<string>>();
   const path: string[] = [];
@@ -44,7 +44,7 @@ export function creationOrder(template: Template): OrderedGroup[] {
     if (known !== undefined) return known;
     if (path.includes(id))
       throw new Error(
-        `These resources wait for each other in a circle: ${[...path.slice(path.indexOf(id)), id].join(' -> ')}`,
+        `These resources depend on each other in a circle: ${[...path.slice(path.indexOf(id)), id].join(' -> ')}`,
       );
     path.push(id);
     const all = new Set<string>();

@@ -1,4 +1,4 @@
-/** Synthesises the app that `cdk.json` names, the way the CDK command line does, without it and without credentials. */
+/** Synthesises the app that `cdk.json` names, as the CDK CLI does, but without the CLI and without credentials. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,7 @@ export interface Stack {
   assembly: string;
   template: Template;
   templateBytes: number;
-  /** Folders and files that the stack's assets are made of, by their hash. */
+  /** The folders and files of the stack's assets, by asset hash. */
   assets: Record<string, string>;
 }
 
@@ -39,10 +39,10 @@ function readJson(file: string): Record<string, any> {
 /**
  * Runs the app of `folder`.
  *
- * @param context values over those of `cdk.json` and `cdk.context.json`
+ * @param context overrides the values of `cdk.json` and `cdk.context.json`
  * @param groups control groups for the app's processes; none without root
- * @param started gets the process, so that it can be stopped
- * @throws Error with what the app wrote, when it fails
+ * @param started receives the process, so that it can be stopped
+ * @throws Error with the app's output when it fails
  */
 export async function synthesise(
   folder: string,
@@ -74,7 +74,7 @@ export async function synthesise(
     throw new Error(`The app does not synthesise (\`${app}\` ended with ${String(code)}):\n${said.trim()}`);
 }
 
-/** A copy of an assembly, in `out`, with a template that was changed. */
+/** Copies an assembly to `out` and changes its template. */
 export function changeAssembly(
   folder: string,
   stackName: string,
@@ -86,7 +86,7 @@ export function changeAssembly(
   writeFileSync(file, JSON.stringify(change(readJson(file) as Template)));
 }
 
-/** The one stack of an assembly. @throws Error when it has none or several */
+/** The only stack of an assembly. @throws Error when it has none or several */
 export function readStack(assembly: string): Stack {
   const { artifacts } = readJson(join(assembly, 'manifest.json')) as {
     artifacts: Record<string, { type: string; properties?: Record<string, any> }>;

@@ -1,7 +1,4 @@
-/**
- * What can be known of a stack without forming it: whether AWS would take its template, its user data and its
- * functions.
- */
+/** Checks that need no deployment: whether AWS would accept a stack's template, user data and functions. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../nodes/shell';
@@ -13,25 +10,25 @@ const TEMPLATE_BYTES = 1_000_000;
 const RESOURCES = 500;
 const OUTPUTS = 200;
 const PARAMETERS = 200;
-/** Before it is encoded: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html */
+/** Before encoding: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html */
 const USER_DATA_BYTES = 16 * 1024;
 
 export interface Checked {
-  /** What was found in order, one line each. */
+  /** One line for each check that passed. */
   passed: string[];
-  /** What was not, in sentences. */
+  /** One sentence for each check that failed. */
   failed: string[];
 }
 
 /**
- * The text of a value with intrinsic functions in it; what only a deployment knows stands as `${...}`, as long as an
- * identifier of AWS.
+ * The text of a value with intrinsic functions. Values that only a deployment knows become a `${...}` placeholder as
+ * long as an AWS identifier.
  */
 export function flatten(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Error(`${JSON.stringify(value)} is no text.`);
+    throw new Error(`${JSON.stringify(value)} is not text.`);
   const [[name, argument]] = Object.entries(value) as [[string, any]];
   switch (name) {
     case 'Ref':
@@ -80,16 +77,14 @@ export async function checkStack(stack: Stack): Promise<Checked> {
       const script = flatten(UserData);
       bound(`User data of ${id}, bytes`, Buffer.byteLength(script), USER_DATA_BYTES);
       if (findProgram('bash', searchPath(process.env)) === undefined) {
-        passed.push(`User data of ${id}: not read, this machine has no bash`);
+        passed.push(`User data of ${id}: not checked, because this machine has no bash`);
         continue;
       }
       try {
         await run('bash', ['-n'], script);
-        passed.push(`User data of ${id}: bash reads it without a complaint`);
+        passed.push(`User data of ${id}: bash finds no syntax error`);
       } catch (error) {
-        failed.push(
-          `User data of ${id} is no correct script: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        failed.push(`User data of ${id} has a syntax error: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
     if (Type === 'AWS::Lambda::Function') {

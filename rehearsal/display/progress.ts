@@ -1,4 +1,4 @@
-/** Live progress: a table that is redrawn in a terminal, plain lines elsewhere. */
+/** Live progress: a redrawn table in a terminal, plain lines elsewhere. */
 import { MILESTONE_NAMES, renderTimeline, seconds, type Milestone, type NodeTimeline } from './timeline';
 
 export interface Screen {
@@ -31,14 +31,14 @@ export class Progress {
     this.erase();
     // Longer lines would wrap, and the next redraw would miss them.
     const lines = renderTimeline(rows, false).map((line) => line.slice(0, (this.screen.columns ?? 80) - 1));
-    // What has scrolled off the screen cannot be redrawn: of more nodes than it has lines, the last ones are shown.
+    // Lines that have scrolled off the screen cannot be redrawn, so only the last nodes that fit are shown.
     const room = (this.screen.rows ?? 24) - 1;
     const shown = lines.length > room ? [lines[0]!, ...lines.slice(1 - room)] : lines;
     this.screen.write(shown.map((line) => `${line}\n`).join(''));
     this.drawn = shown.length;
   }
 
-  /** Takes the table away; what is written next stands in its place. */
+  /** Erases the table, so that the next output takes its place. */
   erase(): void {
     // Up N lines, then clear to the end: https://en.wikipedia.org/wiki/ANSI_escape_code#CSI_sequences
     if (this.drawn > 0) this.screen.write(`\u001b[${this.drawn}A\u001b[J`);

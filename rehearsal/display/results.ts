@@ -1,4 +1,4 @@
-/** What a run has to show: what both the inner part, which sees it, and the outer one, which shows it, know of it. */
+/** The results of a run: the inner process reports them, the outer one shows them. */
 import type { NodeTimeline } from './timeline';
 
 export interface SwarmListEntry {
@@ -18,11 +18,11 @@ export interface Formed {
   swarm: SwarmListEntry[];
   /** Milliseconds from the start of the deployment until every node was Ready and the stack complete. */
   formationMs: number;
-  /** Of these, what the emulated AWS slept to be as slow as the real one. */
+  /** The part of it that the emulated AWS slept in order to be as slow as AWS. */
   delayedMs: number;
 }
 
-/** Of a scenario: what came when, in milliseconds from what was done to the cluster. */
+/** A moment of a scenario, in milliseconds since the cluster was disturbed. */
 export interface Moment {
   what: string;
   ms: number;
@@ -30,7 +30,7 @@ export interface Moment {
 
 export interface Deleted {
   deletionMs: number;
-  /** What the template keeps when its stack is deleted (and the command then removes). */
+  /** Resources that the template retains when its stack is deleted; the command then removes them. */
   kept: string[];
 }
 

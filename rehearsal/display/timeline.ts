@@ -1,4 +1,7 @@
-/** When each node reached what on its way into the swarm. Only keeps and prints: who observes is formation.ts. */
+/**
+ * When each node reached each milestone on its way into the swarm. Only stores and prints; run/rehearsal.ts and
+ * simulation/form.ts observe.
+ */
 
 /**
  * In the order of the columns. `launched` counts from the start of the deployment, all others from the instance's
@@ -34,7 +37,7 @@ export class Timeline {
 
   /**
    * @param now milliseconds
-   * @param changed told of each milestone once
+   * @param changed called once for each milestone
    */
   constructor(
     private readonly now: () => number,
@@ -52,7 +55,7 @@ export class Timeline {
     this.changed(timeline, 'launched');
   }
 
-  /** The first time counts. An instance that was never launched here is none of ours. */
+  /** Only the first time counts. Ignores instances that were not launched in this run. */
   reach(instanceId: string, milestone: Milestone): void {
     const node = this.nodes.get(instanceId);
     if (node === undefined || node.milestones[milestone] !== undefined) return;
@@ -70,11 +73,10 @@ export function seconds(ms: number): string {
 }
 
 /**
- * One line for the head and one for each node. A milestone that was not reached is `-`; one that the role does not have
+ * A header line, then one line for each node. A milestone that was not reached is `-`; one that the role does not have
  * is empty.
  *
- * @param ids whether instance ids and addresses have columns, and columns their full names: without, the table fits a
- * terminal of 80 columns
+ * @param ids adds instance ids and addresses, and full column names; without them the table fits 80 columns
  */
 export function renderTimeline(rows: NodeTimeline[], ids = true): string[] {
   const head = [
@@ -96,7 +98,7 @@ export function renderTimeline(rows: NodeTimeline[], ids = true): string[] {
   return renderTable([head, ...body], ids ? 3 : 1);
 }
 
-/** @param textColumns how many columns from the left are texts; the others are figures, flush right */
+/** @param textColumns how many columns from the left are text; the others are numbers, aligned right */
 export function renderTable(lines: string[][], textColumns: number): string[] {
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
   return lines.map((line) =>

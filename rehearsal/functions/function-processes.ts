@@ -26,11 +26,11 @@ export interface FunctionProcessesProps {
 interface Sandbox {
   fn: FunctionSpec;
   process: ChildProcess;
-  /** What it is handling. */
+  /** The event it is handling. */
   pending?: { id: string; settle(outcome: Outcome | Error): void };
 }
 
-/** How long an invocation waits for a process that is busy before it gets one of its own, in milliseconds. */
+/** How long an invocation waits for a busy process before it gets a new one, in milliseconds. */
 const PATIENCE_MS = 250;
 
 export class FunctionProcesses implements FunctionRunner {
@@ -59,11 +59,11 @@ export class FunctionProcesses implements FunctionRunner {
         },
       };
       const invocation: Invocation = { id, event, timeoutMs: fn.timeoutMs };
-      // A process that has just died is told of by its exit.
+      // If the process has just died, its exit handler reports it.
       sandbox.process.send(invocation, () => undefined);
     });
     if (outcome instanceof Error) {
-      // Past its time, or dead: Lambda throws such an environment away.
+      // Lambda discards an environment whose invocation timed out or died.
       sandbox.process.kill('SIGKILL');
       throw outcome;
     }
@@ -77,7 +77,7 @@ export class FunctionProcesses implements FunctionRunner {
     return outcome.result;
   }
 
-  /** An idle process; one that becomes idle soon, since a start costs more than most invocations take; or a new one. */
+  /** An idle process, one that becomes idle soon (starting one takes longer than most invocations), or a new one. */
   private async take(fn: FunctionSpec): Promise<Sandbox> {
     const edition = editionOf(fn);
     const idle = this.idleOf(edition).pop();
@@ -104,26 +104,26 @@ export class FunctionProcesses implements FunctionRunner {
     else this.idleOf(edition).push(sandbox);
   }
 
-  /** Logical id of the function that calls with this access key; undefined when none of ours does. */
+  /** Logical id of the function that has this access key, if any. */
   caller(accessKeyId: string): string | undefined {
     return [...this.all].find(({ fn }) => fn.credentials.accessKeyId === accessKeyId)?.fn.logicalId;
   }
 
   /**
-   * A fault: whatever handles an event of the function is gone, without a word, as with the machine below it.
-   * @returns how many processes that were
+   * A fault: kills every process that handles an event of the function, as when the machine below it dies. @returns how
+   * many
    */
   kill(logicalId: string): number {
     const busy = [...this.all].filter(({ fn, pending }) => fn.logicalId === logicalId && pending !== undefined);
     return busy.filter((sandbox) => sandbox.process.kill('SIGKILL')).length;
   }
 
-  /** The last lines that a function wrote. */
+  /** The last log lines of a function. */
   log(functionName: string): string[] {
     return this.lines.get(functionName) ?? [];
   }
 
-  /** Names of the functions that wrote something. */
+  /** Names of the functions that have logged. */
   names(): string[] {
     return [...this.lines.keys()];
   }
@@ -153,7 +153,7 @@ export class FunctionProcesses implements FunctionRunner {
     const { accessKeyId, secretAccessKey, sessionToken } = fn.credentials;
     const child = spawn(node, [runtime, fn.codePath, fn.handler], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      // Nothing of the machine's own environment: a function of AWS does not have it either.
+      // Nothing of this machine's environment: Lambda functions do not have it either.
       env: {
         PATH: process.env.PATH,
         ...fn.environment,
@@ -177,7 +177,7 @@ export class FunctionProcesses implements FunctionRunner {
         new Error(`${fn.logicalId}: the function's process ended (${why}). ${this.log(fn.name).slice(-5).join(' | ')}`),
       );
     };
-    // After its last line has been read.
+    // 'close' comes after its last line has been read.
     child.once('close', (code, signal) => ended(signal ?? `exit code ${code}`));
     child.once('error', (error) => ended(error.message));
     return sandbox;
@@ -200,5 +200,5 @@ export class FunctionProcesses implements FunctionRunner {
   }
 }
 
-/** Processes of a function that was changed meanwhile handle no further event. */
+/** Once a function has changed, its old processes handle no further events. */
 const editionOf = ({ name, codePath, environment }: FunctionSpec) => JSON.stringify([name, codePath, environment]);

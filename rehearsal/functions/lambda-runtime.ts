@@ -1,7 +1,7 @@
 /**
  * The process in which a function of the template runs: loads the bundle once, then handles one event at a time, as
- * Lambda's own runtime does. Events come and results go over the IPC channel of function-processes.ts; log lines go to
- * standard output. Time limits are the parent's matter.
+ * Lambda's runtime does. Events and results use the IPC channel of function-processes.ts; log lines go to standard
+ * output. The parent enforces time limits.
  * Source: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html, nodejs-context.html there
  */
 import { createRequire } from 'node:module';
@@ -20,7 +20,7 @@ type Handler = (event: unknown, context: Record<string, unknown>) => unknown;
 
 function loadHandler(codePath: string, handler: string): Handler {
   const [file, name] = handler.split('.');
-  // Resolved at run time: the bundle is not part of this program.
+  // Resolved at run time: esbuild must not bundle it into this program.
   const loaded = createRequire(__filename)(join(codePath, file!)) as Record<string, unknown>;
   const found = loaded[name!];
   if (typeof found !== 'function')
@@ -28,7 +28,9 @@ function loadHandler(codePath: string, handler: string): Handler {
       `${join(codePath, file!)}.js exports no function "${name}", which the template's handler "${handler}" names.`,
     );
   if (found.length > 2)
-    throw new Error(`The handler "${handler}" takes a callback; only handlers that return a promise are known here.`);
+    throw new Error(
+      `The handler "${handler}" takes a callback; the emulation supports only handlers that return a promise.`,
+    );
   return found as Handler;
 }
 
@@ -55,7 +57,7 @@ async function handle({ id, event, timeoutMs }: Invocation): Promise<Outcome> {
     return { id, result: await handler(event, context) };
   } catch (error) {
     const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-    // Lambda writes it to the function's log too.
+    // Lambda also writes it to the function's log.
     process.stderr.write(`${JSON.stringify({ errorType: name, errorMessage: message, stack: stack?.split('\n') })}\n`);
     return { id, error: { name, message, ...(stack === undefined ? {} : { stack }) } };
   }

@@ -1,7 +1,7 @@
 /**
- * Control groups of a run: one folder for the run below the caller's own group in every mounted hierarchy, and below it
- * one for the region and one for each node. Everything a run starts, containers included, lies below the run's folders,
- * so that its end can be seen (empty) and nothing of it stays. Works with version 1, version 2 and both mounted.
+ * Control groups of a run. In every mounted hierarchy the run has a folder below the caller's own group, and below it
+ * one for the region and one for each node. Everything a run starts, containers included, lives below these folders:
+ * when they are empty, the run has ended completely. Works with version 1, version 2 and both mounted.
  * Source: https://docs.kernel.org/admin-guide/cgroup-v1/cgroups.html,
  * https://docs.kernel.org/admin-guide/cgroup-v2.html
  */
@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { basename, join, relative } from 'node:path';
 
 export interface Hierarchy {
-  /** How a node mounts it: the file system's type and options. */
+  /** File system type and options with which a node mounts it. */
   type: 'cgroup' | 'cgroup2';
   options: string;
   /** Where it is mounted on the host. */
@@ -18,7 +18,7 @@ export interface Hierarchy {
   folder: string;
 }
 
-/** The hierarchies that are mounted, from the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`. */
+/** The mounted hierarchies, from the contents of `/proc/self/mountinfo` and `/proc/self/cgroup`. */
 export function parseHierarchies(mountInfo: string, ownGroups: string): Hierarchy[] {
   const mounts = mountInfo.split('\n').flatMap((line) => {
     const [left, right] = line.split(' - ');
@@ -58,12 +58,12 @@ export function hierarchies(): Hierarchy[] {
   return parseHierarchies(readFileSync('/proc/self/mountinfo', 'utf8'), readFileSync('/proc/self/cgroup', 'utf8'));
 }
 
-/** Makes a group in every hierarchy and gives its folders. */
+/** Creates a group in every hierarchy. @returns its folders */
 export function makeGroups(parents: string[], name: string): string[] {
   return parents.map((parent) => {
     const folder = join(parent, name);
     mkdirSync(folder, { recursive: true });
-    // Version 1: a group of `cpuset` takes no process before it has processors and memory.
+    // Version 1: a `cpuset` group accepts no process before it has CPUs and memory nodes.
     for (const file of ['cpuset.cpus', 'cpuset.mems']) {
       if (existsSync(join(folder, file)) && !existsSync(join(folder, 'cgroup.controllers')))
         writeFileSync(join(folder, file), readFileSync(join(parent, file)));
@@ -72,7 +72,7 @@ export function makeGroups(parents: string[], name: string): string[] {
   });
 }
 
-/** Removes groups and all below them. False while one of them still has a process. */
+/** Removes groups and everything below them. @returns false while one still has a process */
 export function removeGroups(folders: string[]): boolean {
   return folders.map(removeGroup).every(Boolean);
 }
@@ -89,7 +89,7 @@ function removeGroup(folder: string): boolean {
   }
 }
 
-/** A command that enters the groups and then becomes `argv`. */
+/** A command that enters the groups and then executes `argv`. */
 export function inGroups(folders: string[], argv: string[]): string[] {
   return [
     '/bin/sh',
@@ -103,8 +103,7 @@ export function inGroups(folders: string[], argv: string[]): string[] {
 }
 
 /**
- * Shell lines by which a node, in a cgroup namespace of its own and standing in its new root, mounts the hierarchies
- * that the host has.
+ * Shell lines that mount the host's hierarchies in a node. They run in the node's cgroup namespace, in its new root.
  */
 export function mountScript(all: Hierarchy[]): string {
   const lines = all.map(({ type, options, mountPoint }) => {
@@ -112,7 +111,7 @@ export function mountScript(all: Hierarchy[]): string {
     return `mkdir -p ${target}; mount -t ${type} ${type === 'cgroup' ? `-o ${options} ` : ''}cgroup ${target}`;
   });
   if (all.length === 1 && all[0]!.type === 'cgroup2') {
-    // Version 2: only a group without processes of its own can hand controllers to the groups of containers.
+    // Version 2: only a group without processes can delegate controllers to the groups of containers.
     return [
       ...lines,
       'mkdir -p sys/fs/cgroup/init; echo 1 > sys/fs/cgroup/init/cgroup.procs',

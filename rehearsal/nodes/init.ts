@@ -1,13 +1,13 @@
 /**
- * The two shell scripts that make a process in fresh namespaces into an instance: the first builds its root, the second
+ * The two shell scripts that turn a process in new namespaces into an instance: the first builds its root, the second
  * is its process 1.
  */
 import { STAND_INS } from '../stand-ins/install';
 import { mountScript, type Hierarchy } from './cgroups';
 
 /**
- * What every program of an instance finds in its environment. The stand-ins lie in /usr/bin and must win. No region: on
- * an instance none is set either.
+ * The environment of every program of an instance. The stand-ins are in /usr/bin, which must come first. It has no
+ * region: instances do not set one either.
  */
 export function environmentOf(endpoint: string): string[] {
   return [
@@ -19,8 +19,8 @@ export function environmentOf(endpoint: string): string[] {
 
 /**
  * Runs on the host's root, in the node's namespaces. Arguments: the node's folder, host name, address, prefix length,
- * router, Node.js binary, dockerd, then the environment. Tells its process id, then waits for a line: by then `eth0` is
- * there.
+ * router, Node.js binary, dockerd, then the environment. Prints its process id, then waits for a line, which says that
+ * `eth0` is there.
  */
 export function buildScript(hierarchies: Hierarchy[]): string {
   return `set -eu
@@ -32,7 +32,7 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/w
 cd "$folder/root"
 mount --bind "$node" ${STAND_INS}/node-22
 mount --bind "$dockerd" ${STAND_INS}/dockerd
-# As on Amazon Linux's image, neither is there before user data installs it. (Removed in the overlay only.)
+# As on Amazon Linux's image, user data has to install both. (Removed in the overlay only.)
 for place in usr/sbin usr/bin usr/local/sbin usr/local/bin; do rm -f $place/dockerd $place/node $place/node-22; done
 mount -t proc proc proc
 mount -t sysfs sysfs sys
@@ -44,10 +44,10 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
 mount -t tmpfs tmpfs dev/shm
 ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd; ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr
 mkdir -p etc/docker etc/systemd/system
-# The machine's own engine configuration, services, logs and homes are none of the instance's.
+# The instance must not see the machine's own engine configuration, services, logs and homes.
 for place in run tmp root home var/log etc/docker etc/systemd/system; do mount -t tmpfs -o mode=755 tmpfs $place; done
 chmod 1777 tmp
-# An engine's overlay2 cannot lie on an overlay. The folder above is mounted, so that /var/lib/docker itself is no mount point before a volume is mounted there.
+# overlay2 does not work on an overlay. The parent folder is mounted, so that /var/lib/docker itself becomes a mount point only when a volume is mounted there.
 mount --bind "$folder/var-lib" var/lib
 echo "$name" > proc/sys/kernel/hostname
 read -r go
@@ -62,8 +62,8 @@ exec env -i "$@" /bin/bash /${STAND_INS}/init
 }
 
 /**
- * Process 1 of an instance: runs user data once as cloud-init does and tells how it ended, collects orphans (a shell
- * does), and on the line \`poweroff\` stops services and ends. When whoever holds its standard input goes, it goes too.
+ * Process 1 of an instance: runs user data once, as cloud-init does, and prints its exit status; reaps orphans (a shell
+ * does); on the line `poweroff` stops the services and ends. It also ends when its standard input is closed.
  */
 export const INIT = `cd /
 echo running

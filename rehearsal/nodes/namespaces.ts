@@ -1,8 +1,8 @@
 /**
- * The namespaces of a run ("the region"): network, mounts and processes of their own, below one process. When that
- * process dies, however it dies, the kernel ends everything in them: nodes, engines, functions, mounts, bridge. What a
- * kernel does not end with a process (control groups, the run's temporary folder, a loop device caught half-made) is
- * removed by a janitor that runs outside, waits for the end of whoever started the run, and then ends itself.
+ * The namespaces of a run ("the region"): their own network, mounts and processes, below one process. When that process
+ * dies, for any reason, the kernel ends everything in them: nodes, engines, functions, mounts, bridge. A janitor
+ * outside removes what the kernel does not (control groups, the run's temporary folder, a loop device in the making):
+ * it waits until the run's parent has ended, cleans up and exits.
  */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { hierarchies, inGroups, makeGroups } from './cgroups';
 
 /**
  * Arguments: the run's id, its temporary folder, its control groups. Begins when its standard input ends, and gives the
- * kernel ten seconds. A loop device is the run's own when its backing file has the run's id in its name.
+ * kernel ten seconds. A loop device belongs to the run when the name of its backing file contains the run's id.
  */
 const JANITOR = `
 run=$1; temporary=$2; shift 2
@@ -39,18 +39,18 @@ echo "The rehearsal could not remove:$left" >&2
 exit 1
 `;
 
-/** Cleans up after a run, also when the calling process is killed. Start it before anything else of the run. */
+/** Cleans up after a run, even when the calling process is killed. Start it before anything else in the run. */
 export class Janitor {
   private readonly process: ChildProcess;
   private readonly ended: Promise<number | null>;
 
   /**
-   * @param run an id that no other run has; also part of the names of its volumes' files
-   * @param temporaryFolder goes with the run
-   * @param groups control groups of the run, see {@link makeRunGroups}; whatever is in them at the end is killed
+   * @param run a unique id, which is also part of the file names of its volumes
+   * @param temporaryFolder removed with the run
+   * @param groups control groups of the run, see {@link makeRunGroups}; processes left in them are killed
    */
   constructor(run: string, temporaryFolder: string, groups: string[]) {
-    // In a session of its own: what ends the command's process group must not end the one that cleans up after it.
+    // In its own session: a signal to the command's process group must not end the janitor.
     this.process = spawn('/bin/sh', ['-c', JANITOR, 'janitor', run, temporaryFolder, ...groups], {
       stdio: ['pipe', 'ignore', 'inherit'],
       detached: true,
@@ -58,17 +58,14 @@ export class Janitor {
     this.ended = new Promise((resolve) => this.process.once('exit', resolve));
   }
 
-  /**
-   * Kills whatever still runs, and resolves when nothing of the run is left on the machine; rejects when something is.
-   */
+  /** Kills what still runs. Resolves when nothing of the run is left on the machine, and rejects when something is. */
   async clean(): Promise<void> {
     this.process.stdin?.end();
-    if ((await this.ended) !== 0)
-      throw new Error('The rehearsal left something on this machine; its names stand above.');
+    if ((await this.ended) !== 0) throw new Error('The rehearsal left the things named above on this machine.');
   }
 }
 
-/** The control groups of a run, empty. Root only. */
+/** Creates the control groups of a run, empty. Root only. */
 export function makeRunGroups(run: string): string[] {
   return makeGroups(
     hierarchies().map(({ folder }) => folder),
@@ -77,11 +74,11 @@ export function makeRunGroups(run: string): string[] {
 }
 
 /**
- * Runs a program as the first process of new namespaces. Dies with the calling process, however that one dies, and
- * takes everything below it along.
+ * Runs a program as the first process of new namespaces. It dies with the calling process, however that dies, and
+ * everything below it dies too.
  *
  * @param groups the run's control groups; the program finds them as JSON in `REHEARSAL_CGROUPS`
- * @returns the process whose end is the end of the region, with an IPC channel to the program when `stdio` asks for one
+ * @returns the process that ends when the region ends, with an IPC channel to the program if `stdio` has one
  */
 export function startRegion(
   groups: string[],
@@ -90,7 +87,7 @@ export function startRegion(
   environment: NodeJS.ProcessEnv,
 ): ChildProcess {
   const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
-  // `--kill-child` ends the region with unshare, and the death signal ends unshare with this process:
+  // `--kill-child` ends the region with unshare; the parent-death signal ends unshare with this process:
   // https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
   const [program, ...args] = inGroups(makeGroups(groups, 'region'), [
     'setpriv',
@@ -103,9 +100,8 @@ export function startRegion(
 }
 
 /**
- * Ends a region by force and resolves when it has ended. Its first process is killed rather than `unshare`, so that
- * each dead process still has the parent that collects it: on a machine whose process 1 collects none (many
- * containers), the others would stay as zombies.
+ * Kills a region and resolves when it has ended. It kills the region's first process, not `unshare`, so that every dead
+ * process still has a parent that reaps it: where process 1 reaps nothing (in many containers), zombies would stay.
  */
 export async function endRegion(region: ChildProcess): Promise<void> {
   if (region.pid === undefined || region.exitCode !== null || region.signalCode !== null) return;

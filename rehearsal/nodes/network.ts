@@ -1,6 +1,6 @@
 /**
- * The VPC of the region's network namespace: one bridge that is the router of every subnet and the home of the instance
- * metadata service and of the AWS endpoint. Nodes hang on it by veth pairs.
+ * The VPC of the region's network namespace: one bridge that is the router of every subnet and hosts the instance
+ * metadata service and the AWS endpoint. veth pairs connect the nodes to it.
  */
 import { writeFileSync } from 'node:fs';
 import { parseCidr } from '../../lib/core/cidr';
@@ -10,10 +10,9 @@ const BRIDGE = 'vpc';
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html */
 export const METADATA_ADDRESS = '169.254.169.254';
 
-/** Makes the bridge. Afterwards the metadata address can be listened on, and is what nodes reach this namespace by. */
+/** Creates the bridge. Afterwards this namespace can listen on the metadata address, by which nodes reach it. */
 export async function makeNetwork(): Promise<void> {
-  // A fixed hardware address: a bridge otherwise takes over those of its ports, and nodes' neighbour tables would go
-  // stale.
+  // A fixed hardware address: otherwise a bridge takes one from its ports, and the nodes' neighbour tables go stale.
   await batch([
     'link set lo up',
     `link add ${BRIDGE} address ${hardwareAddress(METADATA_ADDRESS)} type bridge`,
@@ -26,7 +25,7 @@ export async function makeNetwork(): Promise<void> {
 }
 
 /**
- * Gives the router its address in a subnet: the first after the network's own, as in every VPC. Source:
+ * The router's address in a subnet: the first after the network address, as in every VPC. Source:
  * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
  */
 export function routerOf(subnetCidr: string): { address: string; prefixLength: number } {
@@ -36,25 +35,24 @@ export function routerOf(subnetCidr: string): { address: string; prefixLength: n
   return { address: `${a}.${b}.${c}.${d! + 1}`, prefixLength: network.prefix };
 }
 
-/** Plugs a node's network namespace into the VPC; `eth0` appears in it, without an address yet. */
+/** Connects a node's network namespace to the VPC: `eth0` appears in it, still without an address. */
 export async function plug(processId: number, port: string, address: string, subnetCidr: string): Promise<void> {
   const router = routerOf(subnetCidr);
   await batch([
     `addr replace ${router.address}/${router.prefixLength} dev ${BRIDGE}`,
-    // The hardware address belongs to the private address: a seat's successor has the same network interface, and so
-    // the same one.
+    // The hardware address follows the private address: a seat's successor has the same network interface.
     `link add ${port} type veth peer name eth0 address ${hardwareAddress(address)} netns ${processId}`,
     `link set ${port} master ${BRIDGE} up`,
   ]);
 }
 
 /**
- * Takes a port away at once; the kernel would do it some time after the node's last process has ended, and its
- * successor may have the same addresses.
+ * Removes a port at once. The kernel would do it some time after the node's last process has ended, but a successor may
+ * need the same addresses before.
  */
 export async function unplug(port: string): Promise<void> {
   await run('ip', ['link', 'delete', port]).catch((error: Error) => {
-    // `ip` does not find it any more, or the kernel has taken it in the moment after.
+    // The port is already gone, or the kernel removed it at the same moment.
     if (!/Cannot find device|No such device/.test(error.message)) throw error;
   });
 }

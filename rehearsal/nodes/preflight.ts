@@ -1,12 +1,12 @@
 /**
- * What real nodes need of this machine, said in sentences for whoever can provide it. Changes nothing: the one thing it
- * tries lives and dies in namespaces of its own.
+ * Checks what real nodes need from this machine, and says what is missing and how to get it. Changes nothing: its one
+ * trial runs in its own namespaces.
  */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './shell';
 
-/** Programs, and the Debian package that brings each. */
+/** Programs, and the Debian package that has each. */
 const PROGRAMS: Record<string, string> = {
   dockerd: 'docker.io',
   containerd: 'docker.io',
@@ -27,12 +27,12 @@ const PROGRAMS: Record<string, string> = {
 };
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-/** The caller's search path with the folders of system programs, which a normal user's may lack. */
+/** The caller's search path, plus the folders of system programs that a normal user's path may lack. */
 export function searchPath(environment: NodeJS.ProcessEnv): string {
   return [...new Set([...(environment.PATH ?? '').split(':').filter(Boolean), ...SYSTEM_FOLDERS])].join(':');
 }
 
-/** Where a program lies, or undefined. */
+/** The path of a program, or undefined. */
 export function findProgram(name: string, path: string): string | undefined {
   return path
     .split(':')
@@ -47,13 +47,13 @@ export function findProgram(name: string, path: string): string | undefined {
     });
 }
 
-/** Of these, by name, those that are nowhere to be found. */
+/** The names of the programs that are not installed. */
 export function lackingPrograms(programs: Record<string, string>): string[] {
   const path = searchPath(process.env);
   return Object.keys(programs).filter((name) => findProgram(name, path) === undefined);
 }
 
-/** A node in small: every kind of mount, device and link that one needs, in namespaces that end with the shell. */
+/** A minimal node: every kind of mount, device and link that a node needs, in namespaces that end with the shell. */
 const TRIAL = `set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/u /run/w /run/r
@@ -64,10 +64,10 @@ ip link add trial0 type veth peer name trial1`;
 
 export interface Machine {
   platform: string;
-  /** Undefined where there are no numeric users. */
+  /** Undefined on platforms without numeric user ids. */
   userId: number | undefined;
   path: string;
-  /** Runs a shell script in fresh namespaces. @throws Error with what it said */
+  /** Runs a shell script in new namespaces. @throws Error with its output */
   try(script: string): Promise<void>;
 }
 
@@ -90,11 +90,11 @@ export const thisMachine = (): Machine => ({
     ])),
 });
 
-/** One sentence for each thing that is missing, with how to get it; none when real nodes can be made. */
+/** One sentence for each missing requirement, with how to meet it; none when this machine can run real nodes. */
 export async function missing(machine: Machine): Promise<string[]> {
   if (machine.platform !== 'linux')
     return [
-      `Real nodes are made of Linux namespaces, and this machine runs ${machine.platform}: use a Linux ` +
+      `Real nodes need Linux namespaces, but this machine runs ${machine.platform}: use a Linux ` +
         'machine or virtual machine.',
     ];
   const sentences: string[] = [];
@@ -107,7 +107,7 @@ export async function missing(machine: Machine): Promise<string[]> {
   }
   if (machine.userId !== 0)
     sentences.push(
-      `Namespaces, mounts and loop devices need root, and this is user ${machine.userId}. Run the same ` +
+      `Namespaces, mounts and loop devices need root, but this is user ${machine.userId}. Run the same ` +
         'command as root: sudo env "PATH=$PATH" npm start',
     );
   if (sentences.length > 0) return sentences;
@@ -120,7 +120,7 @@ export async function missing(machine: Machine): Promise<string[]> {
         ? error.message.slice(error.message.lastIndexOf('failed:') + 'failed:'.length).trim()
         : String(error);
     return [
-      `This machine does not let root make a node: ${said}. Inside a container, start that container with ` +
+      `Root cannot create a node on this machine: ${said}. Inside a container, start that container with ` +
         '--privileged; on a kernel without overlay, loop or veth, load those modules.',
     ];
   }

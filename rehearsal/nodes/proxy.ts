@@ -1,7 +1,7 @@
 /**
- * The emulated load balancers as a real one: HAProxy, which takes connections on addresses of the region's loopback and
- * passes each on to a target that is routed to now. It checks nobody's health and tries nothing twice, as a Network
- * Load Balancer does not: what it knows are the emulated targets. Source of its settings:
+ * A real proxy for the emulated load balancers: HAProxy accepts connections on loopback addresses of the region and
+ * forwards each to a target that currently receives traffic. Like a Network Load Balancer it retries nothing. It does
+ * no health checks either: it follows the emulated targets. Source of its settings:
  * https://docs.haproxy.org/2.6/configuration.html
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -15,14 +15,14 @@ import type { EmulatedRegion } from '../aws/region';
 
 const POLL_MS = 20;
 /**
- * Longer than a connection takes within one machine: also one whose first packet is dropped, since the server's queue
- * is full, is asked for again after 1 s and after 3 s.
+ * Longer than a connection takes within one machine. If the server's queue is full and drops the first packet, TCP
+ * retries after 1 s and after 3 s.
  */
 const CONNECT_SECONDS = 4;
 
 /**
- * A connection that was not served: when it was accepted (milliseconds since 1970), and, in HAProxy's two letters, how
- * it ended, with the server that it went to.
+ * A connection that failed: when it was accepted (milliseconds since 1970), HAProxy's two-letter termination state, and
+ * its server.
  */
 export interface Failure {
   at: number;
@@ -36,11 +36,11 @@ export class RealProxy {
   private process: ChildProcess | undefined;
   private served = '';
   private reloading = false;
-  /** The process id of the worker that takes connections. */
+  /** The process id of the worker that accepts connections. */
   private worker: string | undefined;
   private ended: string | undefined;
 
-  /** @param folder for its configuration and socket */
+  /** @param folder holds its configuration and socket */
   constructor(
     private readonly region: EmulatedRegion,
     private readonly clock: Clock,
@@ -55,10 +55,7 @@ export class RealProxy {
     void this.refresh();
   }
 
-  /**
-   * Where a listener of the first load balancer takes connections.
-   * @throws Error when HAProxy has ended
-   */
+  /** The URL of a listener of the first load balancer. @throws Error when HAProxy has ended */
   url(port: number): string {
     if (this.ended !== undefined) throw new Error(this.ended);
     return `http://${addressOf(0)}:${port}/`;
@@ -82,22 +79,23 @@ export class RealProxy {
   }
 
   /**
-   * Asked by way of the master: while that starts or reloads it answers nobody, and a signal would end it, or be lost.
+   * Asks through the master, which does not answer while it starts or reloads. A signal at that time would end it or be
+   * lost.
    */
   private async presentWorker(): Promise<string | undefined> {
     const said = await text(connect(this.masterSocket).end('@1 show info\n')).catch(() => '');
     return /^Pid: (\d+)/m.exec(said)?.[1] ?? this.worker;
   }
 
-  /** Its master goes on over all reloads; who serves a connection at that moment serves it to its end. */
+  /** The master survives all reloads. A worker that serves a connection during a reload finishes it. */
   private start(): void {
     const child = spawn(this.program, ['-W', '-db', '-S', this.masterSocket, '-f', this.file], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.process = child;
-    child.once('error', ({ message }) => (this.ended = `HAProxy was not started: ${message}`));
+    child.once('error', ({ message }) => (this.ended = `HAProxy could not be started: ${message}`));
     child.once('exit', (code, signal) => (this.ended = `HAProxy has ended: ${signal ?? `exit status ${code}`}.`));
-    // What it says of each reload is of no interest.
+    // Messages about reloads are not needed.
     child.stderr!.setEncoding('utf8').on('data', (part: string) =>
       process.stderr.write(
         part
@@ -118,7 +116,7 @@ export class RealProxy {
     });
   }
 
-  /** Takes no more connections. */
+  /** Stops accepting connections. */
   end(): Promise<void> {
     const { process: child } = this;
     if (child === undefined || this.ended !== undefined) return Promise.resolve();
@@ -138,8 +136,8 @@ export class RealProxy {
 const addressOf = (loadBalancer: number) => `127.0.1.${loadBalancer + 1}`;
 
 /**
- * @param addresses of instances, by id; `socket`: by it a reload takes over what is listened on, so that nobody is
- * turned away
+ * @param addresses of instances, by id; `socket` hands listening sockets over at a reload, so that no connection is
+ * refused
  */
 export function configuration(
   loadBalancers: readonly LoadBalancerView[],
@@ -148,7 +146,7 @@ export function configuration(
 ): string {
   const sections = loadBalancers.flatMap(({ listeners }, n) =>
     listeners
-      // It passes neither packets nor certificates.
+      // The proxy supports neither UDP nor TLS.
       .filter(({ protocol }) => protocol === 'TCP')
       .map(({ port, targets }) => [
         `listen port-${n}-${port}`,

@@ -1,5 +1,5 @@
 /**
- * Instances as real nodes: namespaces with a root of their own (the machine's, overlaid), in which the template's own
+ * Instances as real nodes: namespaces with their own root (an overlay of the machine's), in which the template's own
  * user data runs. Must run inside a region (namespaces.ts), as root.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -29,20 +29,20 @@ import { LoopVolumes } from './volumes';
 
 /**
  * How long services may take to stop before the instance is switched off. EC2 gives them minutes. An engine takes about
- * 2 s, and a manager that has lost its quorum (the last one always has) 20 s for nothing.
+ * 2 s; a manager without quorum (which the last one always is) would wait 20 s for nothing.
  */
 const POWEROFF_MS = 5_000;
 const CUT_OFF = [
   ['INPUT', '-i', 'eth0', '-j', 'DROP'],
   ['OUTPUT', '-o', 'eth0', '-j', 'DROP'],
 ];
-/** Longer than engines take that have just started, all at once. */
+/** Longer than a just started engine takes to answer when all start at once. */
 const ENGINE_TIMEOUT_MS = 10_000;
 
-/** The longest that one answer to a load balancer is waited for. */
+/** How long to wait for the answer to one health check. */
 const ANSWER_SECONDS = 5;
 
-/** How much of each log file is kept of an instance, in characters. */
+/** How much of each of an instance's log files is kept, in characters. */
 const KEPT_LOG = 256 * 1024;
 
 export interface RealMachinesProps {
@@ -59,13 +59,13 @@ export interface RealMachinesProps {
   dockerd: string;
   /** The bundle of stand-ins/aws.ts. */
   awsStandIn: string;
-  /** Told when an instance begins to boot. */
+  /** Called when an instance begins to boot. */
   onLaunch?(spec: MachineSpec): void;
-  /** Told when user data has ended, with its exit status. */
+  /** Called when user data has ended, with its exit status. */
   onUserData?(instanceId: string, status: number): void;
 }
 
-/** The main process of a service, in the instance's own numbers. */
+/** The main process of a service, by its id inside the instance. */
 export interface ServiceProcess {
   id: string;
   /** As systemd sees it: the engine answers. */
@@ -76,15 +76,18 @@ interface Node {
   spec: MachineSpec;
   folder: string;
   groups: string[];
-  /** Its end of the bridge. */
+  /** The bridge's end of its veth pair. */
   port: string;
   process: ChildProcess;
-  /** In the region's own numbers: process 1 of the instance. */
+  /** The instance's process 1, by its id in the region. */
   processId: number;
   gone: Promise<void>;
 }
 
-/** EC2's name for an instance. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-naming.html */
+/**
+ * The host name that EC2 gives an instance. Source:
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-naming.html
+ */
 export function hostName(address: string): string {
   return `ip-${address.replaceAll('.', '-')}`;
 }
@@ -94,7 +97,7 @@ export class RealMachines implements Machines {
   private readonly volumes: LoopVolumes;
   private readonly hierarchies: Hierarchy[] = hierarchies();
   private readonly groups: string[];
-  /** Instances that nothing reaches. */
+  /** Instances that are cut off from the network. */
   private readonly unreachable = new Set<string>();
   private readonly lastLogs = new Map<string, Record<string, string>>();
   private ports = 0;
@@ -104,7 +107,7 @@ export class RealMachines implements Machines {
     this.volumes = new LoopVolumes(join(props.folder, 'volumes'), props.run, props.clock);
   }
 
-  /** Makes the network; from then on the metadata address can be listened on. */
+  /** Creates the network, after which a server can listen on the metadata address. */
   static async start(props: RealMachinesProps): Promise<RealMachines> {
     await makeNetwork();
     return new RealMachines(props);
@@ -129,7 +132,7 @@ export class RealMachines implements Machines {
     await this.clear(node);
   }
 
-  /** The loss of an instance: everything in it ends at once, without a word. */
+  /** A fault: everything in the instance is killed at once. */
   async kill(instanceId: string): Promise<void> {
     const node = await this.get(instanceId);
     this.keepLogs(node);
@@ -154,7 +157,7 @@ export class RealMachines implements Machines {
     this.volumes.delete(volumeId);
   }
 
-  /** Asked inside the instance, as if from outside: one that is cut off answers nobody. */
+  /** Asks from inside the instance as if from outside: a cut-off instance does not answer. */
   async answers(instanceId: string, { protocol, port, path = '/' }: HealthCheck): Promise<boolean> {
     if (this.unreachable.has(instanceId)) return false;
     const seconds = String(ANSWER_SECONDS);
@@ -164,7 +167,7 @@ export class RealMachines implements Machines {
         () => false,
       );
     }
-    // The certificate of a target is not looked at.
+    // A load balancer does not verify a target's certificate.
     const asking = [
       'curl',
       '--silent',
@@ -223,8 +226,8 @@ export class RealMachines implements Machines {
   }
 
   /**
-   * A fault: one process of an instance ends without a word. What it has started goes on, or ends with it, as on any
-   * machine. False when it had ended before.
+   * A fault: kills one process of an instance. Its children live on or end with it, as on any machine. @returns false
+   * when it had already ended
    */
   async killProcess(instanceId: string, processId: string): Promise<boolean> {
     return this.exec(instanceId, ['kill', '-KILL', processId]).then(
@@ -236,13 +239,13 @@ export class RealMachines implements Machines {
     );
   }
 
-  /** A fault: the engine of an instance stands still, and neither hears nor says anything. */
+  /** A fault: the engine of an instance hangs; it neither receives nor sends anything. */
   async hangEngine(instanceId: string): Promise<void> {
     const { id } = (await this.serviceProcess(instanceId, 'docker'))!;
     await this.exec(instanceId, ['kill', '-STOP', id]);
   }
 
-  /** A fault: nothing that an instance sends arrives anywhere, nor the other way round. */
+  /** A fault: cuts an instance off from the network in both directions. */
   async cutOff(instanceId: string): Promise<void> {
     this.unreachable.add(instanceId);
     for (const rule of CUT_OFF) await this.exec(instanceId, ['iptables', '-I', ...rule]);
@@ -253,7 +256,7 @@ export class RealMachines implements Machines {
     this.unreachable.delete(instanceId);
   }
 
-  /** A file of an instance, or undefined when it has none of that name. */
+  /** The contents of a file of an instance, or undefined when it does not exist. */
   async readFile(instanceId: string, path: string): Promise<string | undefined> {
     const file = join(await this.root(instanceId), path);
     try {
@@ -265,8 +268,8 @@ export class RealMachines implements Machines {
   }
 
   /**
-   * What lies in `/var/log` of every instance that was ever launched here: of one that is gone, as it was when it went.
-   * By instance id and file name.
+   * The files in `/var/log` of every instance that was ever launched, by instance id and file name. Those of a
+   * terminated instance are as it left them.
    */
   async logs(): Promise<Record<string, Record<string, string>>> {
     for (const node of await Promise.all([...this.nodes.values()].map((boot) => boot.catch(() => undefined))))
@@ -276,7 +279,7 @@ export class RealMachines implements Machines {
 
   private keepLogs({ spec, processId }: Node): void {
     const folder = `/proc/${processId}/root/var/log`;
-    // An instance that has just died has no root any more: what was kept before stays.
+    // An instance that has just died has no root; keep what was read before.
     if (!existsSync(folder)) return;
     const files = readdirSync(folder).filter((name) => name.endsWith('.log'));
     this.lastLogs.set(
@@ -285,7 +288,7 @@ export class RealMachines implements Machines {
     );
   }
 
-  /** Asks the instance's Docker engine, on its own socket: `GET /nodes`, ... */
+  /** Calls the instance's Docker engine on its own socket: `GET /nodes`, ... */
   async engine(instanceId: string, path: string, timeoutMs = ENGINE_TIMEOUT_MS): Promise<unknown> {
     const socketPath = join(await this.root(instanceId), 'run/docker.sock');
     return new Promise((resolve, reject) => {
@@ -329,7 +332,7 @@ export class RealMachines implements Machines {
     configureHost(join(folder, 'upper'), name, spec.privateIpAddress);
     if (!spec.userData.startsWith('#!'))
       throw new Error(
-        `The user data of ${spec.instanceId} is no script: it begins with ` +
+        `The user data of ${spec.instanceId} is not a script: it begins with ` +
           `${JSON.stringify(spec.userData.slice(0, 20))}.`,
       );
     writeFileSync(join(folder, 'upper', STAND_INS, 'user-data'), spec.userData, { mode: 0o755 });
@@ -374,7 +377,7 @@ export class RealMachines implements Machines {
 
     const failed = () =>
       new Error(
-        `Instance ${spec.instanceId} did not start: ${errors.trim() || 'its first process ended without a word'}`,
+        `Instance ${spec.instanceId} did not start: ${errors.trim() || 'its first process ended without output'}`,
       );
     const processId = Number(/^pid (\d+)$/.exec((await lines.next()) ?? '')?.[1]);
     if (!processId) throw failed();
@@ -393,14 +396,14 @@ export class RealMachines implements Machines {
     const { instanceId } = node.spec;
     await unplug(node.port);
     for (const volumeId of this.volumes.attachedTo(instanceId)) await this.volumes.detach(volumeId, instanceId);
-    // The last threads of killed processes may leave their groups a moment after their parent has seen them end.
+    // The last threads of killed processes may leave their groups shortly after the parent has seen them end.
     while (!removeGroups(node.groups)) await this.props.clock.sleep(5);
     rmSync(node.folder, { recursive: true, force: true });
     this.nodes.delete(instanceId);
   }
 }
 
-/** Lines of a process's standard output, one at a time; undefined once it has ended. */
+/** Reads a process's standard output line by line; undefined once it has ended. */
 function lineReader(child: ChildProcess): { next(): Promise<string | undefined> } {
   const lines: string[] = [];
   const waiting: ((line: string | undefined) => void)[] = [];
@@ -420,7 +423,7 @@ function lineReader(child: ChildProcess): { next(): Promise<string | undefined> 
   };
 }
 
-/** The last bytes of a file, which may be larger than any text that a program can hold. */
+/** The last bytes of a file, which may be larger than a string can be. */
 function readEnd(file: string, bytes: number): string {
   const opened = openSync(file, 'r');
   try {

@@ -2,10 +2,10 @@
 import { execFile } from 'node:child_process';
 
 /**
- * Runs a program to its end and gives its standard output.
+ * Runs a program to its end. @returns its standard output
  *
  * @param input text for its standard input
- * @throws Error with the whole command and what it wrote to standard error, when it fails.
+ * @throws Error with the whole command and its standard error when it fails
  */
 export function run(program: string, args: string[], input = ''): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -13,7 +13,7 @@ export function run(program: string, args: string[], input = ''): Promise<string
       if (error) reject(new Error(`\`${[program, ...args].join(' ')}\` failed: ${stderr.trim() || error.message}`));
       else resolve(stdout);
     });
-    // A program that ends without reading its input is no error of ours.
+    // A program may end without reading its input.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(input);
   });

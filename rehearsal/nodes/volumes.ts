@@ -1,6 +1,6 @@
 /**
- * EBS volumes as sparse files behind loop devices. A volume outlives the instances it is attached to. The device is
- * held open by this process and cleared by the kernel when its last holder (this process, or a mount in a node) goes:
+ * EBS volumes as sparse files behind loop devices. A volume outlives the instances it is attached to. This process
+ * holds the device open, and the kernel removes it when its last holder (this process, or a mount in a node) ends, so
  * nothing stays when everything dies at once.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import type { Clock } from '../../protocol/clock';
 import { run } from './shell';
 
-/** How long a device may take to come free after its node has gone. */
+/** How long a device may stay in use after its node has ended. */
 const RELEASE_MS = 20_000;
 const POLL_MS = 5;
 
@@ -21,8 +21,8 @@ export class LoopVolumes {
   private readonly volumes = new Map<string, Volume>();
 
   /**
-   * @param folder where the files lie
-   * @param run the run's id: part of each file's name, by which the janitor knows its devices
+   * @param folder for the files
+   * @param run the run's id, which is part of each file's name so that the janitor finds its devices
    */
   constructor(
     private readonly folder: string,
@@ -53,7 +53,7 @@ export class LoopVolumes {
       );
     const loop = (await run('losetup', ['--find', '--show', volume.file])).trim();
     const descriptor = openSync(loop, 'r');
-    // While somebody has it open, "detach" means "when the last one closes it":
+    // While a process has it open, "detach" takes effect at the last close:
     // https://man7.org/linux/man-pages/man8/losetup.8.html
     await run('losetup', ['--detach', loop]);
     const number = [...Array(26).keys()].find((n) => !existsSync(join(root, `dev/nvme${n + 1}n1`)));
@@ -68,7 +68,7 @@ export class LoopVolumes {
     await run('ln', ['-s', `../../${device}`, link]);
   }
 
-  /** Resolves when nobody uses the device any more, and every write to it is in the volume. */
+  /** Resolves when nothing uses the device, and every write to it has reached the volume. */
   async detach(volumeId: string, instanceId: string): Promise<void> {
     const volume = this.get(volumeId);
     if (volume.attached?.instanceId !== instanceId) return;
@@ -78,7 +78,7 @@ export class LoopVolumes {
     const deadline = this.clock.now() + RELEASE_MS;
     while (this.backs(loop, volume.file)) {
       if (this.clock.now() > deadline)
-        throw new Error(`Volume ${volumeId} is still in use on ${instanceId}: unmount it there before it is detached.`);
+        throw new Error(`Volume ${volumeId} is still in use on ${instanceId}: unmount it there before you detach it.`);
       await this.clock.sleep(POLL_MS);
     }
     delete volume.attached;

@@ -1,7 +1,7 @@
 /**
- * Deploys a stack in the emulated region with real nodes and functions, waits until its swarm is whole, and deletes it
- * again. Runs inside the region's namespaces (nodes/namespaces.ts), as their first process: when it ends, everything it
- * started ends. What it observes are the region's events and tables, and in the end the engines themselves.
+ * Deploys a stack in the emulated region with real nodes and functions, waits until its swarm has converged, and
+ * deletes it again. Runs as the first process of the region's namespaces (nodes/namespaces.ts): when it ends,
+ * everything it started ends. It observes the region's events and tables, and at the end the engines themselves.
  */
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -41,16 +41,16 @@ import { playScenario } from '../scenarios/scenarios';
 import { changeAssembly, type Template } from '../assembly/synth';
 import { Timeline, type NodeTimeline } from '../display/timeline';
 
-/** The region's network is its own: any port is free. */
+/** The region has its own network, so any port is free. */
 const ENDPOINT_PORT = 8000;
 const ENDPOINT = `http://${METADATA_ADDRESS}:${ENDPOINT_PORT}`;
-/** After that the run has failed, whatever still goes on, unless its order says otherwise. */
+/** The run fails after this time, unless its order sets another. */
 const DEADLINE_MS = 10 * 60_000;
-/** How often tables and engines are looked at: the resolution of the timeline. */
+/** How often tables and engines are polled: the resolution of the timeline. */
 const POLL_MS = 50;
 /**
- * How long the nodes' mailboxes may hold join tokens when all have joined: the sweep bounds what a lost event costs to
- * a minute.
+ * How long mailboxes may still hold join tokens after all nodes have joined. A lost event costs at most a minute: the
+ * sweep repeats it.
  */
 const TOKENS_MS = 90_000;
 
@@ -70,7 +70,7 @@ export class Rehearsal {
   private functions!: FunctionProcesses;
   private region!: EmulatedRegion;
   private kills!: Kills;
-  /** Of the swarm that leader-token published; more, should it ever change its mind. */
+  /** The swarm ids that leader-token published. More than one is a bug. */
   private readonly published = new Set<string>();
   private readonly events: string[] = [];
   private readonly userData = new Map<string, string>();
@@ -111,7 +111,8 @@ export class Rehearsal {
 
   private async prepare(): Promise<void> {
     const { order } = this;
-    // Seen in these namespaces only. Not the file system of `/`, on which an overlay of `/` could not keep its changes.
+    // Visible in these namespaces only. It must be another file system than `/`: an overlay of `/` cannot keep its
+    // changes there.
     mkdirSync(order.folder, { recursive: true });
     await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', order.folder]);
     this.machines = await RealMachines.start({
@@ -169,13 +170,13 @@ export class Rehearsal {
     const swarm = await this.watched(
       this.region
         .createStack(this.order.assembly, this.order.stackName)
-        .then(() => this.wholeSwarm())
-        .then((whole) => this.wholeAfterKills(whole)),
+        .then(() => this.convergedSwarm())
+        .then((swarm) => this.convergedAfterKills(swarm)),
     );
     return { nodes: this.timeline.rows(), swarm, formationMs: this.elapsed(), delayedMs: this.region.delayed() };
   }
 
-  /** Does something while events and tables are watched for what the nodes' timelines tell. */
+  /** Does the work while events and tables are watched for the nodes' milestones. */
   private async watched<T>(work: Promise<T>): Promise<T> {
     const unsubscribe = this.region.onEvent((event) => this.observe(event));
     const done = new AbortController();
@@ -204,7 +205,7 @@ export class Rehearsal {
     const deployNext = async () => void (await region.updateStack(this.order.nextAssembly!, this.order.stackName));
     const milestones = (instanceId: string) =>
       this.timeline.rows().find((row) => row.instanceId === instanceId)?.milestones ?? {};
-    const told = (moment: Moment) => this.tell({ kind: 'moment', moment });
+    const onMoment = (moment: Moment) => this.tell({ kind: 'moment', moment });
     return {
       clock,
       region,
@@ -212,15 +213,15 @@ export class Rehearsal {
       instances,
       milestones,
       folder: this.order.folder,
-      whole: () => this.wholeAgain(),
+      converged: () => this.convergedAgain(),
       deploy,
       deployNext,
-      told,
+      onMoment,
     };
   }
 
-  /** Unlike at the formation, groups may still be short of instances, which then run no more or not yet. */
-  private async wholeAgain(): Promise<SwarmListEntry[]> {
+  /** Unlike after the formation, groups may still be replacing instances: some have ended, others do not run yet. */
+  private async convergedAgain(): Promise<SwarmListEntry[]> {
     const full = () =>
       this.region
         .groups()
@@ -229,7 +230,7 @@ export class Rehearsal {
             instances.length === desired && instances.every(({ state }) => state === 'InService'),
         );
     while (!full()) await clock.sleep(POLL_MS);
-    return this.wholeSwarm();
+    return this.convergedSwarm();
   }
 
   private async delete(): Promise<Deleted> {
@@ -242,9 +243,7 @@ export class Rehearsal {
     unsubscribe();
     const deletionMs = clock.now() - started;
     if (waitedOut.length > 0)
-      throw new Error(
-        `The stack is deleted, but the hooks of these instances were waited out: ${waitedOut.join(', ')}`,
-      );
+      throw new Error(`The stack is deleted, but these instances' hooks timed out: ${waitedOut.join(', ')}`);
     const instances = this.machines.running();
     if (instances.length > 0)
       throw new Error(`The stack is deleted, but these instances still run: ${instances.join(', ')}`);
@@ -262,7 +261,7 @@ export class Rehearsal {
     if (source === 'autoscaling' && what === 'hook-completed') this.timeline.reach(subject, 'hook');
   }
 
-  /** What the instance at an address learns of itself; nothing of one that does not run. */
+  /** What the metadata service tells the instance at this address; undefined when it does not run. */
   private metadata(address: string): InstanceMetadata | undefined {
     const instance = this.region.instanceByAddress(address);
     const credentials = instance && this.region.credentialsFor(instance.instanceId);
@@ -287,7 +286,7 @@ export class Rehearsal {
     };
   }
 
-  /** Not every write to a table is an event: they are looked at, as the account's operator would. */
+  /** Polls the tables as the account's operator would: not every write is an event. */
   private async watchTables(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const tables = this.tables();
@@ -299,7 +298,7 @@ export class Rehearsal {
     }
   }
 
-  /** The tables and roles as the functions know them; undefined while these are not there. */
+  /** The tables and roles from the functions' environment; undefined until the functions exist. */
   private tables(): Tables | undefined {
     const variables = Object.assign({}, ...this.region.functions().map(({ environment }) => environment)) as Record<
       string,
@@ -324,7 +323,7 @@ export class Rehearsal {
     const roleId = roleIds[role];
     if (roleId === undefined) return;
     if (milestones.command === undefined) this.readCommands(await this.items(token, mailbox(roleId, instanceId)));
-    // A manager may lead the swarm, and tell of others, long after it is complete itself.
+    // A manager may lead the swarm, and report other nodes, long after its own milestones are complete.
     if (role === 'manager' || milestones.joined === undefined)
       this.readReports(instanceId, await this.items(report, mailbox(roleId, instanceId)));
   }
@@ -378,8 +377,8 @@ export class Rehearsal {
       if (node.state === 'ready' && node.instanceId !== undefined) this.timeline.reach(node.instanceId, 'ready');
   }
 
-  /** The swarm's own node list, once every instance is a Ready node of it and the leader has said so. */
-  private async wholeSwarm(): Promise<SwarmListEntry[]> {
+  /** The swarm's own node list, once every instance is a Ready node and the leader has reported so. */
+  private async convergedSwarm(): Promise<SwarmListEntry[]> {
     for (;;) {
       const rows = this.timeline.rows().filter(({ instanceId }) => this.machines.running().includes(instanceId));
       const list = await this.nodeList(
@@ -400,18 +399,18 @@ export class Rehearsal {
   }
 
   /**
-   * Whole again after the kills: the last of them may have come when everything was whole already, and a list of nodes
-   * shows a dead engine as ready for a while.
+   * Waits until the swarm has converged after the kills. The last kill may come after it had already converged, and a
+   * node list shows a dead engine as ready for a while.
    */
-  private async wholeAfterKills(swarm: SwarmListEntry[]): Promise<SwarmListEntry[]> {
+  private async convergedAfterKills(swarm: SwarmListEntry[]): Promise<SwarmListEntry[]> {
     await this.kills.settled();
     if (this.kills.done.length === 0) return swarm;
     for (const instanceId of this.machines.running())
       while ((await this.engineState(instanceId)) !== 'active') await clock.sleep(POLL_MS);
-    return this.wholeSwarm();
+    return this.convergedSwarm();
   }
 
-  /** What an engine says of its own part in the swarm. */
+  /** What an engine reports of its own membership. */
   private async engineState(instanceId: string): Promise<string | undefined> {
     const info = (await this.machines.engine(instanceId, '/info').catch(() => undefined)) as
       { Swarm?: { LocalNodeState?: string } } | undefined;
@@ -428,7 +427,7 @@ export class Rehearsal {
     return { published: [...this.published], joined: [...joined], kills: this.kills.done };
   }
 
-  /** As a manager's engine says it: a manager that has just become one needs a moment until it does. */
+  /** As a manager's engine reports it. A newly promoted manager needs a moment before it does. */
   private async swarmId(instanceId: string): Promise<string> {
     for (;;) {
       const swarm = (await this.machines.engine(instanceId, '/swarm').catch(() => undefined)) as
@@ -438,14 +437,14 @@ export class Rehearsal {
     }
   }
 
-  /** Resolves when no mailbox of a node holds a join token any more. */
+  /** Resolves when no node's mailbox holds a join token. */
   private async tokensErased(): Promise<void> {
     const deadline = clock.now() + TOKENS_MS;
     for (;;) {
       const holders = await this.tokenHolders();
       if (holders.length === 0) return;
       if (clock.now() > deadline)
-        throw new Error(`All nodes have joined, but join tokens still lie in: ${holders.join(', ')}`);
+        throw new Error(`All nodes have joined, but these mailboxes still hold join tokens: ${holders.join(', ')}`);
       await clock.sleep(POLL_MS);
     }
   }
@@ -496,23 +495,23 @@ export class Rehearsal {
 }
 
 /**
- * A node that was never seen: its engine died after the swarm had made its certificate and before it was on the
- * engine's disk, and came back as another node. Nobody is behind it, ever, and nobody removes it from the swarm's list
- * yet. (A node on its way looks the same for a moment; who waits for the whole swarm waits for its instance.)
+ * A node that never appeared: its engine died after the swarm had issued its certificate but before the certificate was
+ * on disk, and came back as another node. No engine will ever be this node, and nothing removes it from the swarm's
+ * list yet. (A joining node looks the same for a moment; waiting for all instances covers that.)
  */
 function isNobody({ Description, Status, ManagerStatus }: Record<string, any>): boolean {
   return Status.State !== 'ready' && !Description?.Hostname && !ManagerStatus;
 }
 
-/** The inner part of the command: never returns. */
+/** The inner process of the command. Never returns. */
 export async function runRehearsal(order: RehearsalOrder): Promise<void> {
-  // The terminal's Ctrl-C reaches this process too; who started it decides what happens.
+  // The terminal's Ctrl-C reaches this process too, but its parent decides what happens.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   const sent: Promise<void>[] = [];
   await new Rehearsal(order, (message) =>
     sent.push(new Promise((resolve) => process.send!(message, () => resolve()))),
   ).run();
-  // The namespaces, and the channel, end with this process.
+  // The namespaces and the channel end with this process.
   await Promise.all(sent);
   process.exit(0);
 }

@@ -1,6 +1,6 @@
 /**
- * `cdk-docker-swarm rehearse`: what can happen to a cluster happens to one that has formed on real engines, one
- * scenario after the other, each in a run of `start` of its own. What came when may be written down as a page.
+ * `cdk-docker-swarm rehearse`: plays failure scenarios on clusters that have formed on real engines, each in its own
+ * run of `start`, and can write the timings to a page.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -16,21 +16,21 @@ export interface RehearseOptions {
   /** Names of `scenarios.ts`. */
   scenarios: string[];
   times: number;
-  /** How many runs are under way at a time, but for those that have to be alone. */
+  /** How many runs at a time. Scenarios that must run alone do. */
   atOnce: number;
-  /** A file for the page. */
+  /** Where to write the page. */
   write?: string;
 }
 
 export interface RehearseEnvironment {
-  /** How this very program is run: the command line up to its first argument. */
+  /** How to run this program: the command line up to its first argument. */
   self: string[];
   stdout: Screen;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** What `start --json` tells of a run, as far as it is needed here. */
+/** The part of `start --json` that is needed here. */
 interface Outcome {
   ok: boolean;
   error?: string;
@@ -39,7 +39,7 @@ interface Outcome {
   swarm?: { engine: string }[];
 }
 
-/** @returns the exit code: that of the first run that failed */
+/** @returns the exit code of the first run that failed, or 0 */
 export async function rehearse(
   { scenarios, times, atOnce, write }: RehearseOptions,
   { self, stdout }: RehearseEnvironment,
@@ -64,7 +64,7 @@ export async function rehearse(
       const name = left.shift()!;
       const { code, outcome } = await play(self, name);
       stdout.write(`\n${name}: ${SCENARIOS[name]!.title}\n`);
-      // Stopped, or not possible here: the run itself has said why.
+      // The run was stopped, or is not possible here; it has said why.
       if (code !== 0 || outcome?.moments === undefined) {
         stdout.write(`${name} FAILED${outcome?.error ? `: ${outcome.error}` : '.'}\n`);
         failed ||= code || 1;
@@ -81,7 +81,7 @@ export async function rehearse(
   const others = all.filter((name) => !SCENARIOS[name]!.alone);
   await Promise.all(Array.from({ length: atOnce }, () => work(others)));
   if (failed !== 0) return failed;
-  stdout.write(`\n${possible.length * times} rehearsed, all whole again.\n`);
+  stdout.write(`\n${possible.length * times} rehearsed; every cluster converged again.\n`);
   if (write !== undefined) {
     mkdirSync(dirname(write), { recursive: true });
     writeFileSync(write, page(runs, engine, atOnce, presentCommit(), remarks));
@@ -90,13 +90,13 @@ export async function rehearse(
   return 0;
 }
 
-/** Progress goes to the terminal, by way of standard error. */
+/** Progress goes to the terminal through standard error. */
 async function play(self: string[], scenario: string): Promise<{ code: number; outcome: Outcome | undefined }> {
   const [program, ...args] = [...self, 'start', '--scenario', scenario, '--json'];
   const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
-  // Whatever ends this program ends the run first, which cleans up.
+  // A signal to this program goes to the run first, so that it cleans up.
   const forward = (signal: NodeJS.Signals) => void child.kill(signal);
   for (const signal of SIGNALS) process.on(signal, forward);
   const code = await new Promise<number>((done) => child.once('close', (status) => done(status ?? 1)));
@@ -104,11 +104,11 @@ async function play(self: string[], scenario: string): Promise<{ code: number; o
   return { code, outcome: text === '' ? undefined : (JSON.parse(text) as Outcome) };
 }
 
-/** A figure that there is a goal for: the time between two moments of a scenario. */
+/** The time between two moments of a scenario, and its goal. */
 interface Figure {
   what: string;
   scenario: string;
-  /** @default the beginning */
+  /** @default the start of the scenario */
   from?: string;
   to: string;
   /** Seconds. */
@@ -122,52 +122,57 @@ const FIGURES: readonly Figure[] = [
     to: 'its tasks run elsewhere',
     goal: 20,
   },
-  { what: 'Leader killed: a leader again', scenario: 'leader-killed', to: 'the swarm has a leader again', goal: 22 },
   {
-    what: 'Worker with 10 s of stop grace: drained and removed',
+    what: 'Leader killed: new leader elected',
+    scenario: 'leader-killed',
+    to: 'the swarm has a leader again',
+    goal: 22,
+  },
+  {
+    what: 'Worker with a stop grace period of 10 s: drained and removed',
     scenario: 'worker-terminated',
     to: 'its node is removed',
     goal: 15,
   },
   {
-    what: 'Manager killed: Ready and reachable again, and in service',
+    what: 'Manager killed: Ready, reachable and in service again',
     scenario: 'manager-killed',
-    to: 'the cluster is whole again',
+    to: 'the cluster has converged',
   },
   {
-    what: '... of that Auto Scaling, until another instance is launched',
+    what: '... Auto Scaling, until it launches a new instance',
     scenario: 'manager-killed',
-    to: 'its seat has another instance',
+    to: 'its seat has a new instance',
   },
   {
     what: '... user data',
     scenario: 'manager-killed',
-    from: 'its seat has another instance',
+    from: 'its seat has a new instance',
     to: 'its user data has run',
   },
   {
-    what: '... our agent and functions, until its volume is attached',
+    what: '... our agent and functions, until the volume is attached',
     scenario: 'manager-killed',
     from: 'its user data has run',
     to: 'its volume is attached',
     goal: 5,
   },
   {
-    what: '... its engine, from the volume until it answers',
+    what: '... its engine, until it answers',
     scenario: 'manager-killed',
     from: 'its volume is attached',
     to: 'its engine answers',
   },
   {
-    what: '... from there until all of it is over',
+    what: '... our agent and functions, until the cluster has converged',
     scenario: 'manager-killed',
     from: 'its engine answers',
-    to: 'the cluster is whole again',
+    to: 'the cluster has converged',
     goal: 5,
   },
 ];
 
-/** Of all runs, the slowest. */
+/** The slowest run of each figure. */
 function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
   const rows = FIGURES.flatMap(({ what, scenario, from, to, goal }) => {
     const played = runs.get(scenario);
@@ -180,7 +185,7 @@ function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
   if (rows.length === 0) return [];
   return [
     '',
-    '| the slowest run, in seconds | | goal |',
+    '| slowest run, in seconds | | goal |',
     '|---|---:|---:|',
     ...rows,
     ...(runs.has('worker-killed') ? ['', OF_SWARM] : []),
@@ -188,15 +193,14 @@ function figures(runs: ReadonlyMap<string, Moment[][]>): string[] {
 }
 
 /**
- * Source of the first: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go , of the second:
- * https://docs.docker.com/reference/cli/docker/service/create/ (--restart-delay)
+ * Sources: for the heartbeat https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go , for the
+ * restart delay https://docs.docker.com/reference/cli/docker/service/create/ (--restart-delay)
  */
 const OF_SWARM =
-  'Of a killed worker Swarm itself hears 13.5 to 16.5 s after its last heartbeat, one of which comes every ' +
-  '5 s, and then waits for the restart delay of the service: 5 s, unless it says otherwise ' +
-  '(`--restart-delay`).';
+  'Swarm itself detects a killed worker 13.5 to 16.5 s after its last heartbeat (workers send one every 5 s). ' +
+  "It then waits for the service's restart delay, 5 s by default (`--restart-delay`).";
 
-/** What came when, of all runs. */
+/** The page: what happened when, in all runs. */
 export function page(
   runs: ReadonlyMap<string, Moment[][]>,
   engine: string,
@@ -230,20 +234,20 @@ export function page(
   return [
     '# Rehearsals',
     '',
-    'What happened to clusters that had formed on real Docker engines, ' +
-      `${times === 1 ? 'once each' : `${times} times in a row each`}, written by \`npm run rehearse -- --all ` +
+    'Failure scenarios played on clusters of real Docker engines, ' +
+      `${times === 1 ? 'once each' : `${times} times each`}, written by \`npm run rehearse -- --all ` +
       `--times ${times}${atOnce > 1 ? ` --at-once ${atOnce}` : ''} --write ` +
       `docs/rehearsal.md\`${commit ? ` at commit \`${commit}\`` : ''}.`,
-    `${availableParallelism()} processors, Docker ${engine}. The emulated AWS has no delays of its own: on ` +
-      'AWS, an instance takes a minute or two longer to end and to launch. Times count from the end of the ' +
-      'instance, or from the order to end it.',
+    `${availableParallelism()} processors, Docker ${engine}. The emulated AWS adds no delays: on AWS, ` +
+      'instances take a minute or two longer to terminate and to launch. Times count from the end of the ' +
+      'instance, or from the command that ends it.',
     ...figures(runs),
     ...sections,
     '',
   ].join('\n');
 }
 
-/** Undefined outside a repository. */
+/** Undefined outside a Git repository. */
 function presentCommit(): string | undefined {
   try {
     return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {

@@ -1,7 +1,7 @@
 /**
  * `cdk-docker-swarm start`: synthesises the app of the current folder and forms its swarm on this machine, with real
- * engines where that is possible. This part owns the terminal and the clean-up; the swarm itself lives in namespaces
- * below a process of its own (formation.ts).
+ * engines where that is possible. This process owns the terminal and the clean-up; the swarm lives in namespaces below
+ * its own process (rehearsal.ts).
  */
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ import { checkStack } from '../assembly/template-checks';
 import { renderTable, renderTimeline, seconds, type NodeTimeline } from '../display/timeline';
 
 export interface StartOptions {
-  /** Context values for the app; those not given are the app's own. */
+  /** Context values for the app. @default the app's own */
   managers?: number;
   workers?: number;
   /** One JSON document on standard output, everything else on standard error. */
@@ -30,7 +30,7 @@ export interface StartOptions {
   /** A folder for the logs of nodes and functions. */
   keepLogs?: string;
   /**
-   * What happens to the cluster once it has formed: a name of `scenarios.ts`, which also says how large it is. Needs
+   * What happens to the cluster once it has formed: a name in `scenarios.ts`, which also sets the cluster's size. Needs
    * real engines.
    */
   scenario?: string;
@@ -41,13 +41,13 @@ export interface StartEnvironment {
   folder: string;
   /** The folder with the built bundles. */
   dist: string;
-  /** How this very program is run: the command line up to its first argument. */
+  /** How to run this program: the command line up to its first argument. */
   self: string[];
   stdout: Screen;
   stderr: Screen;
 }
 
-/** How many lines of each log are shown of a formation that failed. */
+/** How many lines of each log are shown when a formation fails. */
 const SHOWN_LINES = 25;
 
 /** @returns the exit code */
@@ -55,7 +55,7 @@ export async function start(options: StartOptions, environment: StartEnvironment
   return new Run(options, environment).start();
 }
 
-/** @throws Error when the app has not the size that was asked for */
+/** @throws Error when the app does not have the requested size */
 function checkSize(
   { Resources }: Stack['template'],
   { managers, workers }: Pick<StartOptions, 'managers' | 'workers'>,
@@ -69,8 +69,8 @@ function checkSize(
     .reduce((sum, group) => sum + Number(group.Properties?.MinSize), 0);
   const refused = (what: string, asked: number, made: number) =>
     new Error(
-      `--${what} ${asked} was asked for, but the app has ${made}: it does not read the context value ` +
-        `"${what}". Read it as bin/app.ts of cdk-docker-swarm does, or leave the option out.`,
+      `--${what} is ${asked}, but the app has ${made} ${what}: it does not read the context value "${what}". ` +
+        'Read it as bin/app.ts of cdk-docker-swarm does, or leave out the option.',
     );
   if (managers !== undefined && seats !== managers) throw refused('managers', managers, seats);
   if (workers !== undefined && others !== workers) throw refused('workers', workers, others);
@@ -83,9 +83,9 @@ class Run {
   private readonly out: Screen;
   private readonly progress: Progress;
   private readonly interrupted: Promise<never>;
-  /** What runs at the moment: the app, or the region. */
+  /** The process that runs now: the app or the region. */
   private child: ChildProcess | undefined;
-  /** From then on nothing may be started any more. */
+  /** Once set, nothing new may start. */
   private over = false;
 
   constructor(
@@ -95,7 +95,7 @@ class Run {
     this.out = options.json ? environment.stderr : environment.stdout;
     this.progress = new Progress(options.json ? { write: (text) => environment.stderr.write(text) } : this.out);
     this.interrupted = new Promise((_, reject) => {
-      // More of them change nothing: everything is already being ended, by force.
+      // Further signals change nothing: everything is already being killed.
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
         process.on(signal, () => reject(new Interrupted()));
     });
@@ -137,7 +137,7 @@ class Run {
     if (scenario !== undefined && lacks.length > 0)
       throw new Error(
         [
-          'What happens to a cluster is rehearsed on real engines, which cannot be made here.',
+          'Scenarios need real engines, which this machine cannot run:',
           ...lacks.map((sentence) => `  - ${sentence}`),
         ].join('\n'),
       );
@@ -184,24 +184,24 @@ class Run {
   }
 
   /**
-   * Everything that needs neither root nor Docker: the template is checked, and its swarm forms on simulated engines,
-   * in virtual time.
+   * Everything that needs neither root nor Docker: checks the template, and forms its swarm on simulated engines in
+   * virtual time.
    */
   private async formSimulated(stack: Stack, lacks: string[]): Promise<number> {
     const { passed, failed } = await checkStack(stack);
     this.say(
       '',
-      'SIMULATED ENGINES: real nodes cannot be made here.',
+      'SIMULATED ENGINES: this machine cannot run real nodes.',
       ...lacks.map((sentence) => `  - ${sentence}`),
       '',
       `The template of ${stack.name}:`,
       ...[...passed.map((line) => `  ok      ${line}`), ...failed.map((line) => `  FAILED  ${line}`)],
       '',
-      'In this order the nodes form:',
+      'The nodes form in this order:',
       ...renderCreationOrder(stack.template),
       '',
-      `Forming ${stack.name} on simulated engines, in virtual time: its own functions, agents and ` +
-        'policies, emulated AWS, no Docker ...',
+      `Forming ${stack.name} on simulated engines in virtual time: its own functions, agents and ` +
+        'policies, an emulated AWS, no Docker ...',
     );
     const { formed, deleted, error, rows, logs } = await formSimulated(
       { assembly: stack.assembly, name: stack.name },
@@ -215,7 +215,7 @@ class Run {
     this.say(
       '',
       'SKIPPED: forming the swarm on real engines (see above). ' +
-        `${ok ? 'Everything else passed.' : 'Not everything else passed.'}`,
+        `${ok ? 'Everything else passed.' : 'Something else failed.'}`,
     );
     const document = {
       ok,
@@ -233,7 +233,7 @@ class Run {
     const { dist, self } = this.environment;
     const node = process.env.CDK_DOCKER_SWARM_NODE ?? process.execPath;
     if (!isAbsolute(node) || !existsSync(node))
-      throw new Error(`CDK_DOCKER_SWARM_NODE is "${node}", but must be the absolute path of a Node.js binary.`);
+      throw new Error(`CDK_DOCKER_SWARM_NODE must be the absolute path of a Node.js binary, not "${node}".`);
     const order: RehearsalOrder = {
       run: this.id,
       assembly: stack.assembly,
@@ -270,7 +270,7 @@ class Run {
     });
     await new Promise<void>((done) => child.once('close', () => done()));
     this.progress.erase();
-    if (end === undefined) throw new Error(`The rehearsal ended before its time.\n${complaints.trim()}`);
+    if (end === undefined) throw new Error(`The rehearsal ended unexpectedly.\n${complaints.trim()}`);
     if (this.options.keepLogs !== undefined) this.keep(end.logs, resolve(this.options.keepLogs));
     if (end.kind === 'failed') {
       this.showFailure(end.error, end.rows, end.logs, complaints);
@@ -294,8 +294,8 @@ class Run {
     const leaderFirst = [...swarm].sort((a, b) => Number(b.manager === 'leader') - Number(a.manager === 'leader'));
     this.say(
       '',
-      "Timeline (seconds: `launched` from the start of the deployment, the others from the instance's " +
-        'launch; `joined` as the node reports it, `Ready` as the leader does)',
+      'Timeline in seconds (`launched` counts from the start of the deployment, the others from the ' +
+        "instance's launch; the node reports `joined`, the leader reports `Ready`)",
       ...renderTimeline(nodes),
       '',
       "The swarm's own node list",
@@ -317,7 +317,7 @@ class Run {
       ),
       '',
       `${swarm.length} node${swarm.length === 1 ? '' : 's'} Ready after ${seconds(formationMs)} ` +
-        `${unit}${delayedMs > 0 ? `, of which the emulated AWS waited ${seconds(delayedMs)}` : ''}. ` +
+        `${unit}${delayedMs > 0 ? `, including ${seconds(delayedMs)} of emulated AWS delays` : ''}. ` +
         `${this.options.scenario === undefined ? 'Deleting the stack ...' : SCENARIOS[this.options.scenario]!.title}`,
     );
   }
@@ -334,7 +334,7 @@ class Run {
 
   private showDeleted({ deletionMs, kept }: Deleted, unit: string): void {
     this.say(
-      `The stack is deleted (${seconds(deletionMs)} ${unit}). ${kept.length > 0 ? `Its template keeps ${kept.join(', ')}, gone here too.` : ''}`.trim(),
+      `The stack is deleted (${seconds(deletionMs)} ${unit}). ${kept.length > 0 ? `On AWS, its template retains ${kept.join(', ')}; here they are gone too.` : ''}`.trim(),
     );
   }
 

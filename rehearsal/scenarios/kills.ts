@@ -1,7 +1,7 @@
 /**
- * Kills parts of the cluster (SIGKILL) at chosen moments of a formation: the agent or the engine of a node when the
- * node reaches a milestone, a function when one of its calls reaches the emulated AWS or was answered by it. Decides
- * when and does it; formation.ts tells it what happens. Every planned kill is done once, or the formation fails.
+ * Kills parts of the cluster (SIGKILL) at chosen moments of a formation: a node's agent or engine when the node reaches
+ * a milestone, a function when one of its calls reaches the emulated AWS or has been answered. run/rehearsal.ts reports
+ * the events. Every planned kill happens once, or the formation fails.
  */
 import type { Clock } from '../../protocol/clock';
 import { AGENT_SERVICE } from '../../protocol/environment';
@@ -14,45 +14,45 @@ import type { Milestone, NodeTimeline } from '../display/timeline';
 export type Kill =
   | {
       what: 'agent' | 'engine';
-      /** As the timeline names it: `seat 0`, `worker 1`. */
+      /** Its name in the timeline: `seat 0`, `worker 1`. */
       node: string;
       /**
-       * At that very moment; where it does not run, as soon as its process is there. Planned several times, it dies
-       * that often: each time as soon as it runs again. `unheard` (an engine of a later seat): when it is a member of
-       * raft, and may not have written down anything of the leader's yet. More often than not it comes back deaf.
+       * When to kill it. If it does not run then, it is killed as soon as it runs. If it is planned several times, it
+       * is killed that often, each time as soon as it runs again. `unheard` (for an engine of a later seat): when it
+       * has become a raft member, but may not have stored anything from the leader yet. It usually comes back unable to
+       * hear the leader.
        */
       at: Milestone | 'launched' | 'unheard';
-      /** That much later: between two milestones. @default 0 */
+      /** Delay after the milestone. @default 0 */
       afterMs?: number;
     }
   | {
       what: 'function';
       /** Part of its logical id: `NodeJoin`, `LeaderToken`. */
       function: string;
-      /** Before the call has any effect, or after it had all of it and before its answer is heard. */
+      /** Before the call has any effect, or after its effect but before the caller gets the answer. */
       at: 'before' | 'after';
       /** `AttachVolume`, ... */
       call: string;
-      /** Which of these calls. Of those with an effect, for `after`. @default 1 */
+      /** Which of these calls; for `after`, only calls with an effect count. @default 1 */
       nth?: number;
     };
 
 export interface KillDone {
   kill: Kill;
-  /** Milliseconds from the start of the deployment to its moment, and to the signal. */
+  /** Milliseconds from the start of the deployment to the planned moment, and to the signal. */
   momentMs: number;
   killedMs: number;
   /**
-   * Whether the very process that ran at its moment was killed, and none that was started later. Says more than the
-   * times, which tell how busy the machine is.
+   * Whether the killed process is the one that ran at the planned moment. The times cannot tell: they depend on how
+   * busy the machine is.
    */
   prompt: boolean;
 }
 
 /**
- * Run on the node before it is told to join: keeps the others from dialling its raft port until its session with the
- * leader is there, so that its join ends at the very moment when it becomes a member. That usually takes a busy
- * machine. Returns at that moment.
+ * Runs on the node before it gets the command to join. Blocks its raft port until it has a session with the leader, so
+ * that its join ends exactly when it becomes a member, which otherwise needs a busy machine. Returns at that moment.
  */
 const UNTIL_UNHEARD = `
   rule='INPUT -p tcp --dport 2377 ! -i lo -j DROP'
@@ -63,9 +63,9 @@ const UNTIL_UNHEARD = `
   for try in {1..3000}; do grep -q '"JoinInProgress": *false' /var/lib/docker/swarm/docker-state.json && break; sleep 0.005; done`;
 
 export const UNITS = { agent: AGENT_SERVICE, engine: 'docker' };
-/** How often a node is looked at for a process that is to be killed, or to be back. */
+/** How often a node is polled for a process to kill, or for its return. */
 const POLL_MS = 5;
-/** How long that may take: systemd starts an engine three times a minute at most. */
+/** How long to wait for it: systemd starts an engine at most three times a minute. */
 const RUNS_MS = 90_000;
 
 export interface KillsProps {
@@ -77,7 +77,7 @@ export interface KillsProps {
   failed(error: Error): void;
 }
 
-/** What ran when a kill was due. */
+/** The process that ran when a kill was due. */
 interface Moment {
   momentMs: number;
   running: string | undefined;
@@ -90,7 +90,7 @@ export class Kills {
   readonly done: KillDone[] = [];
   private readonly started = new Set<Kill>();
   private readonly calls = new Map<FunctionKill, number>();
-  /** Per service, until it runs again after its last kill so far: no process is killed twice. */
+  /** By service: settles when it runs again after its last kill, so that no process is killed twice. */
   private readonly underWay = new Map<string, Promise<void>>();
 
   constructor(
@@ -121,11 +121,11 @@ export class Kills {
     }
   }
 
-  /** The emulated AWS, for callers that may die at any call. */
+  /** Wraps the emulated AWS for callers that may be killed at any call. */
   around(aws: AwsBackend): AwsBackend {
     return {
       call: async (call) => {
-        // What a dead process is answered is heard by nobody.
+        // The dead process does not get this answer.
         if (this.killFunction('before', call)) throw new AwsError('ServiceUnavailable', 'The caller was killed.', 503);
         const answer = await aws.call(call);
         this.killFunction('after', call);
@@ -135,10 +135,7 @@ export class Kills {
     };
   }
 
-  /**
-   * Resolves when everything that was killed on the nodes runs again.
-   * @throws Error naming what was not killed, because its moment never came
-   */
+  /** Resolves when everything killed on the nodes runs again. @throws Error naming the kills whose moment never came */
   async settled(): Promise<void> {
     await Promise.all(this.underWay.values());
     const missed = this.planned.filter((kill) => !this.done.some((one) => one.kill === kill));
@@ -146,7 +143,7 @@ export class Kills {
       throw new Error(`The swarm has formed without the moments of these kills: ${JSON.stringify(missed)}`);
   }
 
-  /** Waits for the moment of a kill, and sees what runs then. */
+  /** Waits for the moment of a kill. @returns the process that runs then */
   private async moment(kill: NodeKill, instanceId: string): Promise<Moment> {
     if (kill.at === 'unheard') await this.props.machines.exec(instanceId, ['/bin/bash', '-c', UNTIL_UNHEARD]);
     if (kill.afterMs !== undefined) await this.props.clock.sleep(kill.afterMs);
@@ -180,12 +177,12 @@ export class Kills {
     for (;;) {
       const found = await find();
       if (found !== undefined) return found;
-      if (elapsed() > deadline) throw new Error(`${what}: this did not come true within ${RUNS_MS / 1000} s.`);
+      if (elapsed() > deadline) throw new Error(`${what}: this did not happen within ${RUNS_MS / 1000} s.`);
       await clock.sleep(POLL_MS);
     }
   }
 
-  /** True when the caller is dead now. */
+  /** @returns true when the caller was killed */
   private killFunction(at: FunctionKill['at'], { action, accessKeyId }: AwsCall): boolean {
     const { functions, elapsed } = this.props;
     const caller = functions.caller(accessKeyId);
@@ -201,15 +198,14 @@ export class Kills {
       )
         continue;
       const momentMs = elapsed();
-      if (functions.kill(caller) === 0)
-        throw new Error(`No process of ${caller} is at work, though it calls ${action}.`);
+      if (functions.kill(caller) === 0) throw new Error(`No process of ${caller} is running, but it called ${action}.`);
       this.done.push({ kill, momentMs, killedMs: elapsed(), prompt: true });
       killed = true;
     }
     return killed;
   }
 
-  /** How often the call of this kill was made, now included. */
+  /** How often the call of this kill was made, including now. */
   private count(kill: FunctionKill): number {
     const count = (this.calls.get(kill) ?? 0) + 1;
     this.calls.set(kill, count);

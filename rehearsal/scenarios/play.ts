@@ -1,7 +1,4 @@
-/**
- * What scenarios (scenarios.ts) do to a cluster on real engines, and how they see what becomes of it: the part that all
- * of them share.
- */
+/** What scenarios (scenarios.ts) share: how they disturb a cluster on real engines, and how they observe it. */
 import type { Clock } from '../../protocol/clock';
 import { HEALTH_PORT } from '../../protocol/environment';
 import { SEAT_TAG } from '../../protocol/tags';
@@ -14,51 +11,51 @@ import type { Template } from '../assembly/synth';
 import type { Milestone, NodeTimeline } from '../display/timeline';
 import { Traffic, type Load } from './traffic';
 
-/** A cluster that has formed, and what scenarios do with it. */
+/** A formed cluster, as scenarios use it. */
 export interface Stage {
   clock: Clock;
   region: EmulatedRegion;
   machines: RealMachines;
-  /** Instances that run, by role, in the order in which they were launched. */
+  /** The running instances of a role, in launch order. */
   instances(role: 'manager' | 'worker'): string[];
-  /** What an instance has reached on its way into the swarm, in milliseconds from its launch. */
+  /** The milestones that an instance has reached, in milliseconds from its launch. */
   milestones(instanceId: string): NodeTimeline['milestones'];
-  /** The swarm's own node list, once every instance that runs is a Ready node of it, and nobody else is in it. */
-  whole(): Promise<SwarmListEntry[]>;
-  /** For files of a run; goes with it. */
+  /** The swarm's own node list, once its nodes are exactly the running instances and all are Ready. */
+  converged(): Promise<SwarmListEntry[]>;
+  /** For files of the run; removed with it. */
   folder: string;
-  /** Something came about that the scenario waited for. */
-  told(moment: Moment): void;
-  /** Another template of the same stack. @throws Error when it was rolled back */
+  /** Called when something that the scenario waits for has happened. */
+  onMoment(moment: Moment): void;
+  /** Updates the stack with a changed template. @throws Error when the update was rolled back */
   deploy(change: (template: Template) => Template): Promise<void>;
-  /** The app as `next` of the scenario has it. */
+  /** Deploys the app with the scenario's `next`. */
   deployNext(): Promise<void>;
 }
 
 const POLL_MS = 50;
 const ANSWER_MS = 1_000;
-/** A client would have given up. */
+/** By then a client would have given up. */
 const REQUEST_MS = 10_000;
-/** Requests; a machine that is busy sends a few less than it should. */
+/** Requests per second. A busy machine sends a few less than it should. */
 const LEAST_A_SECOND = 200;
 const MOST_SHOWN = 20;
 export const REPLICAS = 4;
-/** The service's tasks do not hear SIGTERM (`sleep` is process 1), so that they use all of it. */
+/** The service's tasks ignore SIGTERM (`sleep` is process 1), so they use all of it. */
 const STOP_GRACE = '10s';
 const IMAGE = 'rehearsal-sleep';
-/** Longer than a load balancer takes to find out that another port is served. */
+/** Longer than a load balancer takes to notice that another port is served. */
 const LONG_GRACE = '40s';
-/** What the load balancer knows, the proxy in its place knows so much later. */
+/** How much later than the load balancer the proxy in its place changes. */
 const RELOAD_MS = 10_000;
-/** A root file system of one program and its libraries: no registry is reached from here. */
+/** An image of one program and its libraries, because no registry is reachable here. */
 const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
-/** The same, of a program with a web server. */
+/** An image of a program with a web server. */
 const WEB_IMAGE = 'rehearsal-web';
 const WEB_IMPORT = `tar -C /usr -c bin/busybox | docker import - ${WEB_IMAGE}`;
 const WEB_SCRIPT = 'mkdir -p /www && echo ok > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www';
 /**
- * A task on each worker, at ports of the workers themselves: this machine's kernel may have no routing mesh. What runs
- * already goes on until its grace is over.
+ * One task per worker, with ports in host mode: this machine's kernel may not support the routing mesh. Old tasks run
+ * on until their grace period ends.
  */
 const webService = (published: number, grace: string) => [
   'docker',
@@ -101,13 +98,13 @@ const CREATE = [
   '100000',
 ];
 
-/** Tasks are asked for on a manager. */
+/** Scenarios run their Docker commands on a manager. */
 export class Play {
   readonly moments: Moment[] = [];
   private begun = 0;
   private readonly supplied = new Set<string>();
   private importScript = IMPORT;
-  /** What is worth being told besides when it came. */
+  /** Results other than times. */
   readonly remarks: string[] = [];
 
   constructor(readonly stage: Stage) {}
@@ -116,19 +113,19 @@ export class Play {
     this.begun = this.stage.clock.now();
   }
 
-  /** Waits for something, and notes when it came. */
+  /** Waits for a condition and records when it became true. */
   async until(what: string, condition: () => Promise<boolean>): Promise<void> {
     while (!(await condition())) {
-      // Tasks may come to a worker that was launched since. Where no service was started nobody needs it.
+      // A worker that was launched meanwhile may get tasks. Not needed when the scenario started no service.
       if (this.supplied.size > 0) await this.loadImage();
       await this.stage.clock.sleep(POLL_MS);
     }
     const moment = { what, ms: this.elapsed() };
     this.moments.push(moment);
-    this.stage.told(moment);
+    this.stage.onMoment(moment);
   }
 
-  /** A task with a web server on every worker, and constant requests to it by way of the load balancer. */
+  /** Starts a task with a web server on every worker, and constant requests to it through the load balancer. */
   async beginRequests(load?: Load): Promise<Served> {
     const { stage } = this;
     this.importScript = WEB_IMPORT;
@@ -142,14 +139,14 @@ export class Play {
     return { proxy, traffic: new Traffic(proxy.url(port), load), supplies: this.keepSupplying() };
   }
 
-  /** As an operator does it, on a manager. */
+  /** As an operator would, on a manager. */
   private async docker(command: string[]): Promise<void> {
     await this.stage.machines.exec(this.stage.instances('manager')[0]!, command);
   }
 
   /**
-   * A service publishes a port, then another one, then it is removed; all the while after it was reached first somebody
-   * asks for it, at one port or the other. The load balancer has nothing but what it follows.
+   * A service publishes a port, then another one, then it is removed. From the first answer on, it is requested all the
+   * time, at either port. The load balancer has only the listeners that it follows.
    */
   async publishAndChange(): Promise<void> {
     const { stage } = this;
@@ -162,8 +159,8 @@ export class Play {
     const [first, second] = [8081, 8082];
     this.begin();
     await this.docker(webService(first, LONG_GRACE));
-    await this.until(`the service is reached at port ${first} of the load balancer`, () => reached(first));
-    await this.until('all workers are healthy there', async () =>
+    await this.until(`the load balancer serves port ${first}`, () => reached(first));
+    await this.until('all workers are healthy', async () =>
       stage.region
         .loadBalancers()[0]!
         .listeners.every(({ targets }) => targets.every(({ state }) => state === 'healthy')),
@@ -184,19 +181,19 @@ export class Play {
       `mode=host,target=8080,published=${second}`,
       'web',
     ]);
-    await this.until(`it is reached at port ${second}`, () => reached(second));
-    await this.until(`nothing is left of port ${first}`, async () => !isFollowed(first));
+    await this.until(`it serves port ${second}`, () => reached(second));
+    await this.until(`port ${first} has no listener`, async () => !isFollowed(first));
     const { asked, unanswered } = await asking.end();
-    this.remarks.push(`Asked ${asked} times at one of the two ports while it changed, ${unanswered} times in vain.`);
+    this.remarks.push(`${asked} requests to either port during the change, ${unanswered} not answered.`);
     if (unanswered > 0) throw new Error(this.remarks.join(' '));
     this.begin();
     await this.docker(['docker', 'service', 'rm', 'web']);
-    await this.until('nothing is left of the service', async () => !isFollowed(second));
-    await this.whole();
+    await this.until('the service has no listener', async () => !isFollowed(second));
+    await this.converged();
     await proxy.end();
   }
 
-  /** One after the other, until it is told to end. */
+  /** Sends one request after another until ended. */
   private askAllTheTime(ask: () => Promise<boolean>): { end(): Promise<{ asked: number; unanswered: number }> } {
     let over = false;
     const counts = { asked: 0, unanswered: 0 };
@@ -216,13 +213,13 @@ export class Play {
     };
   }
 
-  /** A worker that is launched is let into service only when its task answers. */
+  /** Keeps loading the image: a launched worker is let into service only when its task answers. */
   private keepSupplying(): { end(): Promise<void> } {
     let over = false;
     const work = (async () => {
       for (; !over; await this.stage.clock.sleep(POLL_MS)) await this.loadImage();
     })();
-    // Told when it ends.
+    // end() reports errors.
     work.catch(() => undefined);
     return {
       end: () => {
@@ -233,8 +230,8 @@ export class Play {
   }
 
   /**
-   * @param untilMs requests may fail that came before, in milliseconds from the beginning
-   * @throws Error when another one was not answered
+   * @param untilMs requests before this may fail, in milliseconds from the start
+   * @throws Error when any other request was not answered
    */
   async endRequests({ proxy, traffic, supplies }: Served, untilMs?: number): Promise<void> {
     await supplies.end();
@@ -248,15 +245,15 @@ export class Play {
     const last = Math.max(0, ...proxy.failures.map(({ at }) => at - this.begun));
     if (failed > 0 && untilMs !== undefined)
       this.remarks.push(
-        `The last connection that failed was taken ${(last / 1_000).toFixed(1)} s after the end of the ` +
-          `worker; the load balancer knew of it after ${(untilMs / 1_000).toFixed(1)} s.`,
+        `The last failed connection was accepted ${(last / 1_000).toFixed(1)} s after the worker died; the load ` +
+          `balancer had noticed after ${(untilMs / 1_000).toFixed(1)} s.`,
       );
     if (untilMs === undefined ? failed > 0 : wrong.length > 0)
       throw new Error(`Requests failed: ${this.remarks.join(' ')} ${seen.join(', ')}`);
     if (sent < LEAST_A_SECOND * seconds) throw new Error(`Only ${sent} requests were sent in ${seconds} s.`);
   }
 
-  /** Whether the load balancer sends it new connections. */
+  /** Whether the load balancer sends new connections to the instance. */
   isRouted(instanceId: string): boolean {
     return this.stage.region
       .loadBalancers()
@@ -271,7 +268,7 @@ export class Play {
     while ((await this.tasks()).filter(isRunning).length < REPLICAS) await this.stage.clock.sleep(POLL_MS);
   }
 
-  /** As a registry would have it for them: no worker whose engine answers is without it. */
+  /** Loads the image into every engine that answers, in place of a registry. */
   private async loadImage(): Promise<void> {
     for (const instanceId of this.stage.instances('worker')) {
       if (this.supplied.has(instanceId) || this.stage.milestones(instanceId).engine === undefined) continue;
@@ -289,8 +286,8 @@ export class Play {
   }
 
   /**
-   * As the first manager tells it that answers; until one does, nothing is known. One that has lost its leader keeps a
-   * question for many seconds, and does not answer it once there is another.
+   * Asks the managers and takes the first answer; until one answers, the result is empty. A manager without a leader
+   * holds a request for many seconds, and does not answer it even when a new leader is elected.
    */
   private async ask<T>(path: string): Promise<T[]> {
     for (;;) {
@@ -303,7 +300,7 @@ export class Play {
     }
   }
 
-  /** The node that an instance is, by its own engine. */
+  /** The node id of an instance, from its own engine. */
   async nodeId(instanceId: string): Promise<string> {
     const { Swarm } = (await this.stage.machines.engine(instanceId, '/info')) as { Swarm: { NodeID: string } };
     return Swarm.NodeID;
@@ -313,7 +310,7 @@ export class Play {
     const nodeId = (await this.nodes()).find(({ ManagerStatus }) => ManagerStatus?.Leader)!.ID;
     for (const instanceId of this.stage.instances('manager'))
       if ((await this.nodeId(instanceId)) === nodeId) return { instanceId, nodeId };
-    throw new Error('The leader is no instance.');
+    throw new Error('The leader is not an instance.');
   }
 
   async nextLeader(last: { nodeId: string }): Promise<void> {
@@ -322,7 +319,7 @@ export class Play {
     );
   }
 
-  /** As an operator does it: through the group, which then launches another. */
+  /** As an operator would: through the group, which then launches a new instance. */
   async terminate(instanceId: string): Promise<void> {
     const { region } = this.stage;
     await region.call({
@@ -333,18 +330,18 @@ export class Play {
     });
   }
 
-  /** Whatever happens to the leader, it comes back as it was: nobody is replaced. */
+  /** Troubles the leader. It must come back as it was; no instance may be replaced. */
   async troubleLeader(trouble: (leader: { instanceId: string; nodeId: string }) => Promise<void>): Promise<void> {
     const leader = await this.leader();
     const before = this.stage.instances('manager');
     this.begin();
     await trouble(leader);
-    await this.whole();
+    await this.converged();
     if (this.stage.instances('manager').join() !== before.join())
       throw new Error('An instance was replaced, though it came back.');
   }
 
-  /** Until the cluster is whole again, with the very managers that it had. */
+  /** Makes a change, then waits until the cluster has converged with the same managers. */
   async sameManagers(change: () => Promise<void>): Promise<void> {
     const ids = async () =>
       (await this.nodes())
@@ -353,11 +350,11 @@ export class Play {
         .join();
     const before = await ids();
     await change();
-    await this.whole();
+    await this.converged();
     if ((await ids()) !== before) throw new Error('A seat came back as another node.');
   }
 
-  /** So many managers run, none of them one of those. */
+  /** Whether this many managers run, none of them on a lost instance. */
   holdSeats(count: number, lost: string[]): boolean {
     const managers = this.stage.instances('manager');
     return managers.length === count && !lost.some((instanceId) => managers.includes(instanceId));
@@ -373,18 +370,18 @@ export class Play {
     return this.stage.region.instances().find((one) => one.instanceId === instanceId)!.tags[SEAT_TAG]!;
   }
 
-  /** The instance that holds a seat now, if any runs. */
+  /** The running instance that holds a seat, if any. */
   holderOf(seat: string): string | undefined {
     return this.stage.instances('manager').find((instanceId) => this.seatOf(instanceId) === seat);
   }
 
-  /** Notes when an instance has reached what, one after the other. */
+  /** Records when an instance reaches each of these milestones, in order. */
   async follow(instanceId: string, steps: [Milestone, string][]): Promise<void> {
     for (const [milestone, what] of steps)
       await this.until(what, async () => this.stage.milestones(instanceId)[milestone] !== undefined);
   }
 
-  /** What a load balancer is told. */
+  /** What the health endpoint tells a load balancer. */
   async isHealthy(instanceId: string): Promise<boolean> {
     return (
       (await this.stage.machines
@@ -408,13 +405,13 @@ export class Play {
       throw new Error(`${unit} of ${instanceId} does not run.`);
   }
 
-  /** Nobody can say anything about the swarm until there is a leader again. */
+  /** Kills managers. No manager can answer for the swarm until it has a leader again. */
   async loseManagers(instanceIds: string[]): Promise<void> {
     const { stage } = this;
     await this.sameManagers(async () => {
       this.begin();
       for (const instanceId of instanceIds) await stage.region.killInstance(instanceId);
-      await this.until('other instances hold their seats', async () => this.holdSeats(3, instanceIds));
+      await this.until('new instances hold their seats', async () => this.holdSeats(3, instanceIds));
       await this.until('the swarm has a leader again', async () => (await this.nodes()).some(isLeader));
     });
   }
@@ -427,7 +424,7 @@ export class Play {
     return (await this.nodes()).some(({ ID }) => ID === nodeId);
   }
 
-  /** A worker with some of the service's tasks. */
+  /** Starts the service, and picks a worker with some of its tasks. */
   async busyWorker(): Promise<{ instanceId: string; nodeId: string }> {
     await this.startService();
     const instanceId = this.stage.instances('worker')[0]!;
@@ -435,19 +432,19 @@ export class Play {
   }
 
   /**
-   * What never happens: the instance goes before its node, or the node before its tasks have ended. They take the whole
-   * of their grace to end, so that they are seen where nobody waited for them.
+   * Checks the order: tasks end before the node is removed, and the node is removed before the instance may end. The
+   * tasks use their whole grace period, so that a missing wait shows.
    */
   async expectOrder({ instanceId, nodeId }: { instanceId: string; nodeId: string }): Promise<void> {
     const letGo = !this.hasOpenHook(instanceId);
     if (await this.isListed(nodeId)) {
-      if (letGo) throw new Error('The instance was let go before its node was removed.');
+      if (letGo) throw new Error('The terminate hook was completed before the node was removed.');
       return;
     }
-    // It may be gone by now.
+    // The instance may have ended by now.
     const containers = (await this.stage.machines.engine(instanceId, '/containers/json').catch(() => [])) as unknown[];
     if (containers.length > 0)
-      throw new Error(`The node was removed while ${containers.length} of its tasks still ran.`);
+      throw new Error(`The node was removed while ${containers.length} of its tasks were still running.`);
   }
 
   hasOpenHook(instanceId: string): boolean {
@@ -456,12 +453,12 @@ export class Play {
       .some(({ instances }) => instances.some((one) => one.instanceId === instanceId && one.openHooks.length > 0));
   }
 
-  async whole(): Promise<void> {
-    await this.until('the cluster is whole again', async () => (await this.stage.whole()).length > 0);
+  async converged(): Promise<void> {
+    await this.until('the cluster has converged', async () => (await this.stage.converged()).length > 0);
   }
 }
 
-/** Requests that are under way, and what they need. */
+/** The running load test, and what it needs. */
 interface Served {
   proxy: RealProxy;
   traffic: Traffic;
@@ -483,7 +480,7 @@ export interface Node {
 export const isLeader = ({ ManagerStatus }: Node) => ManagerStatus?.Leader === true;
 export const isRunning = ({ DesiredState, Status }: Task) => DesiredState === 'running' && Status.State === 'running';
 
-/** A node that had tasks: whether all of them run elsewhere. */
+/** Whether all tasks run on other nodes than this one. */
 export const movedFrom = (nodeId: string, tasks: Task[]) =>
   tasks.filter((task) => isRunning(task) && task.NodeID !== nodeId).length === REPLICAS;
 

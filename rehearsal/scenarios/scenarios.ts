@@ -1,6 +1,7 @@
 /**
- * What can happen to a cluster that has formed, on real engines: each scenario does one thing to it, waits until it is
- * whole again, and says what came when, in milliseconds from the instance's end (or from the order to end it).
+ * Failure scenarios for a formed cluster on real engines. Each does one thing to the cluster, waits until it has
+ * converged, and records what happened when, in milliseconds from the end of the instance (or from the command that
+ * ends it).
  */
 import type { RecoveryAnswer } from '../../protocol/recovery';
 import { SPOT_NOTICE_MS } from '../aws/ec2/ec2';
@@ -15,24 +16,24 @@ export interface Scenario {
   workers: number;
   /** Workers are spot instances. @default false */
   spot?: true;
-  /** A load balancer's listener, and a real proxy in its place. */
+  /** A listener of a load balancer; a real proxy takes its place. */
   listener?: { port: number; nodes: 'workers'; healthCheck: { port: number } };
   /** Published ports that the load balancer follows, on workers. */
   follow?: { from: number; to: number };
-  /** Programs that it needs besides what real nodes need, and the Debian package of each. */
+  /** Programs it needs beyond those that real nodes need, and the Debian package of each. */
   needs?: Record<string, string>;
-  /** The app that the scenario deploys later: context values. */
+  /** Context values of the app that the scenario deploys later. */
   next?: { managers: number; workers: number; volumeGenerations?: Record<string, number> };
-  /** How long all of it may take, in milliseconds. @default 10 minutes */
+  /** How long the whole run may take, in milliseconds. @default 10 minutes */
   deadlineMs?: number;
-  /** Requests are counted, and none of them may fail: nothing else is rehearsed beside it. @default false */
+  /** Runs alone, because it counts requests and none may fail. @default false */
   alone?: boolean;
   run(play: Play): Promise<void>;
 }
 
-/** Longer than an election takes, and shorter than anybody is replaced after. */
+/** Longer than an election takes, and shorter than it takes until an instance is replaced. */
 const CUT_OFF_MS = 40_000;
-/** A service's own port on the workers themselves: whoever is sent a connection has to have a task. */
+/** A service's host-mode port on the workers: a worker that gets a connection needs a task. */
 const WEB_PORT = 8080;
 const PROXY = { haproxy: 'haproxy', busybox: 'busybox-static' };
 const BALANCED = {
@@ -40,9 +41,9 @@ const BALANCED = {
   needs: { ...PROXY, hey: 'hey' },
   alone: true,
 } satisfies Partial<Scenario>;
-/** Docker keeps everything there. */
+/** Docker stores all its data there. */
 const FILL_DISK = 'mount -t tmpfs -o size=64k tmpfs /var/lib/docker && ! head -c 1M /dev/zero > /var/lib/docker/full';
-/** What came when, and what is worth being told besides. */
+/** Plays a scenario. @returns what happened when, and its other results */
 export async function playScenario(name: string, stage: Stage): Promise<{ moments: Moment[]; remarks: string[] }> {
   const play = new Play(stage);
   await SCENARIOS[name]!.run(play);
@@ -71,8 +72,8 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('its health check fails', () => inOrder(async () => !(await play.isHealthy(instanceId))));
       await play.until('its tasks run elsewhere', () => inOrder(async () => movedFrom(nodeId, await play.tasks())));
       await play.until('its node is removed', () => inOrder(async () => !(await play.isListed(nodeId))));
-      await play.until('the instance is let go', async () => !play.hasOpenHook(instanceId));
-      await play.whole();
+      await play.until('its terminate hook is completed', async () => !play.hasOpenHook(instanceId));
+      await play.converged();
     },
   },
   'worker-killed': {
@@ -85,11 +86,11 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.stage.region.killInstance(instanceId);
       await play.until('its tasks run elsewhere', async () => movedFrom(nodeId, await play.tasks()));
       await play.until('its node is removed', async () => !(await play.isListed(nodeId)));
-      await play.whole();
+      await play.converged();
     },
   },
   'balanced-worker-terminated': {
-    title: 'A worker behind a load balancer is terminated through its group, under constant requests.',
+    title: 'A worker behind a load balancer is terminated through its group under constant load.',
     managers: 1,
     workers: 2,
     ...BALANCED,
@@ -98,16 +99,16 @@ export const SCENARIOS: Record<string, Scenario> = {
       const instanceId = play.stage.instances('worker')[0]!;
       play.begin();
       await play.terminate(instanceId);
-      await play.until('it is sent nothing more', async () => !play.isRouted(instanceId));
-      await play.until('the instance is let go', async () => !play.hasOpenHook(instanceId));
-      await play.whole();
+      await play.until('it gets no new connections', async () => !play.isRouted(instanceId));
+      await play.until('its terminate hook is completed', async () => !play.hasOpenHook(instanceId));
+      await play.converged();
       await play.endRequests(served);
     },
   },
   'balanced-worker-killed': {
     title:
-      'A worker behind a load balancer dies without notice, under constant requests: they fail until the ' +
-      'load balancer knows, and not afterwards.',
+      'A worker behind a load balancer dies without notice under constant load: requests fail until the ' +
+      'load balancer notices, and not afterwards.',
     managers: 1,
     workers: 2,
     ...BALANCED,
@@ -115,17 +116,17 @@ export const SCENARIOS: Record<string, Scenario> = {
       const served = await play.beginRequests(MANY_CLIENTS);
       const instanceId = play.stage.instances('worker')[0]!;
       play.begin();
-      // EC2 says nothing of it yet: the load balancer has its health check, and target-update what the swarm says.
+      // EC2 does not report it yet: the load balancer only has its health check, target-update only the swarm's report.
       await play.stage.machines.kill(instanceId);
-      await play.until('it is sent nothing more', async () => !play.isRouted(instanceId));
+      await play.until('it gets no new connections', async () => !play.isRouted(instanceId));
       const known = play.elapsed();
       await play.stage.region.killInstance(instanceId);
-      await play.whole();
+      await play.converged();
       await play.endRequests(served, known);
     },
   },
   'balanced-workers-replaced': {
-    title: 'A deployment replaces all instances behind a load balancer, under constant requests.',
+    title: 'A deployment replaces all instances behind a load balancer under constant load.',
     managers: 1,
     workers: 2,
     ...BALANCED,
@@ -136,14 +137,14 @@ export const SCENARIOS: Record<string, Scenario> = {
       play.begin();
       await play.stage.deploy((template) => renewed(template, 'standard'));
       await play.until('the deployment is complete', async () => true);
-      await play.whole();
+      await play.converged();
       if (play.stage.instances('worker').some((instanceId) => before.includes(instanceId)))
         throw new Error('A worker was not replaced.');
       await play.endRequests(served);
     },
   },
   'published-port': {
-    title: 'A service publishes a port, then another one, then it is removed: the load balancer follows.',
+    title: 'A service publishes a port, then another one, then it is removed; the load balancer follows.',
     managers: 1,
     workers: 2,
     follow: { from: 8081, to: 8099 },
@@ -162,7 +163,7 @@ export const SCENARIOS: Record<string, Scenario> = {
         play.begin();
         await play.stage.region.killInstance(leader.instanceId);
         await play.nextLeader(leader);
-        await play.until('its seat has another instance', async () => play.stage.instances('manager').length === 3);
+        await play.until('its seat has a new instance', async () => play.stage.instances('manager').length === 3);
       });
     },
   },
@@ -176,7 +177,7 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.sameManagers(async () => {
         play.begin();
         await play.stage.region.killInstance(killed);
-        await play.until('its seat has another instance', async () => play.holdSeats(3, [killed]));
+        await play.until('its seat has a new instance', async () => play.holdSeats(3, [killed]));
         await play.follow(play.holderOf(seat)!, [
           ['userData', 'its user data has run'],
           ['volume', 'its volume is attached'],
@@ -188,7 +189,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   'two-managers-killed': {
     title:
-      'Two of three managers, the leader among them, die in the same second: the quorum is lost until they are back.',
+      'Two of three managers, including the leader, die in the same second: the quorum is lost until they are back.',
     managers: 3,
     workers: 1,
     async run(play) {
@@ -212,13 +213,13 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.sameManagers(async () => {
         play.begin();
         await play.terminate(leader.instanceId);
-        await play.until('the instance is let go', async () => !play.hasOpenHook(leader.instanceId));
+        await play.until('its terminate hook is completed', async () => !play.hasOpenHook(leader.instanceId));
         await play.nextLeader(leader);
       });
     },
   },
   'manager-cut-off': {
-    title: 'The leader of three managers is cut off from everything for 40 seconds.',
+    title: 'The leader of three managers is cut off from the network for 40 seconds.',
     managers: 3,
     workers: 1,
     run: (play) =>
@@ -231,7 +232,7 @@ export const SCENARIOS: Record<string, Scenario> = {
       }),
   },
   'spot-notice': {
-    title: 'A spot worker with running tasks gets its notice: EC2 takes it back two minutes later.',
+    title: 'A spot worker with running tasks gets an interruption notice; EC2 reclaims it two minutes later.',
     managers: 1,
     workers: 2,
     spot: true,
@@ -245,9 +246,9 @@ export const SCENARIOS: Record<string, Scenario> = {
         return !(await play.isListed(worker.nodeId));
       };
       await play.until('its node is drained and removed', drained);
-      await play.until('the instance is let go', async () => !play.hasOpenHook(worker.instanceId));
-      if (play.elapsed() >= SPOT_NOTICE_MS) throw new Error('EC2 had taken it back by then.');
-      await play.whole();
+      await play.until('its terminate hook is completed', async () => !play.hasOpenHook(worker.instanceId));
+      if (play.elapsed() >= SPOT_NOTICE_MS) throw new Error('EC2 had already reclaimed it.');
+      await play.converged();
     },
   },
   'workers-terminated': {
@@ -270,16 +271,16 @@ export const SCENARIOS: Record<string, Scenario> = {
         return !nodes.some(({ nodeId }) => left.some(({ ID }) => ID === nodeId));
       });
       await play.until(
-        'all five are let go',
+        'all five terminate hooks are completed',
         async () => !nodes.some(({ instanceId }) => play.hasOpenHook(instanceId)),
       );
       await play.until(
-        'all tasks run on others',
+        'all tasks run on other nodes',
         async () =>
           (await play.tasks()).filter((task) => isRunning(task) && !nodes.some(({ nodeId }) => nodeId === task.NodeID))
             .length === REPLICAS,
       );
-      await play.whole();
+      await play.converged();
     },
   },
   'engine-hung': {
@@ -288,7 +289,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     workers: 1,
     run: (play) =>
       play.troubleLeader(async (leader) => {
-        if (!(await play.isHealthy(leader.instanceId))) throw new Error('It does not say that it may be sent work.');
+        if (!(await play.isHealthy(leader.instanceId))) throw new Error('Its health check does not pass.');
         await play.stage.machines.hangEngine(leader.instanceId);
         await play.until('its health check fails', async () => !(await play.isHealthy(leader.instanceId)));
         await play.nextLeader(leader);
@@ -303,8 +304,8 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   'leader-killed-twice': {
     title:
-      'The leader of three managers dies without notice, and so does the next one as soon as it leads: the ' +
-      'quorum is lost until they are back.',
+      'The leader of three managers dies without notice, and the next leader dies as soon as it is elected: ' +
+      'the quorum is lost until they are back.',
     managers: 3,
     workers: 1,
     async run(play) {
@@ -315,18 +316,18 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.nextLeader(first);
         const second = await play.leader();
         await play.stage.region.killInstance(second.instanceId);
-        await play.until('the second one is dead, too', async () => true);
-        await play.until('other instances hold their seats', async () =>
+        await play.until('the second one is dead', async () => true);
+        await play.until('new instances hold their seats', async () =>
           play.holdSeats(3, [first.instanceId, second.instanceId]),
         );
-        await play.until('the swarm has a leader once more', async () => (await play.nodes()).some(isLeader));
+        await play.until('the swarm has a third leader', async () => (await play.nodes()).some(isLeader));
       });
     },
   },
   'zone-lost': {
     title:
-      'Everything in the zone of the leader dies without notice: one of three managers and one of three ' +
-      'workers, with running tasks.',
+      "Everything in the leader's zone dies without notice: one of three managers, and one of three workers " +
+      'with running tasks.',
     managers: 3,
     workers: 3,
     async run(play) {
@@ -338,7 +339,7 @@ export const SCENARIOS: Record<string, Scenario> = {
       const lost = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter(
         (instanceId) => zoneOf(instanceId) === zoneOf(leader.instanceId),
       );
-      if (lost.length < 2) throw new Error('The zone has the leader alone.');
+      if (lost.length < 2) throw new Error("No worker runs in the leader's zone.");
       const ids = new Set(await Promise.all(lost.map((instanceId) => play.nodeId(instanceId))));
       await play.sameManagers(async () => {
         play.begin();
@@ -354,7 +355,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   'agent-killed-mid-drain': {
     title:
-      "A worker with running tasks is terminated through its group, and the leader's agent dies while it drains it.",
+      "A worker with running tasks is terminated through its group, and the leader's agent dies while draining it.",
     managers: 1,
     workers: 2,
     async run(play) {
@@ -371,12 +372,12 @@ export const SCENARIOS: Record<string, Scenario> = {
         await play.expectOrder(worker);
         return !(await play.isListed(worker.nodeId));
       });
-      await play.until('the instance is let go', async () => !play.hasOpenHook(worker.instanceId));
-      await play.whole();
+      await play.until('its terminate hook is completed', async () => !play.hasOpenHook(worker.instanceId));
+      await play.converged();
     },
   },
   'seats-retired': {
-    title: 'A deployment makes three managers of five, and the leader dies while one of them is demoted.',
+    title: 'A deployment reduces five managers to three, and the leader dies while one of them is demoted.',
     managers: 5,
     workers: 1,
     next: { managers: 3, workers: 1 },
@@ -393,19 +394,19 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.stage.region.killInstance(leader.instanceId);
       await play.until('the leader is dead', async () => true);
       await play.until('the deployment is complete', () => deployed.then(() => true));
-      await play.whole();
+      await play.converged();
       const after = await play.nodes();
       if (
         after.filter(({ ManagerStatus }) => ManagerStatus).length !== 3 ||
         after.some(({ ID }) => !before.some((one) => one.ID === ID))
       )
-        throw new Error('The managers are not three of those that there were.');
+        throw new Error('The managers are not three of the original five.');
     },
   },
   'rolling-update': {
     title:
-      'A deployment replaces all instances. In the first one a manager does not come back, and it is ' +
-      'rolled back; the second one works.',
+      'A deployment replaces all instances, but a manager does not come back, and it is rolled back; a ' +
+      'second deployment succeeds.',
     managers: 3,
     workers: 2,
     deadlineMs: 15 * 60_000,
@@ -420,14 +421,14 @@ export const SCENARIOS: Record<string, Scenario> = {
             (error: Error) => error,
           );
         if (!failure?.message.includes('Failed to receive 1 resource signal'))
-          throw failure ?? new Error('The deployment succeeded, though a manager did not come back.');
-        await play.until('the first one is rolled back', async () => true);
-        await play.stage.whole();
-        await play.until('the cluster is whole', async () => true);
+          throw failure ?? new Error('The deployment succeeded although a manager did not come back.');
+        await play.until('the first deployment is rolled back', async () => true);
+        await play.stage.converged();
+        await play.until('the cluster has converged after the rollback', async () => true);
         const before = [...play.stage.instances('manager'), ...play.stage.instances('worker')];
         await play.stage.deploy((template) => renewed(template, 'unlimited'));
-        await play.until('the second one is complete', async () => true);
-        await play.stage.whole();
+        await play.until('the second deployment is complete', async () => true);
+        await play.stage.converged();
         const left = [...play.stage.instances('manager'), ...play.stage.instances('worker')].filter((instanceId) =>
           before.includes(instanceId),
         );
@@ -437,7 +438,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     },
   },
   'volume-lost': {
-    title: 'A manager dies, and its volume with it. A deployment gives its seat another volume.',
+    title: 'A manager dies and its volume is lost. A deployment gives its seat a new volume.',
     managers: 3,
     workers: 1,
     next: { managers: 3, workers: 1, volumeGenerations: { 1: 2 } },
@@ -450,22 +451,22 @@ export const SCENARIOS: Record<string, Scenario> = {
       play.begin();
       await region.killInstance(instanceId);
       await region.loseVolume(volumeId);
-      await play.until('another instance holds its seat', async () => play.holdSeats(3, [instanceId]));
+      await play.until('a new instance holds its seat', async () => play.holdSeats(3, [instanceId]));
       await play.stage.deployNext();
       await play.until('the deployment is complete', async () => true);
-      await play.whole();
+      await play.converged();
       const after = await play.nodes();
       if (
         after.some(({ ID }) => ID === nodeId) ||
         after.filter(({ ID }) => before.some((one) => one.ID === ID)).length !== before.length - 1
       )
-        throw new Error('Not just that one manager is another node.');
+        throw new Error('More than the one manager became a new node.');
     },
   },
   'quorum-lost': {
     title:
-      'Two of three managers die, and their volumes with them: the quorum is lost for good. A person says ' +
-      'so, the third manager goes on alone, and a deployment gives the others other volumes.',
+      'Two of three managers die and their volumes are lost: the quorum is lost for good. An operator ' +
+      'recovers it, the third manager goes on alone, and a deployment gives the others new volumes.',
     managers: 3,
     workers: 2,
     next: { managers: 3, workers: 2, volumeGenerations: { 0: 2, 2: 2 } },
@@ -488,26 +489,26 @@ export const SCENARIOS: Record<string, Scenario> = {
           recover,
         })) as RecoveryAnswer;
       const refused = await ask({ seat: 1, swarmId });
-      if (!('refused' in refused)) throw new Error('The quorum was given up at once.');
-      await play.until('it may be given up', async () => 'wouldDo' in (await ask({ seat: 1 })));
+      if (!('refused' in refused)) throw new Error('The recovery was accepted at once.');
+      await play.until('the recovery may begin', async () => 'wouldDo' in (await ask({ seat: 1 })));
       const begun = await ask({ seat: 1, swarmId });
-      if (!('begun' in begun)) throw new Error(`It was not given up: ${JSON.stringify(begun)}`);
+      if (!('begun' in begun)) throw new Error(`The recovery did not begin: ${JSON.stringify(begun)}`);
       await play.until(
         'the third manager goes on alone',
         async () => (await play.nodes()).filter(({ ManagerStatus }) => ManagerStatus).length === 1,
       );
-      await play.until('the others are taken out of the swarm', async () => (await play.nodes()).length === 3);
+      await play.until('the others are removed from the swarm', async () => (await play.nodes()).length === 3);
       const { ID } = (await machines.engine(survivor, '/swarm')) as { ID: string };
       if (ID !== swarmId || (await play.nodeId(survivor)) !== nodeId)
-        throw new Error('It is another swarm, or the manager is another node.');
+        throw new Error('The swarm or the node is not the same.');
       await play.until('all tasks run', async () => (await play.tasks()).filter(isRunning).length === REPLICAS);
       await play.stage.deployNext();
       await play.until('the deployment is complete', async () => true);
-      await play.whole();
+      await play.converged();
     },
   },
   'disk-full': {
-    title: 'The disk of a worker with running tasks is full, and its engine ends: it never starts again.',
+    title: 'The disk of a worker with running tasks is full; its engine ends and never starts again.',
     managers: 1,
     workers: 3,
     deadlineMs: 15 * 60_000,
@@ -519,12 +520,12 @@ export const SCENARIOS: Record<string, Scenario> = {
       await play.until('its tasks run elsewhere', async () => movedFrom(nodeId, await play.tasks()));
       await play.until('it is replaced', async () => !play.stage.instances('worker').includes(instanceId));
       await play.until('its node is removed', async () => !(await play.isListed(nodeId)));
-      await play.whole();
+      await play.converged();
     },
   },
 };
 
-/** Other instances all the same: CloudFormation replaces every one. */
+/** A change that makes CloudFormation replace every instance. */
 function renewed(template: Template, CpuCredits: string): Template {
   for (const { Type, Properties } of Object.values(template.Resources)) {
     if (Type === 'AWS::EC2::LaunchTemplate')
@@ -533,7 +534,9 @@ function renewed(template: Template, CpuCredits: string): Template {
   return template;
 }
 
-/** User data that does nothing, as with an image that does not boot; and a deployment that waits for a minute only. */
+/**
+ * A seat whose user data does nothing, like an image that does not boot, and a deployment that waits only one minute.
+ */
 function withSilentSeat(template: Template, seat: number): Template {
   for (const [id, { Type, Properties, UpdatePolicy }] of Object.entries(template.Resources)) {
     if (Type === 'AWS::EC2::LaunchTemplate' && id.includes(`Seat${seat}`))

@@ -1,31 +1,31 @@
 /**
- * Constant requests from a load generator of its own (hey, https://github.com/rakyll/hey): each on a connection of its
- * own, since that is what a Network Load Balancer passes on.
+ * Constant requests from a load generator (hey, https://github.com/rakyll/hey). Each uses its own connection, because a
+ * Network Load Balancer forwards connections.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 
 /**
- * So many at a time, each so many a second; and so many such generators, begun one after the other within a second, so
- * that they do not all ask at the same moment.
+ * Clients per generator, requests a second per client, and generators. These start one after another within a second,
+ * so that they do not all send at the same moment.
  */
 export interface Load {
   clients: number;
   eachASecond: number;
   generators: number;
 }
-/** 250 in all. */
+/** 250 requests a second. */
 const STEADY: Load = { clients: 10, eachASecond: 25, generators: 1 };
 /**
- * 300 in all: many of them may wait for somebody who does not answer, and enough still ask. Those of a generator ask in
- * the same moment, and are no more than busybox's httpd lets wait for it (9).
+ * 300 requests a second: even if many clients wait for a dead worker, enough others still send. The clients of one
+ * generator send at the same moment, and are fewer than the backlog of busybox's httpd (9).
  */
 export const MANY_CLIENTS: Load = { clients: 5, eachASecond: 1, generators: 60 };
-/** Whoever waits longer was not served. */
+/** A request that takes longer has failed. */
 const TIMEOUT_SECONDS = 5;
-/** It is stopped long before. */
+/** It is always stopped long before. */
 const LONGEST_SECONDS = 1_800;
 
-/** What became of the requests. */
+/** The results of the requests. */
 export interface Requests {
   sent: number;
   answered: number;
@@ -57,7 +57,7 @@ class Generator {
   private readonly ended: Promise<void>;
   private said = '';
 
-  /** @param waits so many seconds before it begins */
+  /** @param waits seconds before it begins */
   constructor(url: string, { clients, eachASecond }: Load, waits: number) {
     const limits = [
       '-z',
@@ -82,7 +82,7 @@ class Generator {
     this.ended.catch(() => undefined);
   }
 
-  /** It says what became of them when it is interrupted. */
+  /** Interrupts the generator, which then prints its summary. */
   async end(): Promise<Requests> {
     this.process.kill('SIGINT');
     await this.ended;
@@ -90,11 +90,10 @@ class Generator {
   }
 }
 
-/** @throws Error when it is none */
+/** @throws Error when the text is not a summary */
 export function readSummary(text: string): Requests {
   const seconds = Number(/^\s*Total:\s+([\d.]+) secs$/m.exec(text)?.[1]);
-  if (!Number.isFinite(seconds))
-    throw new Error(`The load generator did not say how it went: ${text.trim().slice(0, 500)}`);
+  if (!Number.isFinite(seconds)) throw new Error(`The load generator printed no summary: ${text.trim().slice(0, 500)}`);
   const counts = (pattern: RegExp) =>
     [...text.matchAll(pattern)].map(([, first, second]) => [Number(first), Number(second)] as const);
   const statuses = counts(/^\s*\[(\d{3})\]\s+(\d+) responses$/gm);

@@ -1,8 +1,7 @@
 /**
  * Stand-in for the AWS CLI as user data uses it: `aws s3 cp`, `aws logs create-log-stream`, `aws logs put-log-events`.
- * It really asks the emulated AWS, with the credentials that the instance's own metadata service gives. Signatures are
- * not computed: the emulated AWS reads only who signs and for which service. Fails on every command and option that it
- * does not know.
+ * It calls the emulated AWS with credentials from the instance's metadata service. It computes no signatures: the
+ * emulated AWS reads only the access key and the service. Fails on every command and option that it does not know.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request, type IncomingHttpHeaders } from 'node:http';
@@ -65,7 +64,7 @@ async function call(
 ): Promise<Answer> {
   const endpoint = process.env.AWS_ENDPOINT_URL;
   if (endpoint === undefined)
-    throw new Error('AWS_ENDPOINT_URL is not set: this stand-in speaks to the emulated AWS only.');
+    throw new Error('AWS_ENDPOINT_URL is not set: this stand-in only calls the emulated AWS.');
   const { AccessKeyId, Token } = await credentials();
   const authorization =
     `AWS4-HMAC-SHA256 Credential=${AccessKeyId}/20000101/${region}/${service}/aws4_request, ` +
@@ -96,7 +95,7 @@ function logEvents(values: string[]): unknown {
   return values.map((value) => {
     const match = /^timestamp=(\d+),message=(.*)$/s.exec(value);
     if (!match)
-      throw new Error(`The log event "${value}" is none of timestamp=N,message=TEXT, a JSON list, or file://PATH.`);
+      throw new Error(`The log event "${value}" must be timestamp=N,message=TEXT, a JSON list, or file://PATH.`);
     return { timestamp: Number(match[1]), message: match[2] };
   });
 }

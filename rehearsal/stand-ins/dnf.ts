@@ -1,6 +1,6 @@
 /**
- * Stand-in for Amazon Linux's `dnf`: the machine's own Docker engine and Node.js take the packages' place, and
- * "installing" makes them appear in /usr/bin. Fails on every argument and package that user data is not known to use.
+ * Stand-in for Amazon Linux's `dnf`. "Installing" a package links this machine's own Docker engine or Node.js into
+ * /usr/bin. Fails on every argument and package that our user data does not use.
  */
 export const DNF = `#!/bin/bash
 [ "$1 $2" = "install -y" ] && [ $# -gt 2 ] || { echo "dnf stand-in: knows only \\"dnf install -y PACKAGE...\\", was called with: $*" >&2; exit 64; }

@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { DNF } from './dnf';
 import { SYSTEMCTL } from './systemctl';
 
-/** Where an instance keeps what it is made of, below its root. */
+/** Where an instance keeps the stand-ins, below its root. */
 export const STAND_INS = 'usr/lib/stand-ins';
 
-/** @param awsBundle the file that esbuild makes of `aws.ts` */
+/** @param awsBundle the bundle of `aws.ts` */
 export function installStandIns(upper: string, awsBundle: string): void {
   write(upper, 'usr/bin/dnf', DNF, 0o755);
   write(upper, 'usr/bin/systemctl', SYSTEMCTL, 0o755);
@@ -17,11 +17,11 @@ export function installStandIns(upper: string, awsBundle: string): void {
   copyFileSync(awsBundle, join(upper, STAND_INS, 'aws.js'));
 }
 
-/** @param hostName as EC2 makes it of the private address */
+/** @param hostName as EC2 derives it from the private address */
 export function configureHost(upper: string, hostName: string, address: string): void {
   write(upper, 'etc/hostname', `${hostName}\n`);
   write(upper, 'etc/hosts', `127.0.0.1 localhost\n${address} ${hostName}\n`);
-  // Nothing listens there: look-ups of images and names fail at once instead of after a time-out.
+  // Nothing listens there, so DNS look-ups fail at once instead of timing out.
   write(upper, 'etc/resolv.conf', 'nameserver 127.0.0.1\n');
 }
 

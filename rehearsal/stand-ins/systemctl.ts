@@ -1,15 +1,16 @@
 /**
- * Stand-in for `systemctl` and the part of systemd below it: reads unit files and drop-ins of `/etc/systemd/system`,
- * starts, supervises, restarts and stops services. `docker.service` is built in, as the package would bring it. Fails
- * on every verb, option and directive that it does not know: nothing is silently ignored.
+ * Stand-in for `systemctl` and the part of systemd below it: reads unit files and drop-ins in `/etc/systemd/system`;
+ * starts, supervises, restarts and stops services. `docker.service` is built in, as the package would install it. Fails
+ * on every verb, option and directive that it does not know; it ignores nothing silently.
  * Sources: https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html, systemd.unit.html,
  * systemd.exec.html and systemd.kill.html there.
  *
- * A shell script rather than a Node.js program because every node runs it several times while it boots.
+ * It is a shell script, not a Node.js program, because every node runs it several times during boot and a shell starts
+ * faster.
  */
 
 /**
- * Where the state of units lies: a folder UNIT with `supervisor`, `main` and `listener` (process ids), `ready`,
+ * Where the state of units is stored: a folder UNIT with `supervisor`, `main` and `listener` (process ids), `ready`,
  * `failed` (the last run ended before it was ready), `stopping`; and UNIT.starts.
  */
 export const SYSTEMD_STATE = '/run/systemd/stand-in';

@@ -33,7 +33,7 @@ for (const name of REHEARSED) {
           `${moments.map(({ what, ms }) => `${what} after ${(ms / 1000).toFixed(1)} s`).join(', ')}. ` +
           `${remarks.join(' ')}\n`,
       );
-      expect(moments.at(-1)?.what).toBe('the cluster is whole again');
+      expect(moments.at(-1)?.what).toBe('the cluster has converged');
       expect(deleted.kept).toEqual([]);
       expect(machineState()).toEqual(before);
     },

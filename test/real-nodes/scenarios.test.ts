@@ -1,5 +1,5 @@
 /**
- * What can happen to a cluster, on real engines: the cluster is whole again afterwards, and leaves nothing when it is
+ * What can happen to a cluster, on real engines: the cluster has converged afterwards, and leaves nothing when it is
  * deleted. What came when is printed. Six of the scenarios, beside each other; `npm run rehearse -- --all` runs all of
  * them.
  */
@@ -28,7 +28,7 @@ for (const name of REHEARSED) {
       process.stdout.write(
         `  ${name}: ${moments.map(({ what, ms }) => `${what} after ${(ms / 1000).toFixed(1)} s`).join(', ')}\n`,
       );
-      expect(moments.at(-1)?.what).toBe('the cluster is whole again');
+      expect(moments.at(-1)?.what).toBe('the cluster has converged');
       expect(deleted.kept).toEqual([]);
       expect(machineState()).toEqual(before);
     },

@@ -47,7 +47,7 @@ test('a template whose parts AWS would take has no finding', async () => {
 
 test('user data that bash cannot read, or that is too long, is found', async () => {
   expect((await checkStack(stack('#!/bin/bash\nif true; then\n'))).failed).toEqual([
-    expect.stringMatching(/^User data of Template is no correct script: .*syntax error/s),
+    expect.stringMatching(/^User data of Template has a syntax error: .*syntax error/s),
   ]);
   expect((await checkStack(stack(`#!/bin/bash\n# ${'x'.repeat(17_000)}\n`))).failed).toEqual([
     'User data of Template, bytes: 17015, but AWS takes at most 16384.',

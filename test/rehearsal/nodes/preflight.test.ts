@@ -52,7 +52,7 @@ test('a machine that forbids namespaces says what it said and what to do', async
     try: () => Promise.reject(new Error('`unshare --net` failed: unshare failed: Operation not permitted')),
   };
   expect(await missing(forbidden)).toEqual([
-    expect.stringMatching(/does not let root make a node: Operation not permitted.*--privileged/),
+    expect.stringMatching(/Root cannot create a node on this machine: Operation not permitted.*--privileged/),
   ]);
 });
 

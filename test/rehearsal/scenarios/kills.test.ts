@@ -81,6 +81,6 @@ it('fails a formation in which what was killed never runs again', async () => {
   machines.serviceProcess = async () => undefined;
   await clock.advance(100_000);
   expect(failures.map(({ message }) => message)).toEqual([
-    'The engine of seat 0 runs again after it was killed: this did not come true within 90 s.',
+    'The engine of seat 0 runs again after it was killed: this did not happen within 90 s.',
   ]);
 });

@@ -34,5 +34,5 @@ Error distribution:
 });
 
 test('one that says nothing is no success', () => {
-  expect(() => readSummary('')).toThrow('did not say how it went');
+  expect(() => readSummary('')).toThrow('printed no summary');
 });
