@@ -1,7 +1,6 @@
 /**
  * One emulated AWS region with one account: the services over one clock, the stacks in it, and the ground truth for
- * tests and invariants. It has no network of its own: whoever serves the wire protocols calls {@link
- * EmulatedRegion.call}.
+ * tests and invariants. It opens no sockets: wire/http.ts serves its API over HTTP, by {@link EmulatedRegion.call}.
  */
 import type { Clock } from '../../protocol/clock';
 import type { GroupView } from './autoscaling/model';
@@ -27,7 +26,7 @@ import type { Queue } from './sqs/sqs';
 
 export interface EmulatedRegionOptions {
   clock: Clock;
-  /** Gives instances and volumes a body. */
+  /** Runs instances and volumes. */
   machines: Machines;
   /** Runs the functions' code. */
   functions: FunctionRunner;
@@ -38,7 +37,7 @@ export interface EmulatedRegionOptions {
   accountId?: string;
 }
 
-/** One service as calls reach it. */
+/** A service's API. */
 interface Endpoint {
   service: Service;
   permissions: Permissions;
@@ -48,9 +47,9 @@ interface Endpoint {
 export class EmulatedRegion {
   readonly region: string;
   readonly accountId: string;
-  /** Whoever deploys: an administrator of the account, for calls that come from no node and no function. */
+  /** The administrator who deploys: for calls that come from neither a node nor a function. */
   readonly operator: Credentials;
-  /** CloudWatch Logs as tests read them. */
+  /** CloudWatch Logs, for tests. */
   readonly logs: Logs;
 
   private readonly context: Context;
@@ -75,10 +74,10 @@ export class EmulatedRegion {
   }
 
   /**
-   * Where the emulation is reached, e.g. `http://127.0.0.1:4566`. Queue URLs begin with it, because clients of the SDK
-   * send to the origin of the queue's URL. To be set before a stack is created. Functions answer for custom resources
-   * there, too.
-   * @default the addresses that AWS has
+   * The origin at which the emulation is served, e.g. `http://127.0.0.1:4566`. Queue URLs start with it, because SDK
+   * clients send to the origin of a queue's URL, and functions send their answers for custom resources there. Set it
+   * before a stack is created.
+   * @default AWS's own addresses
    */
   set endpoint(origin: string) {
     this.services.sqs.origin = origin;
@@ -98,9 +97,9 @@ export class EmulatedRegion {
   }
 
   /**
-   * Deploys a stack that is there already: changes what differs, a group's instances by its update policy, then deletes
-   * what the new template has no more.
-   * @throws Error naming every resource that failed and why, after everything was changed back
+   * Updates a stack: changes the resources that differ (a group's instances by its update policy), then deletes those
+   * that the new template does not have.
+   * @throws Error naming every resource that failed and why, after the rollback
    */
   async updateStack(assemblyFolder: string, stackName: string): Promise<Record<string, string>> {
     return this.context.orFault(
@@ -115,7 +114,7 @@ export class EmulatedRegion {
   }
 
   /**
-   * Deletes every resource in reverse order of creation; those with a Retain policy stay.
+   * Deletes every resource in reverse order of creation, except those with a Retain policy.
    * @throws Error naming every resource that could not be deleted and why
    */
   async deleteStack(stackName: string): Promise<void> {
@@ -123,7 +122,7 @@ export class EmulatedRegion {
   }
 
   /**
-   * One request, as its service would answer it, if the caller's policies allow it.
+   * Answers one request as its service would, if the caller's policies allow it.
    * @throws AwsError as the service would
    */
   async call(request: {
@@ -151,12 +150,12 @@ export class EmulatedRegion {
     return service.call(request.action, request.input, principal);
   }
 
-  /** What a function puts at the address that it was given for its answer about a custom resource. */
+  /** Takes a function's answer for a custom resource, sent to the URL that the function was given. */
   put(url: string, body: string): void {
     this.services.customResources.answer(url, body);
   }
 
-  /** @returns ends the listening */
+  /** @returns stops listening */
   onEvent(listener: (event: AwsEvent) => void): () => void {
     return this.context.onEvent(listener);
   }
@@ -166,7 +165,7 @@ export class EmulatedRegion {
     return this.services.ec2.byAddress(ip);
   }
 
-  /** Of the instance's role, as IMDS hands them out. */
+  /** The credentials of the instance's role, as IMDS hands them out. */
   credentialsFor(instanceId: string): Credentials | undefined {
     return this.services.ec2.credentialsFor(instanceId);
   }
@@ -187,12 +186,12 @@ export class EmulatedRegion {
     return this.services.ec2.networks.networkInterfaceViews();
   }
 
-  /** In the order in which they were made. */
+  /** In order of creation. */
   securityGroupRules(): SecurityGroupRuleView[] {
     return this.services.ec2.networks.securityGroupRules();
   }
 
-  /** With their listeners and targets, and whom new connections go to. */
+  /** With their listeners, their targets, and which targets get new connections. */
   loadBalancers(): LoadBalancerView[] {
     return this.services.elb.views();
   }
@@ -206,8 +205,8 @@ export class EmulatedRegion {
   }
 
   /**
-   * Every statement of the policies that are, or were, in the stacks, and whether it ever allowed something (or, as a
-   * Deny, denied it).
+   * Every statement of every policy that the stacks have or had, and whether it ever allowed (or, as a Deny, denied)
+   * something.
    */
   statements(): StatementView[] {
     return this.services.authorization.statements();
@@ -232,13 +231,14 @@ export class EmulatedRegion {
   }
 
   /**
-   * Names of what exists beyond terminated instances: empty once every stack is deleted and nothing was to be retained.
+   * Names of everything that exists, except terminated instances. Empty once every stack is deleted and nothing is
+   * retained.
    */
   remains(): string[] {
     return SERVICES.flatMap(({ remains }) => remains?.(this.services) ?? []);
   }
 
-  /** Runs a function of the template once, as an operator would. @throws what the function threw */
+  /** Invokes a function of the template once, as an operator would. @throws what the function threw */
   async invoke(logicalId: string, event: unknown): Promise<unknown> {
     const fn = this.functions().find((candidate) => candidate.logicalId === logicalId);
     if (!fn)
@@ -252,12 +252,12 @@ export class EmulatedRegion {
     return this.services.lambda.invoke(fn.arn, event);
   }
 
-  /** A fault: the machine is lost at once, and EC2 says so. Its group finds out by its health check. */
+  /** A fault: kills the machine, which EC2 shows at once. Its group notices by its health check. */
   async killInstance(instanceId: string): Promise<void> {
     await this.services.ec2.kill(instanceId);
   }
 
-  /** A fault: a volume that is attached to nobody is gone, with all that was on it. */
+  /** A fault: destroys an unattached volume and its data. */
   async loseVolume(volumeId: string): Promise<void> {
     await this.services.ec2.volumes.delete(volumeId);
   }
@@ -270,24 +270,24 @@ export class EmulatedRegion {
     return this.services.autoscaling.targetLifecycleState(instanceId);
   }
 
-  /** A fault: the spot instance gets its notice, and is taken back two minutes later. */
+  /** A fault: sends a spot instance its interruption notice; EC2 reclaims it two minutes later. */
   interruptSpot(instanceId: string): void {
     this.services.ec2.interruptSpot(instanceId);
   }
 
-  /** A fault: EC2 says that a spot instance is at an elevated risk of being taken back. */
+  /** A fault: sends a rebalance recommendation for a spot instance. */
   recommendRebalance(instanceId: string): void {
     this.services.ec2.recommendRebalance(instanceId);
   }
 
-  /** Milliseconds slept because of `delays` so far, over everything that slept at once. */
+  /** Milliseconds slept because of `delays` so far; concurrent sleeps all count. */
   delayed(): number {
     return this.context.delayed();
   }
 
   /**
-   * Ends schedules, retries and waits, and lets running functions end.
-   * @throws Error when something in the emulation itself had failed
+   * Cancels schedules, retries and waits, and waits for running functions.
+   * @throws Error when the emulation itself failed
    */
   async stop(): Promise<void> {
     await this.context.stop();

@@ -1,6 +1,6 @@
 /**
- * The emulated services: how they are made, and one entry each with all that the rest of the emulation asks of them. A
- * service is added here; README.md says how.
+ * The emulated services: how they are constructed, and one entry each with everything that the rest of the emulation
+ * needs. README.md says how to add one.
  */
 import { AutoScaling } from './autoscaling/autoscaling';
 import { autoScalingPermissions } from './autoscaling/permissions';
@@ -50,18 +50,18 @@ import { Sts, STS_SCHEMAS } from './sts/sts';
 interface ServiceEntry {
   /** As in the credential scope of a signature, e.g. `dynamodb`. */
   name: string;
-  /** Absent where only templates use the service. */
+  /** Absent if only templates use the service. */
   api?: {
     wire: Wire;
     service(services: Services): Service;
-    /** What its actions need to be allowed. */
+    /** The permissions that its actions need. */
     permissions(services: Services): Permissions;
-    /** How it refuses what is not allowed. @default AccessDenied */
+    /** The error for calls that IAM denies. @default AccessDenied */
     denial?: Denial;
   };
-  /** The types that templates create. */
+  /** Its resource types. */
   resources?(services: TemplateServices): ResourceTypes;
-  /** Names of what exists: nothing, once every stack is deleted. */
+  /** Names of what still exists; none once every stack is deleted. */
   remains?(services: Services): string[];
 }
 
@@ -207,12 +207,12 @@ export const SERVICES: ServiceEntry[] = [
   },
 ];
 
-/** All but CloudFormation, which needs the resource types of the others. */
+/** All services except CloudFormation, which needs the resource types of the others. */
 type TemplateServices = ReturnType<typeof createTemplateServices>;
 
 export type Services = TemplateServices & { cloudformation: CloudFormation };
 
-/** In the order of what depends on what. */
+/** Constructs services after those they depend on. */
 function createTemplateServices(context: Context, machines: Machines, functions: FunctionRunner) {
   const iam = new Iam(context);
   const authorization = new Authorization(context, iam);

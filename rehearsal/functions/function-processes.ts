@@ -110,8 +110,8 @@ export class FunctionProcesses implements FunctionRunner {
   }
 
   /**
-   * A fault: kills every process that handles an event of the function, as when the machine below it dies. @returns how
-   * many
+   * A fault: kills every process that handles an event of the function, as when the machine below it dies.
+   * @returns how many
    */
   kill(logicalId: string): number {
     const busy = [...this.all].filter(({ fn, pending }) => fn.logicalId === logicalId && pending !== undefined);

@@ -226,8 +226,8 @@ export class RealMachines implements Machines {
   }
 
   /**
-   * A fault: kills one process of an instance. Its children live on or end with it, as on any machine. @returns false
-   * when it had already ended
+   * A fault: kills one process of an instance. Its children live on or end with it, as on any machine.
+   * @returns false when it had already ended
    */
   async killProcess(instanceId: string, processId: string): Promise<boolean> {
     return this.exec(instanceId, ['kill', '-KILL', processId]).then(

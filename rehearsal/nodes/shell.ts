@@ -2,7 +2,8 @@
 import { execFile } from 'node:child_process';
 
 /**
- * Runs a program to its end. @returns its standard output
+ * Runs a program to its end.
+ * @returns its standard output
  *
  * @param input text for its standard input
  * @throws Error with the whole command and its standard error when it fails

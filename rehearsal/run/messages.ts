@@ -22,7 +22,8 @@ export interface RehearsalOrder {
   /** Another assembly of the same stack, which the scenario deploys. */
   nextAssembly?: string;
   /**
-   * The run fails if the swarm has not formed and been deleted within this time, in milliseconds. @default 10 minutes
+   * The run fails if the swarm has not formed and been deleted within this time, in milliseconds.
+   * @default 10 minutes
    */
   deadlineMs?: number;
 }

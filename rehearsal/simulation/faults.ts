@@ -1,6 +1,6 @@
 /**
- * What goes wrong in a simulation, and when. Every kind of fault has a stream of random numbers of its own, so that
- * leaving one kind out changes no decision of the others: that is how a failing seed is made smaller.
+ * The faults of a simulation, and when they happen. Every kind of fault has its own stream of random numbers, so that
+ * removing one kind changes no decision about the others. That is how a failing seed is shrunk.
  */
 
 export const FAULT_KINDS = [
@@ -34,15 +34,12 @@ export const FAULT_KINDS = [
   'volume-loss',
   'rebalance',
 ] as const;
-/**
- * What a cluster is doing when things begin to go wrong: forming, from nothing; or what it does once it has formed, in
- * peace.
- */
+/** What the cluster does when faults begin: it forms from nothing, or it has formed without faults. */
 export type Act = 'forming' | 'healing';
 
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** Those that only a swarm that has formed has to outlive. */
+/** Faults that only a formed swarm has to survive. */
 export const OF_HEALING: readonly FaultKind[] = [
   'hang-engine',
   'break-instance',
@@ -57,12 +54,12 @@ export const OF_HEALING: readonly FaultKind[] = [
 ];
 
 /**
- * Deployments: other instances everywhere, more or fewer managers, another volume in the place of one that is lost. At
- * most one in a run.
+ * Deployments: all instances replaced, more or fewer managers, a new volume in place of a lost one. At most one in a
+ * run.
  */
 export const DEPLOYMENTS = ['refresh', 'resize', 'volume-loss'] as const satisfies readonly FaultKind[];
 export type Deployment = (typeof DEPLOYMENTS)[number];
-/** In this share of all runs. They take long. */
+/** The share of runs with a deployment. They take long. */
 export const DEPLOYMENT_SHARE = 0.06;
 
 export function isDeployment(kind: FaultKind): kind is Deployment {
@@ -70,8 +67,8 @@ export function isDeployment(kind: FaultKind): kind is Deployment {
 }
 
 /**
- * How likely a fault is where it could happen (an AWS call, an effect, an event). Those that are not here come by the
- * minute.
+ * The probability of a fault wherever it could happen (an AWS call, an effect, an event). The other faults strike at
+ * intervals.
  */
 const CHANCE: Partial<Record<FaultKind, number>> = {
   'kill-instance': 0.002,
@@ -89,7 +86,7 @@ const CHANCE: Partial<Record<FaultKind, number>> = {
   'late-event': 0.3,
 };
 
-/** How often the others come, on average, in milliseconds. */
+/** The average interval of the other faults, in milliseconds. */
 export const INTERVAL_MS: Partial<Record<FaultKind, number>> = {
   'kill-instance': 120_000,
   'terminate-instance': 150_000,
@@ -118,10 +115,9 @@ export class Faults {
   private over = false;
 
   /**
-   * @param kinds those that may happen
-   * @param limits the most of each kind; without an entry there is no limit
-   * @param chances how likely a kind is where it could happen, for kinds that are to be more or less likely than they
-   * are here
+   * @param kinds the kinds that may happen
+   * @param limits how often each kind may happen at most; no entry means no limit
+   * @param chances overrides the probabilities above
    */
   constructor(
     private readonly seed: number,
@@ -133,7 +129,7 @@ export class Faults {
     this.kinds = new Set(kinds);
   }
 
-  /** From now on nothing goes wrong any more, or again. */
+  /** From now on no fault happens. */
   stop(): void {
     this.over = true;
   }
@@ -146,26 +142,26 @@ export class Faults {
     return this.over;
   }
 
-  /** Whether the fault may still happen at all. */
+  /** Whether the fault may still happen. */
   mayHappen(kind: FaultKind): boolean {
     return !this.over && this.kinds.has(kind);
   }
 
-  /** Whether the fault happens here and now. If so, it is counted. */
+  /** Whether the fault happens now. If so, it is counted. */
   happens(kind: FaultKind): boolean {
     if (!this.mayHappen(kind)) return false;
     if (this.random(kind) >= (this.chances[kind] ?? CHANCE[kind] ?? 0)) return false;
     return this.count(kind);
   }
 
-  /** The pause until the next fault of a kind that comes by the minute, or undefined when it does not come. */
+  /** The pause until the next fault of a kind that strikes at intervals; undefined when none comes. */
   pause(kind: FaultKind): number | undefined {
     const interval = this.intervalsMs[kind] ?? INTERVAL_MS[kind];
     if (this.over || interval === undefined || !this.kinds.has(kind)) return undefined;
     return -Math.log(1 - this.random(kind)) * interval;
   }
 
-  /** Counts a fault that comes by the minute; false when it must not happen any more. */
+  /** Counts a fault that strikes at intervals. @returns false when it must not happen again */
   count(kind: FaultKind): boolean {
     const so = this.injected.get(kind) ?? 0;
     if (this.over || so >= (this.limits[kind] ?? Number.POSITIVE_INFINITY)) return false;
@@ -173,7 +169,7 @@ export class Faults {
     return true;
   }
 
-  /** A number in [0, 1) of the kind's own stream. */
+  /** A random number in [0, 1) from the kind's own stream. */
   random(kind: FaultKind): number {
     const drawn = (this.streams.get(kind) ?? 0) + 1;
     this.streams.set(kind, drawn);
@@ -185,7 +181,7 @@ export class Faults {
   }
 }
 
-/** A number in [0, 1) that depends on its arguments and nothing else (the finaliser of MurmurHash3 over each). */
+/** A number in [0, 1) that depends only on its arguments (the finaliser of MurmurHash3 over each). */
 export function hash(...numbers: number[]): number {
   let state = 0x9e3779b9;
   for (const number of numbers) {

@@ -1,6 +1,6 @@
 /**
- * Forms a stack on simulated engines, in virtual time, and deletes it again: what `cdk-docker-swarm start` does where
- * real nodes cannot be made. Nothing goes wrong here but what the stack itself does wrong.
+ * Forms a stack on simulated engines in virtual time, and deletes it again: what `cdk-docker-swarm start` does on
+ * machines that cannot run real nodes. It injects no faults.
  */
 import { commandsCodec } from '../../protocol/commands';
 import { COMMANDS_KEY, REPORT_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
@@ -16,10 +16,10 @@ import { SimulatedCluster } from './cluster/cluster';
 import { Faults } from './faults';
 import { unfinished } from './invariants/converged';
 
-/** CloudFormation itself gives up before. */
+/** CloudFormation gives up earlier. */
 const LIMIT_MS = 60 * 60_000;
 const STEP_MS = 250;
-/** Of the order of what AWS takes. */
+/** In the order of magnitude of AWS's own delays. */
 const DELAYS: Delays = {
   launch: 8_000,
   terminate: 20_000,
@@ -34,7 +34,7 @@ const DELAYS: Delays = {
 export interface SimulatedFormation {
   formed?: Formed;
   deleted?: Deleted;
-  /** Why it did not form, or was not deleted. */
+  /** Why the stack did not form, or was not deleted. */
   error?: string;
   rows: Formed['nodes'];
   logs: Logs;
@@ -104,7 +104,9 @@ class SimulatedRehearsal {
     while ((stack as unknown) instanceof Error || missing().length > 0) {
       if ((stack as unknown) instanceof Error) throw stack;
       if (clock.now() - started > LIMIT_MS)
-        throw new Error(`The swarm is not whole after ${LIMIT_MS / 60_000} virtual minutes: ${missing().join(' ')}`);
+        throw new Error(
+          `The swarm has not converged after ${LIMIT_MS / 60_000} virtual minutes: ${missing().join(' ')}`,
+        );
       await clock.advance(STEP_MS);
     }
     const [swarm] = docker.swarms();
@@ -123,9 +125,7 @@ class SimulatedRehearsal {
     deletion.catch(() => undefined);
     await clock.finish(deletion, LIMIT_MS);
     if (this.waitedOut.length > 0)
-      throw new Error(
-        `The stack is deleted, but the hooks of these instances were waited out: ${this.waitedOut.join(', ')}`,
-      );
+      throw new Error(`The stack is deleted, but these instances' hooks timed out: ${this.waitedOut.join(', ')}`);
     return { deletionMs: clock.now() - started, kept: region.remains() };
   }
 
@@ -151,7 +151,7 @@ class SimulatedRehearsal {
     });
   }
 
-  /** What functions and agents write to each other. */
+  /** The tables by which functions and agents communicate. */
   private read({ action, input }: Call): void {
     if (action === 'TransactWriteItems')
       for (const { Update } of input.TransactItems) if (Update) this.readItem({ ...Update });

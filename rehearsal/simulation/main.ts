@@ -1,7 +1,6 @@
 /**
- * `npm run simulate -- --seeds N`: N clusters form while things go wrong, in virtual time, on all processors. `--seed
- * S` runs one, and with `--trace` shows every line of it. A failing seed is made smaller and printed with the command
- * that replays it.
+ * `npm run simulate -- --seeds N`: forms N clusters under faults, in virtual time, on all processors. `--seed S` runs
+ * one; with `--trace` it prints every event. A failing seed is shrunk and printed with the command that replays it.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -19,30 +18,46 @@ import { Tally } from './tally';
 const ROOT = resolve(__dirname, '../..');
 const BUNDLES = join(ROOT, 'dist/lambda');
 const DEFAULT_SEEDS = 200;
-/** So many seeds have every fault and every action. */
+/** This many seeds contain every fault and every action. */
 const FULL = 2_000;
-/** How many failing seeds are made smaller: each takes some dozens of runs. */
+/** How many failing seeds are shrunk: each takes some dozens of runs. */
 const SHRUNK = 3;
-/** A seed takes well under a second; one that runs for so long never ends, and would say nothing of itself. */
+/** A seed takes a few seconds. One that runs this long never ends, and would never be reported. */
 const ENDLESS_MS = 5 * 60_000;
-/** After how many seeds a long run says how far it is. */
+/** A long run reports progress after this many seeds. */
 const PROGRESS = 1_000;
 
 const USAGE = `Usage: npm run simulate -- [--healing] [--balanced] [--seeds N] [--from S] [--jobs N]
-       npm run simulate -- --seed S [--healing] [--balanced] [--trace] [--managers N] [--workers N] [--chained] [--faults KIND,...|none] [--limits KIND=N,...] [--faults-end MS]
+       npm run simulate -- --seed S [--healing] [--balanced] [--trace] [OVERRIDE...]
 
-Forms clusters on simulated engines in virtual time, while things go wrong by a seed, or, with --healing, only after they have formed. Ends with 1 when a seed breaks an invariant or does not become whole in time, or when, with
-${FULL} seeds or more, a fault never happened or an action was never taken.
+Forms clusters on simulated engines in virtual time, with faults that a seed decides.
 
-  --healing        things go wrong when the cluster has formed, not while it does
-  --balanced       with a load balancer in front of all nodes
-  --seeds N        how many clusters, from seed S (--from, by default 1) upwards; by default ${DEFAULT_SEEDS}
-  --jobs N         on how many processes; by default on all processors
-  --seed S         one cluster; prints what happened as JSON
-  --trace          every line of it, before that
-  --managers N, --workers N, --chained, --faults, --limits, --faults-end
-                   other than the seed says: size, managers' groups made at once, what goes wrong, how often at most, and until when
-                   Kinds: ${FAULT_KINDS.join(', ')}`;
+Exits with 1 when a seed breaks an invariant or does not converge in time. With ${FULL} seeds or more,
+it also exits with 1 when a fault never happened or an action was never taken.
+
+  --healing        inject faults after the cluster has formed, not while it forms
+  --balanced       put a load balancer in front of all nodes
+
+Many seeds:
+  --seeds N        how many seeds to run (default ${DEFAULT_SEEDS})
+  --from S         the first seed (default 1)
+  --jobs N         how many processes to use (default: one per processor)
+
+One seed:
+  --seed S         run this seed and print the result as JSON
+  --trace          print every event first
+
+Overrides of what the seed decides:
+  --managers N     how many managers
+  --workers N      how many workers
+  --chained        CloudFormation creates one seat after another
+  --faults KIND,...|none
+                   the kinds of fault that may happen
+  --limits KIND=N,...
+                   how often each kind may happen at most
+  --faults-end MS  how long faults may happen, in virtual milliseconds
+
+Kinds: ${FAULT_KINDS.join(', ')}`;
 
 class UsageError extends Error {}
 
@@ -70,7 +85,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
   process.once('exit', () => rmSync(temporary, { recursive: true, force: true }));
-  // The very templates pass the linter of aws-cdk-lib in the unit tests; here it would take most of the time of each.
+  // The unit tests lint the same templates with aws-cdk-lib's validation; here it would take most of the time.
   process.env.CDK_VALIDATION ??= 'false';
   const assemblies = new Assemblies(ROOT, temporary);
   const act = values.healing ? 'healing' : 'forming';
@@ -78,9 +93,9 @@ async function main(): Promise<number> {
   return many(
     act,
     values.balanced === true,
-    whole('from', values.from ?? '1'),
-    whole('seeds', values.seeds ?? String(DEFAULT_SEEDS)),
-    whole('jobs', values.jobs ?? String(availableParallelism())),
+    wholeNumber('from', values.from ?? '1'),
+    wholeNumber('seeds', values.seeds ?? String(DEFAULT_SEEDS)),
+    wholeNumber('jobs', values.jobs ?? String(availableParallelism())),
     assemblies,
   );
 }
@@ -112,8 +127,8 @@ function readArguments() {
     const stray = (values.seed === undefined ? OF_ONE : OF_MANY).filter((name) => values[name] !== undefined);
     if (stray.length > 0)
       throw new Error(
-        `--${stray.join(', --')}: ` +
-          `${values.seed === undefined ? 'only together with --seed.' : 'not together with --seed.'}`,
+        `--${stray.join(', --')} ` +
+          `${values.seed === undefined ? 'only works with --seed.' : 'does not work with --seed.'}`,
       );
     return values;
   } catch (error) {
@@ -121,37 +136,37 @@ function readArguments() {
   }
 }
 
-/** The run of a seed, with what the command line says otherwise. */
+/** The run of a seed, with the overrides from the command line. */
 function overridden(values: Record<string, string | boolean | undefined>): Run {
   const text = (name: string) => values[name] as string | undefined;
-  const seed = whole('seed', text('seed')!);
+  const seed = wholeNumber('seed', text('seed')!);
   const act = values.healing ? 'healing' : 'forming';
-  const own = setupOf(seed, act);
+  const bySeed = setupOf(seed, act);
   const setup = {
-    managers: text('managers') === undefined ? own.managers : whole('managers', text('managers')!),
-    workers: text('workers') === undefined ? own.workers : whole('workers', text('workers')!),
-    spot: own.spot,
+    managers: text('managers') === undefined ? bySeed.managers : wholeNumber('managers', text('managers')!),
+    workers: text('workers') === undefined ? bySeed.workers : wholeNumber('workers', text('workers')!),
+    spot: bySeed.spot,
     ...(values.balanced === true && { balanced: true }),
-    chained: text('managers') === undefined && values.chained === undefined ? own.chained : values.chained === true,
+    chained: text('managers') === undefined && values.chained === undefined ? bySeed.chained : values.chained === true,
   };
   const run = runOf(seed, act, setup);
   if (text('faults') !== undefined)
     run.faults = text('faults') === 'none' ? [] : text('faults')!.split(',').map(kindOf);
   for (const limit of text('limits')?.split(',') ?? []) {
     const [kind, most] = limit.split('=');
-    run.limits[kindOf(kind!)] = whole('limits', most ?? '');
+    run.limits[kindOf(kind!)] = wholeNumber('limits', most ?? '');
   }
-  if (text('faults-end') !== undefined) run.faultsEndMs = whole('faults-end', text('faults-end')!);
+  if (text('faults-end') !== undefined) run.faultsEndMs = wholeNumber('faults-end', text('faults-end')!);
   return run;
 }
 
 function kindOf(name: string): FaultKind {
   const kind = FAULT_KINDS.find((known) => known === name);
-  if (kind === undefined) throw new UsageError(`There is no fault "${name}". There are ${FAULT_KINDS.join(', ')}.`);
+  if (kind === undefined) throw new UsageError(`There is no fault "${name}". Known faults: ${FAULT_KINDS.join(', ')}.`);
   return kind;
 }
 
-function whole(name: string, text: string): number {
+function wholeNumber(name: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name} must be a whole number, not "${text}".`);
   return Number(text);
 }
@@ -206,7 +221,7 @@ async function many(
     for (const { run } of failures.slice(0, SHRUNK)) {
       const smaller = await shrink(run, async (attempt) => ask(workers[0]!, await jobOf(attempt, assemblies)));
       console.log(
-        `seed ${run.seed}, made smaller: ` +
+        `seed ${run.seed}, shrunk: ` +
           `${[...smaller.result.breaches, ...smaller.result.unfinished].slice(0, 3).join(' | ')}\n  ` +
           `${replayCommand(smaller.run)}`,
       );
@@ -215,13 +230,11 @@ async function many(
     for (const worker of workers) worker.kill();
   }
   console.log(tally.render((systemClock.now() - started) / 1000, workers.length).join('\n'));
-  // A fault that never came, or an action never taken, was not tried.
+  // A fault that never happened, or an action never taken, was not tested.
   const missing = tally.missing();
   const enough = count >= FULL;
   if (missing.length > 0)
-    console.log(
-      `NEVER HAPPENED${enough ? '' : ` (so few seeds do not have everything; ${FULL} do)`}: ${missing.join(', ')}`,
-    );
+    console.log(`NEVER HAPPENED${enough ? '' : ` (expected with fewer than ${FULL} seeds)`}: ${missing.join(', ')}`);
   return failures.length > 0 || (enough && missing.length > 0) ? 1 : 0;
 }
 
@@ -231,7 +244,7 @@ function ask(worker: ChildProcess, job: Job): Promise<SimulationResult> {
     const onExit = () =>
       fail(
         new Error(
-          `The simulation of seed ${job.run.seed} ended its process, or did not end within ` +
+          `The simulation of seed ${job.run.seed} crashed, or did not end within ` +
             `${ENDLESS_MS / 60_000} minutes: ${replayCommand(job.run)}`,
         ),
       );
@@ -240,11 +253,7 @@ function ask(worker: ChildProcess, job: Job): Promise<SimulationResult> {
       cancel();
       worker.off('exit', onExit);
       if ('error' in answer)
-        fail(
-          new Error(
-            `The simulation of seed ${job.run.seed} failed itself: ${answer.error}\n  ${replayCommand(job.run)}`,
-          ),
-        );
+        fail(new Error(`The simulator failed on seed ${job.run.seed}: ${answer.error}\n  ${replayCommand(job.run)}`));
       else done(answer);
     });
     worker.send(job);

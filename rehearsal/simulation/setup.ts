@@ -1,6 +1,6 @@
 /**
- * The clusters that are simulated: cloud assemblies of an app in several sizes, and of each a variant in which
- * CloudFormation holds the seats apart.
+ * The simulated clusters: cloud assemblies of an app in several sizes, each with a variant in which CloudFormation
+ * creates one seat after another.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,21 +12,19 @@ export interface Setup {
   managers: number;
   workers: number;
   /**
-   * Each seat waits for the one before, and workers for the first, as a stack around the constructs may have it.
-   * @default false: as the template has it, all of them launch at once, and nothing but the functions keeps them apart
+   * Each seat waits for the previous one, and workers for the first, as a user's stack may arrange it.
+   * @default false: as in the template, all launch at once, and only the functions serialise them
    */
   chained?: boolean;
   /** See `ManagerProps`. */
   volumeGenerations?: Record<string, number>;
   /** Workers are spot instances. @default false */
   spot?: boolean;
-  /**
-   * With a load balancer in front of all nodes, which has a listener at port 80 and follows ports from 8000 to 8999.
-   */
+  /** Puts a load balancer in front of all nodes, with a listener on port 80; it follows the ports 8000 to 8999. */
   balanced?: boolean;
-  /** Of that listener. @default 80 */
+  /** The port of that listener. @default 80 */
   listener?: number;
-  /** Whether it follows. @default true */
+  /** Whether it follows published ports. @default true */
   follows?: boolean;
 }
 
@@ -35,10 +33,10 @@ export interface Assembly {
   stackName: string;
 }
 
-/** What a run deploys while things go wrong. */
+/** What a run deploys during the faults. */
 export interface Next {
   assembly: Assembly;
-  /** The seat that loses its volume before that, where one does. */
+  /** The seat that loses its volume before the deployment, if any. */
   lostSeat?: number;
 }
 
@@ -63,7 +61,7 @@ export class Assemblies {
 
   /**
    * @param app the folder with `cdk.json`; the app must read the context values `managers` and `workers`
-   * @param folder an empty one
+   * @param folder an empty folder
    */
   constructor(
     private readonly app: string,
@@ -86,14 +84,17 @@ export class Assemblies {
     return this.known.get(key)!;
   }
 
-  /** The same stack with a template that was changed, under a name of its own. */
+  /** The same stack with a changed template, under its own name. */
   async changed(setup: Setup, name: string, change: (template: Template) => Template): Promise<Assembly> {
     const key = `${name}-${JSON.stringify(setup).replace(/\W+/g, '-')}`;
     if (!this.known.has(key)) this.known.set(key, this.variant(key, setup, change));
     return this.known.get(key)!;
   }
 
-  /** The deployment that is among these faults, if any. A single manager that loses its volume loses the swarm. */
+  /**
+   * The deployment among these faults, if any. Never volume-loss for a single manager: with its volume it would lose
+   * the swarm.
+   */
   async next(seed: number, setup: Setup, faults: readonly FaultKind[]): Promise<Next | undefined> {
     const { managers } = setup;
     switch (faults.find(isDeployment)) {
@@ -164,7 +165,7 @@ function chain(template: Template): Template {
   return template;
 }
 
-/** On-demand instances get no notice. */
+/** On-demand instances get no interruption notice. */
 function withSpotWorkers(template: Template): Template {
   for (const { Type, Properties } of Object.values(template.Resources)) {
     if (Type !== 'AWS::AutoScaling::AutoScalingGroup' || !Properties?.VPCZoneIdentifier) continue;
@@ -179,7 +180,7 @@ function withSpotWorkers(template: Template): Template {
   return template;
 }
 
-/** As another of its `volumeGenerations` does: the volume of a seat has another logical id. */
+/** Gives a seat's volume another logical id, as a change of its `volumeGenerations` does. */
 function otherVolume(template: Template, seat: number): Template {
   const [id] = Object.entries(template.Resources).find(
     ([, { Type, Properties }]) =>
@@ -191,7 +192,7 @@ function otherVolume(template: Template, seat: number): Template {
   return JSON.parse(JSON.stringify(template).replaceAll(`"${id}"`, `"${id}Other"`)) as Template;
 }
 
-/** Every node on other instances. */
+/** A change that replaces every instance. */
 export function otherInstances(template: Template): Template {
   for (const { Type, Properties } of Object.values(template.Resources)) {
     if (Type === 'AWS::EC2::LaunchTemplate')

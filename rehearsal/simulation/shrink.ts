@@ -1,5 +1,5 @@
 /**
- * Makes a failing run smaller while it goes on failing: fewer kinds of fault, fewer of each, a shorter time, a smaller
+ * Shrinks a failing run as long as it still fails: fewer kinds of fault, fewer of each, a shorter time, a smaller
  * cluster.
  */
 import { FAULT_KINDS, type FaultKind } from './faults';
@@ -45,7 +45,7 @@ export async function shrink(
     if (managers < best.run.setup.managers && (await better({ ...best.run, setup: { ...best.run.setup, managers } })))
       break;
   for (const kind of best.run.faults) {
-    // From what was injected downward: half as many as long as it fails, then one less at a time.
+    // Start from the number injected: halve it while the run fails, then reduce it by one.
     for (let most = best.result.faults[kind] ?? 0, next = Math.floor(most / 2); most > 0 && next < most;) {
       if (await better({ ...best.run, limits: { ...best.run.limits, [kind]: next } })) {
         most = next;
@@ -59,7 +59,7 @@ export async function shrink(
   return best;
 }
 
-/** The command that runs it again. */
+/** The command that replays the run. */
 export function replayCommand({ seed, act, setup, faults, limits, faultsEndMs }: Run): string {
   const limited = Object.entries(limits).map(([kind, most]) => `${kind}=${most}`);
   return [

@@ -1,6 +1,6 @@
 /**
- * A cluster forms, from a seed, or has formed: for a while things go wrong; then they stop, and it has to become whole
- * within a bound. What must never happen is checked after every step.
+ * One run, decided by a seed: faults strike while a cluster forms or after it has formed. Then they stop, and the
+ * cluster must converge within a bound. The invariants are checked after every step.
  */
 import type { Delays } from '../aws/core/types';
 import type { Call } from './cluster/aws-link';
@@ -22,62 +22,58 @@ import { Strikes } from './strikes';
 import { unfinished } from './invariants/converged';
 
 /**
- * Liveness: from the end of the faults until the cluster is whole; with a load balancer as much later as it takes
- * targets in and lets them go.
+ * Liveness: the time from the end of the faults until the cluster has converged. A load balancer adds the time in which
+ * it registers and deregisters targets.
  */
 const CONVERGENCE_MS = 15 * 60_000;
-/** How long it has to stay so. */
+/** How long it must stay converged. */
 const STAYS_MS = 60_000;
-/** How often it is looked whether it is whole. */
+/** How often convergence is checked. */
 const STEP_MS = 1_000;
 
 export interface SimulationOptions extends Pick<ClusterOptions, 'seed' | 'bundles' | 'tamper' | 'withoutRaftFence'> {
-  /** A cloud assembly and the stack in it that is created. */
+  /** A cloud assembly, and the stack in it to create. */
   assembly: Assembly;
-  /** What is deployed meanwhile, where a deployment is among the faults, and the seat whose volume was lost before. */
+  /** What is deployed during the faults if a deployment is among them, and the seat whose volume was lost before. */
   next?: Next;
   /** @default 'forming' */
   act?: Act;
   /** @default - some of all kinds, by the seed */
   faults?: readonly FaultKind[];
-  /** The most of each kind. */
+  /** How often each kind may happen at most. */
   limits?: Partial<Record<FaultKind, number>>;
-  /** Other chances than the usual, for faults that happen at a call or an event. */
+  /** Overrides the probabilities of faults that strike at a call or an event. */
   chances?: Partial<Record<FaultKind, number>>;
-  /** Other intervals than the usual, for faults that come by the minute: their average, in milliseconds. */
+  /** Overrides the average intervals of the other faults, in milliseconds. */
   intervalsMs?: Partial<Record<FaultKind, number>>;
-  /**
-   * Milliseconds from the first moment in which something may go wrong until faults stop.
-   * @default - from half a minute to a few minutes, by the seed
-   */
+  /** How long faults may happen, in milliseconds. @default - from half a minute to a few minutes, by the seed */
   faultsEndMs?: number;
-  /** Gets every line: what AWS did, what engines did, what agents and functions logged. */
+  /** Gets every event: what AWS and the engines did, and what agents and functions logged. */
   trace?(line: string): void;
 }
 
 export interface SimulationResult {
   /** Breaches of invariants; the run ends at the first. */
   breaches: string[];
-  /** What kept the cluster from being whole in time; empty when it became so. */
+  /** What kept the cluster from converging in time; empty when it converged. */
   unfinished: string[];
   /** Whether the stack was created, and not rolled back. */
   formed: boolean;
-  /** Virtual milliseconds: from the start of the faults to whole, and from the end of the faults to whole. */
+  /** Virtual milliseconds until convergence: from the start of the faults, and from their end. */
   formedMs: number;
   convergedMs: number;
   virtualMs: number;
   faults: Partial<Record<FaultKind, number>>;
-  /** How often functions and agents did what: AWS actions, and effects of agents. */
+  /** How often each AWS action was called and each effect of an agent happened. */
   actions: Record<string, number>;
 }
 
 /**
- * A deployment replaces one instance after the other, each of which may fail some times; CloudFormation itself waits
- * for an hour.
+ * A deployment replaces one instance after another, and each may fail some times; CloudFormation waits up to an hour.
  */
 const DEPLOYMENT_MS = 3 * 3_600_000;
 
-/** What functions did, by what they log. */
+/** Actions of functions, recognised by their log lines. */
 const LOGGED: [string, string][] = [
   ['function: attach-volume', '"Done: attach-volume.'],
   ['function: admit', '"Done: admit.'],
@@ -104,26 +100,26 @@ const LOGGED: [string, string][] = [
   ['function: terminate', '"Done: terminate.'],
 ];
 
-/** What may go wrong in an act at all. */
+/** The faults that may happen in an act. */
 export function kindsOf(act: Act): FaultKind[] {
   return FAULT_KINDS.filter((kind) => act === 'healing' || !OF_HEALING.includes(kind));
 }
 
-/** What may go wrong by this seed. */
+/** The faults of this seed. */
 export function faultsOf(seed: number, act: Act): { kinds: FaultKind[]; endMs: number } {
-  // A run in which everything goes wrong at once hides what two faults alone would show.
+  // With all faults at once, a run hides what two faults alone would show.
   const share = 0.15 + 0.6 * hash(seed, 101);
   const kinds = kindsOf(act).filter((kind) =>
     isDeployment(kind)
       ? kind === deploymentOf(seed)
       : hash(seed, 102, FAULT_KINDS.indexOf(kind)) < (kind === 'outage' ? 0.05 : share),
   );
-  // Only a long time of faults holds an outage that outlasts what an instance is given to become Ready.
+  // Only a long fault period contains an outage longer than an instance has to become Ready.
   const minutes = kinds.includes('outage') ? 20 : 4;
   return { kinds, endMs: Math.round(30_000 + hash(seed, 103) * minutes * 60_000) };
 }
 
-/** The deployment that happens by this seed, if any: CloudFormation does one at a time. */
+/** The deployment of this seed, if any: CloudFormation does one at a time. */
 function deploymentOf(seed: number): FaultKind | undefined {
   return hash(seed, 105) < DEPLOYMENT_SHARE ? DEPLOYMENTS[Math.floor(hash(seed, 106) * DEPLOYMENTS.length)] : undefined;
 }
@@ -135,7 +131,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 class Simulation {
   private readonly faults: Faults;
   private readonly endMs: number;
-  /** When things begin to go wrong. */
+  /** When faults begin. */
   private begun: number;
   private readonly cluster: SimulatedCluster;
   private readonly invariants: Invariants;
@@ -143,7 +139,7 @@ class Simulation {
   private readonly started: number;
   private stack: 'creating' | 'created' | Error = 'creating';
   private readonly strikes: Strikes;
-  /** When the deployment was over. */
+  /** When the deployment ended. */
   private deployedMs = 0;
 
   constructor(private readonly options: SimulationOptions) {
@@ -165,7 +161,7 @@ class Simulation {
       onLog: (origin, line) => this.onLog(origin, line),
       onLost: (instanceId) => this.trace(`FAULT lost ${instanceId}`),
       onEffect: (node, effect, argument) => {
-        // The others only look.
+        // All other calls only read.
         if (/^(configure|init|join|leave|start|mount|label|stop|kill|recover|update|remove|rotate)/.test(effect)) {
           this.count(`agent: ${effect}`);
           this.trace(`${node.identity.instanceId} ${effect} ${argument === undefined ? '' : JSON.stringify(argument)}`);
@@ -224,10 +220,10 @@ class Simulation {
     this.faults.stop();
     for (let left = this.unfinished(); left.length > 0; left = this.unfinished()) {
       if (this.elapsed() >= CONVERGENCE_MS)
-        throw new Error(`It did not form though nothing went wrong: ${left.join(' ')}`);
+        throw new Error(`The cluster did not form, although there were no faults: ${left.join(' ')}`);
       await this.step(STEP_MS);
     }
-    this.trace('It has formed. Now things go wrong.');
+    this.trace('The cluster has formed. Faults begin.');
     this.faults.goOn();
     this.begun = this.cluster.clock.now();
   }
@@ -236,27 +232,27 @@ class Simulation {
     return unfinished({ stack: this.stack, ...this.cluster });
   }
 
-  /** Another template of the same stack. */
+  /** Updates the stack with another template. */
   private deploy(): void {
     const { next } = this.options;
     if (!next || this.stack !== 'created') return;
-    this.trace('A deployment begins.');
+    this.trace('The deployment begins.');
     this.stack = 'creating';
     const over = () => {
       this.stack = 'created';
       this.deployedMs = this.elapsed();
-      this.trace('The deployment is over.');
+      this.trace('The deployment has ended.');
     };
     this.cluster.region.updateStack(next.assembly.folder, next.assembly.stackName).then(over, (error: Error) => {
-      // A new seat has 15 minutes from CloudFormation, as in a creation: things may go wrong for longer. What is
-      // replaced has an hour.
+      // CloudFormation gives a new seat 15 minutes, as in a creation, and a replacement an hour. Faults may last
+      // longer.
       if (!this.faults.injected.has('resize')) this.invariants.breaches.push(`deployment: ${error.message}`);
       this.trace(error.message);
       over();
     });
   }
 
-  /** What operators did by hand is so still, or the node is no more. */
+  /** What operators set by hand is still set, or the node is gone. */
   private checkWishes(): void {
     const [swarm] = this.cluster.docker.swarms();
     for (const [id, wish] of this.strikes.wishes) {
@@ -266,7 +262,7 @@ class Simulation {
     }
   }
 
-  /** Until the cluster is whole and stays so, or the bound is reached. */
+  /** Runs until the cluster has converged and stays converged, or the bound is reached. */
   private async converge(): Promise<{ left: string[]; wholeMs: number }> {
     for (
       const limit = this.elapsed() + DEPLOYMENT_MS;
@@ -310,7 +306,7 @@ class Simulation {
     this.cluster.docker.network.healAll();
   }
 
-  // What is watched
+  // Observation
 
   private onCall(call: Call): void {
     if (!/^(Get|Query|Describe|BatchGet)/.test(call.action))
@@ -333,7 +329,7 @@ class Simulation {
   }
 }
 
-/** How long AWS takes, by the seed. */
+/** AWS's delays, decided by the seed. */
 function delaysOf(seed: number): Delays {
   const vary = (n: number, most: number) => Math.round(hash(seed, 104, n) * most);
   return {

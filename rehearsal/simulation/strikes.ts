@@ -1,6 +1,6 @@
 /**
- * What goes wrong by the minute, in the simulated machines, in the network, in EC2, and by the hands of operators. What
- * goes wrong at a call or an effect is in aws-link.ts, functions.ts and node.ts.
+ * Faults that strike at intervals: in the simulated machines, the network and EC2, and by operators. Faults at a call,
+ * an event or an effect are in cluster/ (aws-link.ts, functions.ts, node.ts).
  */
 import { PARTITION_KEY, SORT_KEY, SWARM_KEY_PREFIX } from '../../protocol/keys';
 import { encodeSwarmReport, type PublishedPort, type SwarmNode } from '../../protocol/swarm';
@@ -8,18 +8,21 @@ import type { SimulatedCluster } from './cluster/cluster';
 import { hash, type FaultKind, type Faults } from './faults';
 import type { SimulatedNode } from './cluster/node';
 
-/** An outage of all nodes' way to AWS lasts at most so long: longer than an instance is given to become Ready. */
+/** The longest outage in which no node reaches AWS: longer than an instance has to become Ready. */
 const OUTAGE_MS = 14 * 60_000;
-/** In a simulation whose faults last longer than this, those of one node's way to AWS may last as long. */
+/** If the faults of a run last longer than this, one node may be isolated from AWS as long as in an outage. */
 const LONG_MS = 10 * 60_000;
-/** How long an operator takes to find out that a volume is lost, and to deploy another one. */
+/** How long an operator takes to notice a lost volume and deploy a new one. */
 const NOTICED_MS = 60_000;
 const POLL_MS = 1_000;
 
-/** On average half of that passes between two changes of services. */
+/** The longest time between two changes of services; the average is half of it. */
 const SERVICES_MS = 60_000;
 const CERTIFICATE = 'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555';
-/** What services may publish. The last two share a port with others, or cannot be followed. */
+/**
+ * The ports that services may publish. One of them shares a port with another service, and one is outside the followed
+ * range.
+ */
 const PORTS: PublishedPort[] = [
   { service: 'web', port: 8001, protocol: 'tcp', mode: 'ingress' },
   { service: 'api', port: 8002, protocol: 'tcp', mode: 'ingress', certificate: CERTIFICATE },
@@ -33,17 +36,17 @@ export interface StrikesProps {
   seed: number;
   cluster: SimulatedCluster;
   faults: Faults;
-  /** How long things go wrong, in milliseconds. */
+  /** How long faults strike, in milliseconds. */
   endMs: number;
-  /** The seat whose volume is lost where one is. */
+  /** The seat whose volume is lost, if any. */
   lostSeat: number;
-  /** Begins the deployment that this run has. */
+  /** Begins the deployment of this run. */
   deploy(): void;
   trace(line: string): void;
 }
 
 export class Strikes {
-  /** What operators have made of nodes by hand, and what nobody else may change: by node id. */
+  /** The availability that operators set by hand, which nothing else may change; by node id. */
   readonly wishes = new Map<string, SwarmNode['availability']>();
 
   constructor(private readonly props: StrikesProps) {}
@@ -83,8 +86,8 @@ export class Strikes {
   }
 
   /**
-   * Nothing that is wrong: where a load balancer follows, operators create, change and remove services all the time.
-   * What they say while nobody leads is refused.
+   * Not a fault: if a load balancer follows ports, operators create, change and remove services all the time. Without a
+   * leader their changes are refused.
    */
   private changeServices(nth: number): void {
     const { cluster, faults, trace, seed } = this.props;
@@ -115,7 +118,7 @@ export class Strikes {
 
   private once(kind: FaultKind, work: () => void): void {
     const pause = this.props.faults.pause(kind);
-    // It comes, if it can come at all.
+    // A deployment always happens if it can.
     if (pause !== undefined)
       this.props.cluster.clock.after(Math.min(pause, this.props.endMs / 2), () => this.strike(kind, work));
   }
@@ -137,7 +140,7 @@ export class Strikes {
     );
   }
 
-  /** One node from all others, or from one of them. */
+  /** Cuts one node off from all others, or from one of them. */
   private cutOff(instanceId: string): void {
     const { faults, cluster } = this.props;
     const { machines, docker, clock } = cluster;
@@ -153,8 +156,8 @@ export class Strikes {
   }
 
   /**
-   * At most one of a role at a time, and a manager only while all others work: more than a share of a role that is down
-   * for good, and a quorum that is, are left to people.
+   * Breaks at most one node of a role at a time, and a manager only while all others work: if more of a role, or the
+   * quorum, is down for good, an operator must act.
    */
   private breakDown(instanceId: string): void {
     const node = this.props.cluster.machines.nodes.get(instanceId)!;
@@ -163,7 +166,7 @@ export class Strikes {
     node.breakDown();
   }
 
-  /** Two other managers at least, and every one alive. */
+  /** Whether there are at least two other managers, all alive. */
   private othersWork({ identity }: SimulatedNode): boolean {
     const [swarm] = this.props.cluster.docker.swarms();
     const others = swarm?.members.filter(({ address }) => address !== identity.address) ?? [];
@@ -177,7 +180,8 @@ export class Strikes {
   }
 
   /**
-   * A manager and all that it has; a person gives its seat another volume. Not where a quorum would be lost for good.
+   * Loses a manager and its volume; an operator gives its seat a new volume. Not if that would lose the quorum for
+   * good.
    */
   private async loseVolume(): Promise<void> {
     const { cluster, deploy, lostSeat } = this.props;
@@ -200,8 +204,8 @@ export class Strikes {
   }
 
   /**
-   * `docker node update --availability`, or `docker node rm` of a worker whose instance is gone, on the leader. It may
-   * be refused.
+   * `docker node update --availability`, or `docker node rm` of a worker whose instance is gone, on the leader. Docker
+   * may refuse it.
    */
   private async operate(instanceId: string): Promise<void> {
     const { faults, cluster, trace } = this.props;
@@ -212,16 +216,15 @@ export class Strikes {
     );
     const target = swarm?.nodes.find((node) => node.instanceId === instanceId);
     if (!manager || !target) return;
-    // Not one that may come back: with two of these down at once the breaker has tripped, and people are asked.
+    // Not a node that may come back: two of these down at once would trip the breaker.
     const gone = swarm?.nodes.find(
       (node) => node.role === 'worker' && node.state === 'down' && !cluster.machines.nodes.has(node.instanceId ?? ''),
     );
     if (gone && chance > 0.8) return manager.daemon.removeNode(gone.id, { force: false }).catch(() => undefined);
-    // A node that is drained for us is drained still, or not any more, when its instance has gone: nobody can tell what
-    // the operator meant.
+    // For a node that we drained, it is impossible to tell afterwards what the operator meant.
     if (target.drainedFor ?? target.idleFor) return;
     const availability = chance < 0.4 ? 'drain' : chance < 0.6 && target.role === 'worker' ? 'pause' : 'active';
-    trace(`An operator makes ${target.id} ${availability}.`);
+    trace(`An operator sets ${target.id} ${availability}.`);
     await manager.daemon.updateNode(target.id, { availability }).then(
       () => this.wishes.set(target.id, availability),
       () => this.wishes.delete(target.id),
@@ -229,8 +232,8 @@ export class Strikes {
   }
 
   /**
-   * A node that was taken over says, in its own mailbox, that it leads, and that this is the newest news: a worker of
-   * this very swarm, a manager (which has every right to lead this one) of another.
+   * A compromised node reports in its own mailbox, with the newest epoch, that it leads. A worker claims to lead this
+   * swarm; a manager, which may lead this one, claims to lead another.
    */
   private forge(instanceId: string): void {
     const { machines, region, docker } = this.props.cluster;
@@ -266,7 +269,7 @@ export class Strikes {
   private terminate(instanceId: string): void {
     const { region } = this.props.cluster;
     const input = { InstanceId: instanceId, ShouldDecrementDesiredCapacity: false };
-    // It may be leaving already.
+    // The node may already be leaving.
     region
       .call({
         service: 'autoscaling',

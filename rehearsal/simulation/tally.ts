@@ -1,8 +1,8 @@
-/** Adds up what happened in many simulations, and says what never did. */
+/** Counts what happened in many simulations, and lists what never happened. */
 import type { Act } from './faults';
 import { kindsOf, type SimulationResult } from './simulation';
 
-/** What functions and agents can do. One of these that never happens was never tried. */
+/** Everything that functions and agents can do. An action that never happened was never tested. */
 const ACTIONS = [
   'agent: configureEngine',
   'agent: mountVolume',
@@ -64,7 +64,7 @@ const ACTIONS = [
   'DescribeStacks',
 ];
 
-/** And with a load balancer in front of the nodes. */
+/** Further actions with a load balancer. */
 const BALANCED = [
   'RegisterTargets',
   'DeregisterTargets',
@@ -81,7 +81,7 @@ const BALANCED = [
   'RevokeSecurityGroupIngress',
 ];
 
-/** What is rarely called for while a cluster forms, or once it has formed: the other runs hold it. */
+/** Actions that are rare in one act; the other act must contain them. */
 const OUT_OF_PLACE: Record<Act, string[]> = {
   forming: [
     'function: told to retire',
@@ -148,10 +148,10 @@ export class Tally {
     return [
       `${this.seeds} seeds in ${seconds.toFixed(0)} s on ${processes} processes, ` +
         `${Math.round(this.virtualMs / 1000 / seconds)} simulated seconds per second.`,
-      `${this.breaches} with a breach, ${this.unfinished} not whole within 15 virtual minutes of the last ` +
-        'fault, or with a load balancer as much later as it takes targets in and lets them go (the slowest ' +
-        `took ${Math.round(this.slowestMs / 1000)} s). ${this.formed} formed, ${this.seeds - this.formed} ` +
-        'did not: CloudFormation rolled them back.',
+      `${this.breaches} broke an invariant; ${this.unfinished} did not converge within 15 virtual minutes of the last ` +
+        'fault (with a load balancer: plus the time in which it registers and deregisters targets); the slowest ' +
+        `took ${Math.round(this.slowestMs / 1000)} s. ${this.formed} formed; CloudFormation rolled back ` +
+        `${this.seeds - this.formed}.`,
       `Faults: ${counts(kindsOf(this.act), this.faults)}`,
       `Actions: ${counts(this.actionsOf, this.actions)}`,
     ];

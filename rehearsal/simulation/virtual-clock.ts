@@ -1,7 +1,7 @@
 /**
- * Time that only moves when told to: a cluster's hours pass in milliseconds, in the same order every time, from a seed.
- * Besides the clock port the one file that lint lets yield to the event loop: whatever is ready runs before time moves
- * on.
+ * Virtual time. It only moves when told to, so that a cluster's hours pass in milliseconds, and a seed always gives the
+ * same order of events. Everything that is ready runs before time moves on; for that, lint lets this file yield to the
+ * event loop.
  */
 import { setImmediate as onNextTurn } from 'node:timers';
 import type { Clock } from '../../protocol/clock';
@@ -19,7 +19,7 @@ export class VirtualClock implements Clock {
   private state: number;
 
   /**
-   * @param seed decides every random number and identifier
+   * @param seed determines every random number and identifier
    * @param time milliseconds since 1970 at which the clock starts
    * @default time 2026-01-01T00:00:00Z
    */
@@ -49,7 +49,7 @@ export class VirtualClock implements Clock {
 
   after(ms: number, work: () => void): () => void {
     const alarm: Alarm = { at: this.time + Math.max(0, Math.ceil(ms)), order: this.order++, work };
-    // Kept in order: by time, then by age.
+    // Sorted by time, then by age.
     let low = 0;
     let high = this.alarms.length;
     while (low < high) {
@@ -78,12 +78,12 @@ export class VirtualClock implements Clock {
     return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
   }
 
-  /** How many alarms are set. */
+  /** The number of pending alarms. */
   pending(): number {
     return this.alarms.filter((alarm) => alarm.work !== undefined).length;
   }
 
-  /** Lets everything run that can run without time moving on. Costs a turn of the event loop: some microseconds. */
+  /** Runs everything that can run without time moving on. Costs one turn of the event loop: a few microseconds. */
   settle(): Promise<void> {
     return new Promise((resolve) => onNextTurn(resolve));
   }
@@ -99,7 +99,7 @@ export class VirtualClock implements Clock {
 
   /**
    * Moves time on until the condition holds.
-   * @throws Error when it does not hold within `limit` milliseconds, or when nothing is left that could make it hold.
+   * @throws Error when it does not hold within `limit` milliseconds, or when nothing is scheduled that could change it
    */
   async run(until: () => boolean, limit: number): Promise<void> {
     const end = this.time + limit;
@@ -108,13 +108,13 @@ export class VirtualClock implements Clock {
       if (!(await this.step(end))) {
         throw new Error(
           `The condition does not hold after ${limit} virtual ` +
-            `milliseconds${this.pending() ? '' : ', and nothing is scheduled any more'}: ${until}`,
+            `milliseconds${this.pending() ? '' : ', and nothing is scheduled'}: ${until}`,
         );
       }
     }
   }
 
-  /** Moves time on until the promise is settled, and gives what it gave. */
+  /** Moves time on until the promise settles. @returns its value */
   async finish<T>(promise: Promise<T>, limit: number): Promise<T> {
     let settled = false;
     const mark = () => {
@@ -125,7 +125,7 @@ export class VirtualClock implements Clock {
     return promise;
   }
 
-  /** Runs the next alarm at or before `end`; false when there is none. */
+  /** Runs the next alarm at or before `end`. @returns false when there is none */
   private async step(end: number): Promise<boolean> {
     while (this.alarms.length > 0 && this.alarms[0]!.work === undefined) this.alarms.shift();
     const next = this.alarms[0];

@@ -61,7 +61,7 @@ test('without the breaker half of them are replaced, which an invariant finds', 
   guard.mockReturnValue(false);
   const story = await cutOff(2);
   expect(replaced(story)).toBeGreaterThan(0);
-  expect(story.invariants.breaches.join('\n')).toMatch(/^10: .* was called unhealthy while 2 of 4 workers were down/m);
+  expect(story.invariants.breaches.join('\n')).toMatch(/^10: .* was set to Unhealthy while 2 of 4 workers were down/m);
 });
 
 test('without the breaker a seed fails, which passes with it', () =>
@@ -79,6 +79,6 @@ test('without the breaker a seed fails, which passes with it', () =>
         faultsEndMs: 15 * MINUTE,
       });
     },
-    /^10: .* was called unhealthy while \d of 4 workers were down/,
+    /^10: .* was set to Unhealthy while \d of 4 workers were down/,
     25,
   ));

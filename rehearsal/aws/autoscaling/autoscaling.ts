@@ -1,6 +1,6 @@
 /**
- * Auto Scaling: groups that keep their number of instances, with lifecycle hooks, health, suspended processes and
- * launches that fail and are tried again.
+ * Auto Scaling: groups that maintain their capacity, with lifecycle hooks, health checks, suspended processes, and
+ * failed launches that are retried.
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
  */
 import { isoTime } from '../../../protocol/clock';
@@ -43,15 +43,15 @@ const PROCESSES = [
   'ReplaceUnhealthy',
   'ScheduledActions',
 ];
-/** How soon the health check sees that an instance is gone is not published; it is within minutes. */
+/** How soon the health check notices a lost instance is not published; it is within minutes. */
 const HEALTH_CHECK_MS = 30_000;
-/** From a launch hook that was continued until the instance is in service. Not published. */
+/** From CONTINUE of a launch hook until the instance is InService. Not published. */
 const PROCEED_MS = 2_000;
-/** The rule by which failed launches back off is not published. Ours doubles, within these bounds. */
+/** The back-off of failed launches is not published. Ours doubles, within these bounds. */
 const BACK_OFF_MS = 30_000;
 const BACK_OFF_LIMIT_MS = 900_000;
 /**
- * Then the group's launches are suspended for good:
+ * After this time the group's launches are suspended for good:
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
  */
 const GIVE_UP_MS = 24 * 3_600_000;
@@ -90,7 +90,7 @@ export class AutoScaling implements Service {
     }));
   }
 
-  /** What permissions on a group are checked on. */
+  /** The ARN and tags that permissions on a group depend on. */
   taggedGroup(name: string): { arn: string; tags: Tags } | undefined {
     const group = this.groups.get(name);
     return group && { arn: group.arn, tags: tagsOf(group) };
@@ -102,7 +102,7 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * Undefined outside of every group.
+   * Undefined for an instance outside all groups.
    * https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
    */
   targetLifecycleState(instanceId: string): 'InService' | 'Terminated' | undefined {
@@ -139,7 +139,7 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * Instances stay as they are; those launched from now on are as the options say. A desired capacity that is not given
+   * Existing instances stay as they are; new ones use the new options. Without a new desired capacity the old one
    * stays, within the new bounds.
    */
   updateGroup(options: Omit<GroupOptions, 'desired' | 'hooks'> & { desired?: number }): void {
@@ -150,7 +150,7 @@ export class AutoScaling implements Service {
     this.reconcile(group);
   }
 
-  /** @throws AwsError about what Auto Scaling would refuse */
+  /** @throws AwsError for options that Auto Scaling would refuse */
   private check(options: GroupOptions): void {
     const invalid = (message: string) => new AwsError('ValidationError', message);
     if (options.min > options.max)
@@ -165,7 +165,7 @@ export class AutoScaling implements Service {
     }
     const template = this.ec2.launchTemplates.get(this.templateReference(options));
     // https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html#change-network-interface : an
-    // existing interface brings its subnet and its security groups.
+    // existing interface determines the subnet and the security groups.
     const named = (template.data.NetworkInterfaces ?? []).some(
       (eni: Record<string, any>) => eni.NetworkInterfaceId !== undefined,
     );
@@ -196,7 +196,7 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * A hook that is made tells its target so.
+   * A new hook sends its target a test message.
    * https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html#notification-message-example
    */
   private tellTarget(group: Group, hook: HookOptions): void {
@@ -221,7 +221,8 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * As CloudFormation deletes a group: its instances go first, through their hooks. Resolves when the group is gone.
+   * Deletes a group as CloudFormation does: its instances terminate first, through their hooks. Resolves when the group
+   * is gone.
    */
   async deleteGroup(name: string): Promise<void> {
     const group = this.groups.get(name);
@@ -271,11 +272,11 @@ export class AutoScaling implements Service {
     }
   }
 
-  // Keeping the number
+  // Capacity
 
   /**
-   * Brings the group towards its desired capacity. Called whenever something may have changed; does nothing when all is
-   * well.
+   * Brings the group towards its desired capacity. Called whenever something may have changed; does nothing if the
+   * capacity is right.
    */
   private reconcile(group: Group): void {
     this.replaceUnhealthy(group);
@@ -302,8 +303,8 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * How many instances there should be: with a policy that launches before it terminates, unhealthy ones come on top
-   * until their successors serve.
+   * How many instances there should be. With a policy that launches before it terminates, unhealthy ones count extra
+   * until their replacements are InService.
    */
   private wanted(group: Group): number {
     if (!launchesFirst(group))
@@ -334,7 +335,7 @@ export class AutoScaling implements Service {
     }
   }
 
-  /** Once as many others serve: "after the new instances pass their health check". */
+  /** Replaces instances at risk once enough others are InService: "after the new instances pass their health check". */
   private replaceAtRisk(group: Group): void {
     if (group.suspended.has('Terminate')) return;
     const others = [...group.members.values()].filter(
@@ -358,7 +359,7 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * From the fullest zone, the oldest first:
+   * From the fullest zone, oldest first:
    * https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html
    */
   private surplusMembers(active: Member[], count: number): Member[] {
@@ -375,7 +376,7 @@ export class AutoScaling implements Service {
     return chosen;
   }
 
-  /** Launches one instance; false when it failed, and when to try again is set. */
+  /** Launches one instance. @returns false when it failed; a retry is then scheduled */
   private launch(group: Group): boolean {
     const { template, instanceType, lifecycle } = this.nextInstance(group);
     const place = this.nextPlace(group);
@@ -415,7 +416,7 @@ export class AutoScaling implements Service {
       instanceType: member.instanceType,
       lifecycle,
     });
-    // The hook's message may come before EC2 calls the instance running: whoever attaches a volume then meets
+    // The hook's message may arrive before EC2 reports the instance as running. Attaching a volume then fails with
     // IncorrectState.
     this.transition(group, member, 'autoscaling:EC2_INSTANCE_LAUNCHING');
     return true;
@@ -507,7 +508,7 @@ export class AutoScaling implements Service {
     };
   }
 
-  // The life of an instance
+  // Lifecycle
 
   private terminate(group: Group, member: Member, cause: string): void {
     for (const action of member.actions.values()) action.cancel();
@@ -519,7 +520,7 @@ export class AutoScaling implements Service {
     this.transition(group, member, 'autoscaling:EC2_INSTANCE_TERMINATING');
   }
 
-  /** Opens the hooks of the transition, or goes on at once when there are none. */
+  /** Opens the transition's hooks, or proceeds at once if there are none. */
   private transition(group: Group, member: Member, transition: Transition): void {
     const launching = transition === 'autoscaling:EC2_INSTANCE_LAUNCHING';
     const hooks = group.hooks.filter((hook) => hook.transition === transition);
@@ -564,7 +565,7 @@ export class AutoScaling implements Service {
     });
   }
 
-  /** The heartbeat starts anew, up to the hard end. */
+  /** Restarts the heartbeat timeout, up to the hard end. */
   private restart(group: Group, member: Member, action: Action): void {
     action.cancel();
     const now = this.context.clock.now();
@@ -629,7 +630,7 @@ export class AutoScaling implements Service {
       resources: [group.arn],
       detail: { AutoScalingGroupName: group.name, EC2InstanceId: member.instanceId, StatusCode: 'InProgress' },
     });
-    // A successor that serves lets the one it replaces go.
+    // Now the instance that it replaces can terminate.
     this.reconcile(group);
   }
 
@@ -663,7 +664,7 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * Any state but running is unhealthy, grace period or not:
+   * Any state other than running is unhealthy, even in the grace period:
    * https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
    */
   private checkHealth(group: Group, member: Member): void {
@@ -853,8 +854,9 @@ export class AutoScaling implements Service {
   }
 
   /**
-   * Under the hook's role; false when there is no such queue, or the role may not send to it. A message that cannot be
-   * sent is lost, and its hook ends by its heartbeat.
+   * Sends a message under the hook's role.
+   * @returns false when there is no such queue, or the role may not send to it. Such a message is lost, and its hook
+   * times out.
    */
   private sendTo({ notificationTargetArn: queueArn, roleArn }: HookOptions, message: Record<string, unknown>): boolean {
     const queue = queueArn === undefined ? undefined : this.sqs.byArn(queueArn);

@@ -1,4 +1,4 @@
-/** What the Describe actions of Auto Scaling answer. */
+/** The Describe actions of Auto Scaling. */
 import { isoTime } from '../../../protocol/clock';
 import { matchesFilters, page } from '../core/describe';
 import { AwsError } from '../core/types';

@@ -1,4 +1,4 @@
-/** Groups, their instances and their open lifecycle actions, as Auto Scaling keeps them. */
+/** Auto Scaling's data: groups, their instances and open lifecycle actions. */
 import type { Tags } from '../core/describe';
 import type { LaunchTemplateReference } from '../ec2/launch-templates';
 
@@ -21,9 +21,9 @@ export interface HookOptions {
   heartbeatSeconds?: number;
   /** @default ABANDON */
   defaultResult?: Result;
-  /** A queue. Without it only EventBridge is told. */
+  /** A queue. Without it only EventBridge is notified. */
   notificationTargetArn?: string;
-  /** The role that Auto Scaling sends its messages under. */
+  /** The role with which Auto Scaling sends its messages. */
   roleArn?: string;
   notificationMetadata?: string;
 }
@@ -57,7 +57,7 @@ export interface GroupOptions {
   capacityRebalance?: boolean;
 }
 
-/** What may be known of a group from outside. */
+/** A group, as other code sees it. */
 export interface GroupView {
   name: string;
   logicalId: string;
@@ -78,7 +78,7 @@ export interface GroupView {
 export interface Action {
   hook: HookOptions;
   token: string;
-  /** No heartbeat carries it beyond this. */
+  /** Heartbeats cannot extend the hook beyond this. */
   hardEnd: number;
   cancel: () => void;
 }
@@ -99,7 +99,7 @@ export interface Member {
   running: boolean;
   /** Why it is being terminated. */
   cause: string | undefined;
-  /** EC2 recommends that it is replaced, and its group does so: another one comes first. */
+  /** EC2 has sent a rebalance recommendation, and the group launches a replacement first. */
   atRisk?: true;
 }
 
@@ -116,9 +116,9 @@ export interface Group extends GroupOptions {
   arn: string;
   createdAt: number;
   members: Map<string, Member>;
-  /** By process: why. */
+  /** The reason by process. */
   suspended: Map<string, string>;
-  /** Failed launches in a row, and the alarm for the next try. */
+  /** Consecutive failed launches, and the timer for the next attempt. */
   failures: { count: number; since: number; cancelRetry: (() => void) | undefined } | undefined;
   activities: Activity[];
   deleting: boolean;
@@ -126,7 +126,7 @@ export interface Group extends GroupOptions {
 }
 
 /**
- * When no heartbeat carries a hook any further.
+ * The longest time that heartbeats can keep a hook open.
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html#lifecycle-hook-considerations :
  * 48 hours or 100 heartbeats, whichever is shorter.
  */
@@ -142,7 +142,7 @@ export function tagsOf(group: GroupOptions): Tags {
   return Object.fromEntries(group.tags.map((tag) => [tag.key, tag.value]));
 }
 
-/** Counts towards the capacity: everything that is not on its way out. */
+/** Whether it counts towards the capacity: everything that is not terminating. */
 export function isActive(member: Member): boolean {
   return !member.state.startsWith('Terminating');
 }

@@ -1,5 +1,5 @@
 /**
- * What calls of Auto Scaling need to be allowed.
+ * The permissions that Auto Scaling's actions need.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2autoscaling.html
  */
 import type { Context } from '../core/context';

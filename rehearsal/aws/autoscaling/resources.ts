@@ -68,12 +68,12 @@ export function autoScalingTypes({ autoscaling }: { autoscaling: AutoScaling }):
 
 const group = (name: string) => ({ id: name, attributes: { AutoScalingGroupName: name } });
 
-/** Everything but its capacity, and its hooks, which are not changed with the group. */
+/** All options except the desired capacity, and the hooks, which do not change with the group. */
 function groupOptions(
   name: string,
   { logicalId, properties, tags, stackName, stackId }: ResourceRequest,
 ): Omit<GroupOptions, 'desired' | 'hooks'> {
-  const own = {
+  const stackTags = {
     'aws:cloudformation:stack-name': stackName,
     'aws:cloudformation:stack-id': stackId,
     'aws:cloudformation:logical-id': logicalId,
@@ -92,8 +92,8 @@ function groupOptions(
     subnetIds: properties.VPCZoneIdentifier ?? [],
     launchTemplate: properties.LaunchTemplate,
     mixedInstancesPolicy: properties.MixedInstancesPolicy,
-    // CloudFormation's own tags go on to the instances too.
-    tags: Object.entries({ ...tags, ...own }).map(([key, value]) => ({
+    // CloudFormation's own tags propagate to the instances, too.
+    tags: Object.entries({ ...tags, ...stackTags }).map(([key, value]) => ({
       key,
       value,
       propagate: !notPropagated.has(key),

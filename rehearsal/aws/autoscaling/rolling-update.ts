@@ -1,21 +1,20 @@
 /**
- * How CloudFormation replaces the instances of a changed group: in batches, each as large as the policy allows, and
- * each waited for.
- * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
+ * How CloudFormation replaces the instances of a changed group: in batches of the size that the policy allows, waiting
+ * for each. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
  */
 import type { UpdateRequest } from '../core/resource';
 import type { AutoScaling } from './autoscaling';
 import type { GroupView } from './model';
 
-/** A change of one of these makes other instances necessary. */
+/** Changing one of these replaces the instances. */
 export const ROLLED = ['LaunchTemplate', 'MixedInstancesPolicy', 'VPCZoneIdentifier'];
 
 const KNOWN = ['MaxBatchSize', 'MinInstancesInService', 'PauseTime', 'SuspendProcesses', 'WaitOnResourceSignals'];
 
 /**
- * First as many more instances as the policy needs to stay in service, then batch by batch: old ones go, and their
- * group launches others. At the end there are as many as before.
- * @throws Error when a batch did not come up in time; what was replaced stays so
+ * First raises the capacity if the policy needs more instances in service. Then terminates old instances batch by
+ * batch, and the group launches new ones. At the end the capacity is as before.
+ * @throws Error when a batch did not come up in time; replaced instances stay
  */
 export async function roll(
   autoscaling: AutoScaling,
@@ -33,7 +32,7 @@ export async function roll(
         `AutoScalingRollingUpdate with ${KNOWN.join(', ')}.`,
     );
   if (String(policy.WaitOnResourceSignals) !== 'true')
-    throw new Error('The emulation knows rolling updates that wait for signals only.');
+    throw new Error('The emulation only knows rolling updates that wait for signals.');
   const { MaxBatchSize = 1, MinInstancesInService = 0, PauseTime = 'PT5M', SuspendProcesses = [] } = policy;
   const view = () => autoscaling.groupViews().find((group) => group.name === name)!;
   const call = (action: string, input: Record<string, unknown>) =>
@@ -73,5 +72,5 @@ export async function roll(
   }
 }
 
-/** Not on their way out. */
+/** Instances that are not terminating. */
 const active = ({ instances }: GroupView) => instances.filter(({ state }) => !state.startsWith('Terminating'));

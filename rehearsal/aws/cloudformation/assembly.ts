@@ -1,4 +1,4 @@
-/** Reads a cloud assembly, the folder that `cdk synth` writes: a stack's template, and the files it needs published. */
+/** Reads a cloud assembly (the folder that `cdk synth` writes): a stack's template and its assets. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Template } from './template';
@@ -17,7 +17,7 @@ interface Manifest {
   >;
 }
 
-/** @throws Error naming the stacks that the assembly has */
+/** @throws Error naming the assembly's stacks when this one is missing */
 export function readAssembly(
   folder: string,
   stackName: string,

@@ -1,13 +1,12 @@
 /**
- * Custom resources: what a function of the template makes. The function is told what is wanted, and puts its answer to
- * an address that it is told, too.
- * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
+ * Custom resources, which a function of the template creates. The function gets a request with a URL, and sends its
+ * answer there. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
  */
 import type { Context } from '../core/context';
 import type { CreatedResource, ResourceRequest, ResourceType } from '../core/resource';
 import type { Lambda } from '../lambda/lambda';
 
-/** Types of their own names; `AWS::CloudFormation::CustomResource` stands for all of them. */
+/** Custom resources have their own type names; `AWS::CloudFormation::CustomResource` stands for all of them. */
 export const CUSTOM_TYPE = 'AWS::CloudFormation::CustomResource';
 export const isCustom = (type: string) => type.startsWith('Custom::');
 
@@ -27,11 +26,11 @@ const LONGEST_WAIT_SECONDS = 3_600;
 const PATH = '/custom-resource/';
 
 export class CustomResources {
-  /** Where answers are put. */
+  /** The origin of the answer URLs. */
   origin = 'https://cloudformation-custom-resource-response-useast1.s3.us-east-1.amazonaws.com';
-  /** By the address for the answer. */
+  /** Pending requests, by answer URL. */
   private readonly waiting = new Map<string, (answer: Answer) => void>();
-  /** Those that there are, by their physical id: whoever deletes one is told no more than that. */
+  /** The existing ones by physical id, which is all that a deletion knows. */
   private readonly made = new Map<string, Pick<ResourceRequest, 'logicalId' | 'stackId'> & { type: string }>();
 
   constructor(private readonly services: { context: Context; lambda: Lambda }) {}
@@ -47,7 +46,7 @@ export class CustomResources {
       if (created.id !== request.id)
         throw new Error(
           `The emulation does not know how to replace a custom resource (${request.logicalId}): its ` +
-            'function gave it another physical id.',
+            'function returned another physical id.',
         );
       return created;
     },
@@ -57,7 +56,7 @@ export class CustomResources {
     },
   };
 
-  /** A function has put its answer. One that nobody waits for is not heard. */
+  /** Takes a function's answer. An answer to no pending request is ignored. */
   answer(path: string, body: string): void {
     const { origin, pathname } = new URL(path, this.origin);
     this.waiting.get(origin + pathname)?.(JSON.parse(body) as Answer);
@@ -105,7 +104,7 @@ export class CustomResources {
   }
 }
 
-/** CloudFormation sends numbers and truth values as texts. */
+/** CloudFormation sends numbers and booleans as strings. */
 function asTexts(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(asTexts);
   if (typeof value === 'object' && value !== null)

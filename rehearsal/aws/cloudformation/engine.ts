@@ -1,7 +1,7 @@
 /**
- * The engine of the emulated CloudFormation: creates or changes every resource as soon as what it depends on is
- * complete, deletes in reverse, waits for signals, and rolls back what failed. A change that would replace a resource
- * is not known here. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-overview.html
+ * The engine of the emulated CloudFormation: creates or updates every resource as soon as its dependencies are
+ * complete, deletes in reverse order, waits for signals, and rolls back failures. It does not support updates that
+ * replace a resource. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-overview.html
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isoTime } from '../../../protocol/clock';
@@ -15,7 +15,7 @@ import { awaitSignals, Cancellation, duration, Signals } from './signals';
 import type { ResourceStatus, Stack, StackResource, StackStatus } from './stack';
 import { TemplateReader, type Scope, type Template, type TemplateResource } from './template';
 
-/** What may be known of a stack's resource from outside. */
+/** A stack's resource, as other code sees it. */
 export interface StackResourceView {
   logicalId: string;
   type: string;
@@ -30,7 +30,7 @@ export interface StackResourceView {
  */
 const LONGEST_SIGNAL_WAIT_MS = 12 * 3_600_000;
 const DEFAULT_SIGNAL_WAIT = 'PT5M';
-/** Zones of every region here. */
+/** The Availability Zones of every emulated region. */
 const ZONE_LETTERS = ['a', 'b', 'c'];
 
 export class CloudFormation implements Service {
@@ -42,7 +42,7 @@ export class CloudFormation implements Service {
     private readonly ssm: Ssm,
   ) {}
 
-  /** @returns the outputs. @throws Error with every failed resource and its reason, after the rollback. */
+  /** @returns the outputs. @throws Error with every failed resource and its reason, after the rollback */
   async createStack(name: string, template: Template): Promise<Record<string, string>> {
     const existing = this.stacks.get(name);
     if (existing && existing.status !== 'DELETE_COMPLETE')
@@ -89,7 +89,7 @@ export class CloudFormation implements Service {
     this.stackStatus(stack, 'DELETE_COMPLETE');
   }
 
-  /** Of stacks that were not deleted. */
+  /** The names of stacks that are not deleted. */
   names(): string[] {
     return [...this.stacks.values()].filter(({ status }) => status !== 'DELETE_COMPLETE').map(({ name }) => name);
   }
@@ -104,7 +104,7 @@ export class CloudFormation implements Service {
     }));
   }
 
-  /** Of a stack that is, or was, there. */
+  /** The ARN of a stack that exists or existed. */
   stackArn(nameOrId: string): string | undefined {
     return (this.stacks.get(nameOrId) ?? [...this.stacks.values()].find((stack) => stack.id === nameOrId))?.id;
   }
@@ -210,7 +210,7 @@ export class CloudFormation implements Service {
   }
 
   /**
-   * Defaults; those of an SSM type are looked up:
+   * The defaults of the parameters; SSM types are looked up:
    * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
    */
   private parameters(template: Template): Record<string, unknown> {
@@ -234,7 +234,7 @@ export class CloudFormation implements Service {
     return this.forEach(stack, stack.dependencies, cancel, (resource) => this.createOne(stack, resource, cancel));
   }
 
-  /** @returns those that failed by themselves: the others that wait are told to end, and no more are begun. */
+  /** @returns the resources that failed themselves. Others that wait are cancelled, and no more are started. */
   private async forEach(
     stack: Stack,
     needs: Graph,
@@ -314,9 +314,10 @@ export class CloudFormation implements Service {
   // Changes
 
   /**
-   * Changes what differs, then deletes what the new template has no more.
+   * Updates what differs, then deletes what the new template does not have.
    * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html
-   * @returns the outputs. @throws Error with every failed resource and its reason, after everything was changed back
+   * @returns the outputs.
+   * @throws Error with every failed resource and its reason, after the rollback
    */
   async updateStack(name: string, template: Template): Promise<Record<string, string>> {
     const stack = this.find(name);
@@ -366,7 +367,7 @@ export class CloudFormation implements Service {
     );
   }
 
-  /** @param changed is told of each that was touched, also of one that failed */
+  /** @param changed receives every resource that was touched, even if it failed */
   private changeAll(stack: Stack, needs: Graph, changed: Set<StackResource>): Promise<StackResource[]> {
     const cancel = new Cancellation();
     return this.forEach(stack, needs, cancel, (resource) =>
@@ -414,7 +415,7 @@ export class CloudFormation implements Service {
     }
   }
 
-  /** What cannot be deleted in a cleanup is left behind, and the stack is none the worse for it. */
+  /** Deletes resources in the cleanup phase. Failures leave the resource behind and do not fail the stack. */
   private async forget(
     stack: Stack,
     needs: Graph,
@@ -480,8 +481,8 @@ export class CloudFormation implements Service {
   }
 
   /**
-   * In the reverse order of their creation.
-   * @returns those that could not be deleted; what they depend on stays, too
+   * Deletes in reverse order of creation.
+   * @returns the resources that could not be deleted; their dependencies stay, too
    */
   private async deleteThese(
     stack: Stack,
@@ -518,7 +519,7 @@ export class CloudFormation implements Service {
     return true;
   }
 
-  // Telling
+  // Events
 
   private resourceStatus(stack: Stack, resource: StackResource, status: ResourceStatus, reason?: string): void {
     resource.status = status;
@@ -577,7 +578,7 @@ const CANCELLED = 'Resource creation cancelled';
 
 type Graph = ReadonlyMap<string, Iterable<string>>;
 
-/** Does the work for each once it is done for all that it needs. What needs one that failed is left. */
+/** Does the work for each id after its dependencies. Skips ids that depend on a failed one. */
 async function inOrder(needs: Graph, work: (id: string) => Promise<boolean>): Promise<void> {
   const tasks = new Map<string, Promise<boolean>>();
   const task = (id: string): Promise<boolean> => {
@@ -597,7 +598,7 @@ function reversed(needs: Graph): Graph {
   return dependents;
 }
 
-/** Of a graph, these ids alone. What lies between two of them is as it was, and keeps nobody waiting. */
+/** The graph restricted to these ids. Ids in between are unchanged, so nothing has to wait for them. */
 function among(needs: Graph, ids: string[]): Graph {
   return new Map(ids.map((id) => [id, [...needs.get(id)!].filter((other) => ids.includes(other))]));
 }
@@ -615,7 +616,7 @@ function notCreated(logicalId: string, definition: TemplateResource): StackResou
   };
 }
 
-/** Failed resources and their reasons, without a full stop. */
+/** Lists failed resources with their reasons, without a final full stop. */
 function describe(failed: StackResource[]): string {
   return failed
     .map((resource) => `${resource.logicalId} (${resource.type}): ${resource.reason?.replace(/\.$/, '')}`)

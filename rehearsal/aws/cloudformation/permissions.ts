@@ -1,5 +1,5 @@
 /**
- * What calls of CloudFormation need to be allowed. A name that no stack has is checked as `stack/<name>/*`.
+ * The permissions that CloudFormation's actions need. For an unknown stack the resource is `stack/<name>/*`.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
  */
 import type { Context } from '../core/context';

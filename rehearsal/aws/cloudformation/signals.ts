@@ -1,7 +1,7 @@
-/** Success signals that a resource waits for, and how waiting ends early. */
+/** The success signals that a resource waits for, and how to cancel the wait. */
 import type { Context } from '../core/context';
 
-/** Tells everything that still waits that the work has failed elsewhere. */
+/** Cancels everything that still waits when the work has failed elsewhere. */
 export class Cancellation {
   reason: string | undefined;
   private readonly listeners = new Set<(reason: string) => void>();
@@ -20,7 +20,7 @@ export class Cancellation {
 }
 
 export class Signals {
-  /** Unique ids: a signal that comes twice counts once. */
+  /** Unique ids: a repeated signal counts once. */
   readonly received = new Set<string>();
   failedBy: string | undefined;
   onChange: () => void = () => undefined;
@@ -31,7 +31,7 @@ export class Signals {
   ) {}
 }
 
-/** @throws Error when too few came in time, one said FAILURE, or the work was cancelled elsewhere */
+/** @throws Error when too few signals came in time, one was FAILURE, or the wait was cancelled */
 export function awaitSignals(context: Context, signals: Signals, cancel: Cancellation): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     let forget = () => undefined as void;
@@ -57,7 +57,7 @@ export function awaitSignals(context: Context, signals: Signals, cancel: Cancell
   });
 }
 
-/** ISO 8601, as policies give it: `PT1H30M15S`. */
+/** Milliseconds of an ISO 8601 duration such as `PT1H30M15S`. */
 export function duration(text: string): number {
   const [whole, hours = 0, minutes = 0, seconds = 0] = /^PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?$/.exec(text) ?? [];
   if (whole === undefined || whole === 'PT') throw new Error(`'${text}' is not a duration of the form PT#H#M#S.`);

@@ -18,7 +18,7 @@ export interface StackResource {
   definition: TemplateResource;
   status: ResourceStatus | undefined;
   reason: string | undefined;
-  /** Resolved, once its creation has begun. */
+  /** The resolved properties, once its creation has begun. */
   properties: Record<string, any>;
   created: CreatedResource | undefined;
   signals: Signals | undefined;

@@ -1,6 +1,5 @@
 /**
- * A synthesised template: what depends on what, and what its intrinsic functions come to. Knows nothing of any resource
- * type.
+ * A synthesised template: its dependencies, and the values of its intrinsic functions. It knows no resource types.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
  */
 
@@ -23,18 +22,18 @@ export interface Template {
   Outputs?: Record<string, { Value: unknown; Condition?: string; Export?: unknown }>;
 }
 
-/** What the template's functions may ask of the stack. */
+/** What intrinsic functions need from the stack. */
 export interface Scope {
   /** Parameters and pseudo parameters. */
   parameters: Record<string, unknown>;
   zones: string[];
   ssmParameter(name: string): string;
-  /** Value of `Ref` on a resource that exists. */
+  /** The value of `Ref` for an existing resource. */
   ref(logicalId: string): unknown;
   attribute(logicalId: string, name: string): unknown;
 }
 
-/** `AWS::NoValue`: the property is left out. */
+/** `AWS::NoValue`: removes the property. */
 const NO_VALUE = Symbol('AWS::NoValue');
 const SECTIONS = [
   'AWSTemplateFormatVersion',
@@ -59,8 +58,8 @@ export class TemplateReader {
   }
 
   /**
-   * Resources whose condition holds, by logical id, each with what it depends on.
-   * @throws Error naming a circle or an unknown logical id.
+   * The resources whose condition holds, by logical id, each with its dependencies.
+   * @throws Error naming a circle or an unknown logical id
    */
   dependencies(scope: Scope): Map<string, Set<string>> {
     const present = Object.entries(this.template.Resources).filter(
@@ -110,7 +109,7 @@ export class TemplateReader {
     );
   }
 
-  /** The value with every function replaced by what it comes to. */
+  /** The value with every intrinsic function resolved. */
   resolve(value: unknown, scope: Scope): any {
     const resolved = this.evaluate(value, scope);
     return resolved === NO_VALUE ? undefined : resolved;
@@ -216,7 +215,7 @@ export class TemplateReader {
     return id in scope.parameters ? scope.parameters[id] : scope.ref(id);
   }
 
-  /** Logical ids of the resources that a value refers to; in an Fn::If, only those of the branch that counts. */
+  /** Logical ids of the resources that a value refers to; of an Fn::If, only those in the chosen branch. */
   private references(value: unknown, scope: Scope): Set<string> {
     const found = new Set<string>();
     const visit = (part: unknown): void => {

@@ -1,4 +1,4 @@
-/** Resource types of CloudWatch: alarms are there, and never go off. */
+/** Resource types of CloudWatch. Alarms exist but never fire. */
 import type { Context } from '../core/context';
 import type { ResourceTypes } from '../core/resource';
 

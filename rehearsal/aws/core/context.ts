@@ -1,6 +1,6 @@
 /**
  * What every emulated service shares: the clock, the account, identifiers, delays, events, and background work that can
- * be stopped. Services never start a promise that nobody waits for, nor set an alarm, but through here.
+ * be stopped. Services start promises that nothing awaits, and set timers, only through it.
  */
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../../protocol/clock';
@@ -28,11 +28,11 @@ export class Context {
     readonly accountId: string,
     private readonly delays: Delays,
   ) {
-    // Everything that sleeps listens.
+    // Every sleep adds a listener.
     setMaxListeners(0, this.abort.signal);
   }
 
-  /** An identifier as EC2 makes them: prefix and 17 hexadecimal digits. */
+  /** An identifier in EC2's form: a prefix and 17 hexadecimal digits. */
   id(prefix: string): string {
     return `${prefix}-${this.letters(17, '0123456789abcdef')}`;
   }
@@ -59,14 +59,14 @@ export class Context {
     return this.abort.signal.aborted;
   }
 
-  /** Sleeps as long as AWS takes for this. */
+  /** Sleeps as long as AWS would take. */
   async delay(kind: keyof Delays): Promise<void> {
     const started = this.clock.now();
     await this.sleep(this.delays[kind]);
     if (this.delays[kind] > 0) this.slept += this.clock.now() - started;
   }
 
-  /** Milliseconds slept in {@link delay}, over all that slept at once. */
+  /** Milliseconds slept in {@link delay}; concurrent sleeps all count. */
   delayed(): number {
     return this.slept;
   }
@@ -78,7 +78,7 @@ export class Context {
     if (this.stopped) throw new Stopped();
   }
 
-  /** What the work gives, or undefined when that takes longer. The work goes on. */
+  /** The result of the work, or undefined if it takes longer; the work goes on. */
   within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(new Stopped());
@@ -98,7 +98,7 @@ export class Context {
     });
   }
 
-  /** An alarm that a stop cancels. */
+  /** A timer that a stop cancels. */
   after(ms: number, work: () => void): () => void {
     if (this.stopped) return () => undefined;
     const cancel = this.clock.after(ms, () => {
@@ -114,8 +114,8 @@ export class Context {
   }
 
   /**
-   * Work that goes on by itself. It may only fail by being stopped: any other failure is a fault of the emulation and
-   * fails whatever waits with {@link orFault}.
+   * Starts background work. It may only fail because of a stop: any other failure is a fault of the emulation, and
+   * fails everything that waits in {@link orFault}.
    */
   start(work: () => Promise<void>): void {
     if (this.stopped) return;
@@ -146,10 +146,7 @@ export class Context {
     });
   }
 
-  /**
-   * Cancels alarms, ends sleeps and waits for what runs.
-   * @throws Error the first fault of the emulation, if there was one.
-   */
+  /** Cancels timers, ends sleeps and waits for running work. @throws Error the first fault of the emulation, if any */
   async stop(): Promise<void> {
     this.abort.abort();
     for (const cancel of [...this.cancels]) cancel();

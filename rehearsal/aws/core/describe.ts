@@ -13,9 +13,9 @@ export function tagMap(list: { Key: string; Value: string }[] | undefined): Tags
 }
 
 /**
- * Values of one filter are alternatives, filters must all hold; `*` and `?` are wildcards.
+ * All filters must match, by any of their values; `*` and `?` are wildcards.
  * Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
- * @param valuesOf the values that a thing has under each filter's name
+ * @param valuesOf the resource's values by filter name
  * @throws Error naming a filter that the emulation does not know
  */
 export function matchesFilters(
@@ -39,7 +39,7 @@ export function matchesFilters(
 }
 
 function matchesWildcards(pattern: string, value: string): boolean {
-  // Of thousands of things, each is compared with the same few patterns.
+  // Fast path: thousands of values are compared with the same few patterns.
   if (!/[*?]/.test(pattern)) return pattern === value;
   return new RegExp(
     `^${pattern
@@ -50,7 +50,7 @@ function matchesWildcards(pattern: string, value: string): boolean {
   ).test(value);
 }
 
-/** One page of what was found. A token is the place of the next page's first item. */
+/** One page of the results. A token is the index of the next page's first item. */
 export function page<T>(items: T[], size: number, token: string | undefined): { items: T[]; next: string | undefined } {
   const start = token === undefined ? 0 : Number(Buffer.from(token, 'base64').toString('utf8'));
   if (!Number.isInteger(start) || start < 0)

@@ -1,4 +1,4 @@
-/** What the engine and the resource types of the emulated CloudFormation know of each other. */
+/** The interface between CloudFormation's engine and the resource types. */
 import type { Tags } from './describe';
 
 export interface ResourceRequest {
@@ -7,23 +7,23 @@ export interface ResourceRequest {
   stackId: string;
   /** As the template names it. */
   type: string;
-  /** Resolved. */
+  /** With all intrinsic functions resolved. */
   properties: Record<string, any>;
-  /** `<stack>-<logical id>-<random>`, cut to what the service allows. */
+  /** `<stack>-<logical id>-<random>`, truncated to the service's limit. */
   physicalName(maxLength: number): string;
-  /** The tags of the template and those of CloudFormation itself. */
+  /** The template's tags and CloudFormation's own. */
   tags: Tags;
 }
 
-/** The resource stays the same one; what would replace it is refused. */
+/** An update in place. Changes that would replace the resource are refused. */
 export interface UpdateRequest extends ResourceRequest {
-  /** Of the resource as it is. */
+  /** The id of the existing resource. */
   id: string;
   /** Names of the properties that differ. */
   changed: string[];
-  /** Resolved, as they were. */
+  /** The resolved properties before the update. */
   previous: Record<string, any>;
-  /** As the template has it. */
+  /** The UpdatePolicy in the template. */
   updatePolicy: Record<string, any> | undefined;
   /** @param timeout ISO 8601. @throws Error when too few success signals came in time */
   awaitSignals(count: number, timeout: string): Promise<void>;
@@ -38,20 +38,20 @@ export interface CreatedResource {
 
 export interface ResourceType {
   /**
-   * Every property that is acted upon or known to make no difference in the emulation. Another one in a template is an
-   * error.
+   * Every property that the emulation implements, or knows to have no effect here. Any other property in a template is
+   * an error.
    */
   properties: string[] | 'any';
   create(request: ResourceRequest): CreatedResource | Promise<CreatedResource>;
-  /** Absent where no change is known. */
+  /** Absent if no update is supported. */
   update?(request: UpdateRequest): CreatedResource | Promise<CreatedResource>;
-  /** Absent where nothing is to be done. Must bear being called for what is already gone. */
+  /** Absent if there is nothing to do. Must accept an id that is already gone. */
   delete?(id: string, properties: Record<string, any>): void | Promise<void>;
 }
 
 export type ResourceTypes = Record<string, ResourceType>;
 
-/** @throws Error when anything else is to be changed: that is not known here, or would make another resource of it. */
+/** @throws Error when any other property changes: the emulation does not know how, or AWS would replace the resource */
 export function onlyThese(type: string, changed: string[], known: string[]): void {
   const others = changed.filter((name) => !known.includes(name));
   if (others.length > 0)

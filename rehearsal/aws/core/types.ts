@@ -1,13 +1,13 @@
-/** What the parts of the emulated AWS, and the machines and functions below it, know of each other. */
+/** The interfaces between the parts of the emulated AWS, and to the machines and functions that it runs. */
 
-/** Who calls: resolved from the access key of the request. */
+/** The caller, resolved from the access key of the request. */
 export interface Principal {
   accessKeyId: string;
   /** Logical id of the template's role. */
   role: string;
   /** `arn:aws:sts::<account>:assumed-role/<role name>/<session>` */
   arn: string;
-  /** `<roleId>:<session>`; the session of an EC2 instance is its instance id, that of a function its name. */
+  /** `<roleId>:<session>`; the session name is the id of the instance or the name of the function. */
   userId: string;
 }
 
@@ -17,7 +17,7 @@ export interface Credentials {
   sessionToken: string;
 }
 
-/** An error as AWS answers it: `code` is what the SDK gives as the error's `name`. */
+/** An error response of AWS; the SDK exposes `code` as the error's `name`. */
 export class AwsError extends Error {
   constructor(
     readonly code: string,
@@ -36,7 +36,7 @@ export class AwsError extends Error {
  * ...).
  */
 export interface Service {
-  /** @throws AwsError as AWS would; an action that the emulation does not know is an Error that names it. */
+  /** @throws AwsError as AWS would; Error for an action that the emulation does not know */
   call(action: string, input: Record<string, any>, principal: Principal): Promise<Record<string, any>>;
 }
 
@@ -45,11 +45,11 @@ export interface Wire {
   protocol: 'json' | 'query' | 'ec2' | 's3';
   /** Namespace of the XML answers, or the version of the JSON protocol. */
   dialect: string;
-  /** The SDK's client, whose schemas are the shapes of requests and answers: none is written down twice. */
+  /** Loads the SDK's client, whose schemas define the shapes of requests and responses. */
   load(): Promise<object>;
 }
 
-/** What an instance is made of, for whoever gives it a body. */
+/** What is needed to run an instance. */
 export interface MachineSpec {
   instanceId: string;
   privateIpAddress: string;
@@ -64,32 +64,26 @@ export interface MachineSpec {
   tags: Record<string, string>;
 }
 
-/** What a load balancer asks a target: whether it takes a connection, or answers a path with a status of 200 to 399. */
+/** A load balancer's health check: the target must accept a connection, or answer a path with status 200 to 399. */
 export interface HealthCheck {
   protocol: 'TCP' | 'HTTP' | 'HTTPS';
   port: number;
-  /** Not with TCP. */
+  /** Absent for TCP. */
   path?: string;
 }
 
-/**
- * Gives instances and volumes a body: real namespaces and loop devices, or simulated ones. All of it may be called
- * again for what is already so.
- */
+/** Runs instances and volumes: as namespaces and loop devices, or simulated. All methods are idempotent. */
 export interface Machines {
   /** Resolves when the instance runs (its user data has begun). */
   launch(spec: MachineSpec): Promise<void>;
-  /** Orderly, as EC2 does it: resolves when nothing of it is left. Volumes are detached. */
+  /** Shuts down in order, as EC2 does, and detaches volumes. Resolves when nothing of the instance is left. */
   terminate(instanceId: string): Promise<void>;
   createVolume(volumeId: string, sizeGiB: number): Promise<void>;
   /** The device appears in the running instance. */
   attachVolume(instanceId: string, volumeId: string, device: string): Promise<void>;
   detachVolume(instanceId: string, volumeId: string): Promise<void>;
   deleteVolume(volumeId: string): Promise<void>;
-  /**
-   * Whether the instance answers this check as a load balancer wants it. May reject, and may take its time: whoever
-   * asks waits no longer than its own timeout.
-   */
+  /** Whether the instance passes this health check. May reject, and may take long: callers use their own timeout. */
   answers(instanceId: string, check: HealthCheck): Promise<boolean>;
 }
 
@@ -113,8 +107,8 @@ export interface FunctionRunner {
 }
 
 /**
- * What happened, for timelines and tests. `subject` is the id of the thing; `what` is a short word; all in the emulated
- * AWS's own truth.
+ * Something that happened in the emulated AWS, for timelines and tests. `subject` is the id of the resource, `what` a
+ * short word.
  */
 export interface AwsEvent {
   at: number;
@@ -124,7 +118,7 @@ export interface AwsEvent {
   detail: Record<string, unknown>;
 }
 
-/** How long AWS takes, in milliseconds. All zero in benchmarks; what was slept because of these is counted apart. */
+/** How long AWS takes, in milliseconds. All zero in benchmarks; time slept because of these is counted separately. */
 export interface Delays {
   /** RunInstances until the instance runs. */
   launch: number;
@@ -132,12 +126,12 @@ export interface Delays {
   terminate: number;
   attachVolume: number;
   detachVolume: number;
-  /** A message in a queue until its function is invoked. */
+  /** From a message's arrival in a queue until its function is invoked. */
   queue: number;
-  /** A write until the stream's function is invoked. */
+  /** From a write until the stream's function is invoked. */
   stream: number;
   /** RegisterTargets until health checks begin: a Network Load Balancer takes minutes. */
   registerTarget: number;
-  /** DeregisterTargets until no new connection goes there. */
+  /** DeregisterTargets until the target gets no new connections. */
   deregisterTarget: number;
 }

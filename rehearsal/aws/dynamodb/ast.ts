@@ -1,6 +1,4 @@
-/**
- * What expressions of the emulated DynamoDB mean, once read. Placeholders are already replaced by what they stand for.
- */
+/** The syntax tree of DynamoDB's expressions, with placeholders already replaced. */
 import type { AttributeValue } from './values';
 
 /** A document path such as `a.b[2]`: names and list indices; the first step is a name. */
@@ -43,7 +41,7 @@ export interface Update {
   delete: { path: Path; value: AttributeValue }[];
 }
 
-/** As DynamoDB prints it in messages: `[a, b, [2]]`. */
+/** The path as DynamoDB prints it in messages: `[a, b, [2]]`. */
 export function printPath({ steps }: Path): string {
   return `[${steps.map((step) => (typeof step === 'number' ? `[${step}]` : step)).join(', ')}]`;
 }

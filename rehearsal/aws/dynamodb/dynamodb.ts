@@ -1,8 +1,7 @@
 /**
- * The emulated DynamoDB: tables, items, conditions, transactions and streams, as one account in one region sees them.
- * Every call is one step: nothing runs between its reading and its writing, so reads are always consistent. Does not
- * check permissions: that is the region's matter. A parameter or action that it does not know is an Error that names
- * it, never ignored.
+ * The emulated DynamoDB: tables, items, conditions, transactions and streams of one account in one region. Every call
+ * is atomic: nothing runs between its reads and its writes, so reads are always consistent. The region checks
+ * permissions. An unknown parameter or action is an Error that names it; nothing is ignored.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
  */
 import { isoTime, type Clock } from '../../../protocol/clock';
@@ -38,22 +37,22 @@ const MAX_PAGE_BYTES = 1024 * 1024;
  */
 const REQUEST_TOKEN_MS = 10 * 60 * 1000;
 
-/** A write whose expressions have been read. */
+/** A write whose expressions have been parsed. */
 interface Prepared {
-  /** @throws AwsError when its key or item does not fit the table: in a transaction, a reason of the cancellation */
+  /** @throws AwsError when its key or item does not fit the table; in a transaction, that is a cancellation reason */
   locate(): Write;
-  /** The paths that an update touches. */
+  /** The paths that an update changes. */
   updated: Path[];
 }
 
-/** A write whose item is known; what is left can only fail on what stands there. */
+/** A write whose item is known. From here it can only fail because of the existing item. */
 interface Write {
   table: Table;
   key: Item;
-  /** The item after the write, or undefined when it is then gone. @throws AwsError */
+  /** The item after the write, or undefined for a deletion. @throws AwsError */
   apply(before: Item | undefined): Item | undefined;
   condition?: Condition;
-  /** Whether a failed condition answers with the item. */
+  /** Whether a failed condition returns the item. */
   answersItem: boolean;
 }
 
@@ -92,15 +91,12 @@ export class DynamoDb implements Service {
     return this.tables.get(tableName)?.keys[0]!.name;
   }
 
-  /** ARN of the customer's key under which the table is. */
+  /** ARN of the customer managed key that encrypts the table. */
   encryptionKey(tableName: string): string | undefined {
     return this.tables.get(tableName)?.definition.encryptionKey;
   }
 
-  /**
-   * The partition that a Query asks for; undefined when its parameters cannot be read, for which Query has its own
-   * answer.
-   */
+  /** The partition that a Query reads; undefined when its parameters are invalid, which Query itself reports. */
   queriedPartition(input: Input): AttributeValue | undefined {
     try {
       const placeholders = new Placeholders(input.ExpressionAttributeNames, input.ExpressionAttributeValues, true);
@@ -115,14 +111,14 @@ export class DynamoDb implements Service {
   }
 
   /**
-   * Calls back after each committed write that changed something, for tables with a stream. A write that changes
-   * nothing makes no record.
+   * Calls the listener after each committed write to a table with a stream. A write that changes nothing creates no
+   * record.
    */
   onStreamRecord(listener: (tableName: string, record: StreamRecord) => void): void {
     this.listeners.push(listener);
   }
 
-  /** Ground truth for tests: copies of all items of a table. */
+  /** Copies of all items of a table: the ground truth for tests. */
   items(tableName: string): Item[] {
     return this.table(tableName).all().map(copyItem);
   }
@@ -258,7 +254,7 @@ export class DynamoDb implements Service {
     }
     const kept = filter ? page.filter((item) => holds(filter, item)) : page;
     const last = page.at(-1);
-    // A page that ends at its limit carries a key even when nothing follows it.
+    // A page that ends at its limit has a LastEvaluatedKey even when nothing follows.
     const more = page.length < found.length || page.length === input.Limit;
     return {
       ...(select === 'COUNT' ? {} : { Items: kept.map((item) => (paths ? project(item, paths) : copyItem(item))) }),
@@ -358,7 +354,7 @@ export class DynamoDb implements Service {
     };
   }
 
-  /** Reads one write and checks its expressions. */
+  /** Parses one write and checks its expressions. */
   private prepare(action: 'PutItem' | 'UpdateItem' | 'DeleteItem' | 'ConditionCheck', input: Input): Prepared {
     required(input, action === 'PutItem' ? ['TableName', 'Item'] : ['TableName', 'Key']);
     const table = this.table(input.TableName);
@@ -406,7 +402,7 @@ export class DynamoDb implements Service {
     return { locate, updated };
   }
 
-  /** All of them at once, then the stream's records in order. */
+  /** Commits all writes at once, then emits the stream records in order. */
   private commit(committed: Committed[]): void {
     for (const { write, after } of committed) {
       if (after) write.table.put(after);
@@ -427,7 +423,7 @@ export class DynamoDb implements Service {
     return table;
   }
 
-  /** Whether this very transaction was already carried out under this token. */
+  /** Whether this transaction was already carried out with this token. */
   private repeated(token: string, request: string): boolean {
     for (const [old, { at }] of this.requestTokens) {
       if (at > this.clock.now() - REQUEST_TOKEN_MS) break;
@@ -512,8 +508,8 @@ function requireCondition({ condition, answersItem }: Write, before: Item | unde
 }
 
 /**
- * One result for each operation of a transaction. When any fails, the cancellation has one reason for each, in the
- * order of the request.
+ * One result for each operation of a transaction. If any fails, the cancellation has one reason per operation, in
+ * request order.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
  */
 function allOrCancelled<T, R>(operations: T[], attempt: (operation: T) => R): R[] {

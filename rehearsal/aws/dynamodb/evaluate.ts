@@ -1,4 +1,4 @@
-/** What an expression says of an item: conditions, projections and updates. Never changes the item it is given. */
+/** Evaluates expressions on an item: conditions, projections and updates. It never changes the given item. */
 import { AwsError } from '../core/types';
 import type { Assigned, Condition, Operand, Path, Update } from './ast';
 import { addNumbers, subtractNumbers } from './numbers';
@@ -26,7 +26,7 @@ export function lookUp(item: Item, { steps }: Path): AttributeValue | undefined 
 }
 
 /**
- * An attribute that is missing equals nothing and has no order; only `<>` holds for it.
+ * A missing attribute equals nothing and has no order; only `<>` holds for it.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
  */
 export function holds(condition: Condition, item: Item): boolean {
@@ -107,7 +107,7 @@ function resolve(operand: Operand, item: Item): AttributeValue | undefined {
   return size === undefined ? undefined : { N: String(size) };
 }
 
-/** Only what stands at the paths. Of a list, the chosen members close up. */
+/** The values at the paths only. Selected list members move together. */
 export function project(item: Item, paths: Path[]): Item {
   const tree: Tree = { below: new Map() };
   for (const path of paths) {
@@ -120,7 +120,7 @@ export function project(item: Item, paths: Path[]): Item {
   return pick({ M: item }, tree)?.M ?? {};
 }
 
-/** The steps of some paths, one below the other. */
+/** The steps of several paths as a tree. */
 interface Tree {
   below: Map<string | number, Tree>;
 }
@@ -147,14 +147,14 @@ function pick(value: AttributeValue, { below }: Tree): AttributeValue | undefine
 }
 
 /**
- * The item after an update. All that is assigned is read from the item as it was before.
+ * The item after an update. Assigned values are read from the item before the update.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
- * @throws AwsError ValidationException when the item's own values do not allow it
+ * @throws AwsError ValidationException when the item's values do not allow it
  */
 export function applyUpdate(before: Item, update: Update): Item {
   const after = copyItem(before);
   const assignments = update.set.map(({ path, assigned }) => ({ path, value: copyValue(compute(assigned, before)) }));
-  // Members beyond the end of a list are appended in the order of their indices.
+  // Members beyond the end of a list are appended in index order.
   assignments.sort((a, b) => lastIndex(a.path) - lastIndex(b.path));
   for (const { path, value } of assignments) setAt(after, path, value);
   for (const { path, value } of update.add) setAt(after, path, added(lookUp(before, path), value));
@@ -165,7 +165,7 @@ export function applyUpdate(before: Item, update: Update): Item {
     if (left) setAt(after, path, left);
     else removeAt(after, path);
   }
-  // The deepest path first, then the highest index, so that the others keep their place.
+  // The deepest path first, then the highest index, so that the other indices stay valid.
   const removals = update.remove
     .map(({ path }) => path)
     .sort((a, b) => b.steps.length - a.steps.length || lastIndex(b) - lastIndex(a));

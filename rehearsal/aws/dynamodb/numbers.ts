@@ -1,5 +1,5 @@
 /**
- * Decimal numbers as DynamoDB keeps them: exact, up to 38 significant digits, magnitudes from 1E-130 to 9.99...E+125.
+ * DynamoDB's decimal numbers: exact, up to 38 significant digits, magnitudes from 1E-130 to 9.99...E+125.
  * Source:
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number
  */
@@ -9,13 +9,13 @@ const MAX_DIGITS = 38;
 const MAX_MAGNITUDE = 125;
 const MIN_MAGNITUDE = -130;
 
-/** `digits` x 10^`exponent`; digits carry the sign and end in no zero, unless they are zero. */
+/** `digits` x 10^`exponent`. The digits have the sign, and no trailing zeros unless they are zero. */
 interface Decimal {
   digits: bigint;
   exponent: number;
 }
 
-/** The text that DynamoDB answers for a number: no exponent, no needless zero. @throws AwsError ValidationException */
+/** DynamoDB's text of a number: without exponent and redundant zeros. @throws AwsError ValidationException */
 export function canonicalNumber(text: string): string {
   return format(parse(text));
 }
@@ -87,7 +87,7 @@ function check(number: Decimal): Decimal {
   return number;
 }
 
-/** Both as multiples of one power of ten. */
+/** Both numbers as multiples of the same power of ten. */
 function align(a: Decimal, b: Decimal): [bigint, bigint, number] {
   const exponent = Math.min(a.exponent, b.exponent);
   return [a.digits * 10n ** BigInt(a.exponent - exponent), b.digits * 10n ** BigInt(b.exponent - exponent), exponent];

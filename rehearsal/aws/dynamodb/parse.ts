@@ -1,9 +1,9 @@
 /**
- * Reads the expressions of DynamoDB: a tokenizer and one recursive descent parser for conditions, updates, projections
- * and key conditions. What it does not know is a ValidationException that names it, as DynamoDB answers.
+ * Parses DynamoDB's expressions: a tokenizer and a recursive descent parser for conditions, updates, projections and
+ * key conditions. Unknown input is a ValidationException that names it, as in DynamoDB.
  * Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
- * (conditions),
- * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html (updates)
+ * (conditions), https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
+ * (updates)
  */
 import {
   printPath,

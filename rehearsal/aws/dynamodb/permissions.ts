@@ -1,5 +1,5 @@
 /**
- * What calls of DynamoDB need to be allowed. A table under a customer's key needs that key as well:
+ * The permissions that DynamoDB's actions need. A table with a customer managed key needs permission on the key, too:
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
  */
 import type { Context } from '../core/context';
@@ -11,7 +11,7 @@ interface Tables {
   context: Pick<Context, 'arn' | 'region'>;
 }
 
-/** `{ S: 'text' }`, as requests have it. */
+/** `{ S: 'text' }`, as in requests. */
 type AttributeValue = object;
 
 export function dynamoDbPermissions(tables: Tables): Permissions {
@@ -74,10 +74,7 @@ function onTables(action: string, input: Input, { dynamodb, context }: Tables): 
   }
 }
 
-/**
- * Values of partition keys as text: of `{ S: 'a' }`, `a`. A request that names no partition (a Scan) has no leading
- * keys.
- */
+/** Partition key values as text: `a` for `{ S: 'a' }`. A request without a partition (a Scan) has no leading keys. */
 function leadingKeys(partitions: (AttributeValue | undefined)[]): string[] {
   return partitions.flatMap((value) => (value === undefined ? [] : Object.values(value).map(String)));
 }

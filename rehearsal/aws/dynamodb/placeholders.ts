@@ -1,5 +1,5 @@
 /**
- * `#name` and `:value` placeholders of one request. All its expressions share them; each one given must be used.
+ * The `#name` and `:value` placeholders of one request. Its expressions share them, and each must be used.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ExpressionAttributeNames.html
  */
 import { canonicalValue, validationError, type AttributeValue } from './values';
@@ -9,7 +9,7 @@ export class Placeholders {
   private readonly values: Map<string, AttributeValue>;
   private readonly used = new Set<string>();
 
-  /** @param hasExpression whether the request has any expression: placeholders without one are an error. */
+  /** @param hasExpression whether the request has an expression; placeholders without one are an error */
   constructor(
     names: Record<string, string> | undefined,
     values: Record<string, unknown> | undefined,
@@ -63,7 +63,7 @@ export class Placeholders {
     return value;
   }
 
-  /** To be called when all expressions have been read. @throws AwsError for placeholders that none of them used */
+  /** Call this after all expressions are parsed. @throws AwsError for unused placeholders */
   finish(): void {
     for (const [parameter, given] of [
       ['ExpressionAttributeNames', this.names],

@@ -1,7 +1,4 @@
-/**
- * What a Query asks of the keys of a table: the key condition, the filter that must leave keys alone, and where a page
- * begins.
- */
+/** How a Query uses a table's keys: the key condition, the filter (which may not use keys), and where a page begins. */
 import type { Condition } from './ast';
 import type { Table } from './table';
 import { compareValues, typeOf, validationError, type AttributeValue, type Item } from './values';
@@ -45,7 +42,7 @@ export function keyCondition(table: Table, condition: Condition): { partition: A
   return { partition, sort };
 }
 
-/** The key attribute that a comparison is about, and the values it is compared with. */
+/** The key attribute of a comparison, and the values it is compared with. */
 function keyComparison(condition: Condition): { name: string; values: AttributeValue[] } {
   const operands =
     condition.kind === 'compare' && condition.comparator !== '<>'
@@ -82,13 +79,13 @@ export function refuseKeys(table: Table, filter: Condition): void {
       throw validationError(
         `Filter Expression can only contain non-primary key attributes: Primary key attribute: ${key.name}`,
       );
-    // What a value holds is the caller's data, not part of the expression.
+    // A value's content is data, not part of the expression.
     if (kind !== 'value') Object.values(node).forEach(walk);
   };
   walk(filter);
 }
 
-/** What follows a key, whether or not an item still stands there. */
+/** The items after a key, whether or not an item still has that key. */
 export function itemsAfter(table: Table, items: Item[], start: Item, backward: boolean): Item[] {
   const sort = table.keys[1]?.name;
   if (sort === undefined) return [];

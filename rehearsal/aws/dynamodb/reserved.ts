@@ -1,6 +1,5 @@
 /**
- * Words that must not stand in an expression as they are, whatever their case: an attribute of such a name needs a
- * `#placeholder`.
+ * Reserved words, case-insensitive: an attribute with such a name needs a `#placeholder` in expressions.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
  */
 const words = `

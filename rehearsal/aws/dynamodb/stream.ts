@@ -1,10 +1,10 @@
-/** The records of a table's stream, in the shape in which a function is given them. */
+/** The records of a table's stream, in the shape that functions receive. */
 import type { AttributeValue as EventAttributeValue } from 'aws-lambda';
 import type { Clock } from '../../../protocol/clock';
 import type { StreamView, Table } from './table';
 import { itemBytes, type AttributeValue, type Item } from './values';
 
-/** One record as a Lambda event carries it: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html */
+/** A record of a Lambda event: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html */
 export interface StreamRecord {
   eventID: string;
   eventName: 'INSERT' | 'MODIFY' | 'REMOVE';
@@ -55,7 +55,7 @@ export function streamRecord(
   };
 }
 
-/** https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html : binary values are Base64 texts in an event. */
+/** https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html : binary values are Base64 strings in an event. */
 function eventImage(item: Item): Record<string, EventAttributeValue> {
   return Object.fromEntries(Object.entries(item).map(([name, value]) => [name, eventValue(value)]));
 }

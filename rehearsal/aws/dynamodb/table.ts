@@ -1,7 +1,4 @@
-/**
- * One table of the emulated DynamoDB: its key schema and its items. Items go in and out in canonical form and are never
- * changed in place.
- */
+/** A table: its key schema and its items. Items are in canonical form and are never changed in place. */
 import { canonicalMap, compareValues, typeOf, validationError, type AttributeValue, type Item } from './values';
 
 export type KeyType = 'S' | 'N' | 'B';
@@ -10,7 +7,7 @@ export type StreamView = 'KEYS_ONLY' | 'NEW_IMAGE' | 'OLD_IMAGE' | 'NEW_AND_OLD_
 export interface TableDefinition {
   tableName: string;
   tableArn: string;
-  /** What the stream's records carry. @default no stream */
+  /** What the stream's records contain. @default no stream */
   stream?: StreamView;
   partitionKey: string;
   sortKey?: string;
@@ -18,7 +15,7 @@ export interface TableDefinition {
   partitionKeyType?: KeyType;
   /** @default S */
   sortKeyType?: KeyType;
-  /** ARN of the customer's key. @default a key of DynamoDB's own */
+  /** ARN of the customer managed key. @default DynamoDB's own key */
   encryptionKey?: string;
 }
 
@@ -29,7 +26,7 @@ interface KeyAttribute {
   maxBytes: number;
 }
 
-/** The items that share a partition key, by the text of their sort key. */
+/** The items of one partition, by the text of their sort key. */
 interface Partition {
   value: AttributeValue;
   items: Map<string, Item>;
@@ -48,7 +45,7 @@ export class Table {
       this.keys.push({ name: definition.sortKey, type: definition.sortKeyType ?? 'S', maxBytes: 1024 });
   }
 
-  /** The key that a request names, checked. */
+  /** Checks the key of a request. */
   key(given: Record<string, unknown>): Item {
     const key = canonicalMap(given);
     if (
@@ -61,7 +58,7 @@ export class Table {
     return key;
   }
 
-  /** A whole item that a request names, checked. */
+  /** Checks the item of a request. */
   item(given: Record<string, unknown>): Item {
     const item = canonicalMap(given);
     for (const { name, type } of this.keys) {
@@ -82,7 +79,7 @@ export class Table {
     return Object.fromEntries(this.keys.map(({ name }) => [name, item[name]!]));
   }
 
-  /** Names an item, for comparing whether two requests mean the same one. */
+  /** A string that identifies an item, to compare the targets of two requests. */
   id(key: Item): string {
     return JSON.stringify(this.keys.map(({ name }) => keyText(key[name]!)));
   }
@@ -104,7 +101,7 @@ export class Table {
     if (partition?.items.size === 0) this.partitions.delete(keyText(partition.value));
   }
 
-  /** In the order of the sort key. */
+  /** The items of a partition, in sort key order. */
   query(partitionValue: AttributeValue): Item[] {
     const items = [...(this.partition(partitionValue)?.items.values() ?? [])];
     const sort = this.keys[1]?.name;

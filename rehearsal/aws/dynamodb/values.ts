@@ -1,5 +1,5 @@
 /**
- * Attribute values of the emulated DynamoDB: checking, canonical form, equality, order and size. Knows no tables and no
+ * DynamoDB's attribute values: validation, canonical form, equality, order and size. It knows no tables and no
  * expressions.
  * Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
  */
@@ -26,7 +26,7 @@ export function typeOf(value: AttributeValue): DataType {
 }
 
 /**
- * The value in canonical form, as a copy: what is stored shares nothing with the caller's input.
+ * A copy of the value in canonical form, so that stored values share nothing with the caller's input.
  * @throws AwsError ValidationException
  */
 export function canonicalValue(value: unknown, depth = 1): AttributeValue {
@@ -139,7 +139,7 @@ function expect<T>(type: DataType, content: unknown, holds: boolean): T {
   return content as T;
 }
 
-/** A copy of what is already canonical. */
+/** Copies a canonical value. */
 export function copyValue(value: AttributeValue): AttributeValue {
   if (value.M) return { M: copyItem(value.M) };
   if (value.L) return { L: value.L.map(copyValue) };
@@ -186,15 +186,15 @@ export function equalItems(a: Item, b: Item): boolean {
   );
 }
 
-/** The members of a set by a text that names each; undefined for what is no set. */
+/** A text for each member of a set; undefined if the value is not a set. */
 export function setKeys(value: AttributeValue): Map<string, string | Uint8Array> {
   if (value.BS) return new Map(value.BS.map((bytes) => [Buffer.from(bytes).toString('base64'), bytes]));
   return new Map((value.SS ?? value.NS ?? []).map((member) => [member, member]));
 }
 
 /**
- * Negative, zero or positive; undefined for two types or a type without an order. Texts are ordered by their UTF-8
- * bytes.
+ * Negative, zero or positive; undefined for different types or a type without an order. Strings are ordered by their
+ * UTF-8 bytes.
  */
 export function compareValues(a: AttributeValue, b: AttributeValue): number | undefined {
   if (a.S !== undefined && b.S !== undefined) return Buffer.compare(Buffer.from(a.S), Buffer.from(b.S));

@@ -4,7 +4,8 @@ import type { Ec2 } from './ec2';
 import type { InstanceView } from './instance';
 
 /**
- * Tells EventBridge what becomes of instances. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html, and
+ * Sends EventBridge the events of instances.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html, and
  * spot-instance-termination-notices.html and rebalance-recommendations.html there
  */
 export function announceInstances(ec2: Ec2, events: Events, context: Context): void {

@@ -1,6 +1,6 @@
 /**
- * EC2: instances, and with them networks, volumes and launch templates. An instance gets its body from `Machines`; all
- * that AWS itself knows of it is kept here.
+ * EC2: instances, with their networks, volumes and launch templates. `Machines` runs the instances; this keeps what AWS
+ * itself knows of them.
  */
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../core/context';
@@ -17,18 +17,18 @@ import { Volumes } from './volumes';
 
 export interface RunRequest {
   template: LaunchTemplate;
-  /** Over the template's. */
+  /** Overrides the template's instance type. */
   instanceType?: string;
   lifecycle: 'on-demand' | 'spot';
-  /** Where no interface of the template decides. */
+  /** Used when the template names no subnet and no interface. */
   subnetId?: string;
   availabilityZone?: string;
   tags: Tags;
 }
 
 /**
- * "a short while" in https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html ; about an hour is
- * seen.
+ * "a short while" in https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html ; in practice about
+ * an hour.
  */
 export const TERMINATED_VISIBLE_MS = 3_600_000;
 /** Two minutes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html */
@@ -60,12 +60,12 @@ export class Ec2 implements Service {
     this.listeners.add(listener);
   }
 
-  /** Calls the listener when a spot instance gets its notice. */
+  /** Calls the listener when a spot instance gets its interruption notice. */
   onSpotNotice(listener: (instance: InstanceView) => void): void {
     this.spotListeners.add(listener);
   }
 
-  /** Calls the listener when a spot instance is at an elevated risk of being taken back. */
+  /** Calls the listener when a spot instance gets a rebalance recommendation. */
   onRebalanceRecommendation(listener: (instance: InstanceView) => void): void {
     this.rebalanceListeners.add(listener);
   }
@@ -74,12 +74,12 @@ export class Ec2 implements Service {
     return [...this.machinesById.values()];
   }
 
-  /** What permissions on an instance are checked on. */
+  /** The tags that permissions on an instance depend on. */
   instanceTags(instanceId: string): Tags | undefined {
     return this.machinesById.get(instanceId)?.tags;
   }
 
-  /** Ids of everything that exists, terminated instances excepted: what a deleted stack may not leave behind. */
+  /** Ids of everything that exists, except terminated instances. A deleted stack must leave none. */
   remains(): string[] {
     return [
       ...[...this.machinesById.values()]
@@ -91,7 +91,7 @@ export class Ec2 implements Service {
     ];
   }
 
-  /** @throws AwsError when there is no such instance any more */
+  /** @throws AwsError when the instance does not exist */
   instance(id: string): InstanceView {
     return this.find(id);
   }
@@ -103,8 +103,8 @@ export class Ec2 implements Service {
   }
 
   /**
-   * None either where the role does not trust EC2: the instance runs, and its metadata service says so in the role's
-   * place.
+   * Undefined when the role does not trust EC2: the instance runs, and its metadata service reports that instead of
+   * credentials.
    * Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html
    */
   credentialsFor(instanceId: string): Credentials | undefined {
@@ -116,7 +116,7 @@ export class Ec2 implements Service {
 
   // Instances
 
-  /** Takes the interface and makes the instance, which starts by itself. @throws AwsError when it cannot be made. */
+  /** Takes the network interface and creates the instance, which starts in the background. @throws AwsError */
   run(request: RunRequest): InstanceView {
     const { data } = request.template;
     const instanceType: string = request.instanceType ?? data.InstanceType;
@@ -172,7 +172,7 @@ export class Ec2 implements Service {
     return instance;
   }
 
-  /** Orderly. An instance that is already going or gone is left as it is. */
+  /** Shuts an instance down in order. Does nothing if it is already shutting down or terminated. */
   terminate(id: string, reason = 'User initiated'): void {
     const instance = this.find(id);
     if (instance.state === 'shutting-down' || instance.state === 'terminated') return;
@@ -188,7 +188,7 @@ export class Ec2 implements Service {
     });
   }
 
-  /** The machine is lost: from now on EC2 says `terminated`. For faults. */
+  /** A fault: kills the machine. EC2 then reports `terminated`. */
   async kill(id: string): Promise<void> {
     const instance = this.find(id);
     await enqueue(instance, async () => {
@@ -203,7 +203,7 @@ export class Ec2 implements Service {
     return this.machinesById.get(id)?.noticedAt !== undefined;
   }
 
-  /** Takes a spot instance back, two minutes after its notice. For faults. */
+  /** A fault: sends a spot instance its interruption notice, and reclaims it two minutes later. */
   interruptSpot(id: string): void {
     const instance = this.find(id);
     if (instance.lifecycle !== 'spot')
@@ -217,14 +217,14 @@ export class Ec2 implements Service {
   }
 
   /**
-   * Earlier than a notice, which may never come.
+   * A fault: sends a rebalance recommendation, which comes earlier than a notice; the notice may never come.
    * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
    */
   recommendRebalance(id: string): void {
     const instance = this.find(id);
     if (instance.lifecycle !== 'spot')
       throw new Error(
-        `Instance ${id} is ${instance.lifecycle}: only of spot instances EC2 recommends that they are replaced.`,
+        `Instance ${id} is ${instance.lifecycle}: EC2 sends rebalance recommendations for spot instances only.`,
       );
     for (const listener of this.rebalanceListeners) listener(instance);
   }
@@ -274,7 +274,7 @@ export class Ec2 implements Service {
     return reference.startsWith('resolve:ssm:') ? this.ssm.get(reference.slice('resolve:ssm:'.length)) : reference;
   }
 
-  /** The existing interface that the template names, or a new one that goes with the instance. */
+  /** The existing interface that the template names, or a new one that is deleted with the instance. */
   private primaryInterface(data: Record<string, any>, request: RunRequest): NetworkInterface {
     const described: Record<string, any> | undefined = (data.NetworkInterfaces ?? []).find(
       (eni: Record<string, any>) => Number(eni.DeviceIndex) === 0,
@@ -379,7 +379,8 @@ export class Ec2 implements Service {
   }
 
   /**
-   * Every spot instance has one. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
+   * Every spot instance has a request. Source:
+   * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
    */
   private describeSpotRequests(input: Record<string, any>): Record<string, any> {
     const requests = [...this.machinesById.values()]
@@ -428,7 +429,7 @@ export class Ec2 implements Service {
       IamInstanceProfile: instance.profileArn === undefined ? undefined : { Arn: instance.profileArn },
       Tags: tagList(instance.tags),
       PrivateDnsName: here ? `ip-${instance.privateIpAddress.replaceAll('.', '-')}.${domain}` : '',
-      // An instance that is gone has no address, no interfaces and no subnet any more.
+      // A terminated instance has no address, no interfaces and no subnet.
       PrivateIpAddress: here ? instance.privateIpAddress : undefined,
       SubnetId: here ? instance.subnetId : undefined,
       VpcId: here ? this.networks.subnet(instance.subnetId).vpcId : undefined,

@@ -1,10 +1,10 @@
-/** What is known of an instance. */
+/** An instance, and the queue of work on its machine. */
 import type { Tags } from '../core/describe';
 import { AwsError } from '../core/types';
 
 export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated';
 
-/** What may be known of an instance from outside. */
+/** An instance, as other code sees it. */
 export interface InstanceView {
   instanceId: string;
   state: InstanceState;
@@ -17,24 +17,24 @@ export interface InstanceView {
   subnetId: string;
   launchedAt: number;
   networkInterfaceId: string;
-  /** Name of the role of its instance profile. */
+  /** The role name of its instance profile. */
   roleName: string | undefined;
   tags: Tags;
   stateReason: string | undefined;
-  /** When a spot instance got its notice, in milliseconds since 1970. */
+  /** When it got an interruption notice, in milliseconds since 1970. */
   noticedAt: number | undefined;
 }
 
 export interface Instance extends InstanceView {
   profileArn: string | undefined;
   userData: string;
-  /** Everything done to the machine, one after the other. */
+  /** The machine's work queue. */
   work: Promise<void>;
 }
 
 const STATE_CODES: Record<InstanceState, number> = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48 };
 
-/** One thing at a time is done to a machine. */
+/** Runs work on a machine, one piece at a time. */
 export function enqueue(instance: Instance, work: () => Promise<void>): Promise<void> {
   const next = instance.work.then(work);
   instance.work = next.catch(() => undefined);

@@ -2,7 +2,7 @@
 import type { Context } from '../core/context';
 import { AwsError } from '../core/types';
 
-/** One version of a template: its `LaunchTemplateData`, and what the template is called. */
+/** One version of a template: its name and its `LaunchTemplateData`. */
 export interface LaunchTemplate {
   id: string;
   name: string;
@@ -18,7 +18,7 @@ export interface LaunchTemplateReference {
 }
 
 export class LaunchTemplates {
-  /** Versions by id, the first first. */
+  /** All versions by template id, oldest first. */
   private readonly templates = new Map<string, LaunchTemplate[]>();
 
   constructor(private readonly context: Context) {}
@@ -34,7 +34,7 @@ export class LaunchTemplates {
   }
 
   /**
-   * The first version stays the default:
+   * Adds a version; the first stays the default:
    * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/manage-launch-template-versions.html
    */
   addVersion(id: string, data: Record<string, any>): LaunchTemplate {

@@ -1,6 +1,6 @@
 /**
- * VPCs, subnets, security groups and network interfaces. They are kept for their addresses and for what may not be
- * deleted while it is used: traffic is never filtered here.
+ * VPCs, subnets, security groups and network interfaces: their addresses, and which of them may not be deleted while in
+ * use. Traffic is never filtered.
  */
 import { rangeOfCidr } from '../../../lib/core/cidr';
 import type { Context } from '../core/context';
@@ -53,8 +53,8 @@ interface SecurityGroup {
 }
 
 /**
- * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html : the first four addresses of a subnet and the
- * last are AWS's.
+ * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html : AWS reserves the first four addresses of a
+ * subnet and the last.
  */
 const RESERVED_FIRST = 4;
 const RESERVED_LAST = 1;
@@ -69,14 +69,14 @@ export class Networks {
 
   constructor(private readonly context: Context) {}
 
-  /** Of everything that exists. */
+  /** The ids of everything that exists. */
   ids(): string[] {
     return [this.vpcs, this.subnets, this.securityGroups, this.interfaces].flatMap((things) => [
       ...(things as Map<string, unknown>).keys(),
     ]);
   }
 
-  /** None of a VPC's own group, and of one that there is not. */
+  /** Undefined for a VPC's default group and for an unknown group. */
   securityGroupTags(groupId: string): Tags | undefined {
     return this.securityGroups.get(groupId)?.tags;
   }
@@ -162,7 +162,7 @@ export class Networks {
     return group;
   }
 
-  /** As CloudFormation adds rules: outward ones take the place of what each new group has. */
+  /** Adds rules as CloudFormation does: egress rules replace the default one of a new group. */
   addRules(groupId: string, egress: boolean, permitted: Permitted[], ruleId?: string): void {
     this.checkSecurityGroup(groupId);
     this.checkPeers(permitted);
@@ -179,7 +179,7 @@ export class Networks {
       throw new AwsError('DependencyViolation', `resource ${id} has a dependent object`);
     }
     // https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html : not while a rule of another
-    // group names it.
+    // group refers to it.
     if (this.rules.isReferenced(id)) throw new AwsError('DependencyViolation', `resource ${id} has a dependent object`);
     this.rules.forget(id);
     this.securityGroups.delete(id);
@@ -261,7 +261,7 @@ export class Networks {
   }
 
   /**
-   * In a VPC of one's own a rule that is not there is an error, and nothing is revoked.
+   * In a non-default VPC an unknown rule is an error, and nothing is revoked.
    * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
    */
   revokeIngress(input: Record<string, any>): Record<string, any> {
@@ -375,8 +375,8 @@ export class Networks {
   }
 
   /**
-   * The lowest free one, so that a new instance soon gets the address of an old one: software must not take one for the
-   * other.
+   * The lowest free address, so that new instances soon get the addresses of old ones. Software must not confuse the
+   * two.
    */
   private freeAddress(subnet: Subnet): string {
     const used = this.usedAddresses(subnet);

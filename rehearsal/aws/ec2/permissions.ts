@@ -1,5 +1,5 @@
 /**
- * What calls of EC2 need to be allowed.
+ * The permissions that EC2's actions need.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
  */
 import type { Context } from '../core/context';
@@ -72,7 +72,7 @@ export function ec2Permissions({
 }
 
 /**
- * Rules that are made with tags need the permission on what they will be, and CreateTags there.
+ * Creating rules with tags also needs permission on the new rules, and CreateTags on them.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
  */
 function taggedRule(

@@ -5,7 +5,7 @@ import { AwsError } from '../core/types';
 const DEFAULT_PAGE = 1000;
 
 /**
- * The things with the given ids, or all. Pages and ids exclude each other:
+ * The resources with the given ids, or all. Ids and pages exclude each other:
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination
  */
 export function select<T>(

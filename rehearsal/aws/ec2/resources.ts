@@ -1,10 +1,10 @@
-/** Resource types of EC2. What has no behaviour here (routes, gateways, endpoints) only gets an identifier. */
+/** Resource types of EC2. Resources without emulated behaviour (routes, gateways, endpoints) only get an id. */
 import type { Context } from '../core/context';
 import type { Ec2 } from './ec2';
 import { permittedByTemplate, type Permitted } from './rules';
 import { onlyThese, type CreatedResource, type ResourceType, type ResourceTypes } from '../core/resource';
 
-/** What rules of a security group have in both directions. */
+/** The properties that security group rules have in both directions. */
 const RULE = ['IpProtocol', 'FromPort', 'ToPort', 'CidrIp', 'CidrIpv6', 'Description'];
 
 export function ec2Types({ ec2, context }: { ec2: Ec2; context: Context }): ResourceTypes {
@@ -200,7 +200,7 @@ export function ec2Types({ ec2, context }: { ec2: Ec2; context: Context }): Reso
   };
 }
 
-/** A rule that is a resource of its own. */
+/** A security group rule as its own resource. */
 function ruleType(context: Context, ec2: Ec2, direction: 'Source' | 'Destination'): ResourceType {
   return {
     properties: ['GroupId', ...RULE, ...peers(direction)],
@@ -266,8 +266,8 @@ const TEMPLATE_DATA = [
 ];
 
 /**
- * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html#instancedata-add-user-data : 16 KB before it is
- * encoded.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html#instancedata-add-user-data : 16 KB before
+ * encoding.
  */
 const USER_DATA_BYTES = 16_384;
 

@@ -1,5 +1,5 @@
 /**
- * Rules of security groups: kept, counted and described. Nothing is filtered by them.
+ * Security group rules: stored, counted and described. They filter no traffic.
  * https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
  */
 import { createHash } from 'node:crypto';
@@ -8,17 +8,17 @@ import { AwsError } from '../core/types';
 
 type PeerKind = 'CidrIpv4' | 'CidrIpv6' | 'PrefixListId' | 'ReferencedGroupId';
 
-/** What a rule lets through, and from whom, or to whom. */
+/** The traffic that a rule allows, and its peer. */
 export interface Permitted {
   protocol: string;
-  /** -1 where the protocol has no ports, or all are meant. */
+  /** -1 if the protocol has no ports, or for all ports. */
   fromPort: number;
   toPort: number;
   peer: { kind: PeerKind; value: string };
   description: string | undefined;
 }
 
-/** What may be known of a rule from outside. */
+/** A rule, as other code sees it. */
 export interface SecurityGroupRuleView extends Permitted {
   ruleId: string;
   groupId: string;
@@ -27,12 +27,12 @@ export interface SecurityGroupRuleView extends Permitted {
 }
 
 interface Rule extends SecurityGroupRuleView {
-  /** Everything outwards, which each new group has until it is given a rule of its own. */
+  /** The default rule of a new group, which allows all egress until the group gets its own egress rule. */
   preset: boolean;
 }
 
 /**
- * For each direction, and for IPv4 and IPv6 apart:
+ * Per direction, and separately for IPv4 and IPv6:
  * https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups
  */
 const MOST_RULES = 60;
@@ -50,7 +50,7 @@ const PROTOCOLS: Record<string, string> = {
 const invalid = (message: string) => new AwsError('InvalidParameterValue', message);
 
 export class SecurityGroupRules {
-  /** In the order in which they were made. */
+  /** In order of creation. */
   private readonly rules = new Map<string, Rule>();
   private made = 0;
 
@@ -58,7 +58,9 @@ export class SecurityGroupRules {
     return [...this.rules.values()];
   }
 
-  /** What each new group has. https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html */
+  /**
+   * Adds the default rule of a new group. https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+   */
   allowAllOut(groupId: string): void {
     this.insert(
       groupId,
@@ -76,7 +78,7 @@ export class SecurityGroupRules {
   }
 
   /**
-   * Takes away what a new group has, when its template says what it wants in its place.
+   * Removes the default rule of a new group when its template has egress rules.
    * Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ec2-securitygroupegress.html
    */
   dropPreset(groupId: string): void {
@@ -84,9 +86,9 @@ export class SecurityGroupRules {
   }
 
   /**
-   * All or none.
-   * @param ruleId of the only one
-   * @throws AwsError with the words of AWS, e.g. in
+   * Adds all rules or none.
+   * @param ruleId the id, if there is only one rule
+   * @throws AwsError in AWS's words, e.g.
    * https://github.com/terraform-aws-modules/terraform-aws-security-group/issues/351 ,
    * https://github.com/hashicorp/terraform/issues/16876 and
    * https://github.com/aws-samples/aws-cloudfront-samples/issues/53
@@ -117,9 +119,9 @@ export class SecurityGroupRules {
   }
 
   /**
-   * All or none.
-   * @throws AwsError with the words of AWS, e.g. in https://github.com/piyushsonigra/aws_ipadd/issues/10 ; those for an
-   * id are not published
+   * Revokes all rules or none.
+   * @throws AwsError in AWS's words, e.g. https://github.com/piyushsonigra/aws_ipadd/issues/10 ; those for an id are
+   * not published
    */
   revoke(
     groupId: string,
@@ -144,17 +146,17 @@ export class SecurityGroupRules {
     return this.rules.get(id) ?? noSuchRule(id);
   }
 
-  /** One that is gone already is no error. */
+  /** Does nothing if the rule is already gone. */
   remove(ruleId: string): void {
     this.rules.delete(ruleId);
   }
 
-  /** To be called when the group is gone. */
+  /** Call this when the group has been deleted. */
   forget(groupId: string): void {
     for (const { ruleId } of this.of(groupId)) this.rules.delete(ruleId);
   }
 
-  /** Whether a rule of another group names this one. */
+  /** Whether a rule of another group refers to this one. */
   isReferenced(groupId: string): boolean {
     return [...this.rules.values()].some(
       (rule) => rule.groupId !== groupId && rule.peer.kind === 'ReferencedGroupId' && rule.peer.value === groupId,
@@ -178,7 +180,7 @@ export class SecurityGroupRules {
     return rule;
   }
 
-  /** Not by chance: a rule that comes with something else changes no other identifier. */
+  /** Derived, not random: a rule that is created with another resource must not change other random ids. */
   private nextId(groupId: string): string {
     this.made += 1;
     return `sgr-${createHash('sha256').update(`${groupId} ${this.made}`).digest('hex').slice(0, 17)}`;
@@ -186,7 +188,7 @@ export class SecurityGroupRules {
 }
 
 /**
- * Of a request: one for each peer of each of its permissions.
+ * The rules of a request: one for each peer of each permission.
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
  */
 export function permittedBy(input: Record<string, any>): Permitted[] {
@@ -228,7 +230,7 @@ function ofPermission({
   return peers;
 }
 
-/** Of a template: a rule has one peer. */
+/** The rule of a template, which has one peer. */
 export function permittedByTemplate(rule: Record<string, any>, direction: 'Source' | 'Destination'): Permitted {
   const {
     CidrIp,
@@ -285,7 +287,7 @@ function portsOf(protocol: string, from: unknown, to: unknown): [number, number]
   return [first, last];
 }
 
-/** As errors name it; two rules with the same are the same. */
+/** The rule as errors print it. Two rules with the same text are the same. */
 function peerOf({ protocol, fromPort, toPort, peer }: Permitted): string {
   const from = `peer: ${peer.value}`;
   if (protocol === '-1') return `${from}, ALL, ALLOW`;
@@ -298,8 +300,8 @@ function peerOf({ protocol, fromPort, toPort, peer }: Permitted): string {
 }
 
 /**
- * "A rule that references a security group or prefix list ID counts as one rule each for IPv4 and IPv6." How many
- * entries a prefix list has is not known here: it counts once.
+ * "A rule that references a security group or prefix list ID counts as one rule each for IPv4 and IPv6." The emulation
+ * does not know the size of a prefix list and counts it once.
  */
 const countsForIpv4 = ({ peer }: Permitted) => peer.kind !== 'CidrIpv6';
 const countsForIpv6 = ({ peer }: Permitted) => peer.kind !== 'CidrIpv4';

@@ -1,4 +1,4 @@
-/** EBS volumes, and which instance has them. */
+/** EBS volumes and their attachments. */
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../core/context';
 import { matchesFilters, tagList, type Tags } from '../core/describe';
@@ -30,7 +30,7 @@ export class Volumes {
   constructor(
     private readonly context: Context,
     private readonly machines: Machines,
-    /** @throws AwsError when there is no such instance any more */
+    /** @throws AwsError when the instance does not exist */
     private readonly instance: (id: string) => Instance,
   ) {}
 
@@ -50,7 +50,7 @@ export class Volumes {
     return [...this.volumes.values()].filter((volume) => volume.attachment?.instanceId === instanceId);
   }
 
-  /** The instance is gone. */
+  /** Releases the volumes of a terminated instance. */
   releaseAll(instanceId: string): void {
     for (const volume of this.attachedTo(instanceId)) this.released(volume);
   }
@@ -165,7 +165,7 @@ export class Volumes {
         });
         if (volume.attachment === attachment) this.released(volume);
       } catch (error) {
-        // In EC2 a volume that is still mounted stays attached (`busy`).
+        // In EC2 too, a volume that is still mounted stays attached (`busy`).
         attachment.state = 'attached';
         this.context.emit('ec2', 'detach-failed', volume.volumeId, {
           instanceId: instance.instanceId,

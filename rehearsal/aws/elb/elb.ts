@@ -1,7 +1,7 @@
 /**
- * Elastic Load Balancing, version 2, as far as a Network Load Balancer in front of EC2 instances needs it. Load
- * balancers are made by CloudFormation alone; listeners, target groups and targets by the API, too. No packet passes
- * here: whom new connections go to is told (`views`), for tests and for a proxy.
+ * Elastic Load Balancing v2, as far as a Network Load Balancer in front of EC2 instances needs it. Only CloudFormation
+ * creates load balancers; listeners, target groups and targets can also be created by the API. No packets pass here:
+ * `views` tells tests and a proxy which targets get new connections.
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/introduction.html
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -55,7 +55,7 @@ const MOST_DESCRIBED = 20;
 const MOST_IN_PAGE = 400;
 
 export class LoadBalancers implements Service {
-  /** By ARN. */
+  /** Load balancers by ARN. */
   private readonly loadBalancers = new Map<string, LoadBalancer>();
   private readonly targetGroups = new Map<string, TargetGroup>();
   private readonly targets: Targets;
@@ -90,12 +90,12 @@ export class LoadBalancers implements Service {
     }));
   }
 
-  /** Names of what a deleted stack may not leave behind. */
+  /** Names of everything that exists. A deleted stack must leave none. */
   remains(): string[] {
     return [...this.loadBalancers.values(), ...this.targetGroups.values()].map(({ name }) => name);
   }
 
-  /** What permissions on a load balancer, a listener or a target group are checked on. */
+  /** The tags that permissions on a load balancer, a listener or a target group depend on. */
   tagsOf(arn: string): Tags | undefined {
     return this.tagged(arn)?.tags;
   }
@@ -192,7 +192,7 @@ export class LoadBalancers implements Service {
   // Load balancers
 
   /**
-   * It is active at once.
+   * Creates a load balancer, which is active at once.
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
    */
   createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
@@ -236,7 +236,7 @@ export class LoadBalancers implements Service {
   }
 
   /**
-   * Security groups can only be exchanged on one that was made with some.
+   * Security groups can only be changed on a load balancer that was created with some.
    * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
    */
   changeLoadBalancer(
@@ -266,7 +266,7 @@ export class LoadBalancers implements Service {
   }
 
   /**
-   * With its listeners. One that is gone is no error.
+   * Deletes a load balancer with its listeners. Does nothing if it is already gone.
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html
    */
   deleteLoadBalancer(arn: string): void {
@@ -302,9 +302,9 @@ export class LoadBalancers implements Service {
   // Target groups
 
   /**
-   * With the same settings it succeeds again, and gives the one that there is:
+   * Idempotent: with the same settings it returns the existing target group.
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
-   * @param template what comes beside the request from a template, which always makes a new one
+   * @param template further settings from a template, which always creates a new one
    */
   createTargetGroup(
     input: Record<string, any>,
@@ -342,7 +342,7 @@ export class LoadBalancers implements Service {
   }
 
   /**
-   * What it says nothing of stays.
+   * Changes only the given settings.
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyTargetGroup.html
    */
   modifyTargetGroup(input: Record<string, any>): TargetGroup {
@@ -357,7 +357,7 @@ export class LoadBalancers implements Service {
     return group;
   }
 
-  /** As a template has it: what that says nothing of is the default again. */
+  /** Applies a template's settings; the others return to their defaults. */
   resetTargetGroup(
     arn: string,
     settings: Record<string, any>,
@@ -372,8 +372,8 @@ export class LoadBalancers implements Service {
   }
 
   /**
-   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteTargetGroup.html ; that one is gone
-   * already is no error of its. The words: https://github.com/pulumi/pulumi-aws/issues/4220
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteTargetGroup.html ; deleting one that
+   * is already gone is not an error. AWS's words: https://github.com/pulumi/pulumi-aws/issues/4220
    */
   deleteTargetGroup(arn: string): void {
     const group = this.targetGroups.get(arn);
@@ -387,9 +387,9 @@ export class LoadBalancers implements Service {
   // Listeners
 
   /**
-   * With the same settings it succeeds again, and gives the one that there is:
-   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html . There is one
-   * listener a port, whatever its protocol:
+   * Idempotent: with the same settings it returns the existing listener.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html . A port has only one
+   * listener, whatever its protocol:
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
    */
   createListener(input: Record<string, any>, template?: { tags: Tags }): Listener {
@@ -422,8 +422,8 @@ export class LoadBalancers implements Service {
   }
 
   /**
-   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html : what it says nothing
-   * of stays, but for certificate and policy where the protocol is TLS no more.
+   * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html : changes only the
+   * given settings, but removes certificate and policy if the protocol is no longer TLS.
    */
   modifyListener(input: Record<string, any>): Listener {
     const listener = this.listener(input.ListenerArn);
@@ -443,7 +443,7 @@ export class LoadBalancers implements Service {
     return listener;
   }
 
-  /** One that is gone is no error here: it may have gone with its load balancer. */
+  /** Does nothing if the listener is gone: it may have gone with its load balancer. */
   deleteListener(arn: string): void {
     const listener = this.findListener(arn);
     if (!listener) return;
@@ -493,7 +493,7 @@ export class LoadBalancers implements Service {
     return { port, protocol, targetGroup, ...tlsSettings(protocol, input, before) };
   }
 
-  /** The one target group that a listener of a Network Load Balancer forwards to. */
+  /** The single target group that a listener of a Network Load Balancer forwards to. */
   private forwarded(actions: Record<string, any>[] | undefined): TargetGroup {
     if (!actions?.length) throw validation('A default action must be specified');
     const [action] = actions as [Record<string, any>];
@@ -546,7 +546,7 @@ export class LoadBalancers implements Service {
     };
   }
 
-  // Describing
+  // Describe actions
 
   private describeLoadBalancers(input: Record<string, any>): Record<string, any> {
     const { LoadBalancerArns: arns, Names: names } = input;
@@ -595,7 +595,7 @@ export class LoadBalancers implements Service {
     return { [member]: some, NextMarker: next };
   }
 
-  // Finding
+  // Look-ups
 
   loadBalancer(arn: string): LoadBalancer {
     return this.loadBalancers.get(arn) ?? fail('LoadBalancerNotFound', `Load balancer '${arn}' not found`);
@@ -638,7 +638,7 @@ function nothing(_: void): Record<string, any> {
   return {};
 }
 
-/** What two listeners on one port are compared by. */
+/** The settings by which two listeners on one port are compared. */
 function summary({
   protocol,
   targetGroup,

@@ -1,10 +1,10 @@
-/** What the emulated Elastic Load Balancing keeps, and what may be known of it from outside. */
+/** Elastic Load Balancing's data, and how other code sees it. */
 import type { Tags } from '../core/describe';
 
 export type ListenerProtocol = 'TCP' | 'TLS' | 'UDP' | 'TCP_UDP';
 
 /**
- * As DescribeTargetHealth gives them:
+ * The states of DescribeTargetHealth:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#target-health-states
  */
 export type TargetState = 'initial' | 'healthy' | 'unhealthy' | 'unhealthy.draining' | 'draining' | 'unused';
@@ -13,9 +13,9 @@ export interface TargetView {
   instanceId: string;
   port: number;
   state: TargetState;
-  /** The reason code; a healthy target has none. */
+  /** The reason code; undefined for a healthy target. */
   reason: string | undefined;
-  /** New connections go there now. */
+  /** Whether new connections go to the target now. */
   routed: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface LoadBalancerView {
   name: string;
   dnsName: string;
   scheme: Scheme;
-  /** Availability Zones in which it has a node. */
+  /** The Availability Zones of its nodes. */
   zones: string[];
   securityGroups: string[];
   tags: Tags;
@@ -66,7 +66,7 @@ export interface Listener {
   targetGroup: TargetGroup;
   /** ARN of the default certificate. */
   certificate: string | undefined;
-  /** ARNs of the others. */
+  /** ARNs of further certificates. */
   moreCertificates: string[];
   sslPolicy: string | undefined;
   alpnPolicy: string[] | undefined;
@@ -77,7 +77,7 @@ export interface HealthCheckSettings {
   protocol: 'TCP' | 'HTTP' | 'HTTPS';
   /** A number, or `traffic-port`. */
   port: string;
-  /** Not with TCP. */
+  /** Undefined for TCP. */
   path: string | undefined;
   intervalSeconds: number;
   timeoutSeconds: number;
@@ -103,24 +103,24 @@ export interface Target {
   instanceId: string;
   port: number;
   zone: string;
-  /** Idle while nobody asks it: its group is not in use, or its instance is gone. */
+  /** `idle`: not checked, because its group is unused or its instance is gone. */
   phase: 'idle' | 'registering' | 'checking' | 'draining';
   verdict: 'healthy' | 'unhealthy' | undefined;
-  /** While unhealthy: connections that it has go on for some time. Another one with each verdict. */
+  /** Set while existing connections of an unhealthy target may go on; a new object with each verdict. */
   keeps: object | undefined;
-  /** How often in a row it gave the same answer. */
+  /** How many consecutive checks had the same result. */
   row: { ok: boolean; count: number };
-  /** While draining: it was routed to, and the load balancer's nodes do not all know yet that it leaves. */
+  /** While draining: some of the load balancer's nodes still route to it. */
   lingers: boolean;
   terminated: boolean;
-  /** Another one with each phase: what was begun in an earlier one ends. */
+  /** A new object with each phase, which ends the work of earlier phases. */
   life: object;
   cancelCheck: () => void;
-  /** What events have told of it. */
+  /** The state that events have reported. */
   told: { state: TargetState; reason: string | undefined; routed: boolean } | undefined;
 }
 
-/** A target group is used by one load balancer at most. */
+/** The load balancer that uses the target group; there is at most one. */
 export function loadBalancerOf(group: TargetGroup): LoadBalancer | undefined {
   const [listener] = group.listeners;
   return listener?.loadBalancer;

@@ -4,8 +4,8 @@ import type { Listener, LoadBalancer, TargetGroup } from './model';
 import { MATCHER } from './settings';
 
 /**
- * Of Network Load Balancers in us-east-1: https://docs.aws.amazon.com/general/latest/gr/elb.html . The emulation has it
- * everywhere.
+ * The hosted zone of Network Load Balancers in us-east-1, which the emulation uses everywhere:
+ * https://docs.aws.amazon.com/general/latest/gr/elb.html
  */
 export const HOSTED_ZONE = 'Z26RNL4JYFTOTI';
 

@@ -1,6 +1,6 @@
 /**
- * What calls of Elastic Load Balancing need to be allowed. Creating something with tags also needs AddTags, on an ARN
- * that ends in a wildcard: the id is not known yet. Describe actions are checked on no resource.
+ * The permissions that Elastic Load Balancing's actions need. Creating something with tags also needs AddTags, on an
+ * ARN that ends in a wildcard: the id is not known yet. Describe actions are checked on no resource.
  * Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html,
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/tagging-resources-during-creation.html
  */
@@ -16,11 +16,11 @@ export function loadBalancingPermissions({
   context: Pick<Context, 'arn'>;
 }): Permissions {
   return (action, input) => {
-    const on = (permission: string, resource: string, own: Record<string, string[]> = {}): Permission => ({
+    const on = (permission: string, resource: string, callKeys: Record<string, string[]> = {}): Permission => ({
       action: `elasticloadbalancing:${permission}`,
       resource,
       key: (key) =>
-        own[key] ??
+        callKeys[key] ??
         tagValue(elb.tagsOf(resource), key, 'aws:resourcetag/') ??
         tagValue(elb.tagsOf(resource), key, 'elasticloadbalancing:resourcetag/') ??
         requestTag(input, key),

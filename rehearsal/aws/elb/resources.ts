@@ -124,7 +124,7 @@ function changeable({
   };
 }
 
-/** Tags that did not come from the template stay. */
+/** The new tags; tags from outside the template stay. */
 function changedTags({ previous, tags }: UpdateRequest, present: Tags = {}): Tags {
   const before = tagMap(previous.Tags);
   return { ...Object.fromEntries(Object.entries(present).filter(([key]) => !(key in before))), ...tags };
@@ -144,7 +144,7 @@ function loadBalancer({ arn, name, dnsName }: LoadBalancer): CreatedResource {
 }
 
 /**
- * Its load balancers are those of the moment at which they are asked for:
+ * `LoadBalancerArns` is evaluated on access:
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-elasticloadbalancingv2-targetgroup.html
  */
 function targetGroup(group: TargetGroup): CreatedResource {
@@ -165,12 +165,12 @@ function listener({ arn }: Listener): CreatedResource {
   return { id: arn, attributes: { ListenerArn: arn } };
 }
 
-/** `net/name/id`, and `targetgroup/name/id`: as metrics have them in their dimensions. */
+/** `net/name/id` or `targetgroup/name/id`, as in the dimensions of metrics. */
 function fullName(arn: string, without: string): string {
   return arn.split(':').slice(5).join(':').slice(without.length);
 }
 
-/** Templates may write numbers and truth values as texts. */
+/** Templates may write numbers and booleans as strings. */
 function numbers(properties: Record<string, any>): Record<string, any> {
   const names = [
     'Port',

@@ -1,11 +1,11 @@
-/** What Elastic Load Balancing accepts: names, health checks, attributes, protocols. Pure. */
+/** Validates names, health checks, attributes and protocols of Elastic Load Balancing. Pure. */
 import { tagMap, type Tags } from '../core/describe';
 import { AwsError } from '../core/types';
 import type { HealthCheckSettings, Listener, ListenerProtocol, TargetGroup } from './model';
 
 export const validation = (message: string) => new AwsError('ValidationError', message);
 
-/** @throws Error naming what the emulation does not know */
+/** @throws Error naming unknown settings */
 export function onlyKnown(what: string, input: Record<string, any>, known: string[]): void {
   const unknown = Object.keys(input).filter((name) => input[name] !== undefined && !known.includes(name));
   if (unknown.length > 0)
@@ -28,7 +28,7 @@ export function checkName(kind: 'Target group' | 'Load balancer', name: string):
   if (/^-|-$/.test(name)) throw validation(`${kind} name '${name}' cannot begin or end with '-'`);
 }
 
-/** The words are of the services' common validation. */
+/** In the words of AWS's common validation. */
 export function inRange(name: string, value: number, least: number, most: number): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   const bound = value < least ? `greater than or equal to ${least}` : `less than or equal to ${most}`;
@@ -43,7 +43,7 @@ export function inRange(name: string, value: number, least: number, most: number
 const PROTOCOLS: ListenerProtocol[] = ['TLS', 'TCP', 'TCP_UDP', 'UDP'];
 
 /**
- * Protocols of target groups that a listener may forward to:
+ * The target group protocols that each listener protocol may forward to:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html#target-group-routing-configuration
  */
 const FITTING: Record<ListenerProtocol, ListenerProtocol[]> = {
@@ -84,7 +84,7 @@ export function checkFits(protocol: ListenerProtocol, group: TargetGroup): void 
 }
 
 /**
- * Where CLI and API name none:
+ * The default of CLI and API:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html
  */
 const DEFAULT_SSL_POLICY = 'ELBSecurityPolicy-2016-08';
@@ -124,7 +124,7 @@ export function tlsSettings(
 // Health checks:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html#health-check-settings
 
-/** Members of a request that say how targets are checked. */
+/** The request members that configure health checks. */
 export const HEALTH_CHECK_MEMBERS = [
   'HealthCheckEnabled',
   'HealthCheckIntervalSeconds',
@@ -139,10 +139,10 @@ export const HEALTH_CHECK_MEMBERS = [
 
 const TRAFFIC_PORT = 'traffic-port';
 const DEFAULT_TIMEOUT_SECONDS = { TCP: 10, HTTP: 6, HTTPS: 10 };
-/** What {@link Machines} are asked for; also the default. */
+/** What {@link Machines} check; also AWS's default. */
 export const MATCHER = '200-399';
 
-/** @param before what stays where the request says nothing: the settings of a group that is changed */
+/** @param before the current settings, which stay unless the request changes them */
 export function healthCheck(input: Record<string, any>, before?: HealthCheckSettings): HealthCheckSettings {
   const protocol = input.HealthCheckProtocol ?? before?.protocol ?? 'TCP';
   if (!['TCP', 'HTTP', 'HTTPS'].includes(protocol))
@@ -202,7 +202,7 @@ export function healthCheck(input: Record<string, any>, before?: HealthCheckSett
       10,
     ),
   };
-  // Equal ones are taken: 10 seconds each were once the only ones for TCP. The words:
+  // Equal values are accepted: 10 seconds each used to be the only choice for TCP. AWS's words:
   // https://github.com/hashicorp/terraform-provider-aws/pull/48071
   if (settings.intervalSeconds < settings.timeoutSeconds)
     throw validation('Health check interval must be greater than the timeout.');
@@ -222,7 +222,7 @@ export const CROSS_ZONE = 'load_balancing.cross_zone.enabled';
 
 /**
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html , with their
- * defaults for instances behind a Network Load Balancer. Those that change whom it routes to are not known here.
+ * defaults for instances behind a Network Load Balancer. The emulation does not know those that change the routing.
  */
 const targetGroupDefaults = (protocol: ListenerProtocol): Record<string, string> => ({
   [DELAY]: '300',
@@ -267,8 +267,8 @@ export function targetGroupAttributes(
       'Connection termination of unhealthy targets cannot be configured for target groups with the ' +
         `${protocol} protocol`,
     );
-  // That it is refused: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4648 ; the words are not
-  // published there to the end.
+  // Source for the refusal: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4648 , which does
+  // not quote the whole message.
   if (attributes[TERMINATION] === 'true' && attributes[UNHEALTHY_DRAINING] !== '0')
     throw invalid(
       'You cannot have both connection termination of unhealthy targets and an unhealthy draining interval',
@@ -277,7 +277,7 @@ export function targetGroupAttributes(
 }
 
 /**
- * How long connections of a target go on that has failed its health check:
+ * How long the connections of an unhealthy target may go on:
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html#unhealthy-draining-interval
  */
 export function unhealthyDrainingMs({ attributes }: TargetGroup): number {

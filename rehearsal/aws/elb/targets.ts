@@ -1,6 +1,5 @@
 /**
- * The targets of target groups: from registration over health checks to the end of their draining, and whom new
- * connections go to.
+ * The targets of target groups: registration, health checks, draining, and which of them get new connections.
  * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 import type { Context } from '../core/context';
@@ -93,7 +92,7 @@ export class Targets {
     const loadBalancer = loadBalancerOf(group);
     if (loadBalancer) this.checkRoom(loadBalancer, new Map([[group, after]]));
     for (const [key, target] of added) {
-      // One that was draining begins anew.
+      // A draining target starts over.
       this.end(group.targets.get(key));
       group.targets.set(key, target);
       this.begin(group, target);
@@ -102,7 +101,7 @@ export class Targets {
   }
 
   /**
-   * One that is not registered is none of its business:
+   * Ignores targets that are not registered:
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html
    */
   deregister(group: TargetGroup, descriptions: Description[]): void {
@@ -114,10 +113,7 @@ export class Targets {
     this.refresh(group);
   }
 
-  /**
-   * To be called when a listener begins or ceases to use the group: nobody checks the targets of a group that is not
-   * used.
-   */
+  /** Call this when a listener begins or stops using the group: targets of an unused group are not checked. */
   useChanged(group: TargetGroup): void {
     const used = group.listeners.size > 0;
     for (const target of [...group.targets.values()]) {
@@ -128,13 +124,13 @@ export class Targets {
     this.refresh(group);
   }
 
-  /** To be called when the group is gone. */
+  /** Call this when the group has been deleted. */
   forget(group: TargetGroup): void {
     for (const target of [...group.targets.values()]) this.remove(group, target);
   }
 
   /**
-   * To be called when an instance is terminated. How long a group keeps it is not published: here as long as EC2 does.
+   * Call this when an instance has terminated. How long a group keeps it is not published; here as long as EC2 does.
    */
   terminated(groups: Iterable<TargetGroup>, instanceId: string): void {
     for (const group of groups) {
@@ -177,12 +173,12 @@ export class Targets {
   }
 
   /**
-   * With cross-zone load balancing 500 targets in all, without it 500 in each zone. A target counts once for each group
-   * that has it.
+   * At most 500 targets with cross-zone load balancing, or 500 per zone without. A target counts once for each of its
+   * groups.
    * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
-   * @param changed what groups will have that are changed, or are new to the load balancer
-   * @throws AwsError with the words of AWS, e.g. in https://github.com/kubernetes/ingress-nginx/issues/4847 ; those for
-   * a zone are not published
+   * @param changed the future targets of groups that change or are new to the load balancer
+   * @throws AwsError in AWS's words, e.g. https://github.com/kubernetes/ingress-nginx/issues/4847 ; those for a zone
+   * are not published
    */
   checkRoom(loadBalancer: LoadBalancer, changed: Map<TargetGroup, Target[]>): void {
     const groups = new Set([
@@ -206,7 +202,7 @@ export class Targets {
   }
 
   /**
-   * The words for what does not exist are those of the API reference; the others are in
+   * The words for unknown targets are from the API reference; the others are from
    * https://github.com/hashicorp/terraform-provider-aws/issues/8537 and many more.
    */
   private instancesOf(group: TargetGroup, descriptions: Description[]): Map<string, InstanceView> {
@@ -262,9 +258,7 @@ export class Targets {
     this.refresh(group);
   }
 
-  /**
-   * Connections are ended when the interval is over and the target is unhealthy still: that much is seen by its state.
-   */
+  /** Connections end if the target is still unhealthy after the interval; the state shows it. */
   private keep(group: TargetGroup, target: Target): void {
     const interval = unhealthyDrainingMs(group);
     const keeps = target.verdict === 'unhealthy' && interval > 0 ? {} : undefined;
@@ -291,7 +285,7 @@ export class Targets {
 
   /**
    * "It can take a few minutes for the deregistration process to complete and for the load balancer to stop routing
-   * requests to the target": so it stays as long as that takes, even where the group's own delay is shorter.
+   * requests to the target": so it stays that long, even if the group's delay is shorter.
    * https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-register-targets.html
    */
   private drain(group: TargetGroup, target: Target): void {
@@ -335,7 +329,7 @@ export class Targets {
     this.refresh(group);
   }
 
-  /** Tells what is another than before. To be called after each change. */
+  /** Emits events for what has changed. Call this after each change. */
   private refresh(group: TargetGroup): void {
     const routed = routedTargets(group);
     for (const target of group.targets.values()) {
@@ -393,7 +387,7 @@ function isRegistered(target: Target | undefined): target is Target {
   return target !== undefined && target.phase !== 'draining';
 }
 
-/** Those that are not leaving. */
+/** The targets that are not draining. */
 export function registered(group: TargetGroup): Target[] {
   return [...group.targets.values()].filter(isRegistered);
 }
@@ -414,9 +408,9 @@ function healthOf(group: TargetGroup, target: Target): Health {
 }
 
 /**
- * The healthy ones. Where there is none and one is unhealthy, the load balancer fails open: "allow traffic to all
- * targets in all enabled Availability Zones, regardless of their health status". One that is draining is still reached
- * until all of the load balancer's nodes know.
+ * The healthy targets. If there are none and one is unhealthy, the load balancer fails open: "allow traffic to all
+ * targets in all enabled Availability Zones, regardless of their health status". A draining target still gets
+ * connections until all nodes of the load balancer know.
  * Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
  */
 function routedTargets(group: TargetGroup): Set<Target> {

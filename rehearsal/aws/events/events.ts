@@ -1,6 +1,6 @@
 /**
- * EventBridge: rules on the default bus, by schedule or by pattern, with queues as targets; and events of the account's
- * own programs.
+ * EventBridge: rules on the default bus with a schedule or a pattern and queues as targets, and PutEvents for custom
+ * events.
  */
 import { isoTime } from '../../../protocol/clock';
 import type { Context } from '../core/context';
@@ -12,7 +12,7 @@ import { AwsError, type Service } from '../core/types';
 export interface RuleTarget {
   id: string;
   arn: string;
-  /** Sent as it is, in place of the event. */
+  /** Sent literally instead of the event. */
   input?: string;
 }
 
@@ -29,7 +29,7 @@ interface Rule extends RuleOptions {
   cancel: () => void;
 }
 
-/** What a service tells the bus. */
+/** An event of a service. */
 export interface BusEvent {
   source: string;
   detailType: string;
@@ -41,7 +41,8 @@ const SERVICE = 'events.amazonaws.com';
 const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
 /**
- * Entries of one request, and bytes of all. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+ * Entries per request, and their total size in bytes.
+ * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
  */
 const MOST_ENTRIES = 10;
 const MOST_BYTES = 256 * 1024;
@@ -71,7 +72,7 @@ export class Events implements Service {
     return [...this.rules.values()];
   }
 
-  /** Sends an event of a service through every rule that matches it. */
+  /** Sends an event of a service to the targets of every matching rule. */
   put(event: BusEvent): void {
     const full = this.envelope(event);
     for (const rule of this.rules.values()) {
@@ -95,7 +96,7 @@ export class Events implements Service {
   }
 
   /**
-   * An entry that is refused keeps no other from being taken.
+   * A refused entry does not affect the others.
    * https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
    */
   private take({ Source, DetailType, Detail, Resources = [] }: Entry): {
@@ -129,8 +130,7 @@ export class Events implements Service {
     this.context.emit('events', 'fired', rule.name, { detailType: event['detail-type'] });
     for (const target of rule.targets) {
       const queue = this.sqs.byArn(target.arn);
-      // Only the queue's own policy can allow it, and what is denied is not tried again.
-      // Sources:
+      // Only the queue's own policy can allow it, and denied sends are not retried. Sources:
       // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions,
       // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
       const allowed =

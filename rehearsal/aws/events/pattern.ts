@@ -1,5 +1,5 @@
 /**
- * Event patterns, as EventBridge rules and the filters of Lambda's event source mappings use them.
+ * Event patterns of EventBridge rules and of the filters of Lambda's event source mappings.
  * Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
  */
 
@@ -19,7 +19,7 @@ export function matchesPattern(pattern: Record<string, any>, event: unknown): bo
 }
 
 function matchesAny(conditions: unknown[], value: unknown, present: boolean): boolean {
-  // A field that is a list matches when any of its members does.
+  // A list matches when any of its members does.
   const candidates = Array.isArray(value) ? value : [value];
   return conditions.some((condition) => {
     if (typeof condition === 'object' && condition !== null && 'exists' in condition)

@@ -1,5 +1,5 @@
 /**
- * What calls of EventBridge need to be allowed: each entry is checked by itself.
+ * The permissions that EventBridge's actions need. Each entry is checked separately.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
  */
 import type { Context } from '../core/context';

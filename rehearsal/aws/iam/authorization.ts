@@ -1,7 +1,6 @@
 /**
- * Allows or denies by the policies of the templates: calls of sessions, and what AWS's own services do in a role's name
- * or in their own. Says what was denied as AWS says it, and tells it as an event. Decisions are kept until a policy
- * changes.
+ * Allows or denies by the policies of the templates: API calls of sessions, and what AWS services do in a role's name
+ * or in their own. Denials use AWS's words and emit an event. Decisions are cached until a policy changes.
  */
 import type { Context } from '../core/context';
 import type { Iam, Role } from './iam';
@@ -12,39 +11,39 @@ import type { Permission } from './permission';
 import { compilePolicy, type Policy } from './policy';
 import { StatementRegister, type Holder, type StatementView } from './statements';
 
-/** A service of AWS that acts in its own name, and for which thing. */
+/** An AWS service that acts in its own name, on behalf of a resource. */
 export interface ServiceCaller {
   /** `events.amazonaws.com` */
   service: string;
-  /** ARN of the rule, the group, ... that it acts for. */
+  /** ARN of the resource (rule, group, ...) that it acts for. */
   sourceArn: string;
 }
 
-/** One who calls, and what is known of it already. */
+/** A caller, with its policies and cached decisions. */
 interface Known {
   caller: Caller;
   arn: string;
-  /** For events: logical id of the role, or the service. */
+  /** The logical id of the role, or the service; for events. */
   name: string;
   role: Role | undefined;
   identity: Policy[];
   boundary: Policy | undefined;
-  /** The condition keys that all its requests share. */
+  /** The condition keys that are the same in all its requests. */
   keys: Keys;
-  /** By action and resource. */
+  /** Decisions by action and resource. */
   decided: Map<string, Decided>;
 }
 
 interface Decided {
-  /** The condition keys of the request that the decision depends on. */
+  /** The request's condition keys that the decision depends on. */
   keys: string[];
-  /** By the values of these keys. */
+  /** Decisions by the values of these keys. */
   decisions: Map<string, Decision>;
 }
 
 /**
- * How a request comes: the emulation's plain HTTP over loopback stands for TLS, so who means a request without it has
- * to say so.
+ * How a request arrives. The emulation's plain HTTP over loopback counts as TLS, so a test of a request without TLS
+ * must say `plain`.
  */
 export type Transport = 'tls' | 'plain';
 
@@ -53,11 +52,11 @@ const ADMINISTRATOR = compilePolicy('AdministratorAccess', 'identity', {
   Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
 });
 
-/** Against callers that ask for ever new resources. */
+/** Bounds the cache for callers that keep using new resources. */
 const MAX_DECIDED = 10_000;
 
 /**
- * How a service says that something is not allowed. Source:
+ * The error with which a service denies a call. Source:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html and the services' common errors.
  */
 export interface Denial {
@@ -66,7 +65,7 @@ export interface Denial {
   prefix?: string;
 }
 
-/** One call through the API. */
+/** An API call. */
 export interface ApiCall {
   principal: Principal;
   /** `ec2:DescribeInstances` */
@@ -83,10 +82,10 @@ const ACCESS_DENIED: Denial = { code: 'AccessDenied', status: 403 };
 export class Authorization {
   private readonly sessions = new Map<string, Known>();
   private readonly services = new Map<string, Known>();
-  /** Services and the roles that trust them. */
+  /** Pairs of services and roles that trust them. */
   private readonly trusted = new Set<string>();
   /**
-   * For keys that are not in a template: the policy that KMS itself gives to a new key. Source:
+   * For keys outside the template: KMS's default key policy. Source:
    * https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
    */
   private readonly policyOfKeyFromElsewhere: Policy;
@@ -109,13 +108,13 @@ export class Authorization {
     });
   }
 
-  /** Every statement that ever was in a policy, and whether it has ever decided something. */
+  /** Every statement that was ever in a policy, and whether it ever decided a request. */
   statements(): StatementView[] {
     return this.register.all();
   }
 
   /**
-   * What a call through the API needs. The operator may do everything that no policy of a resource denies.
+   * Checks an API call. The operator may do everything that no resource policy denies.
    * @throws AwsError as the service would deny it
    */
   require({ principal, action, permissions, denial = ACCESS_DENIED, transport }: ApiCall): void {
@@ -127,18 +126,18 @@ export class Authorization {
     }
   }
 
-  /** Whether a session may; what it may not is told as an event. */
+  /** Whether a session may do something; a denial emits an event. */
   may(principal: Principal, permission: Permission): boolean {
     return this.denial(this.session(principal, 'tls'), permission) === undefined;
   }
 
-  /** Whether a service may act in its own name, which only the policy of the resource can allow. */
+  /** Whether a service may act in its own name, which only a resource policy can allow. */
   serviceMay(caller: ServiceCaller, permission: Permission): boolean {
     return this.denial(this.service(caller), permission) === undefined;
   }
 
   /**
-   * Whether the service may take the role on, by the role's trust policy.
+   * Whether the service may assume the role, by the role's trust policy.
    * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html
    */
   trusts(role: Role, service: string): boolean {
@@ -155,10 +154,7 @@ export class Authorization {
     return decision.allowed;
   }
 
-  /**
-   * A call that nothing maps to permissions is denied when no statement names its action: whatever it would be checked
-   * on.
-   */
+  /** For an action without a mapping: it is denied if no statement allows it, whatever its resource would be. */
   private unknown(principal: Principal, action: string, transport: Transport): Permission[] {
     const { identity } = this.session(principal, transport);
     const named = identity.some((policy) =>
@@ -219,13 +215,13 @@ export class Authorization {
 
   private exercise(own: Holder | undefined, decision: Decision, resource?: string): void {
     const ofResource = resource === undefined ? undefined : this.iam.resourcePolicy(resource);
-    for (const { policy, statement } of decision.by) {
+    for (const { policy, statement } of decision.decidedBy) {
       const holder = policy === ofResource ? { resource: resource! } : own;
       if (holder) this.register.exercise(holder, policy, statement.index);
     }
   }
 
-  /** The keys that statements about this action ask for, but those that all requests of the caller share. */
+  /** The keys that statements about this action use, except those that are the same in all the caller's requests. */
   private relevantKeys(known: Known, { action, resource }: Permission): string[] {
     const { identity, boundary, resource: policy } = this.policies(known, resource);
     const statements = [...identity, ...(boundary ? [boundary] : []), ...(policy ? [policy] : [])].flatMap(
@@ -291,5 +287,5 @@ export class Authorization {
   }
 }
 
-/** The emulation's plain HTTP over loopback stands for AWS's HTTPS. */
+/** The emulation's plain HTTP over loopback counts as HTTPS. */
 const SECURE: Keys = { 'aws:securetransport': ['true'] };

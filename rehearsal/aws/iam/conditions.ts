@@ -1,12 +1,12 @@
 /**
- * The `Condition` of a statement: operators over the condition keys that policies of our templates use. Any other
- * operator or key is an Error that names it.
+ * The `Condition` of a statement: the operators and condition keys that our templates' policies use. Any other operator
+ * or key is an Error that names it.
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
  */
 import { ArnGlob, Glob, type Keys } from './glob';
 
 export interface Condition {
-  /** Every key that its outcome depends on, those of its variables included. */
+  /** Every key that its outcome depends on, including those in its variables. */
   keys: string[];
   holds(keys: Keys): boolean;
 }
@@ -34,7 +34,7 @@ const OPERATORS: Record<string, Operator> = {
   },
 };
 
-/** Whether a request has many values of a key. A name that ends in `/` is followed by the key of a tag. */
+/** Whether a key may have many values in a request. A name that ends in `/` is followed by a tag key. */
 const KEYS: Record<string, 'one' | 'many'> = {
   'aws:requesttag/': 'one',
   'aws:resourcetag/': 'one',
@@ -53,10 +53,7 @@ const KEYS: Record<string, 'one' | 'many'> = {
   'kms:viaservice': 'one',
 };
 
-/**
- * @throws Error when a variable stands for a key that the emulation does not know: AWS may have a value where it has
- * none
- */
+/** @throws Error when a variable uses a key that the emulation does not know, for which AWS might have a value */
 export function requireKnownVariables(variables: string[], where: string): void {
   for (const variable of variables)
     if (!isKnown(variable))
@@ -69,9 +66,7 @@ export function requireKnownVariables(variables: string[], where: string): void 
 const kindOf = (key: string) => KEYS[key.replace(/\/.*$/, '/')];
 const isKnown = (key: string) => kindOf(key) !== undefined;
 
-/**
- * @throws Error for an operator, a key or a variable that the emulation does not know, and for a list without values
- */
+/** @throws Error for an unknown operator, key or variable, and for an empty list of values */
 export function compileConditions(block: Record<string, Record<string, unknown>>, variables: boolean): Condition[] {
   return Object.entries(block).flatMap(([operator, keys]) =>
     Object.entries(keys).map(([key, values]) => compile(operator, key, values, variables)),
@@ -109,7 +104,7 @@ function compile(name: string, givenKey: string, given: unknown, variables: bool
     keys: [key, ...comparisons.flatMap((comparison) => comparison.variables)],
     holds(keys) {
       const values = keys[key] ?? [];
-      // Source of all that absent keys give:
+      // Source for absent keys:
       // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
       if (quantifier === 'ForAllValues') return values.every((value) => holdsFor(value, keys));
       if (values.length === 0) return ifExists !== undefined || (operator.negated && quantifier === undefined);

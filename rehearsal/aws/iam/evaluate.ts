@@ -1,14 +1,14 @@
 /**
- * Whether a request is allowed, as IAM documents it for one account: an explicit Deny anywhere decides; then an Allow
- * of the caller's own policies, which its boundary limits, or an Allow of the resource's policy. Pure: everything it
- * looks at is given.
+ * Whether a request is allowed, by IAM's documented rules for one account. An explicit Deny in any policy decides;
+ * otherwise the request needs an Allow in the caller's own policies, limited by its boundary, or in the resource's
+ * policy. Pure.
  * Source:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
  */
 import type { Keys } from './glob';
 import type { NamedPrincipal, Policy, Statement } from './policy';
 
-/** Who asks: a session of a role, or a service of AWS in its own name. */
+/** The caller: a session of a role, or an AWS service in its own name. */
 export type Caller =
   { type: 'session'; arn: string; roleArn: string; accountId: string } | { type: 'service'; name: string };
 
@@ -16,40 +16,40 @@ export interface Request {
   caller: Caller;
   /** `dynamodb:GetItem` */
   action: string;
-  /** An ARN, or `*` for actions that know no resources. */
+  /** An ARN, or `*` for actions without resources. */
   resource: string;
   keys: Keys;
 }
 
-/** What applies to a request. */
+/** The policies that apply to a request. */
 export interface Policies {
   identity: Policy[];
   boundary?: Policy;
   resource?: Policy;
   /**
-   * Whether identity policies count only where the resource's policy leaves it to the account, as with keys of KMS.
+   * Whether identity policies count only if the resource's policy delegates to the account, as with KMS keys.
    * Source:
    * https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam
    */
   resourceDecides?: boolean;
 }
 
-/** A statement that decided, and the policy it stands in. */
+/** A statement that decided, and its policy. */
 export interface Match {
   policy: Policy;
   statement: Statement;
 }
 
-export type Decision = { allowed: true; by: Match[] } | { allowed: false; because: string; by: Match[] };
+export type Decision = { allowed: true; decidedBy: Match[] } | { allowed: false; because: string; decidedBy: Match[] };
 
-/** How closely a policy of a resource names the caller. */
+/** How specifically a resource policy names the caller. */
 type Naming = 'directly' | 'by role' | 'by account' | 'not';
 
 export function evaluate(
   request: Request,
   { identity, boundary, resource, resourceDecides = false }: Policies,
 ): Decision {
-  const own = matches(request, identity);
+  const ownMatches = matches(request, identity);
   const limits = boundary && matches(request, [boundary]);
   const named = matches(request, resource ? [resource] : []).map((match) => ({
     ...match,
@@ -57,7 +57,7 @@ export function evaluate(
   }));
 
   const explicit =
-    denied('an identity-based policy', own) ??
+    denied('an identity-based policy', ownMatches) ??
     denied(
       'a resource-based policy',
       named.filter((match) => match.naming !== 'not'),
@@ -65,30 +65,32 @@ export function evaluate(
     denied('a permissions boundary', limits ?? []);
   if (explicit) return explicit;
 
-  // A boundary does not limit what a resource grants to everybody or to the session itself; what it grants to the role,
-  // it does.
-  // Source:
+  // A boundary limits what a resource policy grants to the role, but not what it grants to everyone or to the session
+  // itself. Source:
   // https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
   const direct = allows(named.filter((match) => match.naming === 'directly'));
-  const left = allows(named.filter((match) => match.naming === 'by account'));
-  const ownCounts = !resourceDecides || left.length > 0;
-  const limited = [...(ownCounts ? allows(own) : []), ...allows(named.filter((match) => match.naming === 'by role'))];
+  const delegated = allows(named.filter((match) => match.naming === 'by account'));
+  const ownCounts = !resourceDecides || delegated.length > 0;
+  const limited = [
+    ...(ownCounts ? allows(ownMatches) : []),
+    ...allows(named.filter((match) => match.naming === 'by role')),
+  ];
   const within = allows(limits ?? []);
   const granted = limits === undefined || within.length > 0 ? limited : [];
-  if (granted.length > 0) return { allowed: true, by: [...direct, ...left, ...granted, ...within] };
-  if (direct.length > 0) return { allowed: true, by: direct };
+  if (granted.length > 0) return { allowed: true, decidedBy: [...direct, ...delegated, ...granted, ...within] };
+  if (direct.length > 0) return { allowed: true, decidedBy: direct };
   const missing =
     request.caller.type === 'service' || !ownCounts
       ? 'resource-based policy'
       : limited.length > 0
         ? 'permissions boundary'
         : 'identity-based policy';
-  return { allowed: false, because: `because no ${missing} allows the ${request.action} action`, by: [] };
+  return { allowed: false, because: `because no ${missing} allows the ${request.action} action`, decidedBy: [] };
 }
 
 function denied(where: string, found: Match[]): Decision | undefined {
-  const by = found.filter(({ statement }) => statement.effect === 'Deny');
-  return by.length > 0 ? { allowed: false, because: `with an explicit deny in ${where}`, by } : undefined;
+  const decidedBy = found.filter(({ statement }) => statement.effect === 'Deny');
+  return decidedBy.length > 0 ? { allowed: false, because: `with an explicit deny in ${where}`, decidedBy } : undefined;
 }
 
 function matches({ action, resource, keys }: Request, policies: Policy[]): Match[] {
@@ -112,7 +114,7 @@ function naming(principals: NamedPrincipal[], caller: Caller): Naming {
   const named = principals.flatMap((principal) => (principal.type === 'aws' ? [principal.value] : []));
   if (named.includes(caller.arn)) return 'directly';
   if (named.includes(caller.roleArn)) return 'by role';
-  // The account in a policy leaves it to the account's own policies:
+  // Naming the account delegates to the account's own policies:
   // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-accounts
   return named.some(
     (value) => value === caller.accountId || new RegExp(`^arn:aws[a-z-]*:iam::${caller.accountId}:root$`).test(value),

@@ -1,28 +1,28 @@
 /**
- * Texts of policies that may hold wildcards (`*`, `?`) and variables (`${aws:userid}`), ready to be compared.
+ * Policy strings with wildcards (`*`, `?`) and variables (`${aws:userid}`), compiled for comparison.
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
  */
 
-/** Values of the request's condition keys; keys in lower case, because their names are compared without it. */
+/** Values of the request's condition keys. Key names are case-insensitive, so they are in lower case here. */
 export type Keys = Readonly<Record<string, readonly string[] | undefined>>;
 
 interface Options {
-  /** Whether `*` and `?` stand for others: not in `StringEquals`. */
+  /** Whether `*` and `?` are wildcards: not in `StringEquals`. */
   wildcards: boolean;
-  /** Whether `${...}` is replaced: only in policies of the version 2012-10-17. */
+  /** Whether `${...}` is replaced: only in policies of version 2012-10-17. */
   variables: boolean;
   /** @default false */
   ignoreCase?: boolean;
 }
 
-/** A regular expression, or a variable whose value is to be taken literally. */
+/** A regular expression, or a variable whose value is matched literally. */
 type Part = { pattern: string } | { variable: string; otherwise: string | undefined };
 
 /** `${key}`, `${key, 'default'}`, and the escapes `${*}`, `${?}`, `${$}`. */
 const VARIABLE = /\$\{([^},]*?)(?:\s*,\s*'([^']*)')?\}/g;
 
 export class Glob {
-  /** Condition keys that stand in it as variables. */
+  /** The condition keys that it uses as variables. */
   readonly variables: string[];
   private readonly parts: Part[];
   private readonly fixed: RegExp | undefined;
@@ -36,7 +36,7 @@ export class Glob {
     if (this.variables.length === 0) this.fixed = this.expression({});
   }
 
-  /** A variable without a value in the request matches nothing at all. */
+  /** A variable without a value in the request matches nothing. */
   matches(value: string, keys: Keys): boolean {
     return (this.fixed ?? this.expression(keys))?.test(value) ?? false;
   }
@@ -57,21 +57,21 @@ export class Glob {
 }
 
 /**
- * An ARN with wildcards, each of its six parts compared apart. Source:
+ * An ARN with wildcards; its six parts are compared separately. Source:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_ARN
  */
 export class ArnGlob {
   readonly variables: string[];
   private readonly parts: Glob[];
 
-  /** @throws Error when the text has no six parts */
+  /** @throws Error when the text does not have six parts */
   constructor(
     readonly text: string,
     variables: boolean,
   ) {
     const parts = splitArn(text);
     if (parts.length < 6)
-      throw new Error(`'${text}' is no ARN: it has ${parts.length} of the six parts between colons.`);
+      throw new Error(`'${text}' is not an ARN: it has ${parts.length} of the six parts between colons.`);
     this.parts = parts.map((part) => new Glob(part, { wildcards: true, variables }));
     this.variables = this.parts.flatMap((part) => part.variables);
   }
@@ -82,9 +82,7 @@ export class ArnGlob {
   }
 }
 
-/**
- * The five parts before the resource, and the resource with all its colons. Colons within `${...}` separate nothing.
- */
+/** The five parts before the resource, and the resource with all its colons. Colons within `${...}` do not separate. */
 function splitArn(text: string): string[] {
   const parts: string[] = [];
   let start = 0;

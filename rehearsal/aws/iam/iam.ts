@@ -1,6 +1,6 @@
 /**
- * Roles, their policies, those of resources, instance profiles, and who is behind an access key. What policies allow is
- * decided in iam/authorization.ts.
+ * Roles, role policies, resource policies, instance profiles, and the principal of each access key. authorization.ts
+ * decides what policies allow.
  */
 import type { Context } from '../core/context';
 import { compilePolicy, type Policy, type PolicyDocument } from './policy';
@@ -10,15 +10,15 @@ export interface Role {
   /** Logical id in the template. */
   logicalId: string;
   name: string;
-  /** `AROA...`: the same for as long as the role exists. */
+  /** `AROA...`: fixed for the life of the role. */
   roleId: string;
   arn: string;
-  /** Who may take the role on. */
+  /** The trust policy: who may assume the role. */
   trust: Policy;
   /** Inline policies by name. */
   policies: Map<string, Policy>;
   managedPolicyArns: string[];
-  /** ARN of the managed policy that limits what the others allow. */
+  /** ARN of the permissions boundary. */
   boundaryArn: string | undefined;
 }
 
@@ -51,7 +51,7 @@ export class Iam {
   private readonly sessionRoles = new Map<string, Role>();
   private readonly listeners: (() => void)[] = [];
 
-  /** Whoever deploys: an administrator of the account. */
+  /** The administrator who deploys. */
   readonly operator: Credentials;
 
   constructor(private readonly context: Context) {
@@ -65,7 +65,7 @@ export class Iam {
     });
   }
 
-  /** Calls the listener whenever a policy, or what it is attached to, has changed. */
+  /** Calls the listener whenever a policy or its attachments have changed. */
   onChange(listener: () => void): void {
     this.listeners.push(listener);
   }
@@ -150,7 +150,7 @@ export class Iam {
     this.changed();
   }
 
-  /** What a role may do by its own policies, inline and managed, and its boundary. */
+  /** A role's inline and managed policies, and its boundary. */
   policiesOf(role: Role): { identity: Policy[]; boundary: Policy | undefined } {
     return {
       identity: [...role.policies.values(), ...role.managedPolicyArns.map((arn) => this.managedPolicy(arn))],
@@ -158,9 +158,7 @@ export class Iam {
     };
   }
 
-  /**
-   * In place of the one that the resource had: it has one policy at most, named after its logical id in the template.
-   */
+  /** Replaces the resource's policy. A resource has at most one, named after its logical id in the template. */
   putResourcePolicy(resourceArn: string, logicalId: string, document: PolicyDocument): void {
     this.resourcePolicies.set(resourceArn, compilePolicy(logicalId, 'resource', document));
     this.changed();
@@ -175,7 +173,7 @@ export class Iam {
     return this.resourcePolicies.get(resourceArn);
   }
 
-  /** By ARN of the resource. */
+  /** All resource policies, by ARN. */
   allResourcePolicies(): [string, Policy][] {
     return [...this.resourcePolicies];
   }
@@ -196,7 +194,7 @@ export class Iam {
     this.profiles.delete(name);
   }
 
-  /** @param nameOrArn as launch templates give it */
+  /** @param nameOrArn as in launch templates */
   instanceProfile(nameOrArn: string): InstanceProfile {
     const name = nameOrArn.slice(nameOrArn.lastIndexOf('/') + 1);
     const profile = this.profiles.get(name);
@@ -208,7 +206,7 @@ export class Iam {
     return profile;
   }
 
-  /** The same for every call with the same role and session. */
+  /** Returns the same credentials for the same role and session. */
   credentials(roleName: string, session: string): Credentials {
     const role = this.role(roleName);
     const key = `${roleName}/${session}`;
@@ -227,17 +225,17 @@ export class Iam {
     return credentials;
   }
 
-  /** Who a session of the role is. */
+  /** The principal of a session of the role. */
   session(roleName: string, session: string): Principal {
     return this.resolve(this.credentials(roleName, session).accessKeyId);
   }
 
-  /** The role that a principal is a session of; none for the operator. */
+  /** The role of a principal's session; undefined for the operator. */
   roleOf(principal: Principal): Role | undefined {
     return this.sessionRoles.get(principal.accessKeyId);
   }
 
-  /** @throws AwsError for a key that was never handed out. */
+  /** @throws AwsError for an unknown key */
   resolve(accessKeyId: string): Principal {
     const principal = this.principals.get(accessKeyId);
     if (!principal)
@@ -249,7 +247,7 @@ export class Iam {
     const policy = this.managedPolicies.get(arn);
     if (!policy)
       throw new Error(
-        `The emulation knows the managed policies of the template, not '${arn}'. Write its statements into ` +
+        `The emulation knows the managed policies of the template, not '${arn}'. Put its statements into ` +
           'a policy of the template.',
       );
     return policy;

@@ -1,7 +1,6 @@
 /**
- * What a call needs to be allowed: actions, the resources they are checked on, and the condition keys that the service
- * adds. Each service says it in its `permissions.ts`; here is what they share.
- * Source of actions, resources and keys:
+ * The permissions that a call needs: actions, the resources they are checked on, and the service's condition keys. Each
+ * service defines them in its `permissions.ts`; this file has what they share. Source of actions, resources and keys:
  * https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
  */
 import { tagMap, type Tags } from '../core/describe';
@@ -10,8 +9,7 @@ export interface Permission {
   action: string;
   resource: string;
   /**
-   * The value of one of the request's own condition keys, named in lower case. Called only for keys that a policy asks
-   * for.
+   * The values of a condition key of the request, by its name in lower case. Called only for keys that a policy uses.
    */
   key?: (name: string) => readonly string[] | undefined;
 }
@@ -19,15 +17,14 @@ export interface Permission {
 export type Input = Record<string, any>;
 
 /**
- * What a call of one service needs.
- * @param action of the API, e.g. `TransactWriteItems`
- * @returns undefined for a call that the emulation does not know. Where the input lacks the name of a resource there is
- * nothing to check: the service refuses it.
+ * The permissions that a call of one service needs.
+ * @param action the API's action, e.g. `TransactWriteItems` @returns undefined for an unknown action. If the input does
+ * not name a resource there is nothing to check: the service itself refuses the call.
  */
 export type Permissions = (action: string, input: Input) => Permission[] | undefined;
 
 /**
- * On a customer's key, which the service uses in the caller's name. Source:
+ * A permission on a customer managed key, which the service uses in the caller's name. Source:
  * https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
  */
 export function onKey(action: string, keyArn: string, service: string, region: string): Permission {
@@ -39,7 +36,7 @@ export function onKey(action: string, keyArn: string, service: string, region: s
 }
 
 /**
- * Keys of tags are compared without case:
+ * Tag keys are case-insensitive here:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourcetag
  */
 export function tagValue(tags: Tags | undefined, key: string, prefix = 'aws:resourcetag/'): string[] | undefined {
@@ -50,7 +47,7 @@ export function tagValue(tags: Tags | undefined, key: string, prefix = 'aws:reso
 }
 
 /**
- * Tags that a request brings, and keys of those that it takes away.
+ * The tags that a request adds, and the keys of those that it removes.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-requesttag ,
  * and #condition-keys-tagkeys there
  */

@@ -1,6 +1,6 @@
 /**
- * Policy documents, read once and ready to be asked. What IAM refuses is a MalformedPolicyDocument; an element that IAM
- * knows and the emulation does not is an Error that names it.
+ * Policy documents, compiled once. What IAM refuses is a MalformedPolicyDocument; an element that IAM knows but the
+ * emulation does not is an Error that names it.
  * Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
  */
 import { AwsError } from '../core/types';
@@ -13,21 +13,21 @@ export interface PolicyDocument {
   Statement: Record<string, any> | Record<string, any>[];
 }
 
-/** What a policy is attached to: a role (also as its boundary), a resource, or a role that services take on. */
+/** The kind of a policy: of a role (also its boundary), of a resource, or the trust policy of a role. */
 export type PolicyKind = 'identity' | 'resource' | 'trust';
 
-/** Whom a statement of a resource's policy names. */
+/** A principal that a statement of a resource policy names. */
 export type NamedPrincipal =
   { type: 'everybody' } | { type: 'aws'; value: string } | { type: 'service'; value: string };
 
 export interface Statement {
   sid: string | undefined;
-  /** Its place in the policy, from 0. */
+  /** Its index in the policy, from 0. */
   index: number;
   effect: 'Allow' | 'Deny';
-  /** Condition keys that its outcome may depend on; in lower case. */
+  /** The condition keys that its outcome may depend on, in lower case. */
   keys: string[];
-  /** Empty in policies of roles. */
+  /** Empty in role policies. */
   principals: NamedPrincipal[];
   appliesTo(action: string): boolean;
   covers(resource: string, keys: Keys): boolean;
@@ -41,7 +41,7 @@ export interface Policy {
 }
 
 /**
- * Only policies of this version know variables. Source:
+ * Only policies of this version have variables. Source:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
  */
 const VERSION_WITH_VARIABLES = '2012-10-17';
@@ -127,7 +127,7 @@ function oneOf(
 }
 
 /**
- * Names of actions are compared without case:
+ * Action names are case-insensitive:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
  */
 function actionGlob(action: string, refuse: Refuse): Glob {

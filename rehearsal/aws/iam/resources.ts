@@ -1,4 +1,4 @@
-/** Resource types of IAM. Policies end up on their roles. */
+/** Resource types of IAM. Policies are stored on their roles. */
 import type { Iam } from './iam';
 import type { PolicyDocument } from './policy';
 import { onlyThese, type ResourceTypes } from '../core/resource';

@@ -1,22 +1,22 @@
 /**
- * Which statements there are, and which of them ever decided that something is allowed: what no test has exercised may
- * be needless, or untested.
+ * All policy statements, and which of them ever decided a request. A statement that no test exercises may be needless
+ * or untested.
  */
 import type { Policy } from './policy';
 
-/** One statement of a policy that is, or was, in a template. */
+/** A statement of a policy that is or was in a template. */
 export interface StatementView {
-  /** Logical id of the role that it is attached to; absent in the policy of a resource. */
+  /** Logical id of its role; absent for a resource policy. */
   role?: string;
-  /** ARN of the resource whose policy it is in. */
+  /** ARN of the resource, for a resource policy. */
   resource?: string;
-  /** Name of the policy; `AssumeRolePolicyDocument` for who may take the role on. */
+  /** Name of the policy; `AssumeRolePolicyDocument` for a trust policy. */
   policy: string;
   sid: string | undefined;
-  /** Its place in the policy, from 0. */
+  /** Its index in the policy, from 0. */
   index: number;
   effect: 'Allow' | 'Deny';
-  /** Whether it was among the statements that allowed, or explicitly denied, a request. */
+  /** Whether it was among the statements that allowed or explicitly denied a request. */
   exercised: boolean;
 }
 
@@ -26,7 +26,7 @@ export type Holder = { role: string } | { resource: string };
 export class StatementRegister {
   private readonly views = new Map<string, StatementView>();
 
-  /** Statements that were exercised stay so when their policy is replaced by one with the same name. */
+  /** Exercised statements stay exercised when a policy with the same name replaces theirs. */
   add(holder: Holder, policy: Policy): void {
     for (const { sid, index, effect } of policy.statements) {
       const key = keyOf(holder, policy.name, index);

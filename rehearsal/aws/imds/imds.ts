@@ -1,6 +1,6 @@
 /**
- * The instance metadata service of the emulated EC2, version 2 only: one listener for all instances, which knows each
- * by the address it calls from. A path that it does not know is 404, as on EC2. Sources:
+ * The instance metadata service of the emulated EC2, version 2 only: one listener for all instances, which it
+ * recognises by their source address. Unknown paths return 404, as on EC2. Sources:
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html ,
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-metadata.html (paths)
  */
@@ -8,7 +8,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { isoTime, systemClock, type Clock } from '../../../protocol/clock';
 import type { Credentials } from '../core/types';
 
-/** What the service tells an instance of itself. */
+/** What the service tells an instance about itself. */
 export interface InstanceMetadata {
   instanceId: string;
   privateIpAddress: string;
@@ -17,7 +17,7 @@ export interface InstanceMetadata {
   instanceType: string;
   instanceLifeCycle: 'on-demand' | 'spot';
   /**
-   * Not served: EC2 serves tags only where the launch template turns that on,
+   * Not served: EC2 serves tags only if the launch template enables it,
    * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
    */
   tags: Record<string, string>;
@@ -25,7 +25,7 @@ export interface InstanceMetadata {
   credentials: Credentials;
   /** Absent outside Auto Scaling. */
   targetLifecycleState?: string;
-  /** When EC2 will take a spot instance back, in milliseconds since 1970. Absent without a notice. */
+  /** When EC2 will reclaim a spot instance, in milliseconds since 1970. Absent without a notice. */
   terminatedAt?: number;
   /** Decoded: the text of the script. */
   userData: string;
@@ -34,7 +34,7 @@ export interface InstanceMetadata {
 }
 
 /**
- * The longest life of a token. Source:
+ * The maximum lifetime of a token. Source:
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
  */
 const MAX_TOKEN_SECONDS = 6 * 60 * 60;
@@ -47,10 +47,7 @@ interface Reply {
   headers?: Record<string, string>;
 }
 
-/**
- * @param view the instance that calls from an address, or undefined when there is none: then every request fails with a
- * sentence that says so
- */
+/** @param view returns the instance with a source address; undefined makes every request fail with an explanation */
 export function imdsHandler(
   view: (ip: string) => InstanceMetadata | undefined,
   clock: Clock = systemClock,
@@ -100,7 +97,7 @@ export function imdsHandler(
   };
 }
 
-/** What stands at each path; undefined where nothing does. */
+/** The document at each path; undefined if there is none. */
 function documents(instance: InstanceMetadata, now: number): Record<string, (() => Reply | undefined) | undefined> {
   const accountId = instance.accountId ?? '123456789012';
   const metadata: Record<string, () => Reply | undefined> = {

@@ -1,4 +1,4 @@
-/** Resource types of KMS: keys are their policies here, nothing is encrypted. */
+/** Resource types of KMS. A key only has its policy; nothing is encrypted. */
 import type { Context } from '../core/context';
 import type { ResourceTypes } from '../core/resource';
 import type { Iam } from '../iam/iam';
@@ -21,7 +21,7 @@ export function kmsTypes({ iam, context }: { iam: Iam; context: Context }): Reso
       create({ logicalId, properties }) {
         const id = context.clock.uuid();
         const arn = context.arn('kms', `key/${id}`);
-        // Without a policy a key has the default one, as a key from elsewhere has.
+        // Without a policy the key has the default one, like a key from outside the template.
         if (properties.KeyPolicy !== undefined) iam.putResourcePolicy(arn, logicalId, properties.KeyPolicy);
         return { id, attributes: { Arn: arn, KeyId: id } };
       },

@@ -1,6 +1,6 @@
 /**
- * Lambda: functions and their event source mappings for queues and table streams. Code runs in the given runner; what
- * to call, when, how often and with what is decided here.
+ * Lambda: functions, and event source mappings for queues and table streams. The given runner runs the code; this
+ * decides what to invoke when, how often and with what.
  * https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html
  */
 import type { Context } from '../core/context';
@@ -10,7 +10,7 @@ import { matchesPattern } from '../events/pattern';
 import { md5, receiveAttributes, type Message, type Queue, type Sqs } from '../sqs/sqs';
 import { AwsError, type FunctionRunner, type FunctionSpec } from '../core/types';
 
-/** A stream record as a function gets it. */
+/** A stream record as functions receive it. */
 export interface StreamRecord {
   eventID?: string;
   eventName?: string;
@@ -42,13 +42,13 @@ export interface MappingOptions {
   reportBatchItemFailures: boolean;
   /** Queues only. */
   maximumConcurrency?: number;
-  /** Streams only: -1 for no end. */
+  /** Streams only; -1 for no limit. */
   maximumRetryAttempts: number;
-  /** Streams only: -1 for no end. */
+  /** Streams only; -1 for no limit. */
   maximumRecordAgeMs: number;
   startingPosition?: 'TRIM_HORIZON' | 'LATEST';
   bisectOnError: boolean;
-  /** Streams only: ARN of a queue that is told of discarded batches. */
+  /** Streams only: ARN of a queue that receives a message about each discarded batch. */
   onFailureArn?: string;
 }
 
@@ -62,34 +62,34 @@ interface Mapping {
 }
 
 /**
- * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html : a mapping without a bound starts with five
- * concurrent batches.
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html : a mapping without a maximum concurrency
+ * starts with five concurrent batches.
  */
 const INITIAL_QUEUE_CONCURRENCY = 5;
 /** Streams keep records for 24 hours: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html */
 const STREAM_RETENTION_MS = 24 * 3_600_000;
-/** How long a failed stream batch waits before it is tried again is not published. Ours doubles up to a minute. */
+/** The back-off of a failed stream batch is not published. Ours doubles, up to a minute. */
 const STREAM_RETRY_MS = 500;
 const STREAM_RETRY_LIMIT_MS = 60_000;
 
 /** "A one-minute wait between the first two attempts, and two minutes between the second and third attempts." */
 const ASYNCHRONOUS_RETRIES_MS = [60_000, 120_000];
 
-/** What the execution role must allow before a mapping is made. */
+/** What the execution role must allow before a mapping can be created. */
 const QUEUE_ACTIONS = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes'];
 /**
- * ListStreams knows no resources, and yet Lambda takes a role that has it on the stream alone, as those of the
- * Serverless Framework have.
+ * ListStreams has no resources, but Lambda accepts a role that allows it on the stream only, as roles of the Serverless
+ * Framework do.
  */
 const STREAM_ACTIONS = ['GetRecords', 'GetShardIterator', 'DescribeStream', 'ListStreams'];
 const READ_ACTIONS = ['GetShardIterator', 'GetRecords'];
-/** When a mapping looks again after its role was denied is not published. */
+/** How soon a mapping polls again after a denial is not published. */
 const DENIED_RETRY_MS = 30_000;
 
 export class Lambda {
   private readonly functions = new Map<string, LambdaFunction>();
   private readonly mappings = new Map<string, Mapping>();
-  /** Records by table name; `first` is the position of the first one kept. */
+  /** Records by table name; `first` is the position of the oldest kept one. */
   private readonly streams = new Map<
     string,
     { first: number; records: { at: number; record: StreamRecord }[]; listeners: Set<() => void> }
@@ -118,7 +118,7 @@ export class Lambda {
     return created;
   }
 
-  /** From its next invocation on. */
+  /** Changes a function from its next invocation on. */
   updateFunction(name: string, changes: Partial<Omit<LambdaFunction, 'arn' | 'name' | 'logicalId'>>): LambdaFunction {
     return Object.assign(this.fn(name), changes);
   }
@@ -144,7 +144,7 @@ export class Lambda {
     return fn;
   }
 
-  /** What a runner needs to run the function: the variables that Lambda itself sets included. */
+  /** What a runner needs to run the function, including the variables that Lambda itself sets. */
   spec(fn: LambdaFunction): FunctionSpec {
     return {
       logicalId: fn.logicalId,
@@ -167,14 +167,14 @@ export class Lambda {
     };
   }
 
-  /** Whether Lambda, in the name of the function's role, may. */
+  /** Whether the function's role allows an action. */
   private may(fn: LambdaFunction, action: string, resource: string): boolean {
     return this.authorization.may(this.iam.session(fn.roleName, fn.name), { action, resource });
   }
 
   /**
-   * Lambda writes the lines of a function under the function's role. A function that may not log runs on without its
-   * lines, which only the runner keeps here.
+   * Lambda writes logs with the function's role. A function that may not log still runs, but its log lines are lost;
+   * only the runner keeps them.
    * Source:
    * https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs
    */
@@ -207,7 +207,7 @@ export class Lambda {
   }
 
   /**
-   * Asynchronously: nobody hears how it went; one that fails is tried twice more.
+   * Invokes a function asynchronously: the caller gets no result, and a failure is retried twice.
    * Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
    */
   invokeLater(nameOrArn: string, event: unknown): void {
@@ -217,14 +217,14 @@ export class Lambda {
           await this.invoke(nameOrArn, event);
           return;
         } catch {
-          // The failure is in the event log.
+          // The event log has the failure.
           if (pauseMs !== undefined) await this.context.sleep(pauseMs);
         }
       }
     });
   }
 
-  /** A table has written. To be connected to the tables' streams. */
+  /** Takes a stream record of a table. */
   publish(tableName: string, record: StreamRecord): void {
     const stream = this.stream(tableName);
     const now = this.context.clock.now();
@@ -236,7 +236,7 @@ export class Lambda {
     for (const listener of [...stream.listeners]) listener();
   }
 
-  /** The table is gone, its stream with it. */
+  /** Removes the stream of a deleted table. */
   dropStream(tableName: string): void {
     this.streams.delete(tableName);
   }
@@ -275,7 +275,7 @@ export class Lambda {
           `timeout: ${fn.timeoutMs / 1000} seconds`,
       );
     }
-    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions ; its words:
+    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions ; AWS's words:
     // https://github.com/aws/aws-cdk/issues/6770
     const missing = QUEUE_ACTIONS.find((action) => !this.may(fn, `sqs:${action}`, queue.arn));
     if (missing)
@@ -309,7 +309,7 @@ export class Lambda {
       if (!options.enabled || mapping.stopped || pollers.count >= bound || queue.counts().visible === 0) return;
       this.context.start(async () => {
         await pollers.during(poll);
-        // Something may have come between the last look and the end of this poller.
+        // A message may have arrived since this poller's last look.
         wake();
       });
     };
@@ -330,8 +330,8 @@ export class Lambda {
   }
 
   /**
-   * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html : deleted on success; on failure they
-   * come back after the visibility timeout.
+   * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html : messages are deleted on success;
+   * after a failure they reappear when the visibility timeout ends.
    */
   private async deliverMessages(
     queue: Queue,
@@ -367,7 +367,7 @@ export class Lambda {
     try {
       result = await this.invoke(fn.arn, event);
     } catch {
-      // The failure is in the event log; the messages stay in the queue.
+      // The event log has the failure; the messages stay in the queue.
       return;
     }
     const failed = options.reportBatchItemFailures ? failedItems(result) : new Set<string>();
@@ -386,7 +386,7 @@ export class Lambda {
         '1 validation error detected: Value null at startingPosition failed to satisfy constraint: Member ' +
           'must not be null.',
       );
-    // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping ; its words:
+    // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html#services-dynamodb-eventsourcemapping ; AWS's words:
     // https://github.com/aws-samples/lambda-refarch-webapp/issues/7
     if (!STREAM_ACTIONS.every((action) => this.may(fn, `dynamodb:${action}`, options.eventSourceArn))) {
       throw new AwsError(
@@ -442,16 +442,16 @@ export class Lambda {
   }
 
   /**
-   * https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-errors.html : the shard waits until the batch succeeds,
-   * or its retries or its records' age are used up.
+   * https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-errors.html : the shard blocks until the batch succeeds,
+   * or reaches its maximum retries or record age.
    */
   private async deliverRecords(mapping: Mapping, batch: { at: number; record: StreamRecord }[]): Promise<void> {
     const { options, fn } = mapping;
     const discard = (reason: string, records: typeof batch) => {
       this.context.emit('lambda', 'discarded', fn.name, { logicalId: fn.logicalId, records: records.length, reason });
       const queue = options.onFailureArn === undefined ? undefined : this.sqs.byArn(options.onFailureArn);
-      // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html : the destination needs the
-      // function's role to send to it.
+      // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html : the function's role must be
+      // allowed to send to the destination.
       if (!queue || !this.may(fn, 'sqs:SendMessage', queue.arn)) return;
       queue.send(
         JSON.stringify({
@@ -476,7 +476,7 @@ export class Lambda {
         if (from > 0) attempt = -1;
         rest = rest.slice(from);
       } catch {
-        // The failure is in the event log; retried below.
+        // The event log has the failure; the batch is retried below.
       }
       if (options.maximumRetryAttempts >= 0 && attempt >= options.maximumRetryAttempts)
         return discard('RetryAttemptsExhausted', rest);
@@ -498,7 +498,7 @@ export class Lambda {
   }
 }
 
-/** Counts what is at work, and tells when nothing is any more. */
+/** Counts running work, and resolves when none is left. */
 class Counter {
   count = 0;
   private waiting: (() => void)[] = [];

@@ -8,7 +8,7 @@ import type { Sqs } from '../sqs/sqs';
 import type { Lambda } from './lambda';
 
 /**
- * A new account's whole concurrency, all of which must stay unreserved:
+ * The total concurrency of a new account, all of which must stay unreserved:
  * https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
  */
 const NEW_ACCOUNT_CONCURRENCY = 10;
@@ -30,7 +30,7 @@ export function lambdaTypes({
     const { S3Bucket: bucket, S3Key: key } = properties.Code;
     if (bucket === undefined)
       throw new Error(
-        `The emulation runs functions whose code is an asset; ${logicalId} has ` +
+        `The emulation only runs functions whose code is an asset; ${logicalId} has ` +
           `${Object.keys(properties.Code).join(', ')}.`,
       );
     return {
@@ -118,7 +118,7 @@ export function lambdaTypes({
       create({ properties }) {
         const onFailureArn: string | undefined = properties.DestinationConfig?.OnFailure?.Destination;
         if (onFailureArn !== undefined && !sqs.byArn(onFailureArn))
-          throw new Error(`The emulation tells failures of a mapping to queues, not to '${onFailureArn}'.`);
+          throw new Error(`The emulation sends a mapping's failures to queues only, not to '${onFailureArn}'.`);
         const queue = String(properties.EventSourceArn).split(':')[2] === 'sqs';
         const id = lambda.createMapping({
           functionName: properties.FunctionName,

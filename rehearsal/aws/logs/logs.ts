@@ -38,7 +38,7 @@ export class Logs implements Service {
     return [...(this.groups.get(group)?.keys() ?? [])];
   }
 
-  /** Lines of one stream; none when there is no such stream. */
+  /** The lines of a stream; empty if the stream does not exist. */
   lines(group: string, stream: string): LogLine[] {
     return [...(this.groups.get(group)?.get(stream) ?? [])];
   }

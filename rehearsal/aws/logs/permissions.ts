@@ -1,6 +1,6 @@
 /**
- * What calls of CloudWatch Logs need to be allowed, on the stream, not on the group: what is granted on a group's ARN
- * ending in `:*` covers its streams.
+ * The permissions that CloudWatch Logs' actions need: on the stream, not on the group. A group's ARN that ends in `:*`
+ * covers its streams.
  * Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html#CWL_ARN_Format
  */
 import type { Context } from '../core/context';

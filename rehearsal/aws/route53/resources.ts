@@ -1,4 +1,4 @@
-/** Resource types of Route 53: records are there, and are not resolved. */
+/** Resource types of Route 53. Records exist but are not resolved. */
 import type { Context } from '../core/context';
 import type { ResourceTypes } from '../core/resource';
 

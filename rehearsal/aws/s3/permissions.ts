@@ -1,7 +1,6 @@
 /**
- * What calls of S3 need to be allowed: HeadObject needs the permission of GetObject. Buckets have neither region nor
- * account in their ARN.
- * https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+ * The permissions that S3's actions need. HeadObject needs the permission of GetObject. Bucket ARNs have neither region
+ * nor account. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
  */
 import type { Permissions } from '../iam/permission';
 

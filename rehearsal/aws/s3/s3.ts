@@ -1,24 +1,24 @@
-/** S3, as far as published assets need it: files that a node downloads, and the folders of function code. */
+/** S3, as far as published assets need it: files that nodes download, and the code folders of functions. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AwsError, type Service } from '../core/types';
 
 interface StoredObject {
-  /** The published file, or the folder of an asset that is packed as a zip. */
+  /** The published file, or the folder of a zip asset. */
   path: string;
   packaging: 'file' | 'zip';
 }
 
 export class S3 implements Service {
   private readonly objects = new Map<string, StoredObject>();
-  /** Files that were asked for: every node of a fleet downloads the same one. */
+  /** A cache of served files: every node of a fleet downloads the same one. */
   private readonly contents = new Map<StoredObject, { body: Buffer; etag: string }>();
 
   publish(bucket: string, key: string, object: StoredObject): void {
     this.objects.set(`${bucket}/${key}`, object);
   }
 
-  /** Folder of a published zip asset: a function's code. @throws AwsError when nothing was published there. */
+  /** The folder of a published zip asset (a function's code). @throws AwsError when it was not published */
   folder(bucket: string, key: string): string {
     const object = this.object(bucket, key);
     if (object.packaging !== 'zip')

@@ -1,5 +1,5 @@
 /**
- * What calls of SQS need to be allowed.
+ * The permissions that SQS's actions need.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
  */
 import type { Context } from '../core/context';

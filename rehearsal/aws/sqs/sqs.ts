@@ -1,6 +1,6 @@
 /**
- * SQS standard queues: visibility, receive counts, delays, redrive to a dead-letter queue. Messages keep the order they
- * came in, and each is delivered at least once.
+ * SQS standard queues: visibility, receive counts, delays, redrive to a dead-letter queue. Messages keep their order,
+ * and each is delivered at least once.
  */
 import { createHash } from 'node:crypto';
 import type { Context } from '../core/context';
@@ -23,7 +23,7 @@ export interface Message {
   senderId: string;
   receiveCount: number;
   firstReceivedAt: number | undefined;
-  /** When it can be received (again). */
+  /** When it becomes visible (again). */
   visibleAt: number;
   receiptHandle: string | undefined;
   wake: () => void;
@@ -76,8 +76,8 @@ export class Queue {
   }
 
   /**
-   * Up to `max` visible messages, now hidden for the visibility timeout. Those received too often go to the dead-letter
-   * queue instead.
+   * Receives up to `max` visible messages and hides them for the visibility timeout. Messages that were received too
+   * often go to the dead-letter queue instead.
    */
   receive(max: number, visibilityMs = this.visibilityTimeoutMs): Message[] {
     const now = this.context.clock.now();
@@ -113,7 +113,7 @@ export class Queue {
     return received;
   }
 
-  /** Deletes by receipt handle; an old handle of a message that was received again since deletes nothing. */
+  /** Deletes by receipt handle. An old handle of a message that was received again deletes nothing. */
   delete(receiptHandle: string): void {
     const message = this.byReceipt(receiptHandle);
     if (message) this.remove(message);
@@ -130,7 +130,7 @@ export class Queue {
     this.hide(message, ms);
   }
 
-  /** Calls the listener when there may be something to receive. */
+  /** Calls the listener when there may be messages to receive. */
   onAvailable(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -142,7 +142,7 @@ export class Queue {
     return { visible, hidden: this.messages.size - visible };
   }
 
-  /** What the queue holds, oldest first: for tests. */
+  /** The messages in the queue, oldest first; for tests. */
   peek(): readonly Message[] {
     return [...this.messages];
   }
@@ -152,7 +152,7 @@ export class Queue {
     this.listeners.clear();
   }
 
-  /** A message of another queue. It keeps its id and the time it was first sent. */
+  /** Takes a message of another queue, which keeps its id and the time it was first sent. */
   private adopt(message: Message): void {
     const adopted: Message = { ...message, receiveCount: 0, firstReceivedAt: undefined, receiptHandle: undefined };
     this.messages.add(adopted);
@@ -181,10 +181,7 @@ export class Queue {
 }
 
 export class Sqs implements Service {
-  /**
-   * Origin of queue URLs. Clients of the SDK send to the origin of the queue's URL unless they were given another
-   * endpoint in code.
-   */
+  /** The origin of queue URLs. SDK clients send to it unless their code sets another endpoint. */
   origin: string;
   private readonly queues = new Map<string, Queue>();
 

@@ -1,6 +1,6 @@
 /**
- * Systems Manager parameters: those of the template, and the public ones that a template may read: Amazon Linux images
- * and the version of CDK's bootstrap stack. Image ids are made up, but name their parameter, so that an instance's
+ * Systems Manager parameters: those of the template, and public ones that a template may read (Amazon Linux images, the
+ * version of CDK's bootstrap stack). Image ids are invented and derived from their parameter, so that an image's
  * architecture is known.
  */
 import { createHash } from 'node:crypto';
@@ -8,7 +8,7 @@ import { AwsError } from '../core/types';
 
 /** https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters-ami.html */
 const IMAGE_PARAMETER = /^\/aws\/service\/ami-amazon-linux-latest\/al2023-ami-[a-z0-9.-]+-(x86_64|arm64)$/;
-/** https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html : newer than any construct asks for. */
+/** https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html : newer than any construct requires. */
 const BOOTSTRAP_PARAMETER = /^\/cdk-bootstrap\/[a-z0-9]+\/version$/;
 
 export class Ssm {
@@ -37,7 +37,7 @@ export class Ssm {
     throw new AwsError('ParameterNotFound', `Parameter ${name} not found.`);
   }
 
-  /** Undefined for an image that no public parameter names. */
+  /** Undefined for an image that is not from a public parameter. */
   architectureOf(imageId: string): 'x86_64' | 'arm64' | undefined {
     return this.images.get(imageId);
   }

@@ -1,4 +1,4 @@
-/** STS, which tells callers who they are. Sessions are made in iam/iam.ts. */
+/** STS, which tells callers their identity. iam/iam.ts creates sessions. */
 import type { Context } from '../core/context';
 import type { Principal, Service } from '../core/types';
 

@@ -1,7 +1,7 @@
 /**
- * The emulated AWS on a socket: takes what the SDK's clients send, hands it to the region in the SDK's shapes, and
- * answers as AWS does. Service and caller come from the credential scope of the signature; signatures are not verified,
- * and permissions are the region's matter. What is unknown is an error that names it.
+ * The emulated AWS on a socket: decodes requests of SDK clients into the SDK's shapes, passes them to the region, and
+ * encodes the responses as AWS does. Service and caller come from the credential scope of the signature. Signatures are
+ * not verified; the region checks permissions. Anything unknown is an error that names it.
  * Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html (scope),
  * https://smithy.io/2.0/aws/protocols/index.html
  */
@@ -14,9 +14,9 @@ import { decodeS3, encodeS3, s3Action } from './s3';
 import { ServiceShapes } from './shapes';
 import { element, encodeMembers, text } from './xml';
 
-/** The most bytes that the body of a request may have. */
+/** The maximum size of a request body. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
-/** Longer than clients keep an idle connection, so that they close it and never meet a closed one. */
+/** Longer than clients keep an idle connection, so that clients close it and never use a closed one. */
 const KEEP_ALIVE_MS = 10 * 60 * 1000;
 
 export interface AwsCall {
@@ -26,15 +26,15 @@ export interface AwsCall {
    */
   service: string;
   action: string;
-  /** In the shape of the SDK's command input; timestamps are texts. */
+  /** In the shape of the SDK's command input; timestamps are strings. */
   input: Record<string, any>;
   accessKeyId: string;
 }
 
 export interface AwsBackend {
-  /** Answers in the shape of the SDK's command output; timestamps are ISO texts. @throws AwsError as AWS would */
+  /** Answers in the shape of the SDK's command output; timestamps are ISO strings. @throws AwsError as AWS would */
   call(call: AwsCall): Promise<Record<string, any>>;
-  /** Takes what is put, without a signature, at an address that was given away before. */
+  /** Takes an unsigned PUT to a URL that was handed out before. */
   put?(path: string, body: string): void;
 }
 
@@ -60,7 +60,7 @@ export async function serveAws(
     try {
       body = await readBody(request);
     } catch {
-      // The client has gone: nobody is left to be told.
+      // The client has disconnected, so there is nobody to answer.
       response.destroy();
       return;
     }
@@ -100,7 +100,7 @@ async function answer(
       if (body === undefined)
         throw new AwsError(
           'RequestEntityTooLarge',
-          `The body of a request may have ${MAX_BODY_BYTES} bytes at most.`,
+          `The body of a request may have at most ${MAX_BODY_BYTES} bytes.`,
           413,
         );
       if (request.method === 'PUT' && request.headers.authorization === undefined && backend.put) {
@@ -127,7 +127,7 @@ async function answer(
 }
 
 /**
- * The whole body, or undefined when it is too large; then the rest is read and thrown away, so that the client gets its
+ * The whole body, or undefined if it is too large. The rest is then read and discarded, so that the client gets its
  * answer.
  */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
@@ -167,7 +167,7 @@ function decode(
   const { headers } = request;
   const encoding = headers['content-encoding'];
   if (encoding !== undefined)
-    throw new Error(`The emulated AWS does not know the content encoding "${encoding}" that ${service} was asked in.`);
+    throw new Error(`The emulated AWS does not know the content encoding "${encoding}" of a request to ${service}.`);
   if (protocol === 's3') {
     const s3Request = { method: request.method ?? '', url: new URL(request.url ?? '/', 'http://host'), headers };
     const action = s3Action(s3Request);
@@ -220,7 +220,7 @@ function encodeError(shapes: ServiceShapes | undefined, error: AwsError, request
   const { code, message, status, members } = error;
   const schema = shapes?.error(code);
   const fault = status < 500 ? 'Sender' : 'Receiver';
-  // The code of the query protocol, where it differs from the name of the error's shape.
+  // The query protocol's error code may differ from the name of the error's shape.
   const queryCode = (schema?.getMergedTraits().awsQueryError as [string, number] | undefined)?.[0] ?? code;
   switch (shapes?.protocol) {
     case 'json':

@@ -1,6 +1,6 @@
 /**
- * AWS JSON 1.0 and 1.1, as DynamoDB, SQS and CloudWatch Logs speak it: between JSON texts and the SDK's shapes, driven
- * by the SDK's schemas.
+ * AWS JSON 1.0 and 1.1, the protocols of DynamoDB, SQS, EventBridge and CloudWatch Logs: converts between JSON and the
+ * SDK's shapes by the SDK's schemas.
  * Source: https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
  */
 import type { NormalizedSchema } from '@smithy/core/schema';
@@ -12,7 +12,7 @@ export function decodeJson(schema: NormalizedSchema, body: string, place: Place)
   try {
     parsed = JSON.parse(body === '' ? '{}' : body);
   } catch {
-    throw new AwsError('SerializationException', 'The body of the request is no JSON.');
+    throw new AwsError('SerializationException', 'The body of the request is not JSON.');
   }
   return read(schema, parsed, place) as Record<string, unknown>;
 }
@@ -29,7 +29,7 @@ function read(schema: NormalizedSchema, value: unknown, place: Place): unknown {
   return walk(schema, value, place, read, (given) => {
     if (schema.isBlobSchema()) return typeof given === 'string' ? Uint8Array.from(Buffer.from(given, 'base64')) : given;
     if (schema.isTimestampSchema())
-      throw new Error(`${place} is a timestamp, which the emulation does not read from JSON.`);
+      throw new Error(`${place} is a timestamp, which the emulation cannot read from JSON.`);
     return given;
   });
 }
@@ -37,7 +37,7 @@ function read(schema: NormalizedSchema, value: unknown, place: Place): unknown {
 function write(schema: NormalizedSchema, value: unknown, place: Place): unknown {
   return walk(schema, value, place, write, (given) => {
     if (schema.isTimestampSchema())
-      throw new Error(`${place} is a timestamp, which the emulation does not write to JSON.`);
+      throw new Error(`${place} is a timestamp, which the emulation cannot write to JSON.`);
     const scalar = requireScalar(schema, place, given);
     return scalar instanceof Uint8Array ? Buffer.from(scalar).toString('base64') : scalar;
   });

@@ -1,6 +1,6 @@
 /**
- * AWS query and EC2 query requests, as EC2, Auto Scaling, CloudFormation and STS take them: form fields such as
- * `Filter.1.Value.2`, read by the SDK's schemas.
+ * AWS query and EC2 query requests, the protocols of EC2, Auto Scaling, Elastic Load Balancing, CloudFormation and STS:
+ * reads form fields such as `Filter.1.Value.2` by the SDK's schemas.
  * Sources: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html ,
  * https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
  */
@@ -86,7 +86,7 @@ function wireName(name: string, member: NormalizedSchema, ec2: boolean): string 
   return xmlName[0]!.toUpperCase() + xmlName.slice(1);
 }
 
-/** `1`, `2`, ... by number, whatever their order in the form. */
+/** The members `1`, `2`, ... in numeric order, whatever their order in the form. */
 function inOrder(field: Field, place: Place): Field[] {
   const entries = [...asMap(field, place)];
   if (entries.some(([index]) => !/^[1-9]\d*$/.test(index))) throw malformed(place);

@@ -1,6 +1,6 @@
 /**
- * The REST protocol of S3, as far as GetObject and HeadObject: bucket and key from the path or the host name,
- * parameters and results by the bindings of the SDK's schemas.
+ * The REST protocol of S3 for GetObject and HeadObject: bucket and key come from the path or the host name, parameters
+ * and results from the bindings of the SDK's schemas.
  * Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html ,
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
  */
@@ -14,7 +14,7 @@ export interface S3Request {
   headers: IncomingHttpHeaders;
 }
 
-/** @throws Error for anything but the reading of one object */
+/** @throws Error for anything except reading one object */
 export function s3Action({ method, url, headers }: S3Request): string {
   const [, key] = bucketAndKey(url, headers.host ?? '');
   const action = { GET: 'GetObject', HEAD: 'HeadObject' }[method];
@@ -44,7 +44,7 @@ export function decodeS3(schema: NormalizedSchema, { url, headers }: S3Request, 
   return input;
 }
 
-/** The output's `Body` may be bytes or a text. */
+/** The output's `Body` may be bytes or a string. */
 export function encodeS3(
   schema: NormalizedSchema,
   output: Record<string, unknown>,

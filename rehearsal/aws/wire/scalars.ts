@@ -1,10 +1,10 @@
 /**
- * Checks that what a handler answers, or a client sends, is of the type that its shape says. A mismatch is an Error
- * that names the member: a bug on our side.
+ * Checks that values from handlers and clients have the type of their shape. A mismatch is a bug on our side: an Error
+ * that names the member.
  */
 import type { NormalizedSchema } from '@smithy/core/schema';
 
-/** A member's place, for messages: `DescribeVolumes.Volumes.Size`. */
+/** A member's path, for messages: `DescribeVolumes.Volumes.Size`. */
 export type Place = string;
 
 export function mismatch(place: Place, wanted: string, value: unknown): Error {
@@ -32,7 +32,7 @@ export function requireList(place: Place, value: unknown): unknown[] {
   return value;
 }
 
-/** A scalar as it is in memory: text, number, boolean, bytes, or a timestamp as ISO text. */
+/** A scalar in memory: string, number, boolean, bytes, or a timestamp as ISO string. */
 export function requireScalar(
   schema: NormalizedSchema,
   place: Place,

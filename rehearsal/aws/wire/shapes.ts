@@ -1,4 +1,4 @@
-/** The shapes of a service's requests and answers: those of the SDK's own client, as `services.ts` names it. */
+/** The shapes of a service's requests and responses, from the SDK client that `services.ts` names. */
 import { NormalizedSchema } from '@smithy/core/schema';
 import type { Wire } from '../core/types';
 import { SERVICES } from '../services';
@@ -12,7 +12,7 @@ export interface Operation {
 const OPERATION = 9;
 const ERROR = -3;
 
-/** One service, ready to read and write. */
+/** The schemas of one service. */
 export class ServiceShapes {
   private static readonly loaded = new Map<string, Promise<ServiceShapes>>();
 
@@ -48,7 +48,7 @@ export class ServiceShapes {
     return { input: NormalizedSchema.of(schema[4] as never), output: NormalizedSchema.of(schema[5] as never) };
   }
 
-  /** The shape of an error, or undefined when the service does not model it. */
+  /** The shape of an error, or undefined if the service does not model it. */
   error(code: string): NormalizedSchema | undefined {
     const schema = this.schema(code);
     return schema?.[0] === ERROR ? NormalizedSchema.of(schema as never) : undefined;

@@ -1,5 +1,5 @@
 /**
- * XML answers of the query protocols, and errors in XML, written by the SDK's schemas. Source:
+ * Encodes XML responses and errors of the query protocols by the SDK's schemas. Source:
  * https://smithy.io/2.0/spec/protocol-traits.html#xml-bindings
  */
 import type { NormalizedSchema } from '@smithy/core/schema';

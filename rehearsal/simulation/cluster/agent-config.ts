@@ -1,7 +1,4 @@
-/**
- * Reads from user data, a shell script, what a simulated node needs of it: the agent's configuration, and where the
- * agent's bundle lies.
- */
+/** Reads what a simulated node needs from its user data script: the agent's configuration, and where its bundle is. */
 import * as v from 'valibot';
 import { AGENT_CONFIG_PATH, agentConfigSchema, type AgentConfig } from '../../../protocol/environment';
 
@@ -9,7 +6,7 @@ export interface BootInstructions {
   config: AgentConfig;
   bucket: string;
   key: string;
-  /** How often what needs the network is tried again, and after which pauses. */
+  /** How often and after which pauses network operations are retried. */
   retries: number;
   pauseSeconds: number;
 }
@@ -18,13 +15,11 @@ export interface BootInstructions {
 export function readUserData(userData: string): BootInstructions {
   const [, marker, rest] = new RegExp(`^cat > ${AGENT_CONFIG_PATH} <<'(\\w+)'\\n([^]*)`, 'm').exec(userData) ?? [];
   if (marker === undefined)
-    throw new Error(`The user data writes no ${AGENT_CONFIG_PATH}: it is not that of a node of this library.`);
+    throw new Error(`The user data does not write ${AGENT_CONFIG_PATH}: it is not this library's.`);
   const [, bucket, key] = /^again aws s3 cp s3:\/\/([^/\s]+)\/(\S+) /m.exec(userData) ?? [];
-  if (bucket === undefined)
-    throw new Error('The user data fetches no agent: it is not that of a node of this library.');
+  if (bucket === undefined) throw new Error("The user data does not fetch the agent: it is not this library's.");
   const [, retries, pause] = /^again\(\) \{\n[^}]*for attempt in \{1\.\.(\d+)\}[^}]*sleep (\d+)$/m.exec(userData) ?? [];
-  if (retries === undefined)
-    throw new Error('The user data does not say how often it tries again: it is not that of a node of this library.');
+  if (retries === undefined) throw new Error("The user data does not set its retries: it is not this library's.");
   return {
     retries: Number(retries),
     pauseSeconds: Number(pause),

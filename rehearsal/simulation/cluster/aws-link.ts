@@ -1,6 +1,6 @@
 /**
- * The way from a program to the emulated AWS: takes time, and may be slow, cut, throttled or out of date. Everything
- * that reaches the services goes through here, so this is also where what was asked and answered can be watched.
+ * The link from a program to the emulated AWS. It takes time, and may be slow, cut, throttled or stale. Every request
+ * passes through here, so this is also where requests and answers can be observed.
  */
 import type { Clock } from '../../../protocol/clock';
 import { AwsError } from '../../aws/core/types';
@@ -8,7 +8,7 @@ import { NoAnswer, type Answer } from './clients';
 import type { Faults } from '../faults';
 import type { SimulatedProcess } from './process';
 
-/** A request, asked and answered. */
+/** A request and its answer. */
 export interface Call {
   service: string;
   action: string;
@@ -17,29 +17,29 @@ export interface Call {
   accessKeyId: string;
 }
 
-/** A request that a service answered with an error: carried out or not, it was asked. */
+/** A request that a service answered with an error. */
 export type RefusedCall = Omit<Call, 'output'> & { error: AwsError };
 
 export interface Caller {
   process: SimulatedProcess;
   accessKeyId: string;
-  /** Whether its requests reach AWS at the moment. */
+  /** Whether its requests reach AWS now. */
   connected(): boolean;
-  /** Called at every point where it could be killed: before each request, and after each answer before it arrives. */
+  /** Called wherever the program could be killed: before each request, and before each answer arrives. */
   mayDie(): void;
 }
 
-/** A request and its answer take this long, in milliseconds. */
+/** The round-trip time of a request, in milliseconds. */
 const FAST_MS = { least: 5, most: 30 };
 const SLOW_MS = { least: 1_000, most: 25_000 };
-/** The SDK's clients give a request up after a while; what is lost is noticed then. */
+/** After this time the SDK's clients give up a request and notice that it was lost. */
 const GIVEN_UP_MS = 5_000;
 /**
- * How old an answer may be. AWS names no bound; EC2 speaks of minutes at most, DynamoDB of a second.
+ * How stale an answer may be. AWS gives no bound; EC2 speaks of minutes at most, DynamoDB of a second.
  * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
  */
 const STALE_MS = { dynamodb: 2_000, others: 30_000 };
-/** Reads that AWS calls eventually consistent. */
+/** The reads that are eventually consistent. */
 const EVENTUAL = /^(Describe|GetItem$|Query$|BatchGetItem$)/;
 const WRITES = /^(PutItem|UpdateItem|DeleteItem|TransactWriteItems)$/;
 
@@ -47,7 +47,7 @@ export class AwsLink {
   private readonly listeners: ((call: Call) => void)[] = [];
   private readonly refusalListeners: ((call: RefusedCall) => void)[] = [];
   private readonly remembered = new Map<string, { at: number; output: Record<string, any> }[]>();
-  /** How often each action was asked. */
+  /** How often each action was called. */
   readonly calls = new Map<string, number>();
 
   constructor(
@@ -61,12 +61,12 @@ export class AwsLink {
     }) => Promise<Record<string, any>>,
   ) {}
 
-  /** Calls back after each request that a service carried out, at that very moment. */
+  /** Calls the listener after each request, as soon as the service has carried it out. */
   onCall(listener: (call: Call) => void): void {
     this.listeners.push(listener);
   }
 
-  /** Calls back after each request that was refused, by a service or by a fault that stands for one. */
+  /** Calls the listener after each request that a service, or a fault in its place, refused. */
   onRefused(listener: (call: RefusedCall) => void): void {
     this.refusalListeners.push(listener);
   }
@@ -75,7 +75,7 @@ export class AwsLink {
     return (service, action, input) => caller.process.whileAlive(this.request(caller, service, action, input));
   }
 
-  /** What a node asks outside of its agent: user data with AWS's command line, for example. @throws NoAnswer */
+  /** A request of a node outside its agent, such as an AWS CLI call in user data. @throws NoAnswer */
   async ask(
     { accessKeyId, connected }: Pick<Caller, 'accessKeyId' | 'connected'>,
     service: string,
@@ -98,7 +98,7 @@ export class AwsLink {
     if (caller.process.killed) throw new NoAnswer('It was never sent.');
     const slow = faults.happens('slow-answer');
     const took = slow ? between(SLOW_MS, faults.random('slow-answer')) : between(FAST_MS, clock.random());
-    // On its way: it is carried out even if whoever sent it dies meanwhile.
+    // The request is on its way: it is carried out even if the sender dies.
     await clock.sleep(took / 2);
     if (!caller.connected() || faults.happens('lost-request')) return this.giveUp();
     const { accessKeyId } = caller;

@@ -1,6 +1,6 @@
 /**
- * The SDK's clients without a network: the commands are the SDK's own, and so are the exceptions, but `send` is
- * answered in this process. What the real client does between the two (attempts, idempotency tokens) is done here.
+ * The SDK's clients without a network: commands and exceptions are the SDK's own, but `send` is answered in this
+ * process. Retries and idempotency tokens, which the real client handles in between, are handled here.
  * Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
  */
 import * as autoScaling from '@aws-sdk/client-auto-scaling';
@@ -15,10 +15,13 @@ import type { Clock } from '../../../protocol/clock';
 import { AWS_ATTEMPTS } from '../../../protocol/environment';
 import { AwsError } from '../../aws/core/types';
 
-/** Answers one request, in the SDK's shapes. @throws AwsError as the service would; {@link NoAnswer} when none comes */
+/**
+ * Answers one request, in the SDK's shapes.
+ * @throws AwsError as the service would; {@link NoAnswer} when no answer comes
+ */
 export type Answer = (service: string, action: string, input: Record<string, any>) => Promise<Record<string, any>>;
 
-/** Whoever asked hears nothing: the request, or its answer, was lost. Nobody knows whether it was carried out. */
+/** The request or its answer was lost, so the caller cannot know whether it was carried out. */
 export class NoAnswer extends Error {
   override readonly name = 'TimeoutError';
 }
@@ -42,7 +45,7 @@ type ModeledException = new (options: { message: string; $metadata: object }) =>
 /** The exceptions of one client. */
 interface Exceptions {
   base: ServiceException;
-  /** Those that the client has a class for, by the code of the error. */
+  /** The classes of modelled errors, by error code. */
   modeled?(code: string): ModeledException | undefined;
 }
 
@@ -52,7 +55,7 @@ const DYNAMODB_MODELED: Record<string, ModeledException> = {
   TransactionConflictException: dynamodb.TransactionConflictException,
 };
 
-/** By the name of the service in `aws/services.ts`: those that the functions and the agent call. */
+/** By service name (as in `aws/services.ts`), for the services that functions and agents call. */
 const EXCEPTIONS: Record<string, Exceptions> = {
   autoscaling: { base: autoScaling.AutoScalingServiceException },
   cloudformation: { base: cloudFormation.CloudFormationServiceException },
@@ -60,7 +63,7 @@ const EXCEPTIONS: Record<string, Exceptions> = {
   ec2: { base: ec2.EC2ServiceException },
   elasticloadbalancing: {
     base: elb.ElasticLoadBalancingV2ServiceException,
-    // It has a class for most errors, named after the code.
+    // Most errors have a class named after the code.
     modeled: (code) => (elb as unknown as Record<string, ModeledException | undefined>)[`${code}Exception`],
   },
   events: { base: eventBridge.EventBridgeServiceException },
@@ -103,7 +106,7 @@ async function send(
 ): Promise<Record<string, any>> {
   const action = String(schema[2]);
   const asked = asSent(input) as Record<string, any>;
-  // The one idempotency token among what we call: the client makes it, the same for all attempts.
+  // The only idempotency token among our calls. The client creates it once for all attempts.
   if (action === 'TransactWriteItems') asked.ClientRequestToken ??= clock.uuid();
   for (let attempt = 1; ; attempt++) {
     try {
@@ -118,7 +121,7 @@ async function send(
   }
 }
 
-/** A copy without what is undefined, as it goes over the wire. */
+/** A copy without undefined members, as it goes over the wire. */
 function asSent(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(asSent);
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
@@ -128,8 +131,8 @@ function asSent(value: unknown): unknown {
 }
 
 /**
- * Makes moments of the type that the client makes of them. In place: a service makes each answer anew, and those of a
- * fleet are large. What DynamoDB answers has none.
+ * Converts timestamps to the client's type, in place: every answer is a new object, and those for a fleet are large.
+ * DynamoDB's answers have no timestamps.
  */
 function withMoments(output: Record<string, any>): Record<string, any> {
   for (const name in output) {

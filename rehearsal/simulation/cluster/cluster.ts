@@ -13,31 +13,31 @@ import { SimulatedMachines } from './machines';
 import type { SimulatedNode } from './node';
 
 /**
- * What Docker gives a task to stop before it kills it.
+ * How long Docker waits for a task to stop before it kills it.
  * https://docs.docker.com/reference/cli/docker/service/create/#options
  */
 const STOP_GRACE_MS = 10_000;
 
 export interface ClusterOptions {
-  /** Decides every random number and identifier. */
+  /** Determines every random number and identifier. */
   seed: number;
   /** The folder with the functions' bundles, `dist/lambda`. */
   bundles: string;
   delays: Delays;
   faults: Faults;
-  /** Changes a request before it is carried out: how a test switches a guard off. */
+  /** Changes a request before it is carried out, so that a test can disable a guard. */
   tamper?(service: string, action: string, input: Record<string, any>): Record<string, any>;
-  /** Switches off the raft fence: the version index of a manager grows without being committed. */
+  /** Disables the raft fence: a manager's version index grows without a commit. */
   withoutRaftFence?: boolean;
-  /** Whether the function of this name (`node-join`, ...) gets an event. @default it gets all */
+  /** Whether the function of this name (`node-join`, ...) receives an event. @default it receives all */
   hears?(name: string, event: unknown): boolean;
-  /** Gets every event that a function is given. */
+  /** Called with every event that a function receives. */
   onEvent?(functionName: string, event: unknown): void;
-  /** Gets every line that a node or a function logs. */
+  /** Called with every log line of a node or a function. */
   onLog(origin: string, line: string): void;
   /** Before each effect of an agent. */
   onEffect(node: SimulatedNode, effect: string, argument: unknown): void;
-  /** An instance is lost to a fault. */
+  /** Called when a fault has killed an instance. */
   onLost?(instanceId: string): void;
 }
 
@@ -48,9 +48,9 @@ export class SimulatedCluster {
   readonly machines: SimulatedMachines;
   readonly region: EmulatedRegion;
   readonly functions: SimulatedFunctions;
-  /** Milliseconds by which a node's clock is ahead. */
+  /** How far each node's clock is ahead, in milliseconds. */
   readonly skews = new Map<string, number>();
-  /** Instances that do not reach AWS. */
+  /** Instances that cannot reach AWS. */
   readonly isolated = new Set<string>();
 
   constructor(private readonly options: ClusterOptions) {

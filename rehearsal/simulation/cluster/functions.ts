@@ -1,7 +1,7 @@
 /**
- * The functions of the template in this process: the handlers that the bundles are made of, with the environment, role
- * and time limit of the template. Each invocation is a program of its own and may be killed at any point; events may be
- * lost, come twice at once, or late.
+ * The template's functions in this process: the same handlers as in the bundles, with the template's environment, role
+ * and timeout. Each invocation is a separate program that may be killed at any point; events may be lost, doubled or
+ * late.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ interface Parts extends Clients {
   respond: Respond;
 }
 
-/** By the folder of the bundle: what its `index.ts` wires. */
+/** By bundle folder: the handler that its `index.ts` wires. */
 const HANDLERS: Record<string, (parts: Parts) => (event: any) => Promise<unknown>> = {
   'leader-token': leaderToken,
   'node-join': nodeJoin,
@@ -33,16 +33,16 @@ const HANDLERS: Record<string, (parts: Parts) => (event: any) => Promise<unknown
   'target-update': targetUpdate,
 };
 
-/** By folder of code: which function it is. What lies in a cloud assembly does not change. */
+/** The name of the function in each code folder. Cloud assemblies do not change, so this is cached. */
 const NAMES = new Map<string, string>();
 
-/** A late event comes within this time, in milliseconds. */
+/** A late event arrives within this time, in milliseconds. */
 const LATE_MS = 90_000;
-/** Lambda's clocks are kept well, though not to the millisecond. */
+/** Lambda's clocks are accurate, but not to the millisecond. */
 const SKEW_MS = 1_000;
-/** A new environment takes this long before its handler runs. */
+/** A cold start takes this long. */
 const COLD_START_MS = 300;
-/** An answer to CloudFormation takes so long. */
+/** An answer to CloudFormation takes this long. */
 const ANSWER_MS = 20;
 
 const isCustomResource = (event: unknown) => typeof event === 'object' && event !== null && 'ResponseURL' in event;
@@ -51,28 +51,28 @@ export interface SimulatedFunctionsProps {
   clock: Clock;
   faults: Faults;
   link: AwsLink;
-  /** The folder with the built bundles: by it a function of a template is recognised as one of ours. */
+  /** The folder with the built bundles, by which the template's functions are recognised. */
   bundles: string;
-  /** Takes what a function answers about a custom resource. */
+  /** Receives a function's answer about a custom resource. */
   respond(url: string, body: string): void;
   /** See `ClusterOptions`. */
   hears?(name: string, event: unknown): boolean;
   /** Gets every event that a function is given. */
   onEvent?(functionName: string, event: unknown): void;
-  /** Gets every line that a function logs. */
+  /** Called with every line that a function logs. */
   onLog(functionName: string, line: string): void;
 }
 
 export class SimulatedFunctions implements FunctionRunner {
   private invocations = 0;
-  /** Those under way. */
+  /** Running invocations. */
   private readonly running = new Set<{ name: string; end(error: Error): void }>();
 
   constructor(private readonly props: SimulatedFunctionsProps) {}
 
   async invoke(fn: FunctionSpec, event: unknown): Promise<unknown> {
     const { clock, faults } = this.props;
-    // CloudFormation waits for an answer: what it asks comes, though perhaps twice.
+    // CloudFormation waits for an answer, so its request always arrives, perhaps twice.
     if (
       !isCustomResource(event) &&
       (this.props.hears?.(this.nameOf(fn), event) === false || faults.happens('lost-event'))
@@ -84,7 +84,7 @@ export class SimulatedFunctions implements FunctionRunner {
     return this.run(fn, event);
   }
 
-  /** A fault: every invocation of the function that is under way ends at once. */
+  /** A fault: kills every running invocation of the function. */
   kill(name: string): void {
     for (const invocation of [...this.running])
       if (invocation.name === name) invocation.end(new Error(`${name}: Runtime exited with error: signal: killed`));
@@ -156,8 +156,8 @@ export class SimulatedFunctions implements FunctionRunner {
     );
     if (name === undefined || HANDLERS[name] === undefined)
       throw new Error(
-        `The function ${logicalId} is none of this library's: it cannot be simulated. Is the assembly of ` +
-          'another version? Synthesise it anew.',
+        `The function ${logicalId} is not this library's, so it cannot be simulated. If the assembly is from ` +
+          'another version, synthesise it again.',
       );
     NAMES.set(codePath, name);
     return name;

@@ -10,11 +10,11 @@ import { SimulatedNode, type SimulatedNodeProps } from './node';
 
 /** From power-on until user data has installed everything, in milliseconds. */
 const BOOT_MS = { least: 15_000, most: 45_000 };
-/** How long an orderly stop of the engine may take before the power goes. */
+/** How long the engine may take to stop before the power is cut. */
 const POWEROFF_MS = 10_000;
 
 export type NodeSurroundings = Pick<SimulatedNodeProps, 'clock' | 'faults' | 'link' | 'docker' | 'withoutRaftFence'> & {
-  /** Of the instance's role. */
+  /** The credentials of the instance's role. */
   credentials(instanceId: string): Credentials | undefined;
   skew(instanceId: string): number;
   notice(instanceId: string): Notice | undefined;
@@ -25,7 +25,7 @@ export type NodeSurroundings = Pick<SimulatedNodeProps, 'clock' | 'faults' | 'li
 };
 
 export class SimulatedMachines implements Machines {
-  /** Those that are switched on. */
+  /** The nodes that are switched on. */
   readonly nodes = new Map<string, SimulatedNode>();
   readonly volumes = new Map<string, Disk>();
 
@@ -68,7 +68,7 @@ export class SimulatedMachines implements Machines {
     await node.switchOff(false);
   }
 
-  /** The loss of an instance: everything in it ends at once, without a word. */
+  /** A fault: everything in the instance is killed at once. */
   lose(instanceId: string): void {
     void this.nodes.get(instanceId)?.switchOff(false);
     this.nodes.delete(instanceId);
@@ -94,7 +94,7 @@ export class SimulatedMachines implements Machines {
     return (await this.nodes.get(instanceId)?.answers(check)) ?? false;
   }
 
-  /** `set -e`: where the agent cannot be fetched, however often it is tried, it is never started. */
+  /** With `set -e`: if the agent cannot be fetched after all retries, it is never started. */
   private async runUserData(
     node: SimulatedNode,
     { config, bucket, key, retries, pauseSeconds }: BootInstructions,
@@ -117,8 +117,8 @@ export class SimulatedMachines implements Machines {
       }
     }
     node.startAgent();
-    // As the agent's log shipper does, which reads files and is not part of the simulation. A node whose log cannot be
-    // written works all the same.
+    // The agent's log shipper does this. It reads files, so it is not simulated. A node works even when its log cannot
+    // be written.
     const stream = { logGroupName: config.logGroup, logStreamName: `${instanceId}/boot` };
     try {
       await link.ask(caller, 'logs', 'CreateLogStream', stream);
@@ -129,7 +129,7 @@ export class SimulatedMachines implements Machines {
     } catch (error) {
       this.around.log(
         instanceId,
-        `The boot log was not written: ${error instanceof Error ? error.message : String(error)}`,
+        `The boot log could not be written: ${error instanceof Error ? error.message : String(error)}`,
       );
     }
   }

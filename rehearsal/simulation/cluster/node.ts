@@ -1,6 +1,6 @@
 /**
- * One simulated instance: its disks, its Docker engine, and the real agent, both kept up as systemd keeps them. Any of
- * them may be killed between two effects of the agent.
+ * One simulated instance: its disks, its Docker engine and the real agent. Engine and agent are restarted as systemd
+ * does it. Either may be killed between two effects of the agent.
  */
 import { setMaxListeners } from 'node:events';
 import { Agent } from '../../../agent/agent';
@@ -38,18 +38,18 @@ export interface SimulatedNodeProps {
   identity: Identity;
   hostname: string;
   accessKeyId: string;
-  /** Milliseconds that this node's clock is ahead. */
+  /** How far this node's clock is ahead, in milliseconds. */
   skew(): number;
-  /** What it is told of its own end. */
+  /** The notice of its own end, if any. */
   notice(): Notice | undefined;
   /** Whether AWS can be reached. */
   connected(): boolean;
-  /** The machine itself is to be lost, now. */
+  /** Kills this instance now. */
   loseInstance(): void;
   log: Log;
   /** See `ClusterOptions`. */
   withoutRaftFence: boolean;
-  /** Before each effect of the agent: what it is about to do. */
+  /** Called before each effect of the agent. */
   onEffect(effect: keyof Engine | keyof Host, argument: unknown): void;
 }
 
@@ -62,17 +62,17 @@ export class SimulatedNode {
   private broken = false;
   private engineWanted = false;
   private daemonConfig = '';
-  /** On the root disk. */
+  /** Commands that were begun; stored on the root disk. */
   private readonly begun = new Set<string>();
   private agent: SimulatedProcess | undefined;
-  /** Of the agent that runs, or ran. */
+  /** The health endpoint of the current agent, or of the last one. */
   private health: Health | undefined;
 
   constructor(private readonly props: SimulatedNodeProps) {
     const { docker, identity, hostname } = props;
-    // A program that was killed takes down nothing that it set up: each agent leaves its listeners behind.
+    // A killed agent does not clean up, so its listeners stay.
     setMaxListeners(0, this.power.signal);
-    // The engine's folder is what is mounted there now.
+    // The engine's folder is whatever is mounted there now.
     const disk = new Proxy<Disk>(
       {},
       {
@@ -97,7 +97,7 @@ export class SimulatedNode {
     return this.props.config.seat?.number;
   }
 
-  /** Its mailbox: the partition of both tables that is its own. */
+  /** Its mailbox: its own partition in both tables. */
   get mailbox(): string {
     return mailbox(this.props.config.roleId, this.props.identity.instanceId);
   }
@@ -118,7 +118,7 @@ export class SimulatedNode {
     return !this.power.signal.aborted;
   }
 
-  /** User data has ended: systemd starts the agent. */
+  /** When user data has ended, systemd starts the agent. */
   startAgent(): void {
     if (!this.on) return;
     const { clock, link, config, identity, accessKeyId, connected, log } = this.props;
@@ -141,7 +141,7 @@ export class SimulatedNode {
     void agent.run(this.power.signal);
   }
 
-  /** One that is dead already is started again once, however often it is struck. */
+  /** Kills the agent. An agent that is already dead is restarted only once, however often it is killed. */
   killAgent(): void {
     if (!this.agent || this.agent.killed) return;
     this.agent.kill();
@@ -158,7 +158,7 @@ export class SimulatedNode {
     this.daemon.hang();
   }
 
-  /** Something in the machine breaks that no restart mends: its engine never comes back. EC2 sees nothing of it. */
+  /** A fault that no restart repairs: the engine never comes back, and EC2 does not notice. */
   breakDown(): void {
     this.broken = true;
     if (this.daemon.running) this.daemon.kill();
@@ -169,8 +169,8 @@ export class SimulatedNode {
   }
 
   /**
-   * What a load balancer hears: on the agent's port what the agent itself says, on any other one an answer as long as
-   * the machine runs.
+   * The answer to a health check: on the agent's port the agent's own answer, on any other port success as long as the
+   * machine runs.
    */
   async answers({ protocol, port, path }: HealthCheck): Promise<boolean> {
     if (!this.on) return false;
@@ -189,7 +189,7 @@ export class SimulatedNode {
     this.mounted = false;
   }
 
-  /** The power goes: at once, or after the engine was stopped. */
+  /** Switches the machine off: at once, or after stopping the engine. */
   async switchOff(orderly: boolean): Promise<void> {
     if (!this.on) return;
     this.agent?.kill();
@@ -210,8 +210,8 @@ export class SimulatedNode {
   }
 
   /**
-   * `ConditionPathIsMountPoint`: without its volume a manager's engine does not start, and systemd calls that no
-   * failure.
+   * `ConditionPathIsMountPoint`: without its volume a manager's engine does not start, which systemd does not treat as
+   * a failure.
    */
   private bootEngine(): void {
     if (this.broken || !this.engineWanted || this.daemon.running || (this.role === 'manager' && !this.mounted)) return;
@@ -226,7 +226,7 @@ export class SimulatedNode {
     if (faults.happens('kill-agent')) this.killAgent();
   }
 
-  /** What the agent calls, with a death possible before and after each call. A dead agent calls nothing any more. */
+  /** Wraps what the agent calls, so that it may die before and after each call. A dead agent calls nothing. */
   private as<T extends Engine | Host>(target: T, process: SimulatedProcess): T {
     return new Proxy(target, {
       get:
@@ -271,13 +271,13 @@ export class SimulatedNode {
       },
       begin: async (name) => !this.begun.has(name) && this.begun.add(name).size > 0,
       isCertified: async () => this.disk().docker?.certificate !== undefined,
-      // Docker renews it, which takes longer than any simulation.
+      // Docker renews the certificate; no simulation lasts that long.
       certificateValidity: async () => undefined,
     };
   }
 }
 
-/** An engine that takes a label without asking the others, and counts for itself. */
+/** An engine that sets a label without committing it, and increments its own version. */
 function unfenced(daemon: SimulatedDaemon): Engine {
   let ahead = 0;
   return new Proxy<Engine>(daemon, {

@@ -1,17 +1,17 @@
 /**
- * A program that runs in simulated time: an agent, or one invocation of a function. Killed, it stops between two lines,
- * as SIGKILL stops it: whatever it waits for never comes, and what it had asked for goes on without it.
+ * A program in simulated time: an agent, or one invocation of a function. A kill stops it between two lines, as SIGKILL
+ * does: its waits never end, and the requests it has sent go on without it.
  */
 import type { Clock } from '../../../protocol/clock';
 
 export class SimulatedProcess {
-  /** Its own hour: it may go wrong. Silent once the process is dead. */
+  /** The process's own clock, which may be wrong. It never fires once the process is dead. */
   readonly clock: Clock;
   private dead = false;
   private readonly cancels = new Set<() => void>();
   private readonly listeners: (() => void)[] = [];
 
-  /** @param skew how many milliseconds its clock is ahead of the true one */
+  /** @param skew how far its clock is ahead, in milliseconds */
   constructor(base: Clock, skew: () => number = () => 0) {
     this.clock = {
       now: () => base.now() + Math.round(skew()),
@@ -40,12 +40,12 @@ export class SimulatedProcess {
     for (const listener of this.listeners) listener();
   }
 
-  /** Calls back at once, when it is killed. */
+  /** Calls the listener as soon as the process is killed. */
   onKilled(listener: () => void): void {
     this.listeners.push(listener);
   }
 
-  /** The promise as this process sees it: it never settles for a dead one. */
+  /** The promise as this process sees it: it never settles once the process is dead. */
   whileAlive<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       promise.then(

@@ -1,6 +1,6 @@
 /**
- * Timers of one simulation, rounded up to tenths of a second and rung together: a thousand nodes that come back at once
- * cost a hundred turns of the clock, not thousands. The dispatcher batches its updates in the same way.
+ * The timers of one simulation, rounded up to tenths of a second and fired together: a thousand nodes that come back at
+ * once cost a hundred turns of the clock, not thousands. The real dispatcher batches its updates in the same way.
  */
 import type { Clock } from '../../../protocol/clock';
 
@@ -12,7 +12,7 @@ export class Agenda {
 
   constructor(private readonly clock: Clock) {}
 
-  /** Runs `work` once after `ms` milliseconds, or up to a tenth of a second later; the returned function cancels it. */
+  /** Runs `work` once after `ms` milliseconds, or up to a tenth of a second later. @returns cancels it */
   after(ms: number, work: () => void): () => void {
     const at = Math.ceil((this.clock.now() + ms) / BATCH_MS) * BATCH_MS;
     let batch = this.batches.get(at);
@@ -21,7 +21,7 @@ export class Agenda {
       this.batches.set(at, batch);
       this.clock.after(at - this.clock.now(), () => this.ring(at));
     }
-    // Each has an entry of its own, though two may share their work.
+    // Each timer is a separate entry, even if two share their work.
     const entry = () => work();
     batch.add(entry);
     return () => batch.delete(entry);

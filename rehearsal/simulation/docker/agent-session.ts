@@ -1,6 +1,6 @@
 /**
- * The agent inside every engine that is part of a swarm: it holds a session with the leader, directly or through any
- * manager that it reaches, and begins a new one when it is broken.
+ * The agent inside every engine in a swarm. It keeps a session with the leader, directly or through any manager that it
+ * reaches, and starts a new one when the session breaks.
  */
 import type { Clock } from '../../../protocol/clock';
 import type { Agenda } from './agenda';
@@ -8,7 +8,7 @@ import type { Dispatcher, Session } from './dispatcher';
 import { changeNode, type SwarmState } from './swarm-state';
 
 /**
- * The first session of an engine that has just started, and the longest pause between two tries.
+ * The delay before a started engine's first session, and the longest pause between two attempts.
  * https://github.com/moby/swarmkit/blob/master/agent/agent.go (maxSessionFailureBackoff)
  */
 const FIRST_MS = 100;
@@ -24,7 +24,7 @@ export interface AgentHost {
   readonly address: string;
   readonly hostname: string;
   readonly instanceId: string | undefined;
-  /** Whoever leads, if it can be reached from here now. */
+  /** The leader, if this node reaches it now. */
   leadership(): Leader | undefined;
   onSession(state: SwarmState): void;
   onManagers(state: SwarmState): void;
@@ -48,7 +48,7 @@ export class Agent implements Session {
     return this.session !== undefined;
   }
 
-  /** Looks whether the leader is still, or again, in reach. */
+  /** Checks whether the leader is reachable. */
   settle(): void {
     if (this.ended) return;
     const leadership = this.host.leadership();
@@ -83,7 +83,7 @@ export class Agent implements Session {
     this.host.onRoleChanged();
   }
 
-  /** What the node says of itself at the start of a session. */
+  /** What the node reports at the start of a session. */
   register(state: SwarmState): SwarmState | undefined {
     if (!state.nodes.has(this.nodeId)) throw new Error('node not found');
     const { hostname, address, instanceId } = this.host;
@@ -99,7 +99,7 @@ export class Agent implements Session {
     this.cancelRetry = undefined;
     const leadership = this.host.leadership();
     if (leadership === undefined) return;
-    // Removed: it is refused, tries for ever, and says nothing of it. Measured.
+    // A removed node is refused and retries for ever, silently. Measured.
     if (!leadership.state.nodes.has(this.nodeId)) return;
     leadership.dispatcher.register(this).then(
       () => {
@@ -118,7 +118,7 @@ export class Agent implements Session {
     session?.dispatcher.lose(this);
   }
 
-  /** The longer the leader was away, the rarer the tries have become. */
+  /** The longer the leader was away, the longer the pause between attempts. */
   private pause(): number {
     if (this.lostAt === undefined) return FIRST_MS;
     return FIRST_MS + this.clock.random() * Math.min(MOST_MS, this.clock.now() - this.lostAt);

@@ -1,6 +1,6 @@
 /**
- * One simulated Docker engine: what the agent sees of it. As dockerd does, it first brings its part in a swarm up, for
- * 20 s at most, and answers nobody before.
+ * One simulated Docker engine, as the agent sees it. Like dockerd it first starts its swarm component, for at most 20
+ * s, and answers nothing before that.
  * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/swarm.go, cluster.go, nodes.go
  */
 import {
@@ -30,28 +30,28 @@ import {
 } from './swarm-state';
 
 const VERSION = '20.10.24+dfsg1';
-/** Without a part in a swarm the engine is there this soon. Measured: 0.6 s with containerd. */
+/** How soon an engine outside a swarm answers. Measured: 0.6 s with containerd. */
 const START_MS = 500;
 /** https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/cluster.go (swarmConnectTimeout) */
 const CONNECT_MS = 20_000;
-/** A manager needs this long to end. Measured. */
+/** How long a manager takes to stop. Measured. */
 const MANAGER_STOP_MS = 2_300;
 /**
- * systemd waits so long for a unit that does not end before it kills it:
+ * How long systemd waits for a unit to stop before it kills it:
  * https://www.freedesktop.org/software/systemd/man/latest/systemd-system.conf.html#DefaultTimeoutStartSec=
  */
 const STOP_TIMEOUT_MS = 90_000;
-/** What the agent's own client (`docker-socket.ts`) gives a request. */
+/** The request timeout of the agent's client (`docker-socket.ts`). */
 const CLIENT_TIMEOUT_MS = 30_000;
 
 /** From the start of the process to its end. */
 interface Life {
-  /** The API answers. */
+  /** Resolves when the API answers. */
   served: Promise<void>;
-  /** Calls under way, which fail when the engine is killed. */
+  /** Pending calls, which fail when the engine is killed. */
   calls: Set<(error: Error) => void>;
   watchers: Set<(about: 'node' | 'service') => void>;
-  /** SIGSTOP: it takes connections, and answers nobody. */
+  /** SIGSTOP: the engine accepts connections, but answers nothing. */
   hung: boolean;
 }
 
@@ -60,17 +60,17 @@ export interface DaemonOptions {
   address: string;
   hostname: string;
   disk: Disk;
-  /** As in daemon.json: read when it starts. */
+  /** The labels in daemon.json, read at start. */
   labels: () => Record<string, string>;
 }
 
-/** The universe, as engines see it. */
+/** The universe as engines see it. */
 export interface EngineUniverse extends Universe {
   started(daemon: SimulatedDaemon): void;
   ended(daemon: SimulatedDaemon): void;
-  /** The leader's list. */
+  /** The leader's node list. */
   listNodes(leadership: Leadership<Peer>): SwarmNode[];
-  /** Whether tasks on a node have not come to their end. */
+  /** Whether tasks on a node are still running. */
   hasTasks(node: NodeObject | undefined): boolean;
 }
 
@@ -95,7 +95,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     return this.life !== undefined;
   }
 
-  /** Starts the engine: it comes back as what its disk says. Does nothing while it runs. */
+  /** Starts the engine with the identity on its disk. Does nothing while it runs. */
   start(): void {
     if (this.life) return;
     const life: Life = { served: Promise.resolve(), calls: new Set(), watchers: new Set(), hung: false };
@@ -117,7 +117,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     for (const fail of life.calls) fail(sentences.hungUp());
   }
 
-  /** The process stands still, as with SIGSTOP, until it is killed. */
+  /** SIGSTOP: the process hangs until it is killed. */
   hang(): void {
     const { life } = this;
     if (!life || life.hung) return;
@@ -130,7 +130,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     );
   }
 
-  /** SIGTERM. The others are not told; they miss its beats as if it were killed. */
+  /** SIGTERM. The others are not notified; they miss its heartbeats as if it were killed. */
   async stop(): Promise<void> {
     const manager = this.runner?.peer !== undefined;
     if (this.life?.hung) await this.docker.clock.sleep(STOP_TIMEOUT_MS);
@@ -138,7 +138,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     this.kill();
   }
 
-  /** `GET /_ping`. @throws Error when no engine answers within so many milliseconds */
+  /** `GET /_ping`. @throws Error when no engine answers within the timeout */
   async ping(timeoutMs: number): Promise<void> {
     const late = this.docker.clock.sleep(timeoutMs).then(() => Promise.reject(sentences.noAnswer()));
     await Promise.race([this.call(async () => undefined), late]);
@@ -191,7 +191,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
 
   recoverSwarm(_: { advertiseAddress: string }): Promise<void> {
     return this.controlCall(async () => {
-      // Docker itself would make a swarm where there is none; no such call is ever to be made.
+      // Docker itself would create a swarm if there is none. Our code must never make such a call.
       if (!this.runner?.peer) throw sentences.notManager();
       await this.runner.recover();
     });
@@ -293,7 +293,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     });
   }
 
-  /** No service waits for a node. */
+  /** No service has pending tasks. */
   pendingTasks(): Promise<number> {
     return this.managerCall(async () => 0);
   }
@@ -309,7 +309,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     return this.managerCall(async ({ state }) => [...state.ports].sort((a, b) => a.port - b.port));
   }
 
-  /** As an operator creates, changes and removes services: which ports all of them publish from now on. */
+  /** What operators do by creating, changing and removing services: sets the ports that services publish. */
   publish(ports: readonly PublishedPort[]): Promise<void> {
     return this.managerCall(async (leadership) => {
       await leadership.propose((state) => changePorts(state, ports));
@@ -333,7 +333,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     );
   }
 
-  /** Told by the member of raft in this engine. Watchers hear of it once its present work is done. */
+  /** Called by the raft member in this engine. Watchers are notified once its current work is done. */
   tellWatchers(about: 'node' | 'service'): void {
     const { life } = this;
     if (!life || life.watchers.size === 0) return;
@@ -345,7 +345,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
   private async comeUp(life: Life): Promise<void> {
     await this.docker.clock.sleep(START_MS);
     if (this.life !== life) return;
-    // A join that had no certificate yet is forgotten.
+    // A join without a certificate is forgotten.
     if (!this.disk.docker?.certificate) return void delete this.disk.docker;
     this.runner = new NodeRunner(this);
     this.runner.resume();
@@ -357,7 +357,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     return (this.runner = new NodeRunner(this));
   }
 
-  /** A first try that fails leaves nothing behind. */
+  /** If the first attempt fails, nothing remains of it. */
   private async firstReady(runner: NodeRunner): Promise<void> {
     try {
       await runner.ready;
@@ -387,7 +387,7 @@ export class SimulatedDaemon implements Engine, EngineHost {
     });
   }
 
-  /** A call over the socket: refused when nobody listens, cut when the engine is killed before it answers. */
+  /** A call over the socket: refused when no engine runs, cut when the engine is killed before it answers. */
   private call<T>(work: () => Promise<T>): Promise<T> {
     const { life } = this;
     if (!life) return Promise.reject(sentences.refused());

@@ -1,6 +1,6 @@
 /**
- * What an engine keeps on its disk. Each write replaces the whole, as the atomic renames of the real files do for each
- * of them.
+ * What an engine keeps on its disk. Each write replaces everything at once, as atomic renames do for each of the real
+ * files.
  */
 import type { SwarmNode } from '../../../protocol/swarm';
 import type { SwarmState } from './swarm-state';
@@ -12,24 +12,24 @@ export interface Disk {
 
 /** `/var/lib/docker/swarm` */
 export interface DockerState {
-  /** `docker-state.json`. The token of a join is not in it. */
+  /** `docker-state.json`. It does not contain the join token. */
   local: {
     advertiseAddress: string;
-    /** Where a join was sent to. */
+    /** The address that a join was sent to. */
     remote?: string;
     joinInProgress: boolean;
   };
-  /** `certificates/swarm-node.crt`: without it, all else is thrown away at the next start. */
+  /** `certificates/swarm-node.crt`: without it, the next start discards everything else. */
   certificate?: { nodeId: string; swarmId: string; role: SwarmNode['role'] };
-  /** `state.json`: addresses of the managers, as far as this node was told. */
+  /** `state.json`: the managers' addresses that this node knows. */
   managers: readonly string[];
-  /** `raft/`: what this member has. */
+  /** `raft/`: the entries of this member. */
   raft?: {
     raftId: number;
     term: number;
     state: SwarmState;
     log?: SwarmState;
-    /** Nothing of the leader's is written down yet: who dies now comes back without knowing the other members. */
+    /** Nothing from the leader is on disk yet: a member that dies now comes back without knowing the others. */
     unheard?: true;
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The leader's dispatcher: nodes that are in session, and when it declares one Down. A beat is not simulated; a node
- * that cannot be heard any more has sent its last one at a time that chance gives.
+ * The leader's dispatcher: which nodes have a session, and when it declares one Down. Heartbeats are not simulated:
+ * when a node becomes unreachable, a random number decides when it sent its last one.
  * Source: https://github.com/moby/swarmkit/blob/master/manager/dispatcher/dispatcher.go, nodes.go, period.go
  */
 import type { Clock } from '../../../protocol/clock';
@@ -8,15 +8,15 @@ import type { Agenda } from './agenda';
 import { changeNode, type Change, type SwarmState } from './swarm-state';
 
 /**
- * A beat every 5 s +- 0.5 s; the node is Down after three of them, after six when its state was unknown (right after a
- * change of leader).
+ * A heartbeat every 5 s +- 0.5 s. A node is Down after three missed ones, or after six if its state was unknown (just
+ * after a change of leader).
  */
 const BEAT_MS = 5_000;
 const EPSILON_MS = 500;
 const GRACE = 3;
 const UNKNOWN_GRACE = 6;
 
-/** The leader's term, as its dispatcher sees it. */
+/** The leader's term as its dispatcher sees it. */
 export interface Term {
   readonly state: SwarmState;
   commit(change: Change): SwarmState;
@@ -27,7 +27,7 @@ export interface Term {
 /** The node's side of a session. */
 export interface Session {
   readonly nodeId: string;
-  /** What the node says of itself when the session begins. */
+  /** What the node reports when the session begins. */
   register: Change;
   sessionEnded(): void;
   roleChanged(): void;
@@ -44,7 +44,7 @@ export class Dispatcher {
     private readonly term: Term,
   ) {}
 
-  /** No node has come to this leader yet. */
+  /** Starts without any session. */
   begin(): void {
     this.term.commit(unknown);
     for (const { id, state } of this.term.state.nodes.values())
@@ -67,24 +67,24 @@ export class Dispatcher {
     this.term.reconcileRole(agent.nodeId);
   }
 
-  /** The node cannot be heard any more: its last beat was up to one period ago. */
+  /** The node has become unreachable: its last heartbeat was up to one period ago. */
   lose(agent: Session): void {
     if (this.sessions.get(agent.nodeId) !== agent) return;
     this.sessions.delete(agent.nodeId);
     this.expectBeat(agent.nodeId, this.period() * GRACE - this.clock.random() * BEAT_MS);
   }
 
-  /** The node is told that its role has changed. */
+  /** Notifies the node that its role has changed. */
   tellRole(nodeId: string): void {
     this.sessions.get(nodeId)?.roleChanged();
   }
 
-  /** Every node in session is told who the managers are now. */
+  /** Tells every node with a session the current managers. */
   tellManagers(): void {
     for (const agent of this.sessions.values()) agent.managersChanged(this.term.state);
   }
 
-  /** The node has been removed: its session ends. */
+  /** Ends the session of a removed node. */
   remove(nodeId: string): void {
     this.cancelDown.get(nodeId)?.();
     this.cancelDown.delete(nodeId);
@@ -99,7 +99,7 @@ export class Dispatcher {
       nodeId,
       this.agenda.after(ms, () => {
         this.cancelDown.delete(nodeId);
-        // Without a quorum the leader steps down before this is committed, and its successor begins anew.
+        // Without a quorum the leader steps down before this is committed, and its successor starts over.
         this.term.propose((state) => changeNode(state, nodeId, { state: 'down' })).catch(() => undefined);
       }),
     );
@@ -110,7 +110,7 @@ export class Dispatcher {
   }
 }
 
-/** All at once; swarmkit writes one entry for each. */
+/** Changes all nodes in one entry; swarmkit writes one for each. */
 function unknown(state: SwarmState): SwarmState | undefined {
   const stale = [...state.nodes.values()].filter((node) => node.state !== 'down' && node.state !== 'unknown');
   if (stale.length === 0) return undefined;

@@ -1,6 +1,6 @@
 /**
  * What runs on a swarm's leader and ends with its term: proposals that wait for a majority, and the role manager. The
- * dispatcher has a file of its own.
+ * dispatcher is in dispatcher.ts.
  */
 import type { Clock } from '../../../protocol/clock';
 import type { SwarmNode } from '../../../protocol/swarm';
@@ -28,7 +28,7 @@ interface Proposal {
   reject(error: Error): void;
 }
 
-/** The member of raft that leads. */
+/** The raft member that leads. */
 export interface LeadingMember {
   readonly nodeId: string;
   readonly host: { readonly address: string; onAppended(log: SwarmState): void };
@@ -37,13 +37,13 @@ export interface LeadingMember {
   readonly term: number;
 }
 
-/** What a leader needs of raft. */
+/** What a leader needs from raft. */
 export interface Followers<Leader> {
   readonly agenda: Agenda;
   hasQuorum(leader: Leader): boolean;
   callsReachable(leader: Leader, member: Member): boolean;
   replicate(leader: Leader): void;
-  /** Told when a node's role has become what was wanted. */
+  /** Called when a node has got its desired role. */
   onRole(nodeId: string, role: SwarmNode['role']): void;
 }
 
@@ -65,7 +65,7 @@ export class Leadership<Leader extends LeadingMember> {
     return this.peer.state;
   }
 
-  /** The new leader takes up its work. */
+  /** Starts the new leader's work. */
   begin(): void {
     this.dispatcher.begin();
     this.reconcileRoles();
@@ -79,10 +79,10 @@ export class Leadership<Leader extends LeadingMember> {
   }
 
   /**
-   * Commits a change, or waits until a majority is there to commit it.
+   * Commits a change as soon as there is a majority.
    *
    * @returns the state with the change in it
-   * @throws whatever the change throws to refuse; EngineError when this leader steps down first, or the caller's time
+   * @throws the change's own error when it refuses; EngineError when this leader steps down first or the caller's time
    * is over. In the latter case the change may still be committed.
    */
   async propose(change: Change): Promise<SwarmState> {
@@ -100,7 +100,7 @@ export class Leadership<Leader extends LeadingMember> {
     });
   }
 
-  /** A majority is in reach: what waited for it is committed. */
+  /** A majority is reachable: commits the waiting changes. */
   resume(): void {
     for (const { change, resolve, reject } of this.pending.splice(0)) {
       try {
@@ -135,8 +135,8 @@ export class Leadership<Leader extends LeadingMember> {
   }
 
   /**
-   * Makes a node's role what is wanted of it. A demoted manager leaves raft at once, but becomes a worker only at the
-   * next look (measured); a demotion that would cost the quorum is tried again later, and nobody is told.
+   * Gives a node its desired role. A demoted manager leaves raft at once, but becomes a worker only at the next
+   * reconciliation (measured). A demotion that would cost the quorum is silently retried later.
    */
   reconcileRole(id: string): void {
     const node = this.state.nodes.get(id);

@@ -1,27 +1,27 @@
 /**
- * Which private addresses reach each other. A cut is silent and in both directions, as a security group or a broken
- * route makes it: nobody is refused, packets are lost. New connections are there as soon as it is healed; one that was
- * open before carries nothing until TCP tries again, and it tries ever more rarely.
+ * Which private addresses reach each other. A cut drops packets silently in both directions, like a security group or a
+ * broken route. Once it heals, new connections work at once; an old connection works again only when TCP retransmits,
+ * with growing pauses.
  */
 import type { Clock } from '../../../protocol/clock';
 
 /**
- * The first retransmission comes after 0.2 s, and each waits twice as long as the one before, 120 s at most.
+ * The first retransmission comes after 0.2 s; each pause is twice as long as the one before, up to 120 s.
  * https://man7.org/linux/man-pages/man7/tcp.7.html, RFC 6298
  */
 const FIRST_RETRY_MS = 200;
 const MOST_RETRY_MS = 120_000;
 
 export class SimulatedNetwork {
-  /** By pair: since when. */
+  /** Since when each pair is cut. */
   private readonly cuts = new Map<string, number>();
-  /** By pair: open connections carry nothing yet. The value cancels their timer. */
+  /** Pairs whose open connections still stall. The value cancels their timer. */
   private readonly stalled = new Map<string, () => void>();
 
-  /** Addresses at which an engine is, and neither hears nor says anything. */
+  /** Addresses of engines that neither receive nor send anything. */
   private readonly silent = new Set<string>();
 
-  /** @param onChange told after every change */
+  /** @param onChange called after every change */
   constructor(
     private readonly clock: Clock,
     private readonly onChange: () => void,
@@ -39,7 +39,7 @@ export class SimulatedNetwork {
     if (this.healed(pair(a, b))) this.onChange();
   }
 
-  /** Until its engine starts anew. */
+  /** Silences an address until its engine restarts. */
   silence(address: string): void {
     this.silent.add(address);
     this.onChange();
@@ -59,12 +59,12 @@ export class SimulatedNetwork {
     return this.cuts.size === 0 || !this.cuts.has(pair(a, b));
   }
 
-  /** Whether a connection that is kept open carries anything. */
+  /** Whether an open connection carries data. */
   carries(a: string, b: string): boolean {
     return this.connected(a, b) && (this.stalled.size === 0 || !this.stalled.has(pair(a, b)));
   }
 
-  /** Whoever has this address starts anew: none of its connections is an old one. */
+  /** The engine at this address restarts, so all its connections are new. */
   reset(address: string): void {
     this.silent.delete(address);
     for (const key of [...this.stalled.keys()]) if (key.split(' ').includes(address)) this.recover(key);
@@ -88,7 +88,7 @@ export class SimulatedNetwork {
   }
 }
 
-/** How long after the end of a cut the next retransmission comes. */
+/** The time from the end of a cut to the next retransmission. */
 function retryAfter(cutFor: number): number {
   let at = 0;
   for (let wait = FIRST_RETRY_MS; at < cutFor; wait = Math.min(2 * wait, MOST_RETRY_MS)) at += wait;

@@ -1,6 +1,6 @@
 /**
- * An engine's part in a swarm while it runs: how it makes one, joins one, comes back from its disk, changes its role
- * and ends. Between any two effects that outlive it the universe may kill the engine.
+ * The swarm component of a running engine: how it creates or joins a swarm, comes back from its disk, changes its role
+ * and ends. The universe may kill the engine between any two effects that outlive it.
  * Source: https://github.com/moby/moby/blob/v20.10.24/daemon/cluster/noderunner.go,
  * https://github.com/moby/swarmkit/blob/master/node/node.go
  */
@@ -15,35 +15,34 @@ import { Peer, type PeerHost, type RaftGroup } from './raft';
 import { connectionRefused, noLeader, wrongToken } from './sentences';
 import { addMember, addNode, loneMember, memberOf, newId, newRaftId, newSwarm, type SwarmState } from './swarm-state';
 
-/** How long each part of it takes on a machine with nothing else to do. Measured. */
+/** How long each step takes on an idle machine. Measured. */
 const INIT_MS = 530;
 const CERTIFICATE_MS = 30;
 const MANAGER_START_MS = 50;
-/** The same on a machine with much to do: the agent may have its session before. */
+/** The same on a busy machine, where the agent may have its session earlier. */
 const MOST_MANAGER_START_MS = 400;
 /**
- * From the moment that raft counts a new member until it has written down the leader's first entries, at most.
- * Measured.
+ * The longest time from when raft counts a new member until the member has stored the leader's first entries. Measured.
  */
 const UNHEARD_MS = 750;
 /**
- * When an engine that comes back deaf has its own manager, at most: as often as not its agent has found another one
- * before.
+ * The longest time until an engine that comes back deaf has its own manager. In about half of all cases its agent finds
+ * another manager first.
  */
 const MOST_DEAF_START_MS = 200;
 const RECOVER_MS = 500;
 const RENEW_MS = 50;
-/** Between two tries to get a certificate from a manager that does not answer. */
+/** The pause between two attempts to get a certificate from a manager that does not answer. */
 const RETRY_MS = 2_000;
 const TRIES = 5;
-/** So long a remote may be silent. Measured. */
+/** How long a remote may be silent. Measured. */
 const SILENCE_MS = 35_000;
 /**
- * How long a manager that has been removed from raft waits to become a worker, twice.
+ * How long a manager that was removed from raft waits to become a worker; it waits twice.
  * https://github.com/moby/swarmkit/blob/master/node/node.go (roleChangeTimeout)
  */
 const ROLE_CHANGE_MS = 16_000;
-/** The leader must reach a new member's address in this time. */
+/** The leader must reach a new member's address within this time. */
 const DIAL_MS = 5_000;
 /** A new member that finds no manager gives up within this time. Measured. */
 const NOBODY_MS = 20_000;
@@ -66,24 +65,26 @@ export type DockerEventKind =
   | 'elected'
   | 'leader-lost';
 
-/** The universe, as an engine's part in a swarm sees it. */
+/** The universe as a swarm component sees it. */
 export interface Universe {
   readonly clock: Clock;
   readonly agenda: Agenda;
   readonly network: SimulatedNetwork;
-  /** Gives the swarm's first state: the given one, unless the swarm is known already. */
+  /** The first state of the swarm: the given one, unless the swarm already exists. */
   bootstrap(address: string, state: SwarmState): SwarmState;
   group(swarmId: string): SwarmGroup;
-  /** A manager that answers at an address, as far as `from` can tell. */
+  /** The manager at an address, if it answers `from`. */
   managerAt(from: string, address: string): NodeRunner | undefined;
   /** The leader that a node without a manager of its own finds through any manager that it knows. */
   leadershipInReach(group: SwarmGroup, from: string, managers: readonly string[]): Leadership<Peer> | undefined;
-  /** An effect that outlives an engine is done: the universe may kill that of the given address, or any other. */
+  /**
+   * Called after an effect that outlives the engine. The universe may kill the engine at this address, or any other.
+   */
   step(address: string, step: string): void;
   tell(what: DockerEventKind, swarmId: string, nodeId?: string, address?: string): void;
 }
 
-/** The engine around it. */
+/** The engine around the component. */
 export interface EngineHost {
   readonly address: string;
   readonly hostname: string;
@@ -94,7 +95,7 @@ export interface EngineHost {
   tellWatchers(about: 'node' | 'service'): void;
 }
 
-/** The engine was killed, or left the swarm, in the middle of it. */
+/** The engine was killed or left the swarm meanwhile. */
 class Ended extends Error {}
 
 export class NodeRunner implements PeerHost, AgentHost {
@@ -103,7 +104,7 @@ export class NodeRunner implements PeerHost, AgentHost {
   nodeId: string | undefined;
   peer: Peer | undefined;
   group: SwarmGroup | undefined;
-  /** Resolves when the node is a working part of the swarm, rejects when its part ends with an error before that. */
+  /** Resolves when the node works in the swarm; rejects when the component fails first. */
   readonly ready: Promise<void>;
   private agent: Agent | undefined;
   private ended = false;
@@ -134,7 +135,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     return this.daemon.disk.docker!;
   }
 
-  /** Makes a swarm. */
+  /** Creates a swarm. */
   init(advertiseAddress: string): void {
     this.write({ local: { advertiseAddress, joinInProgress: false }, managers: [] });
     this.go(async () => {
@@ -156,12 +157,12 @@ export class NodeRunner implements PeerHost, AgentHost {
     });
   }
 
-  /** Comes back as what the disk says. */
+  /** Comes back with the identity on the disk. */
   resume(): void {
     this.go(() => this.run());
   }
 
-  /** Goes on as the only member of the same swarm, with all that it has. */
+  /** Goes on as the only member of the same swarm, with its whole state. */
   async recover(): Promise<void> {
     const { raftId, term, state, log } = this.disk.raft!;
     this.group!.raft.remove(this.peer!);
@@ -171,7 +172,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.startPeer();
   }
 
-  /** Ends without a word: nothing of it is written, nobody is told. */
+  /** Ends silently: it writes nothing and notifies no other node. */
   abandon(): void {
     this.ended = true;
     this.agent?.end();
@@ -180,14 +181,14 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.peer = undefined;
   }
 
-  /** The leader that the control API of this manager ends at. */
+  /** The leader that this manager's control API forwards to. */
   findLeadership(): Promise<Leadership<Peer>> {
     return this.group!.raft.findLeadership(this.peer!);
   }
 
   leadership(): Leadership<Peer> | undefined {
-    // It asks its own manager first, which asks nobody else. Measured: it has no session, unless it had one before its
-    // own manager was there.
+    // It asks only its own manager, which cannot answer. Measured: it has no session, unless it got one before its own
+    // manager started.
     if (this.peer?.deaf && !this.agent?.inSession) return undefined;
     const own = this.peer && this.group!.raft.leadershipSeenBy(this.peer);
     return own ?? (this.group && this.docker.leadershipInReach(this.group, this.address, this.disk.managers));
@@ -215,7 +216,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.go(async () => {
       this.stopPeer();
       await this.pause(2 * ROLE_CHANGE_MS);
-      // Still no worker, so it must have been promoted again.
+      // Still not a worker, so it must have been promoted again.
       if (this.disk.certificate!.role === 'manager' && !this.peer) await this.becomeMember(this.disk.managers);
     });
   }
@@ -247,7 +248,7 @@ export class NodeRunner implements PeerHost, AgentHost {
   }
 
   /**
-   * Asks the remote for a certificate, five times where it refuses; a remote that does not answer at all is given 35 s.
+   * Requests a certificate from the remote: up to five times if it refuses, for up to 35 s if it does not answer.
    * https://github.com/moby/swarmkit/blob/master/ca/certificates.go (RequestAndSaveNewCertificates)
    */
   private async requestCertificate(remote: string, token: string): Promise<void> {
@@ -283,7 +284,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.write({ ...this.disk, certificate: { nodeId, swarmId: leadership.state.swarmId, role } });
   }
 
-  /** Runs the node that the certificate says this is. */
+  /** Runs the node that the certificate names. */
   private async run(): Promise<void> {
     const { certificate, local, managers, raft } = this.disk;
     if (certificate!.role === 'manager' && !raft && !local.joinInProgress && managers.length === 0) this.bootstrap();
@@ -300,7 +301,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     } else await this.becomeMember(local.joinInProgress ? [local.remote!] : managers);
   }
 
-  /** The first member of raft: it knows of no other manager, and was not told to join any. */
+  /** Becomes the first raft member: it knows no other manager, and was not told to join one. */
   private bootstrap(): void {
     const { certificate, local } = this.disk;
     const { hostname, instanceId } = this;
@@ -312,8 +313,8 @@ export class NodeRunner implements PeerHost, AgentHost {
       hostname,
       ...(instanceId !== undefined && { instanceId }),
     };
-    // A swarm is made by its root certificate. Killed before raft's first write, its engine goes on making that very
-    // swarm.
+    // The root certificate makes the swarm. If the engine is killed before raft's first write, it goes on creating the
+    // same swarm.
     const state = this.docker.bootstrap(this.address, newSwarm(this.docker.clock, first));
     const [member] = state.members.values();
     this.write({ ...this.disk, raft: { raftId: member!.raftId, term: 1, state } });
@@ -326,8 +327,8 @@ export class NodeRunner implements PeerHost, AgentHost {
   }
 
   /**
-   * Asks the leader, through the first manager that answers, to take this node into raft; a member already gets the
-   * number that it had.
+   * Asks the leader, through the first manager that answers, to add this node to raft. A node that is already a member
+   * gets its old raft id.
    */
   private async becomeMember(remotes: readonly string[]): Promise<void> {
     const manager = remotes.map((remote) => this.docker.managerAt(this.address, remote)).find(Boolean);
@@ -335,7 +336,7 @@ export class NodeRunner implements PeerHost, AgentHost {
       throw await this.late(`failed to join the cluster: no manager answers at ${remotes.join(', ')}`, NOBODY_MS);
     await this.pause(MANAGER_START_MS + this.docker.clock.random() * (MOST_MANAGER_START_MS - MANAGER_START_MS));
     const leadership = await this.alive(manager.findLeadership());
-    // Its session has told it meanwhile that it is to be a worker.
+    // Meanwhile its session has made it a worker.
     if (this.disk.certificate!.role === 'worker') return;
     const { advertiseAddress } = this.disk.local;
     if (
@@ -348,7 +349,7 @@ export class NodeRunner implements PeerHost, AgentHost {
       );
     if (leadership.state.removed.has(this.nodeId!)) throw new Error('certificate was blacklisted');
     const known = memberOf(leadership.state, this.nodeId!);
-    // The others believe that this member has entries which it has lost: raft ends the whole engine. Measured.
+    // The others count on entries that this member has lost: raft makes the whole engine exit. Measured.
     if (known && !this.disk.raft && this.group!.raft.hasRun(known.raftId)) return this.daemon.kill();
     let member = known;
     if (known?.address !== advertiseAddress) {
@@ -357,8 +358,8 @@ export class NodeRunner implements PeerHost, AgentHost {
         nodeId: this.nodeId!,
         address: advertiseAddress,
       };
-      // Joins are one at a time: who waited here meets a request of its own, from before its engine died, that was
-      // carried out meanwhile. https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (membershipLock)
+      // Joins are serialised: meanwhile a request that this node sent before its engine died may have been carried out.
+      // https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (membershipLock)
       const state = await this.alive(
         leadership.propose((now) =>
           memberOf(now, wanted.nodeId)?.address === wanted.address ? undefined : addMember(now, wanted),
@@ -403,7 +404,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.settleReady.resolve();
   }
 
-  /** The swarm part ends; the engine goes on without. */
+  /** Ends the swarm component; the engine goes on without it. */
   private fail(error: Error): void {
     if (this.ended) return;
     this.abandon();
@@ -412,7 +413,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     this.settleReady.reject(error);
   }
 
-  /** Writes to the disk, and may be killed right after. */
+  /** Writes to the disk. The engine may be killed right after. */
   private write(state: DockerState): void {
     if (this.ended) throw new Ended();
     this.daemon.disk.docker = state;
@@ -443,7 +444,7 @@ export class NodeRunner implements PeerHost, AgentHost {
     return new Error(sentence);
   }
 
-  /** Waits for another; whoever was killed meanwhile does not go on. */
+  /** Waits for work of another. An engine that was killed meanwhile does not continue. */
   private async alive<T>(work: Promise<T>): Promise<T> {
     const result = await work;
     if (this.ended) throw new Ended();

@@ -1,8 +1,8 @@
 /**
- * Raft among the managers of one swarm, without messages: who hears whom follows from who runs and what is cut. Timers
- * are set only when that changes, so a swarm at rest costs nothing. What is kept of raft: terms, a leader's lease,
- * votes only for who has all that the voter has, one committed value that every member in reach of the leader takes at
- * once, and the time that each of it needs.
+ * Raft among the managers of one swarm, without messages: which members run and which paths are cut determine who hears
+ * whom. Timers are set only when that changes, so a swarm at rest costs nothing. The model keeps terms, the leader's
+ * lease, votes only for members that have all entries of the voter, one committed value that every member in reach of
+ * the leader adopts at once, and raft's timing.
  * Source: https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go,
  * https://github.com/etcd-io/etcd/blob/v3.3.25/raft/raft.go (CheckQuorum)
  */
@@ -13,33 +13,33 @@ import { Leadership } from './leadership';
 import { deadline, noLeader } from './sentences';
 import { isUpToDate, nothing, quorumOf, type Member, type SwarmState } from './swarm-state';
 
-/** 10 ticks of 1 s; a member campaigns 10 to 20 ticks after it heard its leader last. */
+/** 10 ticks of 1 s. A member campaigns 10 to 20 ticks after it last heard its leader. */
 const ELECTION_MS = 10_000;
 /**
- * How long the engine waits for an answer of its swarm part.
+ * How long the engine waits for an answer of its swarm component.
  * https://github.com/moby/moby/blob/master/daemon/cluster/cluster.go (swarmRequestTimeout)
  */
 const REQUEST_MS = 20_000;
 
 const MOST_REDIAL_MS = 7_000;
 
-/** What raft needs of the engine that a member runs in. */
+/** What raft needs from a member's engine. */
 export interface PeerHost {
   readonly address: string;
-  /** The member has taken over a state; it is to be on disk before anything else happens. */
+  /** The member has adopted a state, which must be on disk before anything else happens. */
   onState(state: SwarmState): void;
-  /** The member, as leader, has appended an entry that no majority has yet. */
+  /** As leader the member has appended an entry that no majority has yet. */
   onAppended(log: SwarmState): void;
   /** The others have removed this member. */
   onRemoved(): void;
 }
 
-/** A member of raft that runs. */
+/** A running raft member. */
 export class Peer {
-  /** Whom it takes for the leader, rightly or not. */
+  /** The member it takes for the leader, rightly or not. */
   lead: Peer | undefined;
   leadership: Leadership<Peer> | undefined;
-  /** When it heard a leader last. */
+  /** When it last heard a leader. */
   heardAt = Number.NEGATIVE_INFINITY;
   leaderlessSince: number;
   cancelElection: (() => void) | undefined;
@@ -53,20 +53,21 @@ export class Peer {
     readonly raftId: number,
     public state: SwarmState,
     /**
-     * With the entry that it appended as leader and no majority has; whether that is ever committed, the next election
-     * decides.
+     * The log with an entry that it appended as leader and that no majority has. The next election decides whether that
+     * is ever committed.
      */
     public log: SwarmState | undefined,
     public term: number,
     now: number,
-    /** It came back without knowing the other members: it hears them, and can answer nobody. Measured. */
+    /** It came back without knowing the other members: it hears them but cannot answer. Measured. */
     readonly deaf = false,
   ) {
     this.leaderlessSince = now;
   }
 
   /**
-   * A member that came back with another address than raft knows hears nobody: all answers go to the old one. Measured.
+   * Whether it has the address that raft knows. With another one it hears nothing, because all answers go to the old
+   * address. Measured.
    */
   get isWhereItSays(): boolean {
     const member = this.state.members.get(this.raftId);
@@ -74,27 +75,27 @@ export class Peer {
   }
 }
 
-/** What a group needs of the universe around it. */
+/** What a raft group needs from the universe. */
 export interface Surroundings {
   clock: Clock;
   agenda: Agenda;
-  /** Whether the open connection between two members carries anything. */
+  /** Whether the open connection between two members carries data. */
   carries(a: string, b: string): boolean;
-  /** Told when somebody leads, or does no longer. */
+  /** Called when a member becomes the leader or stops leading. */
   onElected(peer: Peer): void;
   onLeaderLost(peer: Peer): void;
   /** Told when a node's role has become what was wanted. */
   onRole(nodeId: string, role: SwarmNode['role']): void;
   onCommitted(before: SwarmState, after: SwarmState): void;
-  /** Told after whatever may have changed who reaches the leader. */
+  /** Called after every change that may affect who reaches the leader. */
   onSettled(): void;
 }
 
 export class RaftGroup {
-  /** Members that run, by node id. */
+  /** Running members, by node id. */
   readonly peers = new Map<string, Peer>();
   readonly agenda: Agenda;
-  /** When a member's engine ended, by node id: the longer ago, the more rarely the others still dial it. */
+  /** When each member's engine ended, by node id. The longer ago, the more rarely the others dial it. */
   private readonly endedAt = new Map<string, number>();
   private readonly known = new Set<number>();
   private settling = false;
@@ -107,7 +108,7 @@ export class RaftGroup {
     this.agenda = around.agenda;
   }
 
-  /** A member's engine has started. A lone one leads at once, all others wait for a leader first. */
+  /** A member's engine has started. A single member leads at once; others wait for a leader first. */
   add(peer: Peer): void {
     this.known.add(peer.raftId);
     this.peers.set(peer.nodeId, peer);
@@ -125,14 +126,14 @@ export class RaftGroup {
     this.settle();
   }
 
-  /** Whether a member of that number was ever there to take entries. */
+  /** Whether the member with this raft id has ever run and taken entries. */
   hasRun(raftId: number): boolean {
     return this.known.has(raftId);
   }
 
   /**
-   * How long after its engine's start the others find a member again. Between 1 and 8 s were measured, the most after
-   * long absences.
+   * The time from an engine's start until the others find the member again. Measured: 1 to 8 s, longest after long
+   * absences.
    */
   redialAfter(nodeId: string): number {
     if (this.committed.members.size === 1) return 0;
@@ -144,7 +145,7 @@ export class RaftGroup {
     return from === to || (!from.deaf && !to.deaf && this.takes(from, to));
   }
 
-  /** Whether a member takes what it is sent; the leader calls it reachable then, though it may be deaf. Measured. */
+  /** Whether a member accepts messages. The leader then calls it reachable, even if it is deaf. Measured. */
   private takes(from: Peer, to: Peer): boolean {
     return (
       from === to ||
@@ -159,13 +160,13 @@ export class RaftGroup {
     this.around.onRole(nodeId, role);
   }
 
-  /** As the list of nodes and the guard of demotions have it. */
+  /** Reachability as the node list and the guard of demotions see it. */
   callsReachable(from: Peer, member: Member): boolean {
     const to = this.peers.get(member.nodeId);
     return to !== undefined && this.takes(from, to);
   }
 
-  /** Whether a member that the peer knows of runs, and answers it. */
+  /** Whether a member that the peer knows runs and answers it. */
   reachesMember(from: Peer, member: Member): boolean {
     const to = this.peers.get(member.nodeId);
     return to !== undefined && this.reaches(from, to);
@@ -178,13 +179,13 @@ export class RaftGroup {
     return reached >= quorumOf(members.size);
   }
 
-  /** The leadership that a member's calls end at. Undefined while it knows of none that answers. */
+  /** The leadership that a member's calls reach; undefined while it knows no leader that answers. */
   leadershipSeenBy(peer: Peer): Leadership<Peer> | undefined {
     if (peer.leadership) return peer.leadership;
     return peer.lead?.leadership && this.reaches(peer, peer.lead) ? peer.lead.leadership : undefined;
   }
 
-  /** @throws EngineError when there is none within the time of a request; at once when there has been none for long. */
+  /** @throws EngineError when there is no leader within a request's time; at once when there has been none for long */
   async findLeadership(peer: Peer): Promise<Leadership<Peer>> {
     const end = this.around.clock.now() + REQUEST_MS;
     if (!peer.lead && this.around.clock.now() - peer.leaderlessSince > ELECTION_MS) throw noLeader();
@@ -197,7 +198,7 @@ export class RaftGroup {
     }
   }
 
-  /** Brings every member in line with who reaches whom now. */
+  /** Updates every member after a change of reachability. */
   settle(): void {
     if (this.settling) return;
     this.settling = true;
@@ -208,7 +209,7 @@ export class RaftGroup {
     this.around.onSettled();
   }
 
-  /** The leader's state is new: members in its reach take it over. */
+  /** Members in the leader's reach adopt its new state. */
   replicate(leader: Peer): void {
     if (leader.state.index <= this.committed.index && leader.state !== this.committed)
       throw new Error('A committed state of the simulated swarm would be lost.');
@@ -230,9 +231,7 @@ export class RaftGroup {
     if (!state.members.has(peer.raftId)) peer.host.onRemoved();
   }
 
-  /**
-   * A member that campaigned while it was cut off answers its old leader from a later term, and the leader steps down.
-   */
+  /** A member that campaigned while cut off answers its old leader from a later term, so the leader steps down. */
   private disruptStaleLeaders(): boolean {
     for (const leader of this.peers.values()) {
       if (!leader.leadership) continue;
@@ -246,7 +245,7 @@ export class RaftGroup {
     return false;
   }
 
-  /** A leader that reaches no majority notices at its second look. */
+  /** A leader without a majority notices at its second check. */
   private checkQuorum(leader: Peer): void {
     if (this.hasQuorum(leader)) {
       leader.cancelStepDown?.();
@@ -281,8 +280,8 @@ export class RaftGroup {
   }
 
   /**
-   * Sets the one timer that a member without a leader has: none where a campaign could not be won, for then only its
-   * leader's loss is left to notice.
+   * Sets the only timer of a member without a leader. There is none while a campaign could not be won; then the member
+   * only has to notice that its leader is lost.
    */
   private awaitLeader(peer: Peer): void {
     const now = this.around.clock.now();
@@ -313,7 +312,7 @@ export class RaftGroup {
     else this.campaignAfter(peer, ELECTION_MS * (1 + this.around.clock.random()));
   }
 
-  /** Who has heard a leader within the least election time-out does not even answer. */
+  /** A member that has heard a leader within the shortest election timeout does not answer. */
   private vote(voter: Peer, candidate: Peer): boolean {
     const now = this.around.clock.now();
     if (voter.leadership || voter.heardAt === Number.POSITIVE_INFINITY || now - voter.heardAt < ELECTION_MS)
@@ -364,7 +363,7 @@ export class RaftGroup {
     peer.lead = undefined;
   }
 
-  /** Resolves when the member has found a leader, at the latest after `ms` milliseconds. */
+  /** Resolves when the member has found a leader, or after `ms` milliseconds. */
   private changeOf(peer: Peer, ms: number): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {

@@ -1,6 +1,6 @@
 /**
- * What Docker 20.10 answers when it refuses, word for word as the conformance suite finds it on the real engine;
- * callers match on these.
+ * Docker 20.10's refusals, word for word: the conformance suite compares them with a real engine, and callers match on
+ * them.
  */
 import { EngineError } from '../../../agent/engine';
 
@@ -67,7 +67,7 @@ export const memberNotRemovable = (id: string) =>
   );
 export const notDown = (id: string) => rpc('FailedPrecondition', `node ${id} is not down and can't be removed`, 400);
 
-/** No engine listens on the socket. */
+/** No engine is listening on the socket. */
 export const refused = () =>
   Object.assign(new Error('connect ECONNREFUSED /var/run/docker.sock'), { code: 'ECONNREFUSED' });
 /** The agent's own client gave up. */

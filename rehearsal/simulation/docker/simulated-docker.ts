@@ -1,6 +1,6 @@
 /**
- * The universe of simulated Docker engines: one network, every swarm that was ever made, and the truth about each, for
- * those who judge.
+ * The universe of simulated Docker engines: one network, every swarm that was ever created, and the ground truth about
+ * each for the invariants.
  */
 import type { Clock } from '../../../protocol/clock';
 import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
@@ -23,14 +23,14 @@ export interface DockerEvent {
 export interface SwarmTruth {
   swarmId: string;
   members: { raftId: number; nodeId: string; address: string; alive: boolean }[];
-  /** Node id of the leader that has a quorum. */
+  /** The node id of the leader with a quorum. */
   leader: string | undefined;
-  /** Whether members that reach each other are a majority. */
+  /** Whether a majority of members reach each other. */
   hasQuorum: boolean;
-  /** As committed. */
+  /** The committed nodes. */
   nodes: SwarmNode[];
   version: number;
-  /** What services publish. */
+  /** The ports that services publish. */
   ports: readonly PublishedPort[];
   managerToken: string;
 }
@@ -38,10 +38,7 @@ export interface SwarmTruth {
 export class SimulatedDocker implements EngineUniverse {
   readonly network: SimulatedNetwork;
   readonly agenda: Agenda;
-  /**
-   * How long the tasks on a node that is drained take to end, in milliseconds; undefined while there is no service, and
-   * nothing runs anywhere.
-   */
+  /** How long tasks on a drained node take to end, in milliseconds; undefined while there is no service. */
   tasksEndMs: number | undefined;
   private readonly groups = new Map<string, SwarmGroup>();
   private readonly daemons = new Map<string, SimulatedDaemon>();
@@ -58,7 +55,7 @@ export class SimulatedDocker implements EngineUniverse {
     this.network = new SimulatedNetwork(clock, () => this.settle());
   }
 
-  /** Whether tasks on a node have not come to their end: their managers hear of it only from its engine. */
+  /** Whether tasks on a node still run. Managers learn of their end only from its engine. */
   hasTasks(node: NodeObject | undefined): boolean {
     if (this.tasksEndMs === undefined || !node) return false;
     return node.state === 'down' || node.drainedAt === undefined || this.clock.now() < node.drainedAt + this.tasksEndMs;
@@ -72,7 +69,7 @@ export class SimulatedDocker implements EngineUniverse {
     this.listeners.add(listener);
   }
 
-  /** Every swarm that was ever made. */
+  /** Every swarm that was ever created. */
   swarms(): SwarmTruth[] {
     return [...this.groups.values()].map((group) => {
       const { committed, peers } = group.raft;
@@ -93,7 +90,7 @@ export class SimulatedDocker implements EngineUniverse {
     });
   }
 
-  // What follows is for the engines.
+  // For the engines
 
   started(daemon: SimulatedDaemon): void {
     const other = this.daemons.get(daemon.address);
@@ -148,7 +145,7 @@ export class SimulatedDocker implements EngineUniverse {
     return undefined;
   }
 
-  /** The leader's list. While nothing has changed, the same one. */
+  /** The leader's node list; the same object while nothing has changed. */
   listNodes({ peer, state }: Leadership<Peer>): SwarmNode[] {
     const { raft } = this.group(state.swarmId);
     const key =
@@ -179,7 +176,7 @@ export class SimulatedDocker implements EngineUniverse {
 
   private committed(before: SwarmState, after: SwarmState): void {
     const group = this.group(after.swarmId);
-    if (after.version < group.maximumVersion) throw new Error('The version of a simulated swarm went back.');
+    if (after.version < group.maximumVersion) throw new Error('The version of a simulated swarm went backwards.');
     group.maximumVersion = after.version;
     if (before.members !== after.members) {
       for (const { raftId, nodeId, address } of after.members.values())
@@ -193,7 +190,7 @@ export class SimulatedDocker implements EngineUniverse {
     for (const group of this.groups.values()) group.raft.settle();
   }
 
-  /** Agents look for the leader again. Not while they do so: what they find changes nothing for the others. */
+  /** Makes agents look for the leader again. Not nested: what one finds changes nothing for the others. */
   private settleAgents(swarmId: string): void {
     if (this.settling) return;
     this.settling = true;

@@ -1,34 +1,34 @@
 /**
- * What raft has committed, as an immutable value: every change makes a new one that shares all else with the old. A
- * manager that is cut off keeps the one it had. Pure, but for chance, which it is given.
+ * What raft has committed, as an immutable value: every change makes a new value that shares the rest with the old one.
+ * A cut-off manager keeps its old value. Pure, except for the random numbers it is given.
  */
 import type { Clock } from '../../../protocol/clock';
 import { DRAINED_FOR_LABEL, IDLE_FOR_LABEL } from '../../../protocol/labels';
 import type { PublishedPort, SwarmNode } from '../../../protocol/swarm';
 
-/** A member of raft. */
+/** A raft member. */
 export interface Member {
   raftId: number;
   nodeId: string;
   address: string;
 }
 
-/** A node object: what an operator wants of it, and what is known of it. */
+/** A node object: its desired state and its observed state. */
 export interface NodeObject {
   id: string;
   version: number;
   /**
-   * What is wanted; `role` is what its next certificate will say.
+   * The desired role; `role` is the role of its next certificate.
    * https://github.com/moby/swarmkit/blob/master/manager/role_manager.go
    */
   desiredRole: SwarmNode['role'];
   role: SwarmNode['role'];
   availability: SwarmNode['availability'];
   labels?: Readonly<Record<string, string>>;
-  /** Since when it is drained. */
+  /** When it was drained. */
   drainedAt?: number;
   state: SwarmNode['state'];
-  /** Empty until the node's agent has come once. */
+  /** Empty until the node's first session. */
   hostname: string;
   address?: string;
   instanceId?: string;
@@ -37,7 +37,8 @@ export interface NodeObject {
 export interface SwarmState {
   readonly swarmId: string;
   /**
-   * Term and index of the last entry; of two logs, the one with the later term, then the greater index, is the later.
+   * Term and index of the last entry. Of two logs, the one with the higher term is newer, then the one with the higher
+   * index.
    */
   readonly term: number;
   readonly index: number;
@@ -47,13 +48,13 @@ export interface SwarmState {
   readonly tokens: { readonly manager: string; readonly worker: string };
   readonly members: ReadonlyMap<number, Member>;
   readonly nodes: ReadonlyMap<string, NodeObject>;
-  /** Nodes whose certificates are refused for ever. */
+  /** Removed nodes, whose certificates are refused for ever. */
   readonly removed: ReadonlySet<string>;
-  /** What services publish. */
+  /** The ports that services publish. */
   readonly ports: readonly PublishedPort[];
 }
 
-/** How many entries Docker has written when it has made a swarm: the first version that callers see. Measured. */
+/** How many entries Docker writes to create a swarm, which gives the first version that callers see. Measured. */
 const FIRST_INDEX = 10;
 
 export function newSwarm(
@@ -86,7 +87,7 @@ export function newSwarm(
   };
 }
 
-/** What a change makes of a state; undefined when there is nothing to write. It throws to refuse. */
+/** Applies a change to a state; undefined when there is nothing to write. Throws to refuse. */
 export type Change = (state: SwarmState) => SwarmState | undefined;
 
 const next = (state: SwarmState, what: Partial<SwarmState>): SwarmState => ({
@@ -95,10 +96,10 @@ const next = (state: SwarmState, what: Partial<SwarmState>): SwarmState => ({
   ...what,
 });
 
-/** An entry without content: what a new leader commits first. */
+/** An empty entry, which a new leader commits first. */
 export const nothing: Change = (state) => next(state, {});
 
-/** Any write of the cluster object moves its version. */
+/** Every write of the cluster object increases its version. */
 export function changeCluster(
   state: SwarmState,
   what: { labels?: Record<string, string>; removed?: ReadonlySet<string>; tokens?: SwarmState['tokens'] },
@@ -106,7 +107,7 @@ export function changeCluster(
   return next(state, { ...what, version: state.index + 1 });
 }
 
-/** Other secrets, of the same certificate authority. */
+/** New join tokens of the same certificate authority. */
 export const rotatedTokens = (clock: Clock, { manager }: SwarmState['tokens']) =>
   newTokens(clock, manager.split('-')[2]!);
 
@@ -118,7 +119,7 @@ export function changePorts(state: SwarmState, ports: readonly PublishedPort[]):
   return next(state, { ports });
 }
 
-/** Writes a node object; undefined when it says so already, or is gone. */
+/** Writes a node object; undefined when it is unchanged or gone. */
 export function changeNode(state: SwarmState, id: string, what: Partial<NodeObject>): SwarmState | undefined {
   const node = state.nodes.get(id);
   if (!node || Object.entries(what).every(([key, value]) => node[key as keyof NodeObject] === value)) return undefined;
@@ -138,7 +139,7 @@ export function addNode(state: SwarmState, id: string, role: SwarmNode['role']):
   return next(state, { nodes: new Map(state.nodes).set(id, node) });
 }
 
-/** The node's certificate is refused from then on. Two entries: the node's and the cluster's. */
+/** Removes a node, whose certificate is refused from then on. Writes two entries: the node's and the cluster's. */
 export function removeNode(state: SwarmState, id: string): SwarmState {
   const nodes = new Map(state.nodes);
   nodes.delete(id);
@@ -155,7 +156,7 @@ export function removeMember(state: SwarmState, raftId: number): SwarmState {
   return next(state, { members });
 }
 
-/** What `--force-new-cluster` makes of it: one member, whom nobody else has to hear. */
+/** The state after `--force-new-cluster`: one member, which is a quorum of its own. */
 export function loneMember(state: SwarmState, raftId: number): SwarmState {
   return next(state, { members: new Map([[raftId, state.members.get(raftId)!]]) });
 }
@@ -165,14 +166,14 @@ export function memberOf(state: SwarmState, nodeId: string): Member | undefined 
   return undefined;
 }
 
-/** Whether a log has all that another one has. */
+/** Whether a log has all entries of another one. */
 export const isUpToDate = (log: SwarmState, other: SwarmState): boolean =>
   log.term > other.term || (log.term === other.term && log.index >= other.index);
 
 export const quorumOf = (members: number): number => Math.floor(members / 2) + 1;
 
 /**
- * The list of nodes as its leader gives it.
+ * The node list that the leader returns.
  *
  * @param isReachable whether the leader reaches a member's address
  */
@@ -208,7 +209,7 @@ export function listNodes(
 }
 
 /**
- * Whether the reachable members left would be a majority of those left. Permits 3 -> 2 -> 1.
+ * Whether the remaining reachable members would be a majority of the remaining ones. Permits 3 -> 2 -> 1.
  * https://github.com/moby/swarmkit/blob/master/manager/state/raft/raft.go (CanRemoveMember)
  */
 export function canRemoveMember(state: SwarmState, raftId: number, isReachable: (member: Member) => boolean): boolean {
@@ -219,7 +220,7 @@ export function canRemoveMember(state: SwarmState, raftId: number, isReachable: 
 /** 25 characters of base 36: https://github.com/moby/swarmkit/blob/master/identity/randomid.go */
 export const newId = (clock: Clock): string => base36(clock, 25);
 
-/** 63 bits in swarmkit; here 52, which a number holds exactly. */
+/** 63 bits in swarmkit; 52 here, which a JavaScript number holds exactly. */
 export const newRaftId = (clock: Clock): number => 1 + Math.floor(clock.random() * 2 ** 52);
 
 function base36(clock: Clock, length: number): string {

@@ -1,4 +1,4 @@
-/** Whether the cluster is whole, by the ground truth of the emulated AWS and the engines. */
+/** Whether the cluster has converged, by the ground truth of the emulated AWS and the engines. */
 import { ROLE_TAG } from '../../../protocol/tags';
 import { environmentVariables } from '../../../protocol/environment';
 import type { LoadBalancerSettings } from '../../../protocol/following';
@@ -15,7 +15,10 @@ export interface Cluster {
   machines: SimulatedMachines;
 }
 
-/** What is still missing, in sentences; nothing when the cluster is whole, or wholly gone again. */
+/**
+ * One sentence for everything that is still missing; none when the cluster has converged, or has been deleted
+ * completely.
+ */
 export function unfinished({ stack, region, docker }: Cluster): string[] {
   const missing: string[] = [];
   if (stack === 'creating') missing.push('The stack is not created yet.');
@@ -46,12 +49,12 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
   }
   const present = new Set(groups.flatMap(({ instances }) => instances.map(({ instanceId }) => instanceId)));
   for (const { instanceId, role, state } of swarm.nodes) {
-    // A node that nobody ever was has no label, and nobody removes it.
+    // A node that never appeared has no label, and nothing removes it.
     if (role === 'worker' && instanceId !== undefined && !present.has(instanceId))
-      missing.push(`A worker that is ${state} is left of ${instanceId}, which is no more.`);
+      missing.push(`A ${state} worker node remains of ${instanceId}, which is gone.`);
   }
   for (const { id, drainedFor, idleFor } of swarm.nodes)
-    if (drainedFor ?? idleFor) missing.push(`Node ${id} is drained for ${drainedFor ?? idleFor} still.`);
+    if (drainedFor ?? idleFor) missing.push(`Node ${id} is still drained for ${drainedFor ?? idleFor}.`);
   const managers = groups.filter((group) => group.tags[ROLE_TAG] === 'manager').length;
   const reachable = swarm.members.filter((member) => member.alive).length;
   if (swarm.members.length !== managers || reachable !== managers)
@@ -61,8 +64,8 @@ export function unfinished({ stack, region, docker }: Cluster): string[] {
 }
 
 /**
- * A load balancer that follows, by its settings in the function's environment, has a listener for each published port
- * that it may follow, besides those of the template.
+ * A load balancer that follows ports (by its settings in the function's environment) has a listener for each published
+ * port that it may follow, besides the listeners of the template.
  */
 function wrongListeners(region: EmulatedRegion, published: readonly PublishedPort[]): string[] {
   const settings = region
@@ -83,7 +86,7 @@ function wrongListeners(region: EmulatedRegion, published: readonly PublishedPor
         before !== undefined && before !== protocol ? 'both' : certificate === undefined ? protocol : 'tls',
       );
     }
-    // With a certificate and UDP it cannot be followed, and what was there stays.
+    // A port with a certificate and UDP cannot be followed; its listener stays as it was.
     const odd = new Set(
       published
         .filter(
@@ -111,8 +114,8 @@ function wrongListeners(region: EmulatedRegion, published: readonly PublishedPor
 }
 
 /**
- * Behind each listener stand all instances but those whose nodes an operator has drained, and all of them are healthy.
- * Where all are drained, some stay.
+ * The targets of each listener are all instances except those whose nodes an operator has drained, and all are healthy.
+ * If all nodes are drained, some targets stay.
  */
 function wrongTargets(region: EmulatedRegion, nodes: readonly SwarmNode[]): string[] {
   const drained = new Set(
@@ -136,20 +139,20 @@ function wrongTargets(region: EmulatedRegion, nodes: readonly SwarmNode[]): stri
         .map(({ instanceId, state }) => `Target ${instanceId} of port ${port} is ${state}.`);
       return ids === serving || (serving === '' && ids !== '')
         ? wrong
-        : [`The targets of port ${port} are ${ids || 'none'}, and the instances that may serve ${serving || 'none'}.`];
+        : [
+            `The targets of port ${port} are ${ids || 'none'}, but the instances that may serve are ${serving || 'none'}.`,
+          ];
     }),
   );
 }
 
-/** Whoever joins next needs those of the swarm. */
+/** The next node that joins needs the swarm's current tokens. */
 function wrongTokens(region: EmulatedRegion, managerToken: string): string[] {
   const leader = region.tableItems().find(({ item }) => item[SORT_KEY]?.S === LEADER_KEY);
-  return leader?.item.body?.S?.includes(managerToken)
-    ? []
-    : ["The join tokens that are published are not the swarm's."];
+  return leader?.item.body?.S?.includes(managerToken) ? [] : ["The published join tokens are not the swarm's."];
 }
 
-/** Join tokens belong in the leader record alone once everybody has joined. */
+/** Once all nodes have joined, only the leader record holds join tokens. */
 function leftTokens(region: EmulatedRegion): string[] {
   return region.tableItems().flatMap(({ table, item }) => {
     if (!JSON.stringify(item).includes('SWMTKN-')) return [];

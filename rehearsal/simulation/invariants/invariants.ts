@@ -1,6 +1,6 @@
 /**
  * What must never happen (DESIGN.md, "What never changes"), judged by what the emulated AWS and the engines know, never
- * by our own records. Each breach is one sentence that begins with the number of the invariant.
+ * by our own records. Each breach is one sentence, after the number of the invariant.
  */
 import type { AwsEvent } from '../../aws/core/types';
 import { commandsCodec, TOMBSTONE_ATTRIBUTE } from '../../../protocol/commands';
@@ -28,43 +28,46 @@ import { TargetInvariants } from './targets';
 
 type Item = Record<string, { S?: string; N?: string }>;
 
-/** A join token, whole or cut. */
+/** A join token, complete or truncated. */
 const TOKEN = /SWMTKN-\d/;
 /**
- * How long the swarm may be without a leader that anybody could hear of before it counts as lost: an election takes 20
- * s, a report 30 s.
+ * How long the swarm may have no visible leader before the quorum counts as lost: an election takes 20 s, a report 30
+ * s.
  */
 const QUORUM_UNHEARD_MS = 90_000;
-/** A manager that was let go already is not waited for longer than this, should it lead; nor is one of two. */
+/**
+ * If a manager whose terminate hook was completed still leads, this is how long the functions wait for it; the same for
+ * one of two managers.
+ */
 const UNHEARD_MS = 5 * 60_000;
-/** The list that decisions are made from may be 90 s old, and a look takes some time. */
+/** The node list that decisions use may be 90 s old, and a pass takes some time. */
 const KNOWN_MS = 150_000;
-/** Of a role; and more than one node. */
+/** The share of a role that may be down before the breaker trips; it needs more than one node down, too. */
 const MOST_DOWN = 0.2;
 
 export class Invariants {
   readonly breaches: string[] = [];
   private readonly epochs = new Map<string, number>();
-  /** When the terminate hooks of instances were completed. */
+  /** When the terminate hook of each instance was completed. */
   private readonly leavingSince = new Map<string, number>();
-  /** When instances began to wait at their terminate hooks. */
+  /** When each instance began to wait at its terminate hook. */
   private readonly endsSince = new Map<string, number>();
-  /** Managers that were let go, by address. */
+  /** Managers whose terminate hooks were completed, by address. */
   private readonly letGo = new Map<string, string>();
   private wholeStackGoes = false;
   private goesOnWith: number | undefined;
-  /** Volumes with the swarm's state, without which it went on. */
+  /** Volumes with the swarm's state that a recovery has given up. */
   private readonly givenUp = new Set<string>();
   private readonly readyAt = new Map<string, number>();
-  /** Whether an instance is a Ready node, and since when it has been so. */
+  /** Whether each instance is a Ready node, and since when. */
   private readonly condition = new Map<string, { ready: boolean; since: number }>();
   private lastQuorum: number | undefined;
-  /** When members of raft ran last. */
+  /** When each raft member last ran. */
   private readonly aliveAt = new Map<number, number>();
   private readonly completed = new Set<string>();
-  /** Nodes that were managers: they are removed to join afresh. */
+  /** Former managers, which are removed so that they can join afresh. */
   private readonly retired = new Set<string | undefined>();
-  /** Managers that are being taken in: from the join of their engine until it is a member or has given up. */
+  /** Managers that are joining: from the start of the join until they are members or have given up. */
   private readonly joining = new Set<SimulatedNode>();
   private readonly targets: TargetInvariants;
 
@@ -73,7 +76,7 @@ export class Invariants {
       if (what === 'raft-member-added') this.afterMemberAdded(nodeId);
       if (what === 'raft-member-removed') this.afterMemberRemoved(nodeId);
       if (what === 'bootstrapped' && truth.docker.swarms().length > 1)
-        this.breach(1, `A second swarm, ${swarmId}, was made.`);
+        this.breach(1, `A second swarm, ${swarmId}, was created.`);
       this.watchQuorum();
     });
     truth.region.onEvent((event) => this.onAwsEvent(event));
@@ -81,8 +84,8 @@ export class Invariants {
   }
 
   /**
-   * A person says that the quorum is lost for good, and that the swarm goes on with this seat. What the others have on
-   * their volumes is given up.
+   * An operator declares the quorum lost for good; the swarm goes on with this seat, and the other seats' volumes are
+   * given up.
    */
   personRecovers(seat: number): void {
     this.goesOnWith = seat;
@@ -125,7 +128,7 @@ export class Invariants {
     if (effect === 'leaveSwarm') this.beforeLeave(node);
     if (effect === 'recoverSwarm') this.beforeRecovery(node);
     if (effect !== 'joinSwarm' && effect !== 'initSwarm') return;
-    // Its agent's last look was before: one look takes some calls, each of which may be slow.
+    // Its agent may have looked before that: a look takes several calls, and each may be slow.
     const since = this.truth.clock.now() - (this.leavingSince.get(instanceId) ?? Number.POSITIVE_INFINITY);
     if (since > 30_000)
       this.breach(
@@ -135,7 +138,7 @@ export class Invariants {
     if (effect === 'joinSwarm' && node.role === 'manager') this.joining.add(node);
   }
 
-  /** An event that a function is given: from a queue or a stream. */
+  /** An event that a function receives, from a queue or a stream. */
   onEvent(functionName: string, event: unknown): void {
     if (TOKEN.test(JSON.stringify(event))) this.breach(7, `A join token is in an event of ${functionName}.`);
   }
@@ -166,8 +169,8 @@ export class Invariants {
   }
 
   /**
-   * A request that was under way when its sender was terminated, or what it is about was deleted or taken out of the
-   * template: their policies and tags went with them.
+   * Whether a denied request is harmless: its sender was terminated, or its target was deleted or removed from the
+   * template, while it was under way. Policies and tags go with them.
    */
   private cameTooLate(denied: Record<string, unknown>): boolean {
     const session = String(denied.principalArn).split('/').at(-1)!;
@@ -180,9 +183,9 @@ export class Invariants {
     return (
       (session.startsWith('i-') && !machines.nodes.has(session)) ||
       (group !== undefined && !region.groups().some(({ name }) => name === group)) ||
-      // A deployment has taken its seat away, or was rolled back, before an answer that is old was.
+      // A deployment removed its seat, or was rolled back, and the request followed from a stale answer.
       (volume !== undefined && !this.seats().some(({ volumeId }) => volumeId === volume)) ||
-      // Of what is gone nobody knows the tags any more: an answer that is old may show it still.
+      // What is gone has no tags, but a stale answer may still show it.
       (targetGroup !== undefined && !region.remains().includes(targetGroup)) ||
       (isListener && !region.loadBalancers().some(({ listeners }) => listeners.some(({ arn }) => arn === resource)))
     );
@@ -192,7 +195,7 @@ export class Invariants {
     this.watchQuorum();
     const seen = this.readyAt.get(instanceId);
     if (seen === undefined || this.truth.clock.now() - seen > KNOWN_MS)
-      this.breach(8, `The launch of ${instanceId} was continued, but it was no Ready node of the swarm.`);
+      this.breach(8, `The launch hook of ${instanceId} was continued, but it was not a Ready node of the swarm.`);
   }
 
   private afterAbandon(instanceId: string): void {
@@ -205,27 +208,27 @@ export class Invariants {
       node.attachedVolume === undefined
         ? undefined
         : this.truth.machines.volumes.get(node.attachedVolume)?.docker?.certificate?.nodeId;
-    // What counts is who it is, by its volume: a successor that never got that far has the address, and nothing else.
+    // Its volume decides which member it is: a successor without the volume only has the address.
     if (lost && !this.isGivenUp(node) && swarm.members.some(({ nodeId }) => nodeId === identity))
-      this.breach(8, `${instanceId}, a member of raft, was abandoned while the swarm had no quorum.`);
+      this.breach(8, `${instanceId}, a raft member, was abandoned while the swarm had no quorum.`);
   }
 
   private afterLetGo(instanceId: string): void {
     const node = this.truth.machines.nodes.get(instanceId);
     const swarm = this.truth.docker.swarms()[0];
-    // When all of it goes, there is no quorum to keep; nor is there one without the only manager.
-    // It leads, but nobody hears it any more: as long as it does, nobody hears of the swarm.
+    // It leads but is cut off: as long as it leads, nothing reports the swarm.
     const unheard =
       swarm !== undefined &&
       swarm.leader !== undefined &&
       swarm.leader === node?.daemon.runner?.nodeId &&
       this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS &&
       this.isBuried(instanceId);
-    // Of two neither could ever go; its volume stays, and its successor brings the quorum back.
+    // With two managers neither could ever go. Its volume stays, and its successor restores the quorum.
     const returns =
       swarm?.members.length === 2 &&
       this.truth.clock.now() - this.endsSince.get(instanceId)! >= UNHEARD_MS &&
       this.seats().some(({ volumeId }) => volumeId === node?.attachedVolume);
+    // When the whole stack or the only manager goes, there is no quorum to keep.
     if (node?.role === 'manager' && swarm && swarm.members.length > 1 && !this.wholeStackGoes && !unheard && !returns)
       this.checkQuorumWithout(node, swarm, 'let go');
     if (node?.role === 'manager') this.letGo.set(node.identity.address, instanceId);
@@ -241,12 +244,12 @@ export class Invariants {
   }
 
   /**
-   * Who decided knew the swarm as it was some time ago: a member that was lost since counts as there. One that was let
-   * go before does not.
+   * The decision used a list that may be old: a member that was lost since then counts as present. One whose terminate
+   * hook was completed before does not.
    */
   private checkQuorumWithout({ identity }: SimulatedNode, { members }: SwarmTruth, how: string): void {
     const now = this.truth.clock.now();
-    // Before anybody was told of a swarm, it has one manager, and its volume goes to the successor.
+    // Until the swarm is published it has one manager, whose volume goes to the successor.
     if (!this.epochs.has(LEADER_KEY) || !members.some(({ address, alive }) => alive && address === identity.address))
       return;
     const reachable = members.filter(
@@ -261,7 +264,7 @@ export class Invariants {
       );
   }
 
-  /** As they are configured: their groups may be made one after the other. */
+  /** The configured number: their groups may be created one after another. */
   private seats(): Seats {
     const variables = Object.assign(
       {},
@@ -270,7 +273,7 @@ export class Invariants {
     return JSON.parse(variables[environmentVariables.seats] ?? '[]') as Seats;
   }
 
-  /** And its successor is not there yet. */
+  /** Whether the manager at this address was let go, and has no successor yet. */
   private wasLetGo(address: string): boolean {
     const holder = [...this.truth.machines.nodes.values()].find(({ identity }) => identity.address === address)
       ?.identity.instanceId;
@@ -278,16 +281,16 @@ export class Invariants {
     return last !== undefined && (holder === undefined || holder === last);
   }
 
-  /** A member whose identity is on no volume any more is dead for good. */
+  /** A member whose identity is on no volume is dead for good. */
   private afterMemberAdded(added: string | undefined): void {
     const identities = this.identities();
     for (const { nodeId } of this.truth.docker.swarms()[0]?.members ?? []) {
       if (nodeId !== added && !identities.has(nodeId))
-        this.breach(3, `A manager was added while ${nodeId}, which is dead for good, is still a member of raft.`);
+        this.breach(3, `A manager was added while ${nodeId}, which is dead for good, was still a raft member.`);
     }
   }
 
-  /** Who decided knew the others as they were some time ago. */
+  /** The decision used a list of the others that may be old. */
   private afterMemberRemoved(removed: string | undefined): void {
     this.retired.add(removed);
     const members = this.truth.docker.swarms()[0]?.members ?? [];
@@ -297,7 +300,7 @@ export class Invariants {
     if (reachable < quorumOf(members.length))
       this.breach(
         2,
-        `${removed} was taken out of raft, and of the other ${members.length} only ${reachable} are reachable.`,
+        `${removed} was removed from raft, but only ${reachable} of the other ${members.length} are reachable.`,
       );
   }
 
@@ -305,7 +308,7 @@ export class Invariants {
     const swarm = this.truth.docker.swarms()[0];
     const member = swarm?.members.find(({ address }) => address === node.identity.address);
     if (swarm === undefined || member === undefined || !node.daemon.running) return;
-    // Of two without a leader the second may leave: the first has all that there is.
+    // Without a leader the second of two may leave: the first has the whole state.
     if (swarm.members.length === 2 && swarm.leader === undefined) return;
     const reachable = swarm.members.filter((one) => one.alive).length;
     const quorum = quorumOf(swarm.members.length);
@@ -317,7 +320,7 @@ export class Invariants {
       );
   }
 
-  /** An agent removes a worker that leaves, or one that is no more. */
+  /** An agent may only remove a worker that is leaving or gone. */
   private beforeRemoval(nodeId: string): void {
     const node = this.truth.docker.swarms()[0]?.nodes.find(({ id }) => id === nodeId);
     const { instanceId } = node ?? {};
@@ -329,13 +332,13 @@ export class Invariants {
     )
       return;
     if (!this.endsSince.has(instanceId) && !this.retired.has(nodeId))
-      this.breach(4, `${nodeId} is removed, but its instance ${instanceId} is there, and does not leave.`);
+      this.breach(4, `${nodeId} was removed, but its instance ${instanceId} runs and is not leaving.`);
   }
 
   private beforeTermination(instanceId: string): void {
     const node = this.truth.machines.nodes.get(instanceId);
     if (!this.truth.region.hasSpotNotice(instanceId) && !(node && this.isGivenUp(node)))
-      this.breach(10, `${instanceId} was terminated, though EC2 does not take it back.`);
+      this.breach(10, `${instanceId} was terminated, but EC2 is not reclaiming it.`);
   }
 
   private isGivenUp({ seat }: SimulatedNode): boolean {
@@ -343,8 +346,8 @@ export class Invariants {
   }
 
   /**
-   * Whoever still has the swarm's state could make a second swarm of it: where a person gives it up, it may lie on
-   * volumes that nobody has, or ever will have.
+   * An engine that still has the swarm's state could make a second swarm of it. After a recovery, the state may only be
+   * on volumes that are given up and attached to no instance.
    */
   private beforeRecovery(node: SimulatedNode): void {
     const { docker, machines } = this.truth;
@@ -354,25 +357,25 @@ export class Invariants {
       const nodeId = state?.certificate?.nodeId;
       if (volumeId === node.attachedVolume || !members.has(nodeId!)) continue;
       if (node.seat !== this.goesOnWith || attached.has(volumeId))
-        this.breach(1, `${node.identity.instanceId} is to go on alone, but ${nodeId} still has the swarm's state.`);
+        this.breach(1, `${node.identity.instanceId} goes on alone, but ${nodeId} still has the swarm's state.`);
       this.givenUp.add(volumeId);
     }
   }
 
-  /** Who is still there on some volume. */
+  /** The node ids whose identity is on some volume. */
   private identities(): Set<string | undefined> {
     return new Set([...this.truth.machines.volumes.values()].map(({ docker }) => docker?.certificate?.nodeId));
   }
 
-  /** Who decided knew the nodes as they were some time ago: what counts is what has been so for long. */
+  /** The decision used a node list that may be old, so only conditions that have lasted count. */
   private beforeReplacement(instanceId: string): void {
     const now = this.truth.clock.now();
     const role = this.truth.machines.nodes.get(instanceId)?.role;
     const lasts = (id: string, ready: boolean) =>
       this.condition.get(id)?.ready === ready && now - this.condition.get(id)!.since > KNOWN_MS;
-    if (lasts(instanceId, true)) this.breach(10, `${instanceId} is Ready, and was called unhealthy.`);
+    if (lasts(instanceId, true)) this.breach(10, `${instanceId} is Ready, but was set to Unhealthy.`);
     if (this.lastQuorum !== undefined && now - this.lastQuorum > KNOWN_MS)
-      this.breach(10, `${instanceId} was called unhealthy, but no quorum was there to say so.`);
+      this.breach(10, `${instanceId} was set to Unhealthy while no quorum could report it.`);
     const serving = this.truth.region
       .groups()
       .filter(({ tags }) => tags[ROLE_TAG] === role)
@@ -381,7 +384,7 @@ export class Invariants {
       );
     const down = serving.filter((one) => lasts(one.instanceId, false)).length;
     if (down > 1 && down > serving.length * MOST_DOWN)
-      this.breach(10, `${instanceId} was called unhealthy while ${down} of ${serving.length} ${role}s were down.`);
+      this.breach(10, `${instanceId} was set to Unhealthy while ${down} of ${serving.length} ${role}s were down.`);
   }
 
   private watchConditions(ready: ReadonlySet<string | undefined>): void {
@@ -404,7 +407,7 @@ export class Invariants {
       if (state === 'ready' && instanceId !== undefined) this.readyAt.set(instanceId, this.truth.clock.now());
   }
 
-  /** At most one manager is being taken in. */
+  /** At most one manager joins at a time. */
   private checkManagers(): void {
     const members = new Set(this.truth.docker.swarms().flatMap((swarm) => swarm.members.map(({ address }) => address)));
     for (const node of this.joining) {
@@ -419,7 +422,7 @@ export class Invariants {
     if (this.joining.size > 1)
       this.breach(
         3,
-        `Managers at ${[...this.joining].map(({ identity }) => identity.address).join(' and ')} join at the same time.`,
+        `Managers at ${[...this.joining].map(({ identity }) => identity.address).join(' and ')} are joining at the same time.`,
       );
     const addresses = this.truth.docker.swarms()[0]?.members.map(({ address }) => address) ?? [];
     if (new Set(addresses).size < addresses.length)
@@ -434,11 +437,11 @@ export class Invariants {
       if (other !== undefined) this.breach(12, `${attachedVolume} is attached to ${other} and ${instanceId}.`);
       holders.set(attachedVolume, instanceId);
       if (this.givenUp.has(attachedVolume))
-        this.breach(1, `${instanceId} got ${attachedVolume}, without which the swarm went on.`);
+        this.breach(1, `${instanceId} got ${attachedVolume}, which the recovery had given up.`);
     }
   }
 
-  /** An item as it lies in a table after a write. */
+  /** Checks an item after a write. */
   private onItem(item: Item): void {
     const plain = plainAttributes(item);
     const [partition, sort] = [String(plain[PARTITION_KEY]), String(plain[SORT_KEY])];
@@ -449,7 +452,7 @@ export class Invariants {
     const mayHoldTokens =
       (partition === CLUSTER_PARTITION && sort === LEADER_KEY) || sort === COMMANDS_KEY || sort === REPORT_KEY;
     if (!mayHoldTokens && TOKEN.test(JSON.stringify(item)))
-      this.breach(7, `A join token lies in ${partition} / ${sort}.`);
+      this.breach(7, `A join token is in ${partition} / ${sort}.`);
   }
 
   private checkEpoch(record: string, epoch: number): void {
@@ -464,7 +467,7 @@ export class Invariants {
     if (!leader.ok) return this.breach(6, `The leader record cannot be read (${leader.refusal}).`);
     const swarm = this.truth.docker.swarms().find(({ swarmId }) => swarmId === leader.value.swarmId);
     if (swarm === undefined)
-      return this.breach(1, `The leader record names the swarm ${leader.value.swarmId}, which was never made.`);
+      return this.breach(1, `The leader record names the swarm ${leader.value.swarmId}, which was never created.`);
     if (leader.value.epoch > swarm.version)
       this.breach(6, `The leader record has epoch ${leader.value.epoch}, but raft committed only ${swarm.version}.`);
   }
@@ -473,9 +476,9 @@ export class Invariants {
     const commands = commandsCodec.decode(plain);
     if (!commands.ok || commands.value.command === null) return;
     const { instanceId, kind } = commands.value.command;
-    if (parseMailbox(box)?.instanceId !== instanceId) this.breach(5, `A command for ${instanceId} lies in ${box}.`);
+    if (parseMailbox(box)?.instanceId !== instanceId) this.breach(5, `A command for ${instanceId} is in ${box}.`);
     if (kind !== 'leave' && this.leavingSince.has(instanceId))
-      this.breach(5, `${instanceId} is told to ${kind} after its terminate hook was completed.`);
+      this.breach(5, `${instanceId} was told to ${kind} after its terminate hook was completed.`);
     const worker = this.truth.machines.nodes.get(instanceId)?.role === 'worker';
     const { command } = commands.value;
     if (
@@ -487,7 +490,7 @@ export class Invariants {
   }
 }
 
-/** Where a write went. */
+/** The items that a write changed. */
 function writtenKeys(action: string, input: Record<string, any>): { table: string; key: Item }[] {
   const keyOf = (item: Item): Item => ({ [PARTITION_KEY]: item[PARTITION_KEY]!, [SORT_KEY]: item[SORT_KEY]! });
   if (action === 'PutItem') return [{ table: input.TableName, key: keyOf(input.Item) }];

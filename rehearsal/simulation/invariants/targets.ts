@@ -6,27 +6,21 @@ import type { AwsEvent } from '../../aws/core/types';
 import type { Call } from '../cluster/aws-link';
 import type { SimulatedCluster } from '../cluster/cluster';
 
-/**
- * Whoever registers a node knows it from a list that may be 90 s old, and from answers of AWS that may be some time
- * old.
- */
+/** A registration follows from a node list that may be 90 s old, and from AWS's answers, which may be stale. */
 const KNOWN_MS = 150_000;
-/**
- * That a target is healthy no more is known from an answer that may be 30 s old, by a look whose requests are tried
- * again when AWS is slow.
- */
+/** The news that a target is unhealthy may be 30 s old, and the requests that read it are retried when AWS is slow. */
 const HEALTHY_MS = 60_000;
 
 export class TargetInvariants {
-  /** There is, or is to be, a load balancer. */
+  /** Whether there is a load balancer, or one is being created. */
   private balanced = false;
-  /** When an instance was last a Ready node that is not drained. */
+  /** When each instance was last a Ready node that was not drained. */
   private readonly servedAt = new Map<string, number>();
-  /** Since when an instance waits at its terminate hook. */
+  /** Since when each instance waits at its terminate hook. */
   private readonly leavesSince = new Map<string, number>();
-  /** Of each target that is registered. */
+  /** The state of each registered target. */
   private readonly states = new Map<string, { group: string; state: string }>();
-  /** When targets ceased to be healthy that nobody had deregistered. */
+  /** When targets became unhealthy without being deregistered. */
   private readonly healthyUntil = new Map<string, { group: string; at: number }>();
 
   constructor(
@@ -52,9 +46,9 @@ export class TargetInvariants {
     const longAgo = (at: number | undefined) => at === undefined || this.truth.clock.now() - at > KNOWN_MS;
     for (const { Id: instanceId } of input.Targets as { Id: string }[]) {
       if (longAgo(this.servedAt.get(instanceId)))
-        this.breach(`${instanceId} was registered as a target, but is no Ready node, or drained.`);
+        this.breach(`${instanceId} was registered as a target, but its node is not Ready or is drained.`);
       if (this.leavesSince.has(instanceId) && longAgo(this.leavesSince.get(instanceId)))
-        this.breach(`${instanceId} was registered as a target, but has been leaving for long.`);
+        this.breach(`${instanceId} was registered as a target long after it began to leave.`);
     }
   }
 
@@ -79,7 +73,7 @@ export class TargetInvariants {
     const others = [...this.states].some(
       ([other, { group: of, state }]) => other !== target && of === group && state === 'healthy',
     );
-    // Another one has just died: nobody can have known.
+    // Another one has just died, which the function could not know.
     const lately = [...this.healthyUntil.values()].some(
       ({ group: of, at }) => of === group && this.truth.clock.now() - at < HEALTHY_MS,
     );

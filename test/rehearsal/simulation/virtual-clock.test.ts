@@ -55,7 +55,7 @@ test('a seed decides every random number and identifier', () => {
 
 test('running until a condition says when nothing can bring it about any more, and when time is up', async () => {
   const clock = new VirtualClock();
-  await expect(clock.run(() => false, 100)).rejects.toThrow('nothing is scheduled any more');
+  await expect(clock.run(() => false, 100)).rejects.toThrow('nothing is scheduled');
   const again = () => void clock.after(10, again);
   again();
   await expect(clock.run(() => false, 100)).rejects.toThrow('does not hold after 100 virtual milliseconds');

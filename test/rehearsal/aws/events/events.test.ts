@@ -259,7 +259,7 @@ describe('a rebalance recommendation', () => {
     const other = new World();
     await other.create(group());
     expect(() => other.region.recommendRebalance(other.group().instances[0]!.instanceId)).toThrow(
-      'only of spot instances',
+      'for spot instances only',
     );
   });
 });

@@ -328,10 +328,9 @@ test('a decision names the statements that made it', () => {
     ],
     boundary: [{ Sid: 'Limit' }],
   });
-  expect(decision.by.map(({ policy, statement }) => `${policy.name} ${statement.sid} ${statement.index}`)).toEqual([
-    'identity Reads 1',
-    'boundary Limit 0',
-  ]);
+  expect(
+    decision.decidedBy.map(({ policy, statement }) => `${policy.name} ${statement.sid} ${statement.index}`),
+  ).toEqual(['identity Reads 1', 'boundary Limit 0']);
 });
 
 describe('what a policy may not have', () => {
