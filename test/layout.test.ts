@@ -27,7 +27,7 @@ test('the architecture names every room of the constructs and functions', () => 
 });
 
 /** Tests that are about no folder of sources. */
-const ACROSS = ['docs', 'examples', 'github', 'long', 'real-nodes'];
+const ACROSS = ['docs', 'examples', 'github', 'long', 'mutation', 'real-nodes'];
 
 function testFolders(folder: string): string[] {
   const below = folders(folder).filter((name) => name !== '__snapshots__');

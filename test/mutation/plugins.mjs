@@ -1,0 +1,81 @@
+/** What Stryker does not mutate or not test here. It loads this file in each of its processes. */
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { declareClassPlugin, declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
+
+/** Where the keys of the sampled mutants lie, one a line. */
+export const SAMPLE_FILE = 'MUTATION_SAMPLE_FILE';
+
+/**
+ * Names a mutant, whatever its id is in this run.
+ * @param first the number of the first line and column: reports count from 1, all else from 0
+ */
+export function keyOf({ fileName, location: { start, end }, mutatorName, replacement }, first) {
+  const at = ({ line, column }) => `${line - first}:${column - first}`;
+  return JSON.stringify([relative(process.cwd(), fileName), `${at(start)}-${at(end)}`, mutatorName, replacement]);
+}
+
+/** Passes the sampled mutants; Stryker runs no test for the others. */
+class Sample {
+  #sampled;
+
+  async init() {
+    this.#sampled = new Set(readFileSync(process.env[SAMPLE_FILE], 'utf8').split('\n'));
+  }
+
+  async check(mutants) {
+    return Object.fromEntries(
+      mutants.map((mutant) => [
+        mutant.id,
+        this.#sampled.has(keyOf(mutant, 0)) ? { status: 'passed' } : { status: 'compileError', reason: 'Not sampled.' },
+      ]),
+    );
+  }
+
+  async group(mutants) {
+    return [mutants.map(({ id }) => id)];
+  }
+}
+
+const isLog = ({ type, name, property }) => (type === 'MemberExpression' ? property.name : name) === 'log';
+
+/** Metric filters count lines of the log that name a metric: these are behaviour. */
+const namesMetric = (call) =>
+  call.arguments.some(
+    (one) => one.type === 'ObjectExpression' && one.properties.some(({ key }) => key?.name === 'metric'),
+  );
+
+/** The text of a literal, a template or a sum of them; of what is not known until it runs, a letter. */
+function textOf(node) {
+  switch (node.type) {
+    case 'StringLiteral':
+      return node.value;
+    case 'TemplateLiteral':
+      return node.quasis.map(({ value }) => value.cooked).join('X');
+    case 'BinaryExpression':
+      return node.operator === '+' ? textOf(node.left) + textOf(node.right) : 'X';
+    default:
+      return 'X';
+  }
+}
+
+const isSentence = (text) => /^[A-Z'].*\s.*[.!?:]$/s.test(text.trim());
+
+/**
+ * Texts for people are not behaviour, and no test repeats them: lines of the log but for those that are counted, the
+ * messages of errors, and sentences.
+ */
+export const texts = {
+  shouldIgnore({ node, parent }) {
+    if (node.type === 'ExpressionStatement' && node.expression.type === 'CallExpression')
+      return isLog(node.expression.callee) && !namesMetric(node.expression) ? 'A line of the log.' : undefined;
+    if (parent?.type === 'NewExpression' && /Error$/.test(parent.callee.name ?? '')) return 'The message of an error.';
+    if (!/^(StringLiteral|TemplateLiteral|BinaryExpression)$/.test(node.type)) return undefined;
+    return isSentence(textOf(node)) ? 'A sentence.' : undefined;
+  },
+};
+
+export const strykerPlugins = [
+  declareClassPlugin(PluginKind.Checker, 'sample', Sample),
+  declareValuePlugin(PluginKind.Ignore, 'texts', texts),
+];
