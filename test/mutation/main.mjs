@@ -96,6 +96,7 @@ function options(temporary) {
         roots: ['lambda', 'agent', 'protocol'].map((name) => `<rootDir>/test/${name}`),
         globalSetup: null,
         globalTeardown: null,
+        testEnvironment: resolve('test/mutation/environment.js'),
         testSequencer: '<rootDir>/test/mutation/sequencer.mjs',
         testTimeout: 5_000,
       },
@@ -105,7 +106,7 @@ function options(temporary) {
     ignoreStatic: true,
     concurrency: 2,
     timeoutMS: 2_000,
-    ignorePatterns: ['dist', 'docs', 'examples', 'cdk.out', 'test/{lib,rehearsal,real-nodes,examples}'],
+    ignorePatterns: ['dist', 'docs', 'examples', 'cdk.out', 'test/{lib,long,real-nodes,examples}'],
     reporters: process.stdout.isTTY ? ['progress'] : ['progress-append-only'],
     tempDirName: temporary,
     // Stryker's own link leaves out a folder of packages that is a link itself.
