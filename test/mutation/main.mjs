@@ -98,7 +98,7 @@ function options(temporary) {
         globalTeardown: null,
         testEnvironment: resolve('test/mutation/environment.js'),
         testSequencer: '<rootDir>/test/mutation/sequencer.mjs',
-        testTimeout: 5_000,
+        testTimeout: 20_000,
       },
       enableFindRelatedTests: false,
     },
