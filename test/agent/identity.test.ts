@@ -44,6 +44,6 @@ it.each<[string, Record<string, string>, string | undefined]>([
 });
 
 it('an error of the metadata service is no answer', async () => {
-  paths = { [TARGET_STATE]: 500 };
+  paths = { [TARGET_STATE]: 403 };
   await expect(metadata.notice()).rejects.toThrow();
 });

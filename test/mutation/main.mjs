@@ -106,6 +106,8 @@ function options(temporary) {
     ignoreStatic: true,
     concurrency: 2,
     timeoutMS: 2_000,
+    // On a machine that has other work, too.
+    dryRunTimeoutMinutes: 30,
     ignorePatterns: ['dist', 'docs', 'examples', 'cdk.out', 'test/{lib,long,real-nodes,examples}'],
     reporters: process.stdout.isTTY ? ['progress'] : ['progress-append-only'],
     tempDirName: temporary,

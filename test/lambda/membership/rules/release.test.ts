@@ -167,7 +167,7 @@ describe('a worker that waits at its terminate hook', () => {
   });
 
   it('is recorded only when its turn has come, so the record holds a fleet of any size', () => {
-    const many = numbers(10, 5_000);
+    const many = numbers(10, 3_000);
     const { membership, orders } = planned({
       nodes: [...three, ...many.map((n) => workerNode(n))],
       instances: [...managers, ...many.map((n) => worker(n, LEAVING))],
@@ -231,7 +231,7 @@ describe('a worker behind a load balancer that waits at its terminate hook', () 
   });
 
   it('keeps the record within its size limit, however many leave', () => {
-    const many = numbers(10, 2_000);
+    const many = numbers(10, 3_000);
     const { membership } = planned({
       instances: [...managers, ...many.map((n) => worker(n, LEAVING))],
       nodes: [...three, ...many.map((n) => workerNode(n))],
