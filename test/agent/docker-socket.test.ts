@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DockerSocket } from '../../agent/docker-socket';
 import { EngineError } from '../../agent/engine';
 import { CERTIFICATE_LABEL, DRAINED_FOR_LABEL, IDLE_FOR_LABEL, INSTANCE_ID_LABEL } from '../../protocol/labels';
-import { MOST_CERTIFICATE, MOST_PORTS } from '../../protocol/swarm';
+import { MAX_CERTIFICATE, MAX_PORTS } from '../../protocol/swarm';
 
 type Answer = { status?: number; body?: unknown; hangs?: true };
 
@@ -410,7 +410,7 @@ describe('published ports', () => {
   it('carry the certificate that a label of the service names, cut to its longest', async () => {
     const labelled = (value: unknown) =>
       ports(service('web', [{ PublishedPort: 443 }], { Labels: { [CERTIFICATE_LABEL]: value } }));
-    expect((await labelled('c'.repeat(MOST_CERTIFICATE + 1)))[0]!.certificate).toBe('c'.repeat(MOST_CERTIFICATE));
+    expect((await labelled('c'.repeat(MAX_CERTIFICATE + 1)))[0]!.certificate).toBe('c'.repeat(MAX_CERTIFICATE));
     expect(await labelled(1)).toStrictEqual([{ service: 'web', port: 443, protocol: 'tcp', mode: 'ingress' }]);
   });
 
@@ -429,8 +429,8 @@ describe('published ports', () => {
   });
 
   it('are no more than a report takes', async () => {
-    const many = Array.from({ length: MOST_PORTS + 1 }, (_, n) => ({ PublishedPort: n + 1 }));
-    expect(await ports(service('web', many))).toHaveLength(MOST_PORTS);
+    const many = Array.from({ length: MAX_PORTS + 1 }, (_, n) => ({ PublishedPort: n + 1 }));
+    expect(await ports(service('web', many))).toHaveLength(MAX_PORTS);
   });
 });
 

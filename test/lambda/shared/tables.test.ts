@@ -1,7 +1,7 @@
 import { PutItemCommand, TransactionCanceledException, TransactionConflictException } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { retryConflicts } from '../../../lambda/shared/retry';
-import { decodeOwn, queryPartition } from '../../../lambda/shared/tables';
+import { decodeRecord, queryPartition } from '../../../lambda/shared/tables';
 import { heartbeatCodec } from '../../../protocol/report';
 import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 import { startDynamoDb, TOKEN_TABLE } from '../dynamodb-endpoint';
@@ -42,7 +42,7 @@ describe('a partition', () => {
 
 describe('a record of the functions', () => {
   const decode = (item: Record<string, unknown> | undefined) =>
-    decodeOwn({ tokenTable: TOKEN_TABLE }, heartbeatCodec, item);
+    decodeRecord({ tokenTable: TOKEN_TABLE }, heartbeatCodec, item);
 
   it('is there, or is not', () => {
     expect(decode({ sk: 'x', ...heartbeatCodec.encode({ at: 1, engine: true }) })).toEqual({ at: 1, engine: true });
