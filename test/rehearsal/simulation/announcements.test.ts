@@ -28,7 +28,7 @@ test('each node that becomes Ready is told once, with the cluster and the reason
   expect(new Set(events.map(({ instanceId }) => instanceId))).toEqual(new Set(story.cluster.machines.nodes.keys()));
   expect(events[0]).toMatchObject({
     source: 'cdk-docker-swarm',
-    reason: 'The leader reports it Ready, in its role and under its own instance id.',
+    reason: 'The leader lists it as Ready, in its role and with its own instance id.',
   });
   expect(new Set(events.map(({ cluster }) => cluster)).size).toBe(1);
 });
@@ -42,7 +42,7 @@ test('a worker that is lost, and its successor', async () => {
   await story.whole();
   const events = told(story).slice(before);
   expect([...new Set(events.map(({ event }) => event))]).toEqual(['Swarm Node Lost', 'Swarm Node Ready']);
-  expect(events[0]).toMatchObject({ instanceId, reason: 'EC2 has ended it already.' });
+  expect(events[0]).toMatchObject({ instanceId, reason: 'EC2 reports that it has already ended.' });
 });
 
 test('a manager that leaves: the quorum is at risk until its successor is there', async () => {

@@ -118,7 +118,7 @@ test('while a quorum reports, nothing is given up', async () => {
     refused: [
       expect.stringMatching(/^A leader reported \d+ s ago\./),
       expect.stringContaining(
-        'Seat 1 has no instance whose engine runs with its volume and is a manager that sees no leader.',
+        "Seat 1 has no instance whose engine runs on the seat's volume as a manager that sees no leader.",
       ),
     ],
   });
@@ -133,7 +133,7 @@ test.each([
   [{ recover: null }],
 ])('what is no request is refused with the form of one: %j', async (event) => {
   const story = await formed();
-  expect(await ask(story, event)).toEqual({ refused: [expect.stringContaining('It must be {"recover":{"seat":')] });
+  expect(await ask(story, event)).toEqual({ refused: [expect.stringContaining('First send {"recover":{"seat":')] });
 });
 
 test(
@@ -155,7 +155,9 @@ test(
     };
     expect(refused).toHaveLength(2);
     for (const reason of refused)
-      expect(reason).toContain('says that it sees a leader: there is a quorum, and only its reports do not arrive.');
+      expect(reason).toContain(
+        'reports that it sees a leader. There is a quorum then, and only its reports do not arrive',
+      );
     deaf = false;
     docker.network.healAll();
     await story.pass(MINUTE);
