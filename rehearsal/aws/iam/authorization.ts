@@ -162,8 +162,8 @@ export class Authorization {
     );
     if (named)
       throw new Error(
-        `The emulation does not know on which resources ${action} is checked. Add it to ` +
-          'rehearsal/aws/iam/permissions.ts.',
+        `The emulation does not know on which resources ${action} is checked. Add it to the ` +
+          "service's permissions.ts in rehearsal/aws.",
       );
     return [{ action, resource: '*' }];
   }
