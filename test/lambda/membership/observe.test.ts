@@ -344,7 +344,7 @@ describe('an instance at its launch hook', () => {
     group(web, { [idOf(10)]: 'Pending:Wait' });
     await put(REPORT_TABLE, `${roleIds.worker}:${idOf(10)}`, 'report', { tombstone: 1 });
     const [one] = (await observe(observer)).instances;
-    expect(one).toMatchObject({ buried: true });
+    expect(one).toMatchObject({ hasTombstone: true });
     expect(one).not.toHaveProperty('report');
   });
 

@@ -50,7 +50,7 @@ describe('a record of the functions', () => {
   });
 
   it('is never taken for absent when it cannot be read', () => {
-    expect(() => decode({ sk: 'x', v: 99, body: '{}' })).toThrow(/x of tokens cannot be read \(version\)/);
+    expect(() => decode({ sk: 'x', v: 99, body: '{}' })).toThrow(/x in table tokens cannot be read \(version\)/);
   });
 });
 

@@ -98,7 +98,7 @@ describe('nodes', () => {
     });
     await look();
     expect(region.actions()).toEqual(['DeregisterTargets']);
-    expect(region.logged.join()).toContain('none of the cluster');
+    expect(region.logged.join()).toContain('from outside the cluster');
   });
 });
 
@@ -276,7 +276,7 @@ describe('a published port', () => {
       {
         loadBalancer: region.settings.arn,
         port: 8081,
-        reason: expect.stringMatching(/^Port 8081 was refused: .*There is no such certificate/),
+        reason: expect.stringMatching(/^AWS refused port 8081: .*There is no such certificate/),
       },
     ];
     expect(await region.following()).toEqual({ refused, closed: [] });
@@ -310,7 +310,7 @@ describe('a published port', () => {
       {
         loadBalancer: region.settings.arn,
         port: 8081,
-        reason: expect.stringContaining('Not all nodes are behind port 8081'),
+        reason: expect.stringContaining('Port 8081 does not reach all nodes'),
       },
     ]);
   });
@@ -526,7 +526,7 @@ describe('a load balancer that is a custom resource', () => {
       {
         body: {
           Status: 'FAILED',
-          Reason: expect.stringContaining('could not be removed'),
+          Reason: expect.stringContaining('Could not remove'),
           PhysicalResourceId: region.settings.arn,
         },
       },
