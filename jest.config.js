@@ -1,9 +1,10 @@
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
-  // One less, as by default, would be one on a machine with two: all files in one process, which grows and slows down.
+  // The default, one less than the cores, is one worker on two cores: a single process for all files, which grows and
+  // slows down.
   maxWorkers: '100%',
-  // On a machine that has other work, too, half a minute of a simulation takes its time.
+  // On a busy machine, half a minute of simulation can take much longer.
   testTimeout: 120_000,
   roots: ['<rootDir>/test'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/real-nodes/', '<rootDir>/test/long/'],

@@ -1,5 +1,5 @@
 /**
- * What searches for long: seeds that a switched-off guard fails, named seeds, fleets of a thousand nodes.
+ * Long-running tests: seeds that fail when a guard is switched off, named seeds, fleets of a thousand nodes.
  * @type {import('jest').Config}
  */
 module.exports = {

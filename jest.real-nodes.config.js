@@ -1,5 +1,5 @@
 /**
- * Tests on real Docker engines: Linux, root and Docker, one at a time. Elsewhere each says why it did nothing.
+ * Tests on real Docker engines, one at a time. They need Linux, root and Docker; elsewhere each says why it is skipped.
  * @type {import('jest').Config}
  */
 module.exports = {

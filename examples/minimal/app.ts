@@ -1,4 +1,4 @@
-/** The smallest app: three managers in three zones, and two to ten workers. Copy this folder to begin. */
+/** The smallest app: three managers in three zones, and two to ten workers. Copy this folder to start. */
 import { App, Stack } from 'aws-cdk-lib';
 import { SwarmCluster } from 'cdk-docker-swarm';
 

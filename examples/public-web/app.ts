@@ -1,6 +1,5 @@
 /**
- * Two services behind a load balancer: one has a listener that is declared here, the other publishes a port that is
- * followed.
+ * Two services behind a load balancer: one has a listener that is declared here; the other publishes a followed port.
  */
 import { App, Stack } from 'aws-cdk-lib';
 import { SwarmCluster } from 'cdk-docker-swarm';

@@ -5,7 +5,7 @@ import { Construct, DependencyGroup, type IDependable } from 'constructs';
 import { NAT_GATEWAYS, VPC_CIDR, ZONES } from '../core/defaults';
 import { NODE_RULES } from '../core/security-rules';
 import { checkNatGateways, checkVpcCidr } from '../core/checks/network';
-import { checkAtSynth, tryRead, known } from '../framework/known';
+import { checkAtSynth, known, tryRead } from '../framework/known';
 
 export interface SwarmNetworkProps {
   /**

@@ -26,7 +26,7 @@ import {
 import { checkTypes } from '../core/load-balancer-schema';
 import { followedRules, listenerRules, transportsOf, type PortRule } from '../core/security-rules';
 import { followSettings, targetGroupSettings, type HealthCheckSettings } from '../core/target-groups';
-import { checkAtSynth, tryRead, known } from '../framework/known';
+import { checkAtSynth, known, tryRead } from '../framework/known';
 import { LoadBalancerAlarms, type LoadBalancerAlarmOptions } from '../observability/load-balancer-alarms';
 import type { TargetUpdater } from './target-updater';
 import type { FollowedPorts, LoadBalancerOptions, SwarmHealthCheck, SwarmListener } from './load-balancer-options';
