@@ -30,7 +30,7 @@ export interface SwarmClusterProps {
    */
   readonly vpcSubnets?: ec2.SubnetSelection;
   /**
-   * The number of NAT gateways of the new VPC, from 0 to 3; about 33 USD a month each (us-east-1). See
+   * The number of NAT gateways of the new VPC, from 0 to 3; about 37 USD a month each (us-east-1). See
    * `SwarmNetworkProps.natGateways`.
    * @default 1
    */
@@ -95,8 +95,9 @@ export interface SwarmClusterProps {
 /**
  * A self-assembling, self-healing Docker Swarm.
  *
- * Without props it has a VPC over three zones with one NAT gateway, and three managers. That costs about 79 USD a month
- * (us-east-1): 33 for the NAT gateway, 37 for the managers, 7 for their volumes, below 2 for the rest.
+ * Without props it has a VPC over three zones with one NAT gateway, and three managers. That costs about 83 USD a month
+ * (us-east-1): 37 for the NAT gateway with its public address, 37 for the managers, 7 for their volumes, below 2 for
+ * the rest.
  *
  * All props are validated at synth; every problem is reported in one error.
  *

@@ -27,10 +27,11 @@ export interface SwarmNetworkProps {
    */
   readonly nodeSecurityGroup?: ec2.ISecurityGroup;
   /**
-   * The number of NAT gateways of the new VPC, from 0 to 3, known at synth. Each costs about 33 USD a month (0.045 USD
-   * an hour, us-east-1) and 0.045 USD per GB. With one, the loss of its zone cuts off outbound traffic in all zones:
-   * the swarm keeps running, but nodes cannot pull images. With 0 the nodes' subnets are isolated: the image must have
-   * Docker and Node.js 22, and registries, CloudWatch Logs and Session Manager need VPC endpoints.
+   * The number of NAT gateways of the new VPC, from 0 to 3, known at synth. Each costs about 37 USD a month with its
+   * public address (0.045 and 0.005 USD an hour, us-east-1) and 0.045 USD per GB. With one, the loss of its zone cuts
+   * off outbound traffic in all zones: the swarm keeps running, but nodes cannot pull images. With 0 the nodes' subnets
+   * are isolated: the image must have Docker and Node.js 22, and registries, CloudWatch Logs and Session Manager need
+   * VPC endpoints.
    * @default 1
    */
   readonly natGateways?: number;
