@@ -1,7 +1,4 @@
-/**
- * The example is synthesised against this repository's source, under the name by which a user imports it; its services
- * publish what the load balancer sends to.
- */
+/** Synthesises the example with this repository's source in place of the package; compares it with services.yml. */
 import { Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { readFileSync } from 'node:fs';
@@ -16,7 +13,7 @@ const { services } = parse(readFileSync(join(__dirname, '../../examples/public-w
 }) as { services: Record<string, { ports: string[] }> };
 const published = Object.values(services).flatMap(({ ports }) => ports.map((port) => Number(port.split(':')[0])));
 
-test('the example of a public web has one listener in code, and follows the port of its other service', () => {
+test('the example declares a listener for one service, and follows the port of the other', () => {
   const template = Template.fromStack(app.node.findChild('PublicWeb') as Stack);
   template.resourceCountIs('AWS::ElasticLoadBalancingV2::Listener', 1);
   template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', { Port: 80, Protocol: 'TCP' });

@@ -29,8 +29,8 @@ export function synthesise(
   return { stack, cluster, template, of: (type) => template.findResources(type) as Record<string, Resource> };
 }
 
-/** The sentences with which synth refuses a cluster. */
-export function mistakes(
+/** The problems that synth reports. Empty when it succeeds. */
+export function problems(
   props: SwarmClusterProps | ((stack: Stack) => SwarmClusterProps),
   more: (cluster: SwarmCluster, stack: Stack) => void = () => {},
   options: { stack?: StackProps } = {},
@@ -63,7 +63,7 @@ export function withoutHashes(template: unknown): unknown {
   return JSON.parse(JSON.stringify(template).replaceAll(/[0-9a-f]{64}/g, 'HASH'));
 }
 
-/** A text of the template with references written as `<...>`. */
+/** A string of the template, with references written as `<...>`. */
 export function textOf(value: any): string {
   if (typeof value === 'string') return value;
   if (Array.isArray(value)) return value.map(textOf).join(' ');
@@ -72,5 +72,5 @@ export function textOf(value: any): string {
   if (value.Ref) return `<${value.Ref}>`;
   if (value['Fn::GetAtt']) return `<${value['Fn::GetAtt'].join('.')}>`;
   if (value['Fn::Sub']) return value['Fn::Sub'];
-  throw new Error(`A test met an intrinsic function that it does not know: ${JSON.stringify(value)}`);
+  throw new Error(`This helper does not know the intrinsic function ${JSON.stringify(value)}`);
 }

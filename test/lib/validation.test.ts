@@ -1,7 +1,4 @@
-/**
- * What others say of the templates: aws-cdk-lib's own validator, switched on here alone, and cfn-lint where it is
- * installed.
- */
+/** Checks the templates with aws-cdk-lib's validator, which is on only here, and with cfn-lint if it is installed. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +13,7 @@ const repository = join(__dirname, '../..');
 let reference: string;
 let rich: string;
 
-/** Runs the reference app as the CDK's command does, without any credentials. */
+/** Runs the reference app as the CDK CLI does, without credentials. */
 function runApp(outdir: string, context: Record<string, unknown>, validation: string) {
   const env = {
     PATH: process.env.PATH,
@@ -35,7 +32,7 @@ const groupsOf = (outdir: string) =>
     .filter(({ Type }) => Type === 'AWS::AutoScaling::AutoScalingGroup')
     .map(({ Properties }) => Properties.MinSize);
 
-/** With everything given that can be. */
+/** Synthesises a cluster that uses nearly every option. */
 function synthesiseRich(outdir: string) {
   const app = new App({ outdir });
   const stack = new Stack(app, 'Rich');
@@ -92,7 +89,7 @@ test(
   60_000,
 );
 
-test('the validator finds nothing in a template with everything given either', () => {
+test('the validator finds nothing in a template that uses nearly every option either', () => {
   const before = process.env.CDK_VALIDATION;
   process.env.CDK_VALIDATION = 'true';
   try {
@@ -103,7 +100,7 @@ test('the validator finds nothing in a template with everything given either', (
   expect(JSON.parse(readFileSync(join(rich, 'validation-report.json'), 'utf8')).pluginReports).toEqual([]);
 }, 60_000);
 
-// test/global-teardown.js says loudly where it is not installed.
+// If cfn-lint is not installed, test/global-teardown.js says so loudly.
 const testWithCfnLint = spawnSync('cfn-lint', ['--version']).status === 0 ? test : test.skip;
 
 testWithCfnLint(

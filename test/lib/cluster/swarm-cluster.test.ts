@@ -1,4 +1,4 @@
-/** The whole: how the parts depend on each other, what the template looks like, what is said when much is wrong. */
+/** The whole cluster: its template, the dependencies among its parts, the report of many problems at once. */
 import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -12,7 +12,7 @@ import {
   TokenTable,
   WorkerGroup,
 } from '../../../lib';
-import { mistakes, synthesise, textOf, withoutHashes, type Resource } from '../synthesise';
+import { problems, synthesise, textOf, withoutHashes, type Resource } from '../synthesise';
 
 const reference = (context: Record<string, unknown> = {}) =>
   synthesise({}, (cluster) => cluster.addWorkers('Workers', { minCapacity: 2 }), { context });
@@ -32,11 +32,11 @@ test('logical ids of what holds state never change: CloudFormation would replace
   expect(Object.fromEntries(ids)).toMatchSnapshot();
 });
 
-test('more managers change nothing of those that are there', () => {
+test('more managers change nothing about the existing ones', () => {
   const resources = (count: number) => synthesise({ managers: { count } }).template.toJSON().Resources;
   const [three, five] = [resources(3), resources(5)];
   const changed = Object.keys(three).filter((id) => JSON.stringify(three[id]) !== JSON.stringify(five[id]));
-  // What lists the seats: environment and role of node-join and node-leave.
+  // Only the environments and roles of node-join and node-leave, which list the seats.
   expect(changed.map((id) => three[id].Type).sort()).toEqual([
     'AWS::IAM::Role',
     'AWS::IAM::Role',
@@ -45,7 +45,7 @@ test('more managers change nothing of those that are there', () => {
   ]);
 });
 
-test('the recommended feature flags change no resource but by names of the partition and the form of policies', () => {
+test('the recommended feature flags change only how resources name the partition, and the form of policies', () => {
   const shape = (resources: Record<string, Resource>) =>
     Object.entries(resources)
       .map(([id, { Type }]) => `${Type} ${id}`)
@@ -58,7 +58,7 @@ test('the recommended feature flags change no resource but by names of the parti
     expect(flagged[id]).toEqual(plain[id]);
 });
 
-test('there is no custom resource, and nothing but ordinary resources', () => {
+test('there is no custom resource, only ordinary ones', () => {
   const types = new Set(
     Object.values(reference().template.toJSON().Resources as Record<string, Resource>).map(({ Type }) => Type),
   );
@@ -98,7 +98,7 @@ test('there is no custom resource, and nothing but ordinary resources', () => {
   );
 });
 
-test('every group comes after all that its nodes and hooks need, so that it also goes before it', () => {
+test('every group is created after all that its nodes and hooks need, and so is deleted before it', () => {
   const resources = reference().template.toJSON().Resources as Record<string, Resource>;
   const needs = (id: string) => {
     const { DependsOn, Properties } = resources[id]!;
@@ -156,7 +156,7 @@ test('the output is a command that finds a running manager and opens a shell on 
   );
 });
 
-test('all mistakes are reported together, each once and with its path', () => {
+test('all problems are reported together, each once and with its path', () => {
   const props = (stack: Stack) => ({
     vpc: new ec2.Vpc(stack, 'Mine', {
       natGateways: 0,
@@ -171,7 +171,7 @@ test('all mistakes are reported together, each once and with its path', () => {
       daemon: { hosts: [] },
     },
   });
-  const found = mistakes(props, (cluster) => {
+  const found = problems(props, (cluster) => {
     cluster.addWorkers('Web', { minCapacity: 3, maxCapacity: 1, labels: { 'aws.zone': 'a', 'no good': 'b' } });
     cluster.addWorkers('Batch', { spot: { onDemandPercentage: 200 } });
   });
@@ -199,7 +199,7 @@ test('the parts can be composed without SwarmCluster', () => {
   expect(lifecycle.cluster).toBe('Composed/Lifecycle');
 });
 
-test('two clusters of one stack are told apart', () => {
+test('two clusters in one stack have different names', () => {
   const stack = new Stack(new App(), 'Two');
   const clusters = ['Blue', 'Green'].map((id) => new SwarmCluster(stack, id, { managers: { count: 1 } }));
   expect(clusters.map(({ lifecycle }) => lifecycle.cluster)).toEqual(['Two/Blue', 'Two/Green']);

@@ -1,4 +1,4 @@
-/** The bundles are found from the source and from the built package, wherever that is installed. */
+/** The bundles are found from the source and from the built package, wherever it is installed. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { agentBundle, functionBundle } from '../../../lib/core/bundles';
 
 const dist = join(__dirname, '../../../dist');
 
-test('from the source, bundles lie in dist', () => {
+test('from the source, the bundles are in dist', () => {
   expect(agentBundle()).toBe(join(dist, 'agent', 'agent.cjs'));
   expect(functionBundle('node-join')).toBe(join(dist, 'lambda', 'node-join'));
 });
@@ -28,12 +28,12 @@ describe('in an installed package', () => {
       { encoding: 'utf8' },
     );
 
-  test('they lie beside dist/lib', () => {
+  test('the bundles are beside dist/lib', () => {
     writeFileSync(join(folder, 'dist/agent/agent.cjs'), '');
     expect(ask().stdout.trim()).toBe(join(folder, 'dist/lambda/node-leave'));
   });
 
-  test('a package without them says how to make them', () => {
+  test('a package without bundles says how to build them', () => {
     const { status, stderr } = ask();
     expect(status).not.toBe(0);
     expect(stderr).toContain('build it with "npm run build"');

@@ -13,7 +13,7 @@ test.each([
 });
 
 test.each(['10.0.0.0', '10.0.0.0/33', '010.0.0.0/8', '10.0.0/8', '300.0.0.0/8', 'fd00::/8', '10.0.0.0/ 8', ''])(
-  '%j is no IPv4 network',
+  '%j is not an IPv4 network',
   (text) => {
     expect(parseCidr(text)).toBeUndefined();
   },

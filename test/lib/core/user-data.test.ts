@@ -1,6 +1,6 @@
 /**
- * The script runs for real under bash: its folders are moved into a temporary one, and every program that would touch
- * the machine is a stand-in that notes its call.
+ * The script really runs under bash. Its folders are moved into a temporary one, and every program that would touch the
+ * machine is a stand-in that records its call.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -34,8 +34,9 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /**
- * @param present programs that the image already has;
- * @param failing a program that exits with 7, always or so many times
+ * @param present programs that the image already has
+ * @param failing a program that exits with 7
+ * @param times how often it fails before it succeeds
  */
 function run(script: string, present: string[], failing = '', times = 1_000) {
   const bin = join(root, 'bin');
@@ -95,7 +96,7 @@ test('a first boot installs what is missing, fetches the agent, writes its confi
   expect(written('etc/sysctl.d/90-cdk-docker-swarm.conf')).toBe('net.ipv4.tcp_keepalive_time=600\n');
 });
 
-test('the agent runs under systemd for ever, leaves mounts alone when it stops, and logs to a file', () => {
+test('systemd restarts the agent for ever, leaves its mounts alone when it stops, and logs to a file', () => {
   run(renderUserData(input), []);
   const unit = written('etc/systemd/system/cdk-docker-swarm-agent.service').replaceAll(root, '').split('\n');
   expect(unit).toEqual(
@@ -117,7 +118,7 @@ test('an image with Docker and Node.js installs nothing', () => {
   expect(written('etc/systemd/system/cdk-docker-swarm-agent.service')).toContain('/bin/node ');
 });
 
-test.each(['dockerd', 'node-22'])('an image with %s only installs the rest', (program) => {
+test.each(['dockerd', 'node-22'])('an image that has only %s installs the rest', (program) => {
   expect(run(renderUserData(input), [program]).calls[0]).toBe('dnf install -y docker nodejs22');
 });
 
@@ -149,7 +150,7 @@ test.each([
     'the end marker of their file',
     ['systemctl mask one', 'cat <<END_OF_EXTRA_USER_DATA', 'END_OF_EXTRA_USER_DATA', 'exit 0'],
   ],
-])("%s in the user's lines ends them, but not the script", (_, extraLines) => {
+])("%s in the user's lines ends only these lines, not the script", (_, extraLines) => {
   const { status, calls } = run(renderUserData({ ...input, extraLines }), []);
   expect(status).toBe(0);
   expect(calls.slice(3)).toEqual([
@@ -159,20 +160,20 @@ test.each([
   ]);
 });
 
-test.each(['dnf', 'aws'])('%s, which needs the network, is tried again', (failing) => {
+test.each(['dnf', 'aws'])('%s, which needs the network, is retried', (failing) => {
   const { status, calls } = run(renderUserData(input), [], failing, 3);
   expect(status).toBe(0);
   expect(calls.filter((call) => call.startsWith(failing))).toHaveLength(4);
   expect(calls.at(-1)).toBe('systemctl enable --now cdk-docker-swarm-agent');
 });
 
-test('but not for ever', () => {
+test('a command that keeps failing is not retried for ever', () => {
   const { status, calls } = run(renderUserData(input), [], 'dnf');
   expect(status).toBe(7);
   expect(calls.filter((call) => call.startsWith('dnf'))).toHaveLength(37);
 });
 
-test("the user's lines reach their bash as they are", () => {
+test("the user's lines reach bash unchanged", () => {
   const { calls } = run(
     renderUserData({ ...input, extraLines: ['name=\'a "b"\'', 'systemctl mask "$name" $(echo `echo c`) \\\\d'] }),
     [],
@@ -186,7 +187,7 @@ test.each([
   ['an unknown command', '', ['no-such-command']],
   ['an unset variable', '', ['echo "$NO_SUCH_VARIABLE"']],
   ['an open quote', '', ['echo "open']],
-])('%s stops the script, and what it said goes to CloudWatch', (_, failing, extraLines) => {
+])('%s stops the script, and its output goes to CloudWatch', (_, failing, extraLines) => {
   const { status, calls } = run(renderUserData({ ...input, extraLines }), [], failing);
   expect(status).not.toBe(0);
   expect(calls).not.toContainEqual(expect.stringContaining('systemctl enable'));

@@ -5,19 +5,19 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { seatsSchema, swarmSettingsSchema } from '../../../protocol/environment';
 import * as v from 'valibot';
-import { mistakes, synthesise, textOf, type Resource, type Synthesised } from '../synthesise';
+import { problems, synthesise, textOf, type Resource, type Synthesised } from '../synthesise';
 
-let whole: Synthesised;
+let synthesised: Synthesised;
 beforeAll(() => {
-  whole = synthesise({}, (cluster) => cluster.addWorkers('Workers'));
+  synthesised = synthesise({}, (cluster) => cluster.addWorkers('Workers'));
 });
 
 const named = (resources: Record<string, Resource>, part: string) =>
   Object.entries(resources).find(([id]) => id.includes(part))!;
-const fn = (name: string) => named(whole.of('AWS::Lambda::Function'), name)[1].Properties;
-/** What a function's role allows: action -> resources as text, and the condition. */
-function permissions(name: string, synthesised = whole): { action: string; on: string; condition?: unknown }[] {
-  const role = named(synthesised.of('AWS::IAM::Role'), name)[1];
+const fn = (name: string) => named(synthesised.of('AWS::Lambda::Function'), name)[1].Properties;
+/** What a function's role allows: actions, their resources as text, and the condition. */
+function permissions(name: string, from = synthesised): { action: string; on: string; condition?: unknown }[] {
+  const role = named(from.of('AWS::IAM::Role'), name)[1];
   return role.Properties.Policies.flatMap(({ PolicyDocument }: any) => statements(PolicyDocument));
 }
 function statements(document: any): { action: string; on: string; condition?: unknown }[] {
@@ -32,24 +32,20 @@ function statements(document: any): { action: string; on: string; condition?: un
 }
 const ofCluster = { StringEquals: { 'aws:ResourceTag/cdk-docker-swarm:cluster': 'Test/Swarm' } };
 
-test(
-  'all functions are small arm64 functions on Node.js 22 with a log group of their own, and none reserves ' +
-    'concurrency',
-  () => {
-    const functions = Object.values(whole.of('AWS::Lambda::Function'));
-    expect(functions).toHaveLength(3);
-    for (const { Properties } of functions) {
-      expect(Properties).toMatchObject({
-        Runtime: 'nodejs22.x',
-        Architectures: ['arm64'],
-        Handler: 'index.handler',
-        LoggingConfig: { LogGroup: { Ref: expect.any(String) } },
-      });
-      expect(Properties.ReservedConcurrentExecutions).toBeUndefined();
-    }
-    expect([fn('NodeJoin').Timeout, fn('NodeLeave').Timeout, fn('LeaderToken').Timeout]).toEqual([60, 60, 30]);
-  },
-);
+test('every function is small, runs Node.js 22 on arm64, has its own log group, and reserves no concurrency', () => {
+  const functions = Object.values(synthesised.of('AWS::Lambda::Function'));
+  expect(functions).toHaveLength(3);
+  for (const { Properties } of functions) {
+    expect(Properties).toMatchObject({
+      Runtime: 'nodejs22.x',
+      Architectures: ['arm64'],
+      Handler: 'index.handler',
+      LoggingConfig: { LogGroup: { Ref: expect.any(String) } },
+    });
+    expect(Properties.ReservedConcurrentExecutions).toBeUndefined();
+  }
+  expect([fn('NodeJoin').Timeout, fn('NodeLeave').Timeout, fn('LeaderToken').Timeout]).toEqual([60, 60, 30]);
+});
 
 test('every function has the environment that the protocol names for it', () => {
   const names = (name: string) => Object.keys(fn(name).Environment.Variables).sort();
@@ -74,7 +70,7 @@ test('every function has the environment that the protocol names for it', () => 
   expect(fn('NodeJoin').Environment.Variables.CLUSTER).toBe('Test/Swarm');
 });
 
-test('node-join is told the constants of every seat and the settings of the swarm, in the form it reads', () => {
+test('node-join gets the constants of every seat and the settings of the swarm, in the form that it parses', () => {
   const { SEATS, SWARM_SETTINGS } = fn('NodeJoin').Environment.Variables;
   const seats = JSON.parse(textOf(SEATS));
   expect(seats).toHaveLength(3);
@@ -93,8 +89,8 @@ test('node-join is told the constants of every seat and the settings of the swar
   });
 });
 
-test('queues keep what fails, refuse plain text, and hide a message for six times the time a function has', () => {
-  const queues = whole.of('AWS::SQS::Queue');
+test('queues keep failed messages, refuse plain HTTP, and hide a message for six timeouts of its function', () => {
+  const queues = synthesised.of('AWS::SQS::Queue');
   expect(Object.keys(queues)).toHaveLength(4);
   for (const name of ['JoinQueue', 'LeaveQueue']) {
     expect(named(queues, name)[1].Properties).toMatchObject({
@@ -103,7 +99,7 @@ test('queues keep what fails, refuse plain text, and hide a message for six time
       RedrivePolicy: { maxReceiveCount: 3 },
     });
   }
-  const policies = Object.values(whole.of('AWS::SQS::QueuePolicy'));
+  const policies = Object.values(synthesised.of('AWS::SQS::QueuePolicy'));
   expect(policies).toHaveLength(4);
   for (const { Properties } of policies)
     expect(Properties.PolicyDocument.Statement[0]).toMatchObject({
@@ -112,8 +108,8 @@ test('queues keep what fails, refuse plain text, and hide a message for six time
     });
 });
 
-test('messages come ten at a time to two at once', () => {
-  const mappings = Object.values(whole.of('AWS::Lambda::EventSourceMapping')).filter(({ Properties }) =>
+test('a function gets ten messages at a time, in at most two invocations at once', () => {
+  const mappings = Object.values(synthesised.of('AWS::Lambda::EventSourceMapping')).filter(({ Properties }) =>
     textOf(Properties.EventSourceArn).includes('Queue'),
   );
   expect(mappings).toHaveLength(2);
@@ -123,9 +119,9 @@ test('messages come ten at a time to two at once', () => {
   }
 });
 
-test('written reports wake node-join, written swarm reports wake leader-token, heartbeats wake nobody', () => {
+test('a report wakes node-join, a swarm report wakes leader-token, a heartbeat wakes no function', () => {
   const filters = Object.fromEntries(
-    Object.values(whole.of('AWS::Lambda::EventSourceMapping'))
+    Object.values(synthesised.of('AWS::Lambda::EventSourceMapping'))
       .filter(({ Properties }) => Properties.FilterCriteria)
       .map(({ Properties }) => {
         expect(Properties).toMatchObject({
@@ -147,8 +143,8 @@ test('written reports wake node-join, written swarm reports wake leader-token, h
   });
 });
 
-test('a sweep a minute wakes both queues, spot notices wake the leave queue, and only these rules may send', () => {
-  const rules = whole.of('AWS::Events::Rule');
+test('the sweep sends to both queues each minute, spot notices to the leave queue, and no other rule may send', () => {
+  const rules = synthesised.of('AWS::Events::Rule');
   const targets = ({ Properties }: Resource) =>
     Properties.Targets.map(({ Arn }: any) => textOf(Arn).replace(/^<SwarmLifecycle(Join|Leave)Queue.*$/, '$1'));
   const [sweepId, sweep] = named(rules, 'Sweep');
@@ -161,7 +157,7 @@ test('a sweep a minute wakes both queues, spot notices wake the leave queue, and
   });
   expect(targets(notices)).toEqual(['Leave']);
   const senders = (queue: string) =>
-    named(whole.of('AWS::SQS::QueuePolicy'), `${queue}Policy`)[1]
+    named(synthesised.of('AWS::SQS::QueuePolicy'), `${queue}Policy`)[1]
       .Properties.PolicyDocument.Statement.filter(({ Effect }: any) => Effect === 'Allow')
       .map(({ Principal, Condition }: any) => [
         Principal.Service,
@@ -183,7 +179,7 @@ test.each<[string, string, string[]]>([
     ),
   ],
   ['NodeLeave', 'LeaveQueue', []],
-])('%s may do exactly this: the same as the other, but for what wakes it', (name, queue, stream) => {
+])('%s may do exactly this: the same as the other, except for what wakes it', (name, queue, stream) => {
   const arn = 'arn:<AWS::Partition>';
   const here = '<AWS::Region>:<AWS::AccountId>';
   const found = permissions(name).map(
@@ -251,14 +247,14 @@ test('the hooks may send to the two queues and nothing else', () => {
 });
 
 test.each(['Manager', 'Worker'])(
-  'a %s may reach its own mailbox, the agent and its logs, and Session Manager may reach it',
+  'a %s may use its own mailbox, the agent’s bundle, its logs and Session Manager, and nothing else',
   (role) => {
-    const policy = named(whole.of('AWS::IAM::Policy'), `Lifecycle${role}Policy`)[1];
-    const own = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['${aws:userid}'] } };
+    const policy = named(synthesised.of('AWS::IAM::Policy'), `Lifecycle${role}Policy`)[1];
+    const ownMailbox = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['${aws:userid}'] } };
     expect(statements(policy.Properties.PolicyDocument)).toEqual([
-      { action: 'dynamodb:GetItem', on: expect.stringContaining('Tokens'), condition: own },
-      { action: 'dynamodb:UpdateItem', on: expect.stringContaining('Reports'), condition: own },
-      // Not the newest alone: groups that are not rolled yet launch instances that fetch the one before.
+      { action: 'dynamodb:GetItem', on: expect.stringContaining('Tokens'), condition: ownMailbox },
+      { action: 'dynamodb:UpdateItem', on: expect.stringContaining('Reports'), condition: ownMailbox },
+      // Not only the newest bundle: a group that is not rolled yet launches instances that fetch the previous one.
       {
         action: 's3:GetObject',
         on: expect.stringMatching(/^arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-[^/]*\/\*\.cjs$/),
@@ -272,11 +268,13 @@ test.each(['Manager', 'Worker'])(
       })),
     ]);
     // AmazonSSMManagedInstanceCore would let nodes read all of Parameter Store.
-    expect(named(whole.of('AWS::IAM::Role'), `Lifecycle${role}Role`)[1].Properties.ManagedPolicyArns).toBeUndefined();
+    expect(
+      named(synthesised.of('AWS::IAM::Role'), `Lifecycle${role}Role`)[1].Properties.ManagedPolicyArns,
+    ).toBeUndefined();
   },
 );
 
-test('a given role gets what nodes need, in addition to what it has', () => {
+test('an existing role keeps its permissions, and gets those that nodes need', () => {
   const { of } = synthesise((stack) => ({
     workerRole: new iam.Role(stack, 'Mine', { assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com') }),
   }));
@@ -291,17 +289,17 @@ test('a given role gets what nodes need, in addition to what it has', () => {
 test('one role for managers and workers is refused', () => {
   const both = (role: iam.Role) => ({ managerRole: role, workerRole: role });
   expect(
-    mistakes((stack) =>
+    problems((stack) =>
       both(new iam.Role(stack, 'Mine', { assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com') })),
     ),
   ).toEqual([expect.stringContaining('Managers and workers have the same role, Test/Mine')]);
 });
 
 test(
-  'with a given key, functions and nodes use it for the tables, node-join, node-leave and Auto Scaling for ' +
-    'the volumes',
+  'with a customer managed key, functions and nodes use it for the tables; node-join, node-leave and Auto Scaling ' +
+    'for the volumes',
   () => {
-    const synthesised = synthesise((stack) => ({ encryptionKey: new kms.Key(stack, 'Key') }));
+    const withKey = synthesise((stack) => ({ encryptionKey: new kms.Key(stack, 'Key') }));
     const conditions = (found: { action: string; condition?: any }[], action: string) =>
       found.filter((statement) => statement.action === action).map(({ condition }) => condition);
     const viaTables = { StringEquals: { 'kms:ViaService': 'dynamodb.<region>.amazonaws.com' } };
@@ -312,18 +310,18 @@ test(
           '"$1.<region>.amazonaws.com"',
         ),
       );
-    expect(conditions(permissions('LeaderToken', synthesised), 'kms:Decrypt').map(plain)).toEqual([viaTables]);
+    expect(conditions(permissions('LeaderToken', withKey), 'kms:Decrypt').map(plain)).toEqual([viaTables]);
     for (const name of ['NodeJoin', 'NodeLeave'])
-      expect(conditions(permissions(name, synthesised), 'kms:CreateGrant').map(plain)).toEqual([
+      expect(conditions(permissions(name, withKey), 'kms:CreateGrant').map(plain)).toEqual([
         viaTables,
         {
           StringEquals: { 'kms:ViaService': 'ec2.<region>.amazonaws.com' },
           Bool: { 'kms:GrantIsForAWSResource': 'true' },
         },
       ]);
-    const worker = statements(named(synthesised.of('AWS::IAM::Policy'), 'WorkerPolicy')[1].Properties.PolicyDocument);
+    const worker = statements(named(withKey.of('AWS::IAM::Policy'), 'WorkerPolicy')[1].Properties.PolicyDocument);
     expect(conditions(worker, 'kms:Decrypt').map(plain)).toEqual([viaTables]);
-    const keyPolicy = Object.values(synthesised.of('AWS::KMS::Key'))[0]!.Properties.KeyPolicy.Statement.filter(
+    const keyPolicy = Object.values(withKey.of('AWS::KMS::Key'))[0]!.Properties.KeyPolicy.Statement.filter(
       ({ Sid }: any) => Sid,
     );
     expect(keyPolicy.map(({ Sid, Principal }: any) => [Sid, textOf(Principal.AWS)])).toEqual(
@@ -344,7 +342,7 @@ test('the address pools of the swarm can be chosen', () => {
   expect(settings).toEqual({ addressPools: ['172.20.0.0/14'], addressPoolPrefixLength: 26 });
 });
 
-test('a rule for what happens in a cluster hears of this cluster alone, and of what it is asked for', () => {
+test('a rule for events of a cluster matches this cluster only, and only the chosen events', () => {
   const { of } = synthesise({}, (cluster, stack) => {
     cluster.onSwarmEvent('Everything');
     cluster.onSwarmEvent('Lost', {
@@ -376,9 +374,9 @@ test('a rule for what happens in a cluster hears of this cluster alone, and of w
   });
 });
 
-test('events that there are not are a mistake that names those that there are; ids are taken by nobody else', () => {
+test('an unknown event is refused with the list of events, and a rule may have any id', () => {
   const events = 'Choose from nodeReady, nodeLeft, nodeLost, nodeReplaced, quorumAtRisk, quorumSafe, portNotFollowed.';
-  const found = mistakes({}, (cluster) => {
+  const found = problems({}, (cluster) => {
     cluster.onSwarmEvent('Sweep', { events: ['nodeLost', 'nodeDied' as never] });
     cluster.onSwarmEvent('Odd', { events: ['toString' as never] });
     cluster.onSwarmEvent('None', { events: [] });

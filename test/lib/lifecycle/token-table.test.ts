@@ -23,7 +23,7 @@ test('there are two tables, on demand, keyed as the protocol says, and deleted w
   }
 });
 
-test('join tokens are in no copy: the token table has no stream and no point-in-time recovery', () => {
+test('no copy of a join token exists: the token table has no stream and no point-in-time recovery', () => {
   const { tokens } = tables();
   expect(tokens.Properties.StreamSpecification).toBeUndefined();
   expect(tokens.Properties.PointInTimeRecoverySpecification).toBeUndefined();
@@ -33,7 +33,7 @@ test("the report table's stream carries keys only", () => {
   expect(tables().reports.Properties.StreamSpecification).toEqual({ StreamViewType: 'KEYS_ONLY' });
 });
 
-test('a given key encrypts both', () => {
+test('a customer managed key encrypts both tables', () => {
   const { tokens, reports } = tables((stack) => ({ encryptionKey: new kms.Key(stack, 'Key') }));
   for (const table of [tokens, reports])
     expect(table.Properties.SSESpecification).toMatchObject({ SSEEnabled: true, SSEType: 'KMS' });

@@ -1,4 +1,4 @@
-/** Seats. */
+/** Managers and their seats. */
 import { App, NestedStack, Size, Stack, Token } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -6,13 +6,13 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as v from 'valibot';
 import { ManagerGroup, NodeLifecycle, SwarmNetwork, TokenTable, WorkerGroup } from '../../../lib';
 import { agentConfigSchema } from '../../../protocol/environment';
-import { mistakes, synthesise, textOf, type Resource, type Synthesised } from '../synthesise';
+import { problems, synthesise, textOf, type Resource, type Synthesised } from '../synthesise';
 
-let whole: Synthesised;
+let synthesised: Synthesised;
 beforeAll(() => {
-  whole = synthesise();
+  synthesised = synthesise();
 });
-const seatOf = (type: string, seat: number, from = whole): [string, Resource] =>
+const seatOf = (type: string, seat: number, from = synthesised): [string, Resource] =>
   Object.entries(from.of(type)).find(([id]) => id.includes(`Seat${seat}`))!;
 const ref = (type: string, seat: number) => ({ Ref: seatOf(type, seat)[0] });
 const tags = (seat: number) => [
@@ -22,7 +22,7 @@ const tags = (seat: number) => [
 ];
 
 test.each([1, 3, 5, 7])(
-  '%i managers have as many seats, each with interface, volume, launch template and group',
+  '%i managers have as many seats, each with a network interface, volume, launch template and group',
   (count) => {
     const { of, cluster } = synthesise({ managers: { count } });
     expect(cluster.managers.seats).toHaveLength(count);
@@ -36,7 +36,7 @@ test.each([1, 3, 5, 7])(
   },
 );
 
-test('seats are spread over three zones, and interface, volume and group of a seat are in the same one', () => {
+test('seats are spread over three zones, and each seat has its interface, volume and group in one zone', () => {
   const { cluster, stack, of } = synthesise({ managers: { count: 5 } });
   const subnets = Object.keys(of('AWS::EC2::Subnet')).filter((id) => id.includes('Nodes'));
   cluster.managers.seats.forEach((seat, n) => {
@@ -48,24 +48,20 @@ test('seats are spread over three zones, and interface, volume and group of a se
   });
 });
 
-test(
-  'a group of one, without subnets, whose interface, maintenance policy and health check leave room for one ' +
-    'instance at a time',
-  () => {
-    const [, { Properties }] = seatOf('AWS::AutoScaling::AutoScalingGroup', 1);
-    expect(Properties).toMatchObject({
-      MinSize: '1',
-      MaxSize: '1',
-      DesiredCapacity: '1',
-      HealthCheckType: 'EC2',
-      InstanceMaintenancePolicy: { MinHealthyPercentage: 0, MaxHealthyPercentage: 100 },
-      Tags: tags(1).map((tag) => ({ ...tag, PropagateAtLaunch: true })),
-    });
-    expect(Properties.VPCZoneIdentifier).toBeUndefined();
-  },
-);
+test('a seat’s group has one instance at a time, and no subnets, because its interface has one', () => {
+  const [, { Properties }] = seatOf('AWS::AutoScaling::AutoScalingGroup', 1);
+  expect(Properties).toMatchObject({
+    MinSize: '1',
+    MaxSize: '1',
+    DesiredCapacity: '1',
+    HealthCheckType: 'EC2',
+    InstanceMaintenancePolicy: { MinHealthyPercentage: 0, MaxHealthyPercentage: 100 },
+    Tags: tags(1).map((tag) => ({ ...tag, PropagateAtLaunch: true })),
+  });
+  expect(Properties.VPCZoneIdentifier).toBeUndefined();
+});
 
-test('the hooks are part of the group, so that its first instance meets them', () => {
+test('the hooks are part of the group, so that they apply to its first instance', () => {
   const hooks = seatOf('AWS::AutoScaling::AutoScalingGroup', 0)[1].Properties.LifecycleHookSpecificationList;
   expect(hooks).toEqual([
     {
@@ -87,7 +83,7 @@ test('the hooks are part of the group, so that its first instance meets them', (
   ]);
 });
 
-test('CloudFormation waits for the manager in the swarm, and never suspends Launch', () => {
+test('CloudFormation waits until the manager is in the swarm, and never suspends Launch', () => {
   const [, group] = seatOf('AWS::AutoScaling::AutoScalingGroup', 2);
   expect(group.CreationPolicy).toEqual({ ResourceSignal: { Count: 1, Timeout: 'PT15M' } });
   expect(group.UpdatePolicy).toEqual({
@@ -101,17 +97,13 @@ test('CloudFormation waits for the manager in the swarm, and never suspends Laun
   });
 });
 
-test(
-  'no seat waits for another: one that does not come back would keep CloudFormation from taking the change ' +
-    'of the others back',
-  () => {
-    const groups = [0, 1, 2].map((seat) => seatOf('AWS::AutoScaling::AutoScalingGroup', seat));
-    const before = groups.map(([, { DependsOn }]) => DependsOn!.filter((id) => groups.some(([other]) => other === id)));
-    expect(before).toEqual([[], [], []]);
-  },
-);
+test('no group depends on another seat’s: a failed one must not block the rollback of the others', () => {
+  const groups = [0, 1, 2].map((seat) => seatOf('AWS::AutoScaling::AutoScalingGroup', seat));
+  const before = groups.map(([, { DependsOn }]) => DependsOn!.filter((id) => groups.some(([other]) => other === id)));
+  expect(before).toEqual([[], [], []]);
+});
 
-test('interface and volume go with the stack, but outlive their replacement; the volume is encrypted', () => {
+test('interface and volume are deleted with the stack, but retained on replacement; the volume is encrypted', () => {
   for (const type of ['AWS::EC2::NetworkInterface', 'AWS::EC2::Volume']) {
     const [, resource] = seatOf(type, 0);
     expect([resource.DeletionPolicy, resource.UpdateReplacePolicy]).toEqual(['Delete', 'Retain']);
@@ -124,7 +116,7 @@ test('interface and volume go with the stack, but outlive their replacement; the
   ]);
 });
 
-test('the launch template has the seat’s interface first, IMDSv2 within one hop, and an encrypted root volume', () => {
+test('the launch template has the seat’s interface, IMDSv2 with one hop, and an encrypted root volume', () => {
   const data = seatOf('AWS::EC2::LaunchTemplate', 1)[1].Properties.LaunchTemplateData;
   expect(data).toMatchObject({
     NetworkInterfaces: [{ DeviceIndex: 0, NetworkInterfaceId: ref('AWS::EC2::NetworkInterface', 1) }],
@@ -140,7 +132,7 @@ test('the launch template has the seat’s interface first, IMDSv2 within one ho
   expect(data.SecurityGroupIds).toBeUndefined();
 });
 
-test('the user data holds the configuration that the agent reads, with its seat', () => {
+test('the user data contains the configuration that the agent parses, with its seat', () => {
   const script = textOf(seatOf('AWS::EC2::LaunchTemplate', 2)[1].Properties.LaunchTemplateData.UserData);
   const config = v.parse(
     agentConfigSchema,
@@ -158,7 +150,7 @@ test('the user data holds the configuration that the agent reads, with its seat'
   expect(script).toContain('ConditionPathIsMountPoint=/var/lib/docker');
 });
 
-test('what is given for managers is used', () => {
+test('the props of managers are used, over those of all nodes', () => {
   const { of } = synthesise((stack) => ({
     encryptionKey: kms.Key.fromKeyArn(stack, 'Key', 'arn:aws:kms:eu-west-1:123456789012:key/k'),
     managers: {
@@ -194,13 +186,13 @@ test('a single manager is warned about, with a stable id', () => {
     '/Test/Swarm/Managers',
     Match.stringLikeRegexp('^There is only one manager: .*\\[ack: cdk-docker-swarm:singleManager\\]$'),
   );
-  expect(Annotations.fromStack(whole.stack).findWarning('*', Match.anyValue())).toEqual([]);
+  expect(Annotations.fromStack(synthesised.stack).findWarning('*', Match.anyValue())).toEqual([]);
 });
 
 test('values that are known only at deployment pass all checks, but the number of managers must be known', () => {
   const token = (name: string) => Token.asString({ Ref: name });
   expect(
-    mistakes(
+    problems(
       {
         managers: {
           instanceType: new ec2.InstanceType(token('Type')),
@@ -216,14 +208,14 @@ test('values that are known only at deployment pass all checks, but the number o
       { stack: { env: { region: 'eu-west-1' } } },
     ),
   ).toEqual([]);
-  expect(mistakes({ managers: { count: Token.asNumber({ Ref: 'Count' }) } })).toEqual([
+  expect(problems({ managers: { count: Token.asNumber({ Ref: 'Count' }) } })).toEqual([
     expect.stringContaining('The number of managers must be known at synth'),
   ]);
 });
 
-test('an image for another architecture is found out, as far as its name tells', () => {
+test('an image for another architecture is refused if its name reveals the architecture', () => {
   const withImage = (machineImage: ec2.IMachineImage, type = 't4g.small') =>
-    mistakes({ managers: { machineImage, instanceType: new ec2.InstanceType(type) } });
+    problems({ managers: { machineImage, instanceType: new ec2.InstanceType(type) } });
   const mismatch = [expect.stringContaining('Instance type t4g.small is arm64, but the machine image is for x86_64.')];
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023())).toEqual(mismatch);
   expect(withImage(ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }))).toEqual([]);
@@ -236,28 +228,28 @@ test('an image for another architecture is found out, as far as its name tells',
   ]);
 });
 
-test('for an instance type that is known only at deployment, the image must be given', () => {
+test('an instance type that is known only at deployment requires an image', () => {
   const instanceType = new ec2.InstanceType(Token.asString({ Ref: 'Type' }));
-  expect(mistakes({ managers: { instanceType } })).toEqual([
+  expect(problems({ managers: { instanceType } })).toEqual([
     expect.stringMatching(
       /^\[Test\/Swarm\/Managers\] The instance type is known only at deployment.*Set `machineImage`/,
     ),
   ]);
 });
 
-test('a wrong number of managers is said once, without a word about zones', () => {
+test('an invalid number of managers is reported once, without a problem about zones', () => {
   const oneZone = (stack: Stack) => ({
     vpc: new ec2.Vpc(stack, 'Mine', { availabilityZones: ['eu-west-1a'], restrictDefaultSecurityGroup: false }),
   });
   for (const count of [NaN, 4])
-    expect(mistakes((stack) => ({ ...oneZone(stack), managers: { count } }))).toEqual([
+    expect(problems((stack) => ({ ...oneZone(stack), managers: { count } }))).toEqual([
       expect.stringContaining(`count (${count}) must be 1, 3, 5 or 7`),
     ]);
 });
 
-test('bridges of the engine are kept apart from the VPC and the address pools', () => {
+test('the engine’s bridges must not overlap the VPC or the address pools', () => {
   const daemon = { bip: '10.0.3.1/24', 'default-address-pools': [{ base: '100.80.0.0/16', size: 24 }] };
-  expect(mistakes({ managers: { daemon } })).toEqual([
+  expect(problems({ managers: { daemon } })).toEqual([
     expect.stringContaining(
       "[Test/Swarm/Managers] daemon['default-address-pools'] (100.80.0.0/16) must not overlap 100.64.0.0/10",
     ),
@@ -267,15 +259,18 @@ test('bridges of the engine are kept apart from the VPC and the address pools', 
 
 test.each([
   ['another', (other: Stack) => other],
-  ['a nested', (_: Stack, own: Stack) => new NestedStack(own, 'Nested')],
+  ['a different, nested', (_: Stack, parent: Stack) => new NestedStack(parent, 'Nested')],
 ])(
-  'managers and workers in %s stack than their lifecycle’s are refused: node-join could not signal for them',
+  'managers and workers in %s stack than that of their lifecycle are refused: node-join could not signal for them',
   (_, choose) => {
     const app = new App();
-    const own = new Stack(app, 'Own');
-    const network = new SwarmNetwork(own, 'Network');
-    const lifecycle = new NodeLifecycle(own, 'Lifecycle', { network, tables: new TokenTable(own, 'Tables') });
-    const elsewhere = choose(new Stack(app, 'Other'), own);
+    const lifecycleStack = new Stack(app, 'Own');
+    const network = new SwarmNetwork(lifecycleStack, 'Network');
+    const lifecycle = new NodeLifecycle(lifecycleStack, 'Lifecycle', {
+      network,
+      tables: new TokenTable(lifecycleStack, 'Tables'),
+    });
+    const elsewhere = choose(new Stack(app, 'Other'), lifecycleStack);
     new WorkerGroup(elsewhere, 'Workers', { managers: new ManagerGroup(elsewhere, 'Managers', { lifecycle }) });
     const sentence = `The group is in the stack ${elsewhere.node.path}, but its NodeLifecycle is in Own. `;
     expect(() => app.synth()).toThrow(
@@ -286,13 +281,13 @@ test.each([
   },
 );
 
-test('user data that EC2 would refuse is refused', () => {
-  expect(mistakes({ managers: { extraUserData: [`# ${'x'.repeat(16_000)}`] } })).toEqual([
+test('user data that is too large for EC2 is refused', () => {
+  expect(problems({ managers: { extraUserData: [`# ${'x'.repeat(16_000)}`] } })).toEqual([
     expect.stringMatching(/^\[Test\/Swarm\/Managers\] The user data has 1\d{4} bytes, but EC2 accepts at most 16384\./),
   ]);
 });
 
-test('a seat whose volume has a greater generation gets another volume, and all else stays', () => {
+test('a greater volume generation gives the seat another volume, and changes nothing else', () => {
   const resources = (volumeGenerations?: Record<string, number>) =>
     synthesise({ managers: { volumeGenerations } }).template.toJSON().Resources as Record<string, Resource>;
   const [before, after] = [resources(), resources({ 1: 2 })];
@@ -318,14 +313,14 @@ test.each([
   [{ 1: '2' }, 'volumeGenerations for seat 1 ("2") must be'],
   [2, 'volumeGenerations (2) must be an object that maps seats to whole numbers'],
   [null, 'volumeGenerations (null) must be an object that maps seats to whole numbers'],
-])('generations %j are refused', (volumeGenerations, sentence) => {
-  expect(mistakes({ managers: { volumeGenerations: volumeGenerations as never } })).toEqual([
+])('volume generations %j are refused', (volumeGenerations, sentence) => {
+  expect(problems({ managers: { volumeGenerations: volumeGenerations as never } })).toEqual([
     expect.stringContaining(sentence),
   ]);
 });
 
-test('of a number of managers that is none, generations are not a second mistake', () => {
-  expect(mistakes({ managers: { count: 4, volumeGenerations: { 3: 2 } } })).toEqual([
+test('an invalid number of managers does not make volume generations a second problem', () => {
+  expect(problems({ managers: { count: 4, volumeGenerations: { 3: 2 } } })).toEqual([
     expect.stringContaining('count (4) must be 1, 3, 5 or 7'),
   ]);
 });

@@ -1,8 +1,8 @@
-/** Groups of workers. */
+/** Worker groups. */
 import { Token } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { WorkerProps } from '../../../lib';
-import { mistakes, synthesise, textOf } from '../synthesise';
+import { problems, synthesise, textOf } from '../synthesise';
 
 const withWorkers = (props: WorkerProps) => {
   const synthesised = synthesise({}, (cluster) => cluster.addWorkers('Web', props));
@@ -15,7 +15,7 @@ const withWorkers = (props: WorkerProps) => {
 };
 const types = (...names: string[]) => names.map((name) => new ec2.InstanceType(name));
 
-test('workers are launched in the private subnets, tagged, with hooks, and only the smallest number at first', () => {
+test('workers are in the private subnets, tagged, with hooks, and the group starts at its minimum', () => {
   const { group, cluster, stack } = withWorkers({ minCapacity: 2, maxCapacity: 20 });
   expect(group.Properties).toMatchObject({
     MinSize: '2',
@@ -42,7 +42,7 @@ test('workers are launched in the private subnets, tagged, with hooks, and only 
   ]);
 });
 
-test('CloudFormation waits until so many workers are in the swarm, and rolls a tenth at a time', () => {
+test('CloudFormation waits until the minimum of workers is in the swarm, and rolls a tenth at a time', () => {
   const { group } = withWorkers({ minCapacity: 2, maxCapacity: 25 });
   expect(group.CreationPolicy).toEqual({ ResourceSignal: { Count: 2, Timeout: 'PT15M' } });
   expect(group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({
@@ -54,25 +54,25 @@ test('CloudFormation waits until so many workers are in the swarm, and rolls a t
   expect(group.UpdatePolicy.AutoScalingRollingUpdate.SuspendProcesses).not.toContain('Launch');
 });
 
-test('a group of a fixed size rolls below it, since it cannot go above', () => {
+test('a group of a fixed size rolls below its size, because it cannot exceed it', () => {
   expect(withWorkers({ minCapacity: 2 }).group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({
     MaxBatchSize: 1,
     MinInstancesInService: 1,
   });
 });
 
-test('a group that may be empty waits for nobody when it is made', () => {
+test('the creation of a group that may be empty waits for no worker', () => {
   expect(withWorkers({ minCapacity: 0, maxCapacity: 4 }).group.CreationPolicy).toBeUndefined();
 });
 
-test('a group without a given maximum that may be empty can still have one worker, and rolls below its maximum', () => {
+test('a group that may be empty has a maximum of one worker by default, and rolls below it', () => {
   const { group } = withWorkers({ minCapacity: 0 });
   expect(group.Properties).toMatchObject({ MinSize: '0', MaxSize: '1' });
   expect(group.UpdatePolicy.AutoScalingRollingUpdate).toMatchObject({ MaxBatchSize: 1, MinInstancesInService: 0 });
 });
 
-test('a group that could never have a worker is refused, and a wrong minimum is said once', () => {
-  const refused = (props: WorkerProps) => mistakes({}, (cluster) => cluster.addWorkers('Web', props));
+test('a group that could never have a worker is refused, and an invalid minimum is reported once', () => {
+  const refused = (props: WorkerProps) => problems({}, (cluster) => cluster.addWorkers('Web', props));
   expect(refused({ minCapacity: 0, maxCapacity: 0 })).toEqual([
     expect.stringContaining('maxCapacity (0) must be at least 1, or the group could never have a worker.'),
   ]);
@@ -81,33 +81,29 @@ test('a group that could never have a worker is refused, and a wrong minimum is 
   ]);
 });
 
-test('workers come, and are replaced, after all managers', () => {
+test('workers are created and replaced after all managers', () => {
   const { group, of } = withWorkers({});
   const seats = Object.keys(of('AWS::AutoScaling::AutoScalingGroup')).filter((id) => id.includes('Seat'));
   expect(group.DependsOn!.filter((id) => seats.includes(id))).toEqual(seats);
 });
 
-test(
-  'the launch template has the security group of nodes, IMDSv2 within one hop, the image for the type, and ' +
-    'the labels',
-  () => {
-    const { data, cluster } = withWorkers({ instanceTypes: types('m7i.large'), labels: { tier: 'web' } });
-    expect(cluster.workers[0]!.architecture).toBe('x86_64');
-    expect(data).toMatchObject({
-      InstanceType: 'm7i.large',
-      ImageId: 'resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64',
-      MetadataOptions: { HttpEndpoint: 'enabled', HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
-      BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: 30, Encrypted: true } }],
-    });
-    expect(data.NetworkInterfaces).toBeUndefined();
-    expect(data.SecurityGroupIds.map(textOf)).toEqual([expect.stringContaining('NodeSecurityGroup')]);
-    const script = textOf(data.UserData);
-    expect(script).toContain('"role": "worker"');
-    expect(script).toContain('"tier": "web"');
-    expect(script).not.toContain('"seat"');
-    expect(script).not.toContain('ConditionPathIsMountPoint');
-  },
-);
+test('the launch template has the nodes’ security group, IMDSv2 with one hop, a fitting image, and the labels', () => {
+  const { data, cluster } = withWorkers({ instanceTypes: types('m7i.large'), labels: { tier: 'web' } });
+  expect(cluster.workers[0]!.architecture).toBe('x86_64');
+  expect(data).toMatchObject({
+    InstanceType: 'm7i.large',
+    ImageId: 'resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64',
+    MetadataOptions: { HttpEndpoint: 'enabled', HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
+    BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: 30, Encrypted: true } }],
+  });
+  expect(data.NetworkInterfaces).toBeUndefined();
+  expect(data.SecurityGroupIds.map(textOf)).toEqual([expect.stringContaining('NodeSecurityGroup')]);
+  const script = textOf(data.UserData);
+  expect(script).toContain('"role": "worker"');
+  expect(script).toContain('"tier": "web"');
+  expect(script).not.toContain('"seat"');
+  expect(script).not.toContain('ConditionPathIsMountPoint');
+});
 
 test('spot instances come from the pools with the best price and capacity', () => {
   const { group } = withWorkers({
@@ -131,7 +127,7 @@ test('spot instances come from the pools with the best price and capacity', () =
   });
 });
 
-test('several types without spot are on demand, the preferred first', () => {
+test('several types without spot are on-demand instances, the preferred type first', () => {
   expect(
     withWorkers({ instanceTypes: types('c7g.large', 'm7g.large') }).group.Properties.MixedInstancesPolicy
       .InstancesDistribution,
@@ -155,7 +151,7 @@ test('the group can be scaled with the framework’s own policies', () => {
 test('capacities that are known only at deployment pass all checks', () => {
   const number = (name: string) => Token.asNumber({ Ref: name });
   expect(
-    mistakes({}, (cluster) =>
+    problems({}, (cluster) =>
       cluster.addWorkers('Web', {
         minCapacity: number('Min'),
         maxCapacity: number('Max'),
@@ -165,9 +161,9 @@ test('capacities that are known only at deployment pass all checks', () => {
   ).toEqual([]);
 });
 
-test('mistakes of one group are named once, with its path', () => {
+test('problems of a group are reported once, with its path', () => {
   expect(
-    mistakes({}, (cluster) =>
+    problems({}, (cluster) =>
       cluster.addWorkers('Web', { instanceTypes: types('t4g.small', 't3.small'), minCapacity: 3, maxCapacity: 1 }),
     ),
   ).toEqual([
@@ -175,7 +171,7 @@ test('mistakes of one group are named once, with its path', () => {
       'types of one architecture, or make two groups.',
     '[Test/Swarm/Web] minCapacity (3) must not exceed maxCapacity (1).',
   ]);
-  expect(mistakes({}, (cluster) => cluster.addWorkers('Web', { instanceTypes: [] }))).toEqual([
+  expect(problems({}, (cluster) => cluster.addWorkers('Web', { instanceTypes: [] }))).toEqual([
     '[Test/Swarm/Web] instanceTypes is empty. Name at least one instance type, or omit it.',
   ]);
 });

@@ -18,7 +18,7 @@ const alarms = Object.entries(plain.of('AWS::CloudWatch::Alarm')).map(([id, { Pr
   ...(Properties as Record<'AlarmDescription' | 'TreatMissingData' | 'AlarmActions', any>),
 }));
 
-/** What node-join writes into its log when it looks. */
+/** The line that node-join logs at each look. */
 function logged(): Record<string, unknown> {
   const lines: string[] = [];
   const swarm = {
@@ -80,7 +80,7 @@ function logged(): Record<string, unknown> {
   return JSON.parse(lines[0]!) as Record<string, unknown>;
 }
 
-test('a look is logged in numbers', () => {
+test('each look logs the state of the cluster in numbers', () => {
   expect(logged()).toMatchObject({
     metric: 'Census',
     seats: 3,
@@ -96,29 +96,26 @@ test('a look is logged in numbers', () => {
   });
 });
 
-test(
-  'each metric is of a field that the functions log, from both of them, since either may be the one that ' + 'looks',
-  () => {
-    const line = logged();
-    const ofCensus = filters.filter(({ pattern }) => pattern.includes('"Census"'));
-    expect([...new Set(ofCensus.map(({ MetricName }) => MetricName))].sort()).toEqual([
-      'leaderAgeSeconds',
-      'managersMissing',
-      'nodesDown',
-      'tasksPending',
-    ]);
-    for (const { MetricName, MetricValue, MetricNamespace, pattern } of ofCensus) {
-      expect(MetricNamespace).toBe('DockerSwarm/Test/Swarm');
-      expect(MetricValue).toBe(`$.${MetricName}`);
-      expect(typeof line[MetricName]).toBe('number');
-      expect(pattern).toBe(`{ ($.metric = "${line.metric as string}") && ($.${MetricName} >= 0) }`);
-      expect(new Set(ofCensus.filter((one) => one.MetricName === MetricName).map(({ group }) => group)).size).toBe(2);
-    }
-    expect(filters.filter(({ pattern }) => pattern === '{ $.metric = "MembershipAlarms" }')).toHaveLength(3);
-  },
-);
+test('each metric reads a logged field from both logs, because either function may be the one that looks', () => {
+  const line = logged();
+  const ofCensus = filters.filter(({ pattern }) => pattern.includes('"Census"'));
+  expect([...new Set(ofCensus.map(({ MetricName }) => MetricName))].sort()).toEqual([
+    'leaderAgeSeconds',
+    'managersMissing',
+    'nodesDown',
+    'tasksPending',
+  ]);
+  for (const { MetricName, MetricValue, MetricNamespace, pattern } of ofCensus) {
+    expect(MetricNamespace).toBe('DockerSwarm/Test/Swarm');
+    expect(MetricValue).toBe(`$.${MetricName}`);
+    expect(typeof line[MetricName]).toBe('number');
+    expect(pattern).toBe(`{ ($.metric = "${line.metric as string}") && ($.${MetricName} >= 0) }`);
+    expect(new Set(ofCensus.filter((one) => one.MetricName === MetricName).map(({ group }) => group)).size).toBe(2);
+  }
+  expect(filters.filter(({ pattern }) => pattern === '{ $.metric = "MembershipAlarms" }')).toHaveLength(3);
+});
 
-test('ten alarms, each with a sentence; what is missing alarms only where silence is what is looked for', () => {
+test('there are ten alarms with descriptions, and missing data breaches only the alarm about silence', () => {
   expect(alarms.map(({ id }) => id.replace(/^SwarmAlarms|[0-9A-F]{8}$/g, '')).sort()).toEqual([
     'Attention',
     'CertificatesOverdue',
@@ -138,7 +135,7 @@ test('ten alarms, each with a sentence; what is missing alarms only where silenc
   }
 });
 
-test('they cost what is said: 2.60 USD a month while all is well, and 3.50 at most', () => {
+test('they cost what the docs say: 2.60 USD a month while all is well, and at most 3.50', () => {
   const ofAlarms = Object.values(plain.of('AWS::CloudWatch::Alarm')).flatMap(
     ({ Properties }) =>
       (Properties.Metrics as { MetricStat?: object }[] | undefined)?.filter(({ MetricStat }) => MetricStat) ?? [
@@ -153,7 +150,7 @@ test('they cost what is said: 2.60 USD a month while all is well, and 3.50 at mo
   expect([cents(ofCensus.size), cents(names.size)]).toEqual([260, 350]);
 });
 
-test('what was done is a metric, too, for whoever wants it, and each is made once', () => {
+test('metrics of what was done are created on request, each once', () => {
   const { of } = synthesise({}, (cluster) => {
     const swarm = cluster.addAlarms();
     expect(swarm.metric('rotations')).toMatchObject({
@@ -173,7 +170,7 @@ test('what was done is a metric, too, for whoever wants it, and each is made onc
   expect(patterns).toEqual(Array(2).fill('{ ($.metric = "Deeds") && ($.rotations >= 0) }'));
 });
 
-test('actions are taken when an alarm goes off, and when it ends', () => {
+test('actions run when an alarm goes off and when it ends', () => {
   const { of } = synthesise({}, (cluster, stack) =>
     cluster.addAlarms({ actions: [new SnsAction(new Topic(stack, 'Topic'))] }),
   );
@@ -183,7 +180,7 @@ test('actions are taken when an alarm goes off, and when it ends', () => {
   }
 });
 
-test('metrics that there are not are refused with those that there are, and alarms are made once', () => {
+test('an unknown metric is refused with the list of metrics, and alarms can be added only once', () => {
   synthesise({}, (cluster) => {
     const swarm = cluster.addAlarms();
     expect(() => swarm.metric('rotation' as never)).toThrow(

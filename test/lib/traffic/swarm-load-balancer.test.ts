@@ -1,4 +1,4 @@
-/** Load balancers: listeners, target groups, who may connect, and the function that keeps their targets. */
+/** Load balancers: listeners, target groups, security group rules, and the function that registers their targets. */
 import { type App, Duration, Stack, Token } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
@@ -19,7 +19,7 @@ import {
 import { checkLoadBalancerZones } from '../../../lib/core/listeners';
 import { loadBalancersSchema } from '../../../protocol/following';
 import { decodeServedBy } from '../../../protocol/targets';
-import { mistakes, synthesise, textOf, type Resource } from '../synthesise';
+import { problems, synthesise, textOf, type Resource } from '../synthesise';
 
 const CERTIFICATE = ListenerCertificate.fromArn(
   'arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555',
@@ -28,7 +28,7 @@ const CERTIFICATE = ListenerCertificate.fromArn(
 const withLoadBalancer = (options: LoadBalancerOptions, props: SwarmClusterProps = {}) =>
   synthesise(props, (cluster) => void cluster.addLoadBalancer('Public', options));
 const refused = (options: LoadBalancerOptions, props: SwarmClusterProps = {}) =>
-  mistakes(props, (cluster) => void cluster.addLoadBalancer('Public', options));
+  problems(props, (cluster) => void cluster.addLoadBalancer('Public', options));
 const only = (resources: Record<string, Resource>, part = '') =>
   Object.entries(resources).find(([id]) => id.includes(part))![1].Properties;
 const ingress = (of: (type: string) => Record<string, Resource>, from: RegExp) =>
@@ -48,13 +48,13 @@ const ingress = (of: (type: string) => Record<string, Resource>, from: RegExp) =
         `${/Public/.test(to) ? 'balancer' : 'nodes'}`,
     );
 
-/** Whether they are ended as soon as a target fails its health check, and how long they go on otherwise. */
-const connections = (ended: string, seconds: string) => [
-  { Key: 'target_health_state.unhealthy.connection_termination.enabled', Value: ended },
+/** Attributes for connections to an unhealthy target: whether they end at once, or else how long they continue. */
+const unhealthyConnections = (endAtOnce: string, seconds: string) => [
+  { Key: 'target_health_state.unhealthy.connection_termination.enabled', Value: endAtOnce },
   { Key: 'target_health_state.unhealthy.draining_interval_seconds', Value: seconds },
 ];
 
-test('it stands in the public subnets of all zones, with a security group, and sends to all zones', () => {
+test('it is in the public subnets of all zones, has a security group, and forwards across zones', () => {
   const { of } = withLoadBalancer({ listeners: [{ port: 80 }] });
   expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer'))).toMatchObject({
     Type: 'network',
@@ -65,85 +65,74 @@ test('it stands in the public subnets of all zones, with a security group, and s
   });
 });
 
-test(
-  'a listener sends to a target group that says by its tags whose it is and which nodes stand behind it, and ' +
-    'asks the agent whether they may be sent anything',
-  () => {
-    const { of } = withLoadBalancer({ listeners: [{ port: 80, targetPort: 8080 }] });
-    const [groupId] = Object.keys(of('AWS::ElasticLoadBalancingV2::TargetGroup'));
-    expect(only(of('AWS::ElasticLoadBalancingV2::Listener'))).toMatchObject({
-      Port: 80,
-      Protocol: 'TCP',
-      DefaultActions: [{ Type: 'forward', TargetGroupArn: { Ref: groupId } }],
-    });
-    const group = only(of('AWS::ElasticLoadBalancingV2::TargetGroup'));
-    expect(group).toMatchObject({
-      Port: 8080,
-      Protocol: 'TCP',
-      TargetType: 'instance',
-      HealthCheckProtocol: 'HTTP',
-      HealthCheckPort: '2378',
-      HealthCheckPath: '/health',
-      HealthCheckIntervalSeconds: 10,
-      HealthyThresholdCount: 2,
-      UnhealthyThresholdCount: 2,
-      TargetGroupAttributes: [
-        { Key: 'deregistration_delay.timeout_seconds', Value: '30' },
-        ...connections('false', '30'),
-      ],
-      Tags: [
-        { Key: 'cdk-docker-swarm:cluster', Value: 'Test/Swarm' },
-        { Key: 'cdk-docker-swarm:served-by', Value: 'all' },
-      ],
-    });
-    // Targets are target-update's.
-    expect(group.Targets).toBeUndefined();
-  },
-);
+test('a listener has a target group whose tags name cluster and nodes, and whose health check asks the agent', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80, targetPort: 8080 }] });
+  const [groupId] = Object.keys(of('AWS::ElasticLoadBalancingV2::TargetGroup'));
+  expect(only(of('AWS::ElasticLoadBalancingV2::Listener'))).toMatchObject({
+    Port: 80,
+    Protocol: 'TCP',
+    DefaultActions: [{ Type: 'forward', TargetGroupArn: { Ref: groupId } }],
+  });
+  const group = only(of('AWS::ElasticLoadBalancingV2::TargetGroup'));
+  expect(group).toMatchObject({
+    Port: 8080,
+    Protocol: 'TCP',
+    TargetType: 'instance',
+    HealthCheckProtocol: 'HTTP',
+    HealthCheckPort: '2378',
+    HealthCheckPath: '/health',
+    HealthCheckIntervalSeconds: 10,
+    HealthyThresholdCount: 2,
+    UnhealthyThresholdCount: 2,
+    TargetGroupAttributes: [
+      { Key: 'deregistration_delay.timeout_seconds', Value: '30' },
+      ...unhealthyConnections('false', '30'),
+    ],
+    Tags: [
+      { Key: 'cdk-docker-swarm:cluster', Value: 'Test/Swarm' },
+      { Key: 'cdk-docker-swarm:served-by', Value: 'all' },
+    ],
+  });
+  // target-update registers the targets.
+  expect(group.Targets).toBeUndefined();
+});
 
-test(
-  'anybody may connect to the listeners; nodes are open to the load balancer at their ports and the health ' +
-    'check’s',
-  () => {
-    const { of } = withLoadBalancer({
-      listeners: [
-        { port: 80, targetPort: 8080 },
-        { port: 53, protocol: Protocol.TCP_UDP },
-        { port: 81, targetPort: 8080 },
-      ],
-    });
-    expect(ingress(of, /0\.0\.0\.0\/0/).sort()).toEqual([
-      'tcp 53 balancer',
-      'tcp 80 balancer',
-      'tcp 81 balancer',
-      'udp 53 balancer',
-    ]);
-    expect(ingress(of, /PublicSecurityGroup/).sort()).toEqual([
-      'tcp 2378 nodes',
-      'tcp 53 nodes',
-      'tcp 8080 nodes',
-      'udp 53 nodes',
-    ]);
-  },
-);
+test('anyone may connect to the listeners; the nodes admit the load balancer on target and health check ports', () => {
+  const { of } = withLoadBalancer({
+    listeners: [
+      { port: 80, targetPort: 8080 },
+      { port: 53, protocol: Protocol.TCP_UDP },
+      { port: 81, targetPort: 8080 },
+    ],
+  });
+  expect(ingress(of, /0\.0\.0\.0\/0/).sort()).toEqual([
+    'tcp 53 balancer',
+    'tcp 80 balancer',
+    'tcp 81 balancer',
+    'udp 53 balancer',
+  ]);
+  expect(ingress(of, /PublicSecurityGroup/).sort()).toEqual([
+    'tcp 2378 nodes',
+    'tcp 53 nodes',
+    'tcp 8080 nodes',
+    'udp 53 nodes',
+  ]);
+});
 
-test(
-  'an internal one stands in the subnets of the nodes, and lets the network of the VPC in; clients can be ' + 'named',
-  () => {
-    const { of } = withLoadBalancer({ listeners: [{ port: 80 }], internal: true });
-    expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer'))).toMatchObject({
-      Scheme: 'internal',
-      Subnets: [1, 2, 3].map((n) => ({ Ref: expect.stringContaining(`NodesSubnet${n}`) })),
-    });
-    expect(ingress(of, /CidrBlock/)).toEqual(['tcp 80 balancer']);
-    expect(ingress(of, /0\.0\.0\.0\/0/)).toEqual([]);
-    const named = withLoadBalancer({ listeners: [{ port: 80 }], clients: [ec2.Peer.ipv4('192.0.2.0/24')] });
-    expect(ingress(named.of, /192\.0\.2\.0/)).toEqual(['tcp 80 balancer']);
-    expect(ingress(named.of, /0\.0\.0\.0\/0/)).toEqual([]);
-  },
-);
+test('an internal load balancer is in the nodes’ subnets and admits the VPC; `clients` replaces the default', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80 }], internal: true });
+  expect(only(of('AWS::ElasticLoadBalancingV2::LoadBalancer'))).toMatchObject({
+    Scheme: 'internal',
+    Subnets: [1, 2, 3].map((n) => ({ Ref: expect.stringContaining(`NodesSubnet${n}`) })),
+  });
+  expect(ingress(of, /CidrBlock/)).toEqual(['tcp 80 balancer']);
+  expect(ingress(of, /0\.0\.0\.0\/0/)).toEqual([]);
+  const named = withLoadBalancer({ listeners: [{ port: 80 }], clients: [ec2.Peer.ipv4('192.0.2.0/24')] });
+  expect(ingress(named.of, /192\.0\.2\.0/)).toEqual(['tcp 80 balancer']);
+  expect(ingress(named.of, /0\.0\.0\.0\/0/)).toEqual([]);
+});
 
-test('a listener with certificates is TLS, and sends TCP to the nodes', () => {
+test('a listener with certificates is TLS, and forwards TCP to the nodes by default', () => {
   const { of } = withLoadBalancer({
     listeners: [
       { port: 443, targetPort: 80, certificates: [CERTIFICATE] },
@@ -164,7 +153,7 @@ test('a listener with certificates is TLS, and sends TCP to the nodes', () => {
   ).toEqual(['TCP', 'TLS']);
 });
 
-test('the nodes behind it are those that were named, for all listeners or for one', () => {
+test('the nodes behind it can be chosen, for all listeners or for one', () => {
   const { of } = synthesise({}, (cluster) => {
     const [web, api] = ['Web', 'Api'].map((id) => cluster.addWorkers(id));
     cluster.addLoadBalancer('Public', {
@@ -226,53 +215,41 @@ test('health checks, delays, zones and the client’s address can be chosen', ()
   ]);
 });
 
-test(
-  'what of it cannot be used by two at a time has another name with another scheme: the new one is made ' +
-    'before the old one goes',
-  () => {
-    const ids = (internal: boolean) => {
-      const { of } = withLoadBalancer({ listeners: [{ port: 80 }], followPublishedPorts: true, internal });
-      return ['AWS::ElasticLoadBalancingV2::TargetGroup', 'AWS::EC2::SecurityGroup'].flatMap((type) =>
-        Object.keys(of(type)).filter((id) => id.includes('Public')),
-      );
-    };
-    expect(ids(false)).toHaveLength(2);
-    expect(ids(true).filter((id) => ids(false).includes(id))).toEqual([]);
-  },
-);
+test('what two load balancers cannot share has an id by scheme, so that the new one can be created first', () => {
+  const ids = (internal: boolean) => {
+    const { of } = withLoadBalancer({ listeners: [{ port: 80 }], followPublishedPorts: true, internal });
+    return ['AWS::ElasticLoadBalancingV2::TargetGroup', 'AWS::EC2::SecurityGroup'].flatMap((type) =>
+      Object.keys(of(type)).filter((id) => id.includes('Public')),
+    );
+  };
+  expect(ids(false)).toHaveLength(2);
+  expect(ids(true).filter((id) => ids(false).includes(id))).toEqual([]);
+});
 
-test(
-  'connections of TCP go on when a node leaves, unless they are to end at once; AWS knows that for TCP and ' +
-    'TLS only',
-  () => {
-    const { of } = withLoadBalancer({
-      listeners: [{ port: 80 }, { port: 53, protocol: Protocol.TCP_UDP }],
-      deregistrationDelay: Duration.seconds(0),
-    });
-    expect(
-      Object.values(of('AWS::ElasticLoadBalancingV2::TargetGroup')).map(
-        ({ Properties }) => Properties.TargetGroupAttributes,
-      ),
-    ).toEqual([
-      [{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }, ...connections('true', '0')],
-      [{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }],
-    ]);
-  },
-);
+test('TCP connections to an unhealthy node continue unless the delay is 0; only TCP and TLS have that setting', () => {
+  const { of } = withLoadBalancer({
+    listeners: [{ port: 80 }, { port: 53, protocol: Protocol.TCP_UDP }],
+    deregistrationDelay: Duration.seconds(0),
+  });
+  expect(
+    Object.values(of('AWS::ElasticLoadBalancingV2::TargetGroup')).map(
+      ({ Properties }) => Properties.TargetGroupAttributes,
+    ),
+  ).toEqual([
+    [{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }, ...unhealthyConnections('true', '0')],
+    [{ Key: 'deregistration_delay.timeout_seconds', Value: '0' }],
+  ]);
+});
 
-test(
-  'with a health check of one’s own, connections and tasks of a node that leaves go on until the load ' +
-    'balancer knows',
-  () => {
-    const { of } = withLoadBalancer({ listeners: [{ port: 80, healthCheck: { port: 80 } }] });
-    expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup')).TargetGroupAttributes).toEqual([
-      { Key: 'deregistration_delay.timeout_seconds', Value: '120' },
-      ...connections('true', '0'),
-    ]);
-  },
-);
+test('with a health check port, connections to a leaving node continue until the load balancer knows', () => {
+  const { of } = withLoadBalancer({ listeners: [{ port: 80, healthCheck: { port: 80 } }] });
+  expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup')).TargetGroupAttributes).toEqual([
+    { Key: 'deregistration_delay.timeout_seconds', Value: '120' },
+    ...unhealthyConnections('true', '0'),
+  ]);
+});
 
-test('it can have a name of its own, and write its log of TLS connections to a bucket', () => {
+test('it can have an alias record, and log TLS connections to a bucket', () => {
   const { of } = synthesise(
     {},
     (cluster, stack) =>
@@ -301,55 +278,47 @@ test('it can have a name of its own, and write its log of TLS connections to a b
   });
 });
 
-test(
-  'one function keeps the targets of all load balancers, woken by the sweep, by instances of the stack’s ' +
-    'groups, and by leader-token',
-  () => {
-    const { of, template } = synthesise({}, (cluster) => {
-      cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }] });
-      cluster.addLoadBalancer('Inner', { listeners: [{ port: 80 }], internal: true });
-    });
-    const functions = Object.values(of('AWS::Lambda::Function')).map(
-      ({ Properties }) => Properties.Environment.Variables,
-    );
-    const [updater] = functions.filter((variables) => variables.LOAD_BALANCERS);
-    expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
-    expect(functions.filter((variables) => variables.LOAD_BALANCED === 'true' && variables.SEATS)).toHaveLength(2);
-    expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual(
-      ['Public', 'Inner'].map((id) => ({
-        arn: expect.stringContaining(`${id}LoadBalancer`),
-        securityGroupId: expect.stringMatching(`${id}(Internal)?SecurityGroup`),
-      })),
-    );
-    const queue = { Ref: Object.keys(of('AWS::SQS::Queue')).find((id) => id.includes('TargetQueue')) };
-    expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([
-      expect.objectContaining({ TARGETS_QUEUE_URL: queue, MANAGER_ROLE_ID: expect.anything() }),
-    ]);
-    const rules = Object.values(of('AWS::Events::Rule')).filter(({ Properties }) =>
-      Properties.Targets.some(({ Arn }: { Arn: any }) => Arn['Fn::GetAtt'][0] === queue.Ref),
-    );
-    expect(
-      rules.map(({ Properties }) => Properties.ScheduleExpression ?? Properties.EventPattern['detail-type']),
-    ).toEqual([
-      'rate(1 minute)',
-      [
-        'EC2 Instance Launch Successful',
-        'EC2 Instance-terminate Lifecycle Action',
-        'EC2 Instance Terminate Successful',
-      ],
-    ]);
-    expect(JSON.stringify(rules[1]!.Properties.EventPattern.detail)).toBe(
-      '{"AutoScalingGroupName":[{"prefix":{"Fn::Join":["",[{"Ref":"AWS::StackName"},"-"]]}}]}',
-    );
-    template.resourceCountIs('AWS::Lambda::Function', 4);
-    // Nodes that leave with the stack are taken out by it, so it goes after them.
-    const mapping = Object.entries(of('AWS::Lambda::EventSourceMapping')).find(([id]) =>
-      id.includes('TargetMessages'),
-    )![0];
-    for (const { DependsOn } of Object.values(of('AWS::AutoScaling::AutoScalingGroup')))
-      expect(DependsOn).toContain(mapping);
-  },
-);
+test('one function serves all load balancers, woken by the sweep, the stack’s instances, and leader-token', () => {
+  const { of, template } = synthesise({}, (cluster) => {
+    cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }] });
+    cluster.addLoadBalancer('Inner', { listeners: [{ port: 80 }], internal: true });
+  });
+  const functions = Object.values(of('AWS::Lambda::Function')).map(
+    ({ Properties }) => Properties.Environment.Variables,
+  );
+  const [updater] = functions.filter((variables) => variables.LOAD_BALANCERS);
+  expect(Object.keys(updater).sort()).toEqual(['CLUSTER', 'JOIN_QUEUE_URL', 'LOAD_BALANCERS', 'TOKEN_TABLE']);
+  expect(functions.filter((variables) => variables.LOAD_BALANCED === 'true' && variables.SEATS)).toHaveLength(2);
+  expect(JSON.parse(textOf(updater.LOAD_BALANCERS))).toEqual(
+    ['Public', 'Inner'].map((id) => ({
+      arn: expect.stringContaining(`${id}LoadBalancer`),
+      securityGroupId: expect.stringMatching(`${id}(Internal)?SecurityGroup`),
+    })),
+  );
+  const queue = { Ref: Object.keys(of('AWS::SQS::Queue')).find((id) => id.includes('TargetQueue')) };
+  expect(functions.filter((variables) => variables.TARGETS_QUEUE_URL)).toEqual([
+    expect.objectContaining({ TARGETS_QUEUE_URL: queue, MANAGER_ROLE_ID: expect.anything() }),
+  ]);
+  const rules = Object.values(of('AWS::Events::Rule')).filter(({ Properties }) =>
+    Properties.Targets.some(({ Arn }: { Arn: any }) => Arn['Fn::GetAtt'][0] === queue.Ref),
+  );
+  expect(
+    rules.map(({ Properties }) => Properties.ScheduleExpression ?? Properties.EventPattern['detail-type']),
+  ).toEqual([
+    'rate(1 minute)',
+    ['EC2 Instance Launch Successful', 'EC2 Instance-terminate Lifecycle Action', 'EC2 Instance Terminate Successful'],
+  ]);
+  expect(JSON.stringify(rules[1]!.Properties.EventPattern.detail)).toBe(
+    '{"AutoScalingGroupName":[{"prefix":{"Fn::Join":["",[{"Ref":"AWS::StackName"},"-"]]}}]}',
+  );
+  template.resourceCountIs('AWS::Lambda::Function', 4);
+  // It deregisters nodes when the stack is deleted, so it must be deleted after them.
+  const mapping = Object.entries(of('AWS::Lambda::EventSourceMapping')).find(([id]) =>
+    id.includes('TargetMessages'),
+  )![0];
+  for (const { DependsOn } of Object.values(of('AWS::AutoScaling::AutoScalingGroup')))
+    expect(DependsOn).toContain(mapping);
+});
 
 /** Sid, actions, resources and condition of each statement of target-update. */
 function statementsOf(of: (type: string) => Record<string, Resource>) {
@@ -408,44 +377,40 @@ test('target-update may do exactly this', () => {
 });
 
 describe('following published ports', () => {
-  it(
-    'lets target-update make what carries the tag of the cluster, change what it made itself, and open the ' +
-      'load balancer alone',
-    () => {
-      const { of } = withLoadBalancer({ followPublishedPorts: true });
-      const tagged = { 'aws:RequestTag/cdk-docker-swarm:cluster': 'Test/Swarm' };
-      expect(statementsOf(of).slice(12)).toEqual([
-        [
-          'MakeTargetGroups',
-          'elasticloadbalancing:CreateTargetGroup',
-          `${ELB}:targetgroup/swarm-*/*`,
-          { StringEquals: tagged },
-        ],
-        ['MakeListeners', 'elasticloadbalancing:CreateListener', '<SwarmPublicLoadBalancer>', { StringEquals: tagged }],
-        [
-          'TagWhatIsMade',
-          'elasticloadbalancing:AddTags',
-          `${ELB}:targetgroup/swarm-*/* ${ELB}:listener/net/*/*/*`,
-          { StringEquals: { ...tagged, 'elasticloadbalancing:CreateAction': ['CreateTargetGroup', 'CreateListener'] } },
-        ],
-        [
-          'ChangeTargetGroups',
-          'elasticloadbalancing:AddTags elasticloadbalancing:ModifyTargetGroup ' +
-            'elasticloadbalancing:ModifyTargetGroupAttributes',
-          `${ELB}:targetgroup/swarm-*/*`,
-          ofFollowed,
-        ],
-        ['ChangeListeners', 'elasticloadbalancing:ModifyListener', `${ELB}:listener/net/*/*/*`, ofFollowed],
-        ['OpenPorts', 'ec2:AuthorizeSecurityGroupIngress', SECURITY_GROUP],
-        [
-          'TellOfPorts',
-          'events:PutEvents',
-          'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default',
-          { 'ForAnyValue:StringEquals': { 'events:source': 'cdk-docker-swarm' } },
-        ],
-      ]);
-    },
-  );
+  it('lets target-update create what has the cluster’s tag, change what it created, and open the load balancer', () => {
+    const { of } = withLoadBalancer({ followPublishedPorts: true });
+    const tagged = { 'aws:RequestTag/cdk-docker-swarm:cluster': 'Test/Swarm' };
+    expect(statementsOf(of).slice(12)).toEqual([
+      [
+        'MakeTargetGroups',
+        'elasticloadbalancing:CreateTargetGroup',
+        `${ELB}:targetgroup/swarm-*/*`,
+        { StringEquals: tagged },
+      ],
+      ['MakeListeners', 'elasticloadbalancing:CreateListener', '<SwarmPublicLoadBalancer>', { StringEquals: tagged }],
+      [
+        'TagWhatIsMade',
+        'elasticloadbalancing:AddTags',
+        `${ELB}:targetgroup/swarm-*/* ${ELB}:listener/net/*/*/*`,
+        { StringEquals: { ...tagged, 'elasticloadbalancing:CreateAction': ['CreateTargetGroup', 'CreateListener'] } },
+      ],
+      [
+        'ChangeTargetGroups',
+        'elasticloadbalancing:AddTags elasticloadbalancing:ModifyTargetGroup ' +
+          'elasticloadbalancing:ModifyTargetGroupAttributes',
+        `${ELB}:targetgroup/swarm-*/*`,
+        ofFollowed,
+      ],
+      ['ChangeListeners', 'elasticloadbalancing:ModifyListener', `${ELB}:listener/net/*/*/*`, ofFollowed],
+      ['OpenPorts', 'ec2:AuthorizeSecurityGroupIngress', SECURITY_GROUP],
+      [
+        'TellOfPorts',
+        'events:PutEvents',
+        'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default',
+        { 'ForAnyValue:StringEquals': { 'events:source': 'cdk-docker-swarm' } },
+      ],
+    ]);
+  });
 
   const settingsOf = (of: (type: string) => Record<string, Resource>) => {
     const variables = Object.values(of('AWS::Lambda::Function'))
@@ -454,18 +419,14 @@ describe('following published ports', () => {
     return v.parse(loadBalancersSchema, JSON.parse(textOf(variables.LOAD_BALANCERS)))[0]!.follows;
   };
 
-  it(
-    'opens the nodes to the load balancer at the ports that may be followed, and nobody may connect before ' +
-      'something is published',
-    () => {
-      const { of } = withLoadBalancer({ followPublishedPorts: { from: 8000, to: 8999 } });
-      expect(ingress(of, /Public/)).toEqual(['tcp 8000-8999 nodes', 'udp 8000-8999 nodes', 'tcp 2378 nodes']);
-      expect(ingress(of, /0\.0\.0\.0/)).toEqual([]);
-      expect(Object.keys(of('AWS::ElasticLoadBalancingV2::Listener'))).toEqual([]);
-    },
-  );
+  it('opens the range on the nodes to the load balancer, and admits no client before a port is published', () => {
+    const { of } = withLoadBalancer({ followPublishedPorts: { from: 8000, to: 8999 } });
+    expect(ingress(of, /Public/)).toEqual(['tcp 8000-8999 nodes', 'udp 8000-8999 nodes', 'tcp 2378 nodes']);
+    expect(ingress(of, /0\.0\.0\.0/)).toEqual([]);
+    expect(Object.keys(of('AWS::ElasticLoadBalancingV2::Listener'))).toEqual([]);
+  });
 
-  it('tells target-update all that it makes listeners and target groups from', () => {
+  it('gives target-update all settings for listeners and target groups', () => {
     const { of } = withLoadBalancer({
       listeners: [{ port: 443, certificates: [CERTIFICATE] }],
       followPublishedPorts: { from: 8000, to: 8999, sslPolicy: SslPolicy.TLS13_13 },
@@ -500,7 +461,7 @@ describe('following published ports', () => {
     });
   });
 
-  it('frees the port of a listener that is declared before that is made, and of its rule', () => {
+  it('frees the port of a declared listener before the listener and its rule are created', () => {
     const { of } = withLoadBalancer({ listeners: [{ port: 80 }], followPublishedPorts: true });
     const [[id, following]] = Object.entries(of('Custom::SwarmFollowedPorts')) as [[string, Resource]];
     expect(following.Properties).toMatchObject({
@@ -525,7 +486,7 @@ describe('following published ports', () => {
       'The load balancer has no listener. Set `listeners` or `followPublishedPorts`.',
     ],
     [
-      'a port that is none',
+      'an invalid port',
       { followPublishedPorts: { from: 0 } },
       'followPublishedPorts.from (0) must be a whole number from 1 to 65535.',
     ],
@@ -535,7 +496,7 @@ describe('following published ports', () => {
       'followPublishedPorts.from (9000) must not exceed followPublishedPorts.to (8000).',
     ],
     [
-      'a range of which nothing can be followed',
+      'a range without a port to follow',
       { listeners: [{ port: 8081, targetPort: 8080 }], followPublishedPorts: { from: 8080, to: 8081 } },
       'followPublishedPorts from 8080 to 8081 leaves no port to follow: the swarm itself or declared listeners use ' +
         'them all. Use another range.',
@@ -551,7 +512,7 @@ describe('following published ports', () => {
   });
 });
 
-test('a health check that is asked often waits shorter for an answer than AWS does by default, as it must', () => {
+test('a health check with a short interval has a timeout shorter than the interval', () => {
   const { of } = withLoadBalancer({ listeners: [{ port: 80, healthCheck: { interval: Duration.seconds(5) } }] });
   expect(only(of('AWS::ElasticLoadBalancingV2::TargetGroup'))).toMatchObject({
     HealthCheckIntervalSeconds: 5,
@@ -604,7 +565,7 @@ test.each<[string, SwarmListener[], string[]]>([
     ],
   ],
   [
-    'a certificate that is none',
+    'an invalid certificate',
     [{ port: 443, certificates: [ListenerCertificate.fromArn('my-certificate')] }],
     [
       "The listener on port 443 has the certificate 'my-certificate', which is not the ARN of a certificate. Use a " +
@@ -612,7 +573,7 @@ test.each<[string, SwarmListener[], string[]]>([
     ],
   ],
   [
-    'another protocol behind TCP',
+    'a target protocol with TCP',
     [{ port: 80, targetProtocol: Protocol.TCP }],
     [
       'The listener on port 80 has a `targetProtocol` but the protocol TCP, which is forwarded unchanged. Only TLS ' +
@@ -620,7 +581,7 @@ test.each<[string, SwarmListener[], string[]]>([
     ],
   ],
   [
-    'nobody behind a listener',
+    'no nodes',
     [{ port: 80, nodes: [] }],
     ['nodes is empty, so no node would receive connections. Name worker groups, or omit it.'],
   ],
@@ -629,13 +590,13 @@ test.each<[string, SwarmListener[], string[]]>([
     [{ port: 80, healthCheck: { path: '/x' } }],
     ['healthCheck.path needs a healthCheck.port: the port of the service that answers at the path.'],
   ],
-])('a listener with a mistake is refused: %s', (_, listeners, expected) => {
+])('a listener with a problem is refused: %s', (_, listeners, expected) => {
   expect(refused({ listeners })).toEqual(expected.map((sentence) => `[Test/Swarm/Public] ${sentence}`));
 });
 
-test('a certificate of another region is refused; one that is known only at deployment passes', () => {
+test('a certificate from another region is refused; one that is known only at deployment passes', () => {
   const inRegion = (region: string) =>
-    mistakes(
+    problems(
       {},
       (cluster) => void cluster.addLoadBalancer('Public', { listeners: [{ port: 443, certificates: [CERTIFICATE] }] }),
       { stack: { env: { account: '123456789012', region } } },
@@ -646,7 +607,7 @@ test('a certificate of another region is refused; one that is known only at depl
       'eu-west-1. Use a certificate from eu-west-1.',
   ]);
   expect(
-    mistakes(
+    problems(
       {},
       (cluster, stack) =>
         void cluster.addLoadBalancer('Public', {
@@ -658,7 +619,7 @@ test('a certificate of another region is refused; one that is known only at depl
   ).toEqual([]);
 });
 
-test('nobody who may connect is refused', () => {
+test('an empty list of clients is refused', () => {
   expect(refused({ followPublishedPorts: true, clients: [] })).toEqual([
     '[Test/Swarm/Public] clients is empty, so nobody could connect. Name at least one peer, or omit it.',
   ]);
@@ -704,7 +665,7 @@ test.each<[Record<string, unknown>, string]>([
   ],
   [{ alias: 'www.example.com' }, 'alias ("www.example.com") must be an object with zone, recordName.'],
   [{ internal: 'yes' }, 'internal ("yes") must be true or false.'],
-])('in an app whose types nobody checks, what is of another kind is refused: %j', (options, expected) => {
+])('callers that are not type-checked get an error for an option of a wrong type: %j', (options, expected) => {
   expect(() => withLoadBalancer(options as LoadBalancerOptions)).toThrow(`Test/Swarm/Public: ${expected}`);
 });
 
@@ -715,7 +676,7 @@ test('too many listeners are refused', () => {
   ]);
 });
 
-test('all mistakes of a load balancer are told together', () => {
+test('all problems of a load balancer are reported together', () => {
   const found = refused({
     listeners: [{ port: 53, protocol: Protocol.UDP }],
     preserveClientAddress: false,
@@ -742,18 +703,18 @@ test('all mistakes of a load balancer are told together', () => {
 });
 
 test('a group of another cluster is refused', () => {
-  const found = mistakes({}, (cluster, stack) => {
-    const stranger = new SwarmCluster(stack, 'Other').addWorkers('Web');
-    cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }], nodes: [stranger] });
+  const found = problems({}, (cluster, stack) => {
+    const foreignGroup = new SwarmCluster(stack, 'Other').addWorkers('Web');
+    cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }], nodes: [foreignGroup] });
   });
   expect(found).toContain(
     '[Test/Swarm/Public] nodes lists Test/Other/Web, a group of another cluster. Use groups of Test/Swarm.',
   );
 });
 
-test('subnets in fewer zones than the nodes have are refused, and none at all', () => {
+test('subnets in fewer zones than the nodes are refused, and so is none at all', () => {
   const inZones = (zones: number) =>
-    mistakes(
+    problems(
       {},
       (cluster) =>
         void cluster.addLoadBalancer('Public', {
@@ -780,7 +741,7 @@ test.each<[string, (string | undefined)[], (string | undefined)[], RegExp | unde
   expect(checkLoadBalancerZones(zones, ofNodes)).toEqual(expected ? [expect.stringMatching(expected)] : []);
 });
 
-test('in another stack than its cluster it is refused: each would need what the other has made', () => {
+test('a load balancer outside the stack of its cluster is refused: each stack would depend on the other', () => {
   const { stack, cluster } = synthesise({});
   const { updater } = cluster.addLoadBalancer('Public', { listeners: [{ port: 80 }] });
   expect(
@@ -792,10 +753,10 @@ test('in another stack than its cluster it is refused: each would need what the 
   ).toThrow('Second/Inner is not in the stack of its cluster, Test');
 });
 
-test('settings of load balancers that do not fit the function’s environment are refused', () => {
+test('settings of load balancers that exceed the function’s environment are refused', () => {
   const clients = (count: number) => Array.from({ length: count }, (_, n) => ec2.Peer.ipv4(`10.${n}.0.0/16`));
   const two = (count: number) =>
-    mistakes({}, (cluster) =>
+    problems({}, (cluster) =>
       ['Public', 'Inner'].forEach((id) =>
         cluster.addLoadBalancer(id, { followPublishedPorts: true, clients: clients(count) }),
       ),
@@ -804,7 +765,7 @@ test('settings of load balancers that do not fit the function’s environment ar
   expect(two(70)).toContainEqual(expect.stringContaining("a function's environment holds 4096"));
 });
 
-test('more rules than AWS usually allows are warned of', () => {
+test('more rules than AWS allows by default cause a warning', () => {
   const listeners = Array.from({ length: 31 }, (_, n): SwarmListener => ({
     port: 8000 + n,
     protocol: Protocol.TCP_UDP,
@@ -817,7 +778,7 @@ test('more rules than AWS usually allows are warned of', () => {
   );
 });
 
-test('ports that are known only at deployment pass, and options of others that are passed on with them', () => {
+test('ports that are known only at deployment pass, and so do unknown options', () => {
   expect(refused({ listeners: [{ port: 80 }], monitored: true } as LoadBalancerOptions)).toEqual([]);
   expect(refused({ listeners: [{ port: 80, targetPort: Token.asNumber({ Ref: 'Port' }) }] })).toEqual([]);
 });
@@ -835,47 +796,43 @@ const alarmsOf = (options: Partial<LoadBalancerOptions>, more: Parameters<SwarmL
   );
 };
 
-test(
-  'alarms tell that nobody is healthy behind a listener, that nodes stay unhealthy, that connections are ' +
-    'reset, and that the function fails',
-  () => {
-    const alarms = alarmsOf({});
-    expect(Object.keys(alarms).sort()).toEqual([
-      'NobodyHealthy80',
-      'NobodyHealthy81',
-      'Resets',
-      'Unhealthy80',
-      'Unhealthy81',
-      'UpdaterFails',
-    ]);
-    const dimensions = ({ Dimensions }: Record<string, any>) =>
-      Dimensions.map(({ Name }: { Name: string }) => Name).sort();
-    expect(alarms.NobodyHealthy80).toMatchObject({
-      Namespace: 'AWS/NetworkELB',
-      MetricName: 'HealthyHostCount',
-      Statistic: 'Maximum',
-      ComparisonOperator: 'LessThanThreshold',
-      Threshold: 1,
-      TreatMissingData: 'breaching',
-      AlarmActions: [{ Ref: expect.stringContaining('People') }],
-    });
-    expect(dimensions(alarms.NobodyHealthy80!)).toEqual(['LoadBalancer', 'TargetGroup']);
-    expect(alarms.Unhealthy81).toMatchObject({
-      MetricName: 'UnHealthyHostCount',
-      Threshold: 1,
-      EvaluationPeriods: 15,
-      TreatMissingData: 'notBreaching',
-    });
-    expect(alarms.Resets).toMatchObject({ MetricName: 'TCP_Target_Reset_Count', Statistic: 'Sum', Threshold: 1000 });
-    expect(alarms.UpdaterFails).toMatchObject({ Namespace: 'AWS/Lambda', MetricName: 'Errors' });
-  },
-);
+test('alarms report no healthy node, nodes that stay unhealthy, reset connections, and a failing function', () => {
+  const alarms = alarmsOf({});
+  expect(Object.keys(alarms).sort()).toEqual([
+    'NobodyHealthy80',
+    'NobodyHealthy81',
+    'Resets',
+    'Unhealthy80',
+    'Unhealthy81',
+    'UpdaterFails',
+  ]);
+  const dimensions = ({ Dimensions }: Record<string, any>) =>
+    Dimensions.map(({ Name }: { Name: string }) => Name).sort();
+  expect(alarms.NobodyHealthy80).toMatchObject({
+    Namespace: 'AWS/NetworkELB',
+    MetricName: 'HealthyHostCount',
+    Statistic: 'Maximum',
+    ComparisonOperator: 'LessThanThreshold',
+    Threshold: 1,
+    TreatMissingData: 'breaching',
+    AlarmActions: [{ Ref: expect.stringContaining('People') }],
+  });
+  expect(dimensions(alarms.NobodyHealthy80!)).toEqual(['LoadBalancer', 'TargetGroup']);
+  expect(alarms.Unhealthy81).toMatchObject({
+    MetricName: 'UnHealthyHostCount',
+    Threshold: 1,
+    EvaluationPeriods: 15,
+    TreatMissingData: 'notBreaching',
+  });
+  expect(alarms.Resets).toMatchObject({ MetricName: 'TCP_Target_Reset_Count', Statistic: 'Sum', Threshold: 1000 });
+  expect(alarms.UpdaterFails).toMatchObject({ Namespace: 'AWS/Lambda', MetricName: 'Errors' });
+});
 
 test.each([
   ['PortsNotFollowed', 2],
   ['PortsUnanswered', 3],
 ])(
-  'where ports are followed, an alarm tells of those that cannot be, and of those at which nobody answers: %s',
+  'if ports are followed, an alarm reports those that cannot be, and those on which no node answers: %s',
   (MetricName, EvaluationPeriods) => {
     const { of } = synthesise(
       {},
@@ -903,7 +860,7 @@ test.each([
   },
 );
 
-test('where each zone serves its own clients, a zone without a healthy node is told, too', () => {
+test('without cross-zone load balancing, an alarm reports a zone without a healthy node', () => {
   const { ZoneEmpty80 } = alarmsOf({ crossZone: false });
   expect(ZoneEmpty80!.Metrics[0].Expression).toBe('MIN([FILL(z0, 0), FILL(z1, 0), FILL(z2, 0)])');
   expect(

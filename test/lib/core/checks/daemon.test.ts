@@ -8,7 +8,7 @@ test.each(['labels', 'hosts', 'data-root'])('daemon.json key %s is refused with 
   ]);
 });
 
-test('keys of daemon.json are as long as the agent takes them, and no longer', () => {
+test('the longest key of daemon.json is the longest that the agent accepts', () => {
   expect(checkDaemon({ ['k'.repeat(128)]: 1 })).toEqual([]);
   expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(128)]: 1 }).success).toBe(true);
   expect(v.safeParse(agentConfigSchema.entries.daemon, { ['k'.repeat(129)]: 1 }).success).toBe(false);
@@ -24,7 +24,7 @@ test('live-restore is refused unless it is off', () => {
   ]);
 });
 
-test('networks of the bridges are outside of the VPC and of the address pools', () => {
+test('the networks of bridges must not overlap the VPC or the address pools', () => {
   const daemon = {
     bip: '172.26.0.1/16',
     'default-address-pools': [{ base: '172.27.0.0/16', size: 24 }, { base: 'fd00::/48', size: 64 }, {}, null],

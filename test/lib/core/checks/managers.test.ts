@@ -1,6 +1,6 @@
 import { checkManagerCount, checkZones, seatsToBuild } from '../../../../lib/core/checks/managers';
 
-test.each([1, 3, 5, 7])('%i managers are fine', (count) => {
+test.each([1, 3, 5, 7])('%i managers are accepted', (count) => {
   expect(checkManagerCount(count)).toEqual([]);
   expect(seatsToBuild(count)).toBe(count);
 });
@@ -18,7 +18,7 @@ test.each([
   expect(seatsToBuild(count)).toBe(1);
 });
 
-test('a number of managers that is known only at deployment is refused, since seats are resources', () => {
+test('a number of managers that is known only at deployment is refused, because seats are resources', () => {
   expect(checkManagerCount(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
 });
 
@@ -30,11 +30,11 @@ test.each([
   [5, ['a'], 1],
   [3, undefined, 0],
   [3, [], 0],
-])('%i managers in zones %j: %i mistakes', (managers, zones, count) => {
+])('%i managers in zones %j: %i problems', (managers, zones, count) => {
   expect(checkZones(managers, zones)).toHaveLength(count);
 });
 
-test('too few zones are named', () => {
+test('too few zones are refused with their names', () => {
   expect(checkZones(3, ['eu-west-1a', 'eu-west-1b'])).toEqual([
     '3 managers need subnets in 3 zones, so that the loss of one zone leaves a quorum, but there are only 2: ' +
       'eu-west-1a, eu-west-1b. Add subnets in more zones, or use one manager.',

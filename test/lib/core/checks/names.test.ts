@@ -1,6 +1,6 @@
 import { checkClusterTag } from '../../../../lib/core/checks/names';
 
-test('the tag that names the cluster must be a tag', () => {
+test('the name of the cluster must be a valid tag value', () => {
   expect(checkClusterTag('Stack/Swarm')).toEqual([]);
   expect(checkClusterTag(undefined)).toEqual([]);
   expect(checkClusterTag('Stack/Schwärm')).toHaveLength(1);

@@ -1,6 +1,6 @@
 import { checkAddressPools, checkNatGateways, checkVpcCidr } from '../../../../lib/core/checks/network';
 
-test('address pools are networks outside of the VPC and of each other, each large enough for an overlay', () => {
+test('address pools must not overlap the VPC or each other, and must hold at least one overlay network', () => {
   expect(checkAddressPools(['100.64.0.0/10'], 24, ['10.0.0.0/16'])).toEqual([]);
   expect(checkAddressPools([undefined], undefined, [])).toEqual([]);
   expect(checkAddressPools(['10.0.0.0/8'], 24, ['10.0.0.0/16'])).toEqual([
@@ -25,7 +25,7 @@ test('address pools are networks outside of the VPC and of each other, each larg
   ]);
 });
 
-test('the network of a VPC is one that can be divided into its subnets', () => {
+test('the network of a VPC must be divisible into its subnets', () => {
   expect(checkVpcCidr('10.0.0.0/16')).toEqual([]);
   expect(checkVpcCidr('192.168.1.0/25')).toEqual([]);
   for (const cidr of ['10.0.0.0', '10.0.0.0/15', '10.0.0.0/26']) {
@@ -36,7 +36,7 @@ test('the network of a VPC is one that can be divided into its subnets', () => {
   expect(checkVpcCidr(undefined)).toEqual([expect.stringContaining('must be known at synth')]);
 });
 
-test('there are as many NAT gateways as zones at most, and their number is known at synth', () => {
+test('there are at most as many NAT gateways as zones, and their number is known at synth', () => {
   expect(checkNatGateways(0, 3)).toEqual([]);
   expect(checkNatGateways(4, 3)).toEqual(['natGateways (4) must be a whole number from 0 to 3.']);
   expect(checkNatGateways(undefined, 3)).toEqual([

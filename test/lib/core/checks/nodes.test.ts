@@ -33,11 +33,11 @@ test.each([
   ['/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64', 'arm64'],
   ['resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id', 'x86_64'],
   ['ami-0123456789abcdef0', undefined],
-])('the name %s tells architecture %s', (name, architecture) => {
+])('the image name %s reveals architecture %s', (name, architecture) => {
   expect(architectureOfImage(name)).toBe(architecture);
 });
 
-test('instance types must be real, of one architecture, and the image’s', () => {
+test('instance types must be valid, of one architecture, and match the image', () => {
   expect(checkInstanceTypes(['t4g.small', 'c7g.large'], 'arm64')).toEqual([]);
   expect(checkInstanceTypes([undefined, 't3.small'], undefined)).toEqual([]);
   expect(checkInstanceTypes([], undefined)).toEqual([
@@ -72,20 +72,20 @@ test.each([
   ['a'.repeat(129), 'x', 1],
   ['tier', 'x'.repeat(257), 1],
   ['tier', 'two\nlines', 1],
-])('label %j with value %j: %i mistakes', (key, value, count) => {
+])('label %j with value %j: %i problems', (key, value, count) => {
   const sentences = checkLabels({ [key]: value });
   expect(sentences).toHaveLength(count);
   for (const sentence of sentences) expect(sentence).toContain(`'${key}'`);
 });
 
-test('a reserved label is refused with the list of what is reserved', () => {
+test('a reserved label is refused with the list of reserved prefixes', () => {
   expect(checkLabels({ 'aws.zone': 'a' })).toEqual([
     "Label 'aws.zone' begins with 'aws.', which is reserved (aws. cdk-docker-swarm. com.docker. io.docker. " +
       'org.dockerproject.). Use another key.',
   ]);
 });
 
-test('without a known instance type the image must be given', () => {
+test('without a known instance type, an image is required', () => {
   expect(checkImageCanBeChosen([undefined, 't4g.small'], false)).toEqual([]);
   expect(checkImageCanBeChosen([undefined], true)).toEqual([]);
   expect(checkImageCanBeChosen([], false)).toEqual([]);
@@ -94,7 +94,7 @@ test('without a known instance type the image must be given', () => {
   ]);
 });
 
-test('a volume has a whole number of GiB that EBS takes', () => {
+test('a volume has a whole number of GiB within the limits of EBS', () => {
   expect(checkVolumeSize('volumeSize', 20)).toEqual([]);
   expect(checkVolumeSize('volumeSize', undefined)).toEqual([]);
   expect(checkVolumeSize('volumeSize', 1.5)).toEqual([
@@ -103,7 +103,7 @@ test('a volume has a whole number of GiB that EBS takes', () => {
   expect(checkVolumeSize('volumeSize', 0)).toHaveLength(1);
 });
 
-test('user data may be as large as EC2 takes it, and no larger', () => {
+test('user data may be as large as EC2 accepts, and no larger', () => {
   expect(checkUserDataSize(16_384)).toEqual([]);
   expect(checkUserDataSize(16_385)).toEqual([
     expect.stringContaining('The user data has 16385 bytes, but EC2 accepts at most 16384.'),

@@ -13,7 +13,7 @@ test.each([
   expect(checkCapacity(min, max)).toEqual(sentences);
 });
 
-test('shares of spot are bounded', () => {
+test('the on-demand base and percentage are bounded', () => {
   expect(checkSpot(undefined, undefined)).toEqual([]);
   expect(checkSpot(2, 100)).toEqual([]);
   expect(checkSpot(-1, 101)).toEqual([
