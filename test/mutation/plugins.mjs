@@ -6,6 +6,9 @@ import { declareClassPlugin, declareValuePlugin, PluginKind } from '@stryker-mut
 /** Where the keys of the sampled mutants lie, one a line. */
 export const SAMPLE_FILE = 'MUTATION_SAMPLE_FILE';
 
+/** States of a mutant that no test noticed. */
+export const UNNOTICED = ['Survived', 'NoCoverage'];
+
 /**
  * Names a mutant, whatever its id is in this run.
  * @param first the number of the first line and column: reports count from 1, all else from 0
@@ -34,6 +37,22 @@ class Sample {
 
   async group(mutants) {
     return [mutants.map(({ id }) => id)];
+  }
+}
+
+/** Whom no test noticed, as it turns out: a run takes long, and may be broken off. */
+class Survivors {
+  #sampled = new Set(readFileSync(process.env[SAMPLE_FILE], 'utf8').split('\n'));
+
+  onMutantTested(mutant) {
+    if (!UNNOTICED.includes(mutant.status) || !this.#sampled.has(keyOf(mutant, 1))) return;
+    const { fileName, location, mutatorName, replacement, status } = mutant;
+    const { line, column } = location.start;
+    const text = replacement.replace(/\s+/g, ' ');
+    console.log(
+      `${status} ${relative('.', fileName)}:${line}:${column} ${mutatorName}: ` +
+        (text.length > 100 ? `${text.slice(0, 100)}...` : text),
+    );
   }
 }
 
@@ -77,5 +96,6 @@ export const texts = {
 
 export const strykerPlugins = [
   declareClassPlugin(PluginKind.Checker, 'sample', Sample),
+  declareClassPlugin(PluginKind.Reporter, 'survivors', Survivors),
   declareValuePlugin(PluginKind.Ignore, 'texts', texts),
 ];

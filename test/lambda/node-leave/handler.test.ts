@@ -163,7 +163,7 @@ describe('a person who asks to recover the quorum', () => {
   it.each([[{}], [{ seat: 'zero' }], [{ seat: 7 }], [{ seat: 0, more: true }]])(
     'is told how to ask by the answer to %j',
     async (recover) => {
-      expect(await ask(recover)).toEqual({ refused: [expect.stringContaining('First send {"recover":')] });
+      expect(await ask(recover)).toEqual({ refused: [expect.stringContaining('First send {"recover"')] });
     },
   );
 
@@ -216,7 +216,7 @@ describe('a person who asks to recover the quorum', () => {
       { step: 'initialize', name: 'thief' },
     );
     expect(await ask({ seat: 0, swarmId: SWARM_ID })).toEqual({
-      refused: [expect.stringContaining('Another function took the lease in the meantime')],
+      refused: [expect.stringContaining('Another function took the lease')],
     });
   });
 });

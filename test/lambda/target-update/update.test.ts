@@ -98,7 +98,7 @@ describe('nodes', () => {
     });
     await look();
     expect(region.actions()).toEqual(['DeregisterTargets']);
-    expect(region.logged.join()).toContain('from outside the cluster');
+    expect(region.logged.join()).toContain('outside the cluster');
   });
 });
 
