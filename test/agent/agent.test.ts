@@ -311,6 +311,14 @@ describe('load balancers', () => {
     expect(illness()).toBe('This instance is leaving the cluster.');
   });
 
+  it('are told the state of the engine when no table could ever be reached', async () => {
+    const { illness, pass, breakTables, end } = start('worker');
+    breakTables();
+    await pass(10_000);
+    await end();
+    expect(illness()).toBe('The Docker engine is not an active node of a swarm.');
+  });
+
   it('are answered the same while no table can be reached', async () => {
     const { clock, metadata, illness, tell, pass, breakTables, end } = start('worker');
     await tell(joinCommand(clock.now()));
@@ -635,6 +643,24 @@ describe('the agent of a manager', () => {
     expect(node.swarmReport()).toMatchObject({ ok: true, value: { epoch: 13 } });
     expect(node.logged.join()).not.toContain('A pass failed');
     await node.end();
+  });
+
+  it('erases the tokens from its report when it is leaving', async () => {
+    const node = start('manager');
+    node.volume.attached = true;
+    await node.tell(initCommand(node.clock.now()));
+    await node.pass(5_000);
+    expect(node.report()?.tokens).toEqual(tokens);
+    await node.tell(null, { tombstone: node.clock.now() });
+    await node.pass(5_000);
+    await node.end();
+    expect(node.report()).not.toHaveProperty('tokens');
+  });
+
+  it('logs nothing of orders while it has none', async () => {
+    const node = await leading();
+    await node.end();
+    expect(node.logged.join()).not.toContain('Orders were ignored.');
   });
 
   it('erases the tokens from its report once they are published, and only then', async () => {

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,8 @@ let server: Server;
 let engine: DockerSocket;
 /** What the engine was asked, with query and body, in order. */
 let asked: { request: string; body: any }[];
+/** The headers of the last one. */
+let headers: IncomingHttpHeaders;
 /** By method and path without version and query; a list is answered one after the other. */
 let answers: Record<string, Answer | Answer[]>;
 let ping: Record<string, string>;
@@ -29,6 +31,7 @@ beforeEach(async () => {
     for await (const part of request) parts.push(part);
     const text = Buffer.concat(parts).toString();
     const path = decodeURIComponent(request.url!);
+    headers = request.headers;
     if (path === '/_ping' && !answers['GET /_ping']) return void response.writeHead(200, ping).end('OK');
     asked.push({ request: `${request.method} ${path}`, body: text === '' ? undefined : JSON.parse(text) });
     const given = answers[`${request.method} ${path.replace(/^\/v[\d.]+/, '').split('?')[0]}`];
@@ -58,8 +61,8 @@ describe('a request', () => {
 
   it.each([[{}], [{ 'api-version': 'x1.44' }], [{ 'api-version': '1.44x' }], [{ 'api-version': '1' }]])(
     'fails when the engine names no version: %j',
-    async (headers) => {
-      ping = headers as Record<string, string>;
+    async (named) => {
+      ping = named as Record<string, string>;
       await expect(engine.info()).rejects.toThrow('its API version');
       expect(asked).toEqual([]);
     },
@@ -90,10 +93,12 @@ describe('a request', () => {
     await expect(engine.info()).rejects.toThrow('more than 67108864 bytes');
   });
 
-  it('is sent with its length in bytes', async () => {
+  it('is sent as JSON, with its length in bytes', async () => {
     answers = { 'GET /swarm': { body: { Spec: {} } }, 'POST /swarm/update': {} };
     await engine.labelSwarm(1, { name: 'ümlaut' });
     expect(asked[1]!.body).toEqual({ Labels: { name: 'ümlaut' } });
+    const length = Buffer.byteLength('{"Labels":{"name":"ümlaut"}}');
+    expect(headers).toMatchObject({ 'content-type': 'application/json', 'content-length': String(length) });
   });
 });
 

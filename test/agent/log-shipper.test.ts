@@ -18,18 +18,20 @@ let stop: AbortController;
 let shipped: string[];
 let reachable: boolean;
 let refused: number;
+let deniedAction: string | undefined;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'log-shipper-'));
   shipped = [];
   reachable = true;
+  deniedAction = undefined;
   refused = 0;
   stop = new AbortController();
   let created = false;
   server = await serveAws(
     {
       call: async ({ action, input }) => {
-        if (!reachable) {
+        if (!reachable || action === deniedAction) {
           refused++;
           throw new AwsError('AccessDeniedException', 'not now');
         }
@@ -77,7 +79,7 @@ describe('logs', () => {
     void start();
     writeFileSync(
       file(),
-      Buffer.concat([Buffer.from('eins\n\nzwölf\n'), Buffer.from([0xff, 0xfe, 0x0a]), Buffer.from('half')]),
+      Buffer.concat([Buffer.from('eins\n\n  \nzwölf\n'), Buffer.from([0xff, 0xfe, 0x0a]), Buffer.from('half')]),
     );
     await until(() => shipped.length === 3);
     appendFileSync(file(), ' and half\nlast\n');
@@ -106,6 +108,16 @@ describe('logs', () => {
     reachable = true;
     await until(() => shipped.length === 1);
     expect(shipped).toEqual(['one']);
+  });
+
+  it('are not sent to a stream that could not be created', async () => {
+    deniedAction = 'CreateLogStream';
+    writeFileSync(file(), 'one\n');
+    void start();
+    await until(() => refused > 2);
+    expect(shipped).toEqual([]);
+    deniedAction = undefined;
+    await until(() => shipped.length === 1);
   });
 
   it('go on after a line that is longer than a request', async () => {

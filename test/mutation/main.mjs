@@ -1,20 +1,20 @@
 /**
  * `npm run mutate`: does a test fail when a line of the functions or of the agent is changed? Stryker makes the changes
  * and runs the tests that reach each of them. All of them take hours; `-- --sample 1500 --seed 1` draws that many, and
- * `-- --only agent/` keeps to some files.
+ * `-- --only agent/` keeps to some files. With `-- --results FILE` a run that was broken off goes on where it was.
  *
  * Not counted are texts (`plugins.mjs`), and what is computed once, when a file is loaded: each such constant would
  * take a run of all tests. A change that makes a test hang counts as noticed.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Stryker } from '@stryker-mutator/core';
 import { createInstrumenter } from '@stryker-mutator/instrumenter';
 import { createInjector } from 'typed-inject';
 import { VirtualClock } from '../../rehearsal/simulation/virtual-clock.ts';
-import { keyOf, SAMPLE_FILE, texts, UNNOTICED } from './plugins.mjs';
+import { fileOf, keyOf, RESULTS_FILE, SAMPLE_FILE, texts, UNNOTICED } from './plugins.mjs';
 
 /** What is mutated, and which share of it the tests are to notice. */
 const GROUPS = [
@@ -40,6 +40,7 @@ const { values } = parseArgs({
     sample: { type: 'string' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
+    results: { type: 'string' },
   },
 });
 
@@ -48,12 +49,14 @@ const files = ['agent', 'lambda']
   .filter((file) => file.endsWith('.ts') && !EXCEPT.test(file) && file.startsWith(values.only))
   .sort();
 const folder = mkdtempSync(join(tmpdir(), 'cdk-docker-swarm-mutation-'));
+process.env[SAMPLE_FILE] = join(folder, 'sample');
+process.env[RESULTS_FILE] = resolve(values.results ?? join(folder, 'results'));
 try {
   const keys = draw(await candidates(), Number(values.sample ?? Infinity), Number(values.seed));
-  process.env[SAMPLE_FILE] = join(folder, 'sample');
-  writeFileSync(process.env[SAMPLE_FILE], keys.join('\n'));
-  const mutants = await new Stryker(options(folder)).runMutationTest();
-  process.exitCode = report(mutants, new Set(keys)) ? 0 : 1;
+  const known = results();
+  writeFileSync(process.env[SAMPLE_FILE], keys.filter((key) => !known.has(key)).join('\n'));
+  await new Stryker(options(folder)).runMutationTest();
+  process.exitCode = report(keys) ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -108,7 +111,7 @@ function options(temporary) {
     // On a machine that has other work, too.
     dryRunTimeoutMinutes: 30,
     ignorePatterns: ['dist', 'docs', 'examples', 'cdk.out', 'test/{lib,long,real-nodes,examples}'],
-    reporters: ['survivors', process.stdout.isTTY ? 'progress' : 'progress-append-only'],
+    reporters: ['results', process.stdout.isTTY ? 'progress' : 'progress-append-only'],
     tempDirName: temporary,
     // Stryker's own link leaves out a folder of packages that is a link itself.
     symlinkNodeModules: false,
@@ -118,13 +121,20 @@ function options(temporary) {
   };
 }
 
+/** Statuses of mutants, by their keys. */
+function results() {
+  const file = process.env[RESULTS_FILE];
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').filter(Boolean) : [];
+  return new Map(lines.map((line) => JSON.parse(line)));
+}
+
 /** @returns whether each group has reached its target */
-function report(mutants, sampled) {
-  const counted = mutants.filter((mutant) => sampled.has(keyOf(mutant, 1)));
+function report(keys) {
+  const statuses = results();
   let reached = true;
   for (const group of GROUPS) {
-    const own = counted.filter(({ fileName }) => GROUPS.find(({ has }) => has(relative('.', fileName))) === group);
-    const count = (...statuses) => own.filter(({ status }) => statuses.includes(status)).length;
+    const own = keys.filter((key) => GROUPS.find(({ has }) => has(fileOf(key))) === group);
+    const count = (...some) => own.filter((key) => some.includes(statuses.get(key))).length;
     const [noticed, unnoticed] = [count(...NOTICED), count(...UNNOTICED)];
     const share = noticed / (noticed + unnoticed);
     if (share < group.target) reached = false;

@@ -1,10 +1,12 @@
 /** What Stryker does not mutate or not test here. It loads this file in each of its processes. */
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { declareClassPlugin, declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
 
 /** Where the keys of the sampled mutants lie, one a line. */
 export const SAMPLE_FILE = 'MUTATION_SAMPLE_FILE';
+/** Where results are written as they come, one a line: the key of a mutant, and its status. */
+export const RESULTS_FILE = 'MUTATION_RESULTS_FILE';
 
 /** States of a mutant that no test noticed. */
 export const UNNOTICED = ['Survived', 'NoCoverage'];
@@ -17,6 +19,8 @@ export function keyOf({ fileName, location: { start, end }, mutatorName, replace
   const at = ({ line, column }) => `${line - first}:${column - first}`;
   return JSON.stringify([relative(process.cwd(), fileName), `${at(start)}-${at(end)}`, mutatorName, replacement]);
 }
+
+export const fileOf = (key) => JSON.parse(key)[0];
 
 /** Passes the sampled mutants; Stryker runs no test for the others. */
 class Sample {
@@ -40,17 +44,19 @@ class Sample {
   }
 }
 
-/** Whom no test noticed, as it turns out: a run takes long, and may be broken off. */
-class Survivors {
+/** Writes results down and prints survivors as they come: a run takes long, and may be broken off. */
+class Results {
   #sampled = new Set(readFileSync(process.env[SAMPLE_FILE], 'utf8').split('\n'));
 
   onMutantTested(mutant) {
-    if (!UNNOTICED.includes(mutant.status) || !this.#sampled.has(keyOf(mutant, 1))) return;
-    const { fileName, location, mutatorName, replacement, status } = mutant;
-    const { line, column } = location.start;
+    const key = keyOf(mutant, 1);
+    if (!this.#sampled.has(key)) return;
+    const { location, mutatorName, replacement, status } = mutant;
+    appendFileSync(process.env[RESULTS_FILE], `${JSON.stringify([key, status])}\n`);
+    if (!UNNOTICED.includes(status)) return;
     const text = replacement.replace(/\s+/g, ' ');
     console.log(
-      `${status} ${relative('.', fileName)}:${line}:${column} ${mutatorName}: ` +
+      `${status} ${fileOf(key)}:${location.start.line}:${location.start.column} ${mutatorName}: ` +
         (text.length > 100 ? `${text.slice(0, 100)}...` : text),
     );
   }
@@ -96,6 +102,6 @@ export const texts = {
 
 export const strykerPlugins = [
   declareClassPlugin(PluginKind.Checker, 'sample', Sample),
-  declareClassPlugin(PluginKind.Reporter, 'survivors', Survivors),
+  declareClassPlugin(PluginKind.Reporter, 'results', Results),
   declareValuePlugin(PluginKind.Ignore, 'texts', texts),
 ];

@@ -189,6 +189,31 @@ describe('a published port', () => {
     expect(await openPorts()).toEqual(['tcp 8081-8081 10.0.0.0/8']);
   });
 
+  it.each([
+    [{ cidrIpv6: '::/0' }, { Ipv6Ranges: [{ CidrIpv6: '::/0' }] }],
+    [{ sourcePrefixListId: 'pl-1' }, { PrefixListIds: [{ PrefixListId: 'pl-1' }] }],
+    [{ sourceSecurityGroupId: 'sg-1' }, { UserIdGroupPairs: [{ GroupId: 'sg-1' }] }],
+    [
+      { sourceSecurityGroupId: 'sg-1', sourceSecurityGroupOwnerId: '111122223333' },
+      { UserIdGroupPairs: [{ GroupId: 'sg-1', UserId: '111122223333' }] },
+    ],
+  ])('is opened for a client %j', async (client, permission) => {
+    region.instead.AuthorizeSecurityGroupIngress = () => ({ Return: true });
+    await region.report([port(8081, { protocol: 'udp' })]);
+    await region.function([{ ...region.settings, follows: { ...region.settings.follows!, clients: [client] } }])({});
+    const [opened] = region.asked.filter(({ action }) => action === 'AuthorizeSecurityGroupIngress');
+    const peers = Object.fromEntries(
+      Object.entries(permission).map(([kind, [peer]]) => [
+        kind,
+        [{ ...peer, Description: expect.stringContaining('Followed port 8081 udp') }],
+      ]),
+    );
+    expect(opened!.input).toEqual({
+      GroupId: region.settings.securityGroupId,
+      IpPermissions: [{ IpProtocol: 'udp', FromPort: 8081, ToPort: 8081, ...peers }],
+    });
+  });
+
   it('changes its listener in place for a certificate, and its target group for other settings', async () => {
     await settled(port(8081));
     const before = (await groupOf(8081))!.TargetGroupArn;
