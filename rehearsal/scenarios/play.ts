@@ -49,13 +49,34 @@ const LONG_GRACE = '40s';
 const RELOAD_MS = 10_000;
 /** An image of one program and its libraries, because no registry is reachable here. */
 const IMPORT = `tar -C / -ch bin/sleep $(ldd /bin/sleep | grep -o '/[^ )]*') | docker import - ${IMAGE}`;
-/** An image of a program with a web server. */
+/**
+ * An image of a web server, which is HAProxy too: it accepts every connection of a burst that comes when one worker
+ * answers all requests. (busybox's httpd lets nine wait, and then drops first packets.)
+ */
 const WEB_IMAGE = 'rehearsal-web';
-const WEB_IMPORT = `tar -C /usr -c bin/busybox | docker import - ${WEB_IMAGE}`;
-const WEB_SCRIPT = 'mkdir -p /www && echo ok > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www';
+const WEB_CONFIG = [
+  'global',
+  '  nbthread 1',
+  'defaults',
+  '  mode http',
+  '  maxconn 1000',
+  '  timeout client 10s',
+  'listen web',
+  '  bind :8080',
+  '  http-request return status 200 content-type text/plain string ok',
+  '',
+].join('\n');
+const WEB_IMPORT = [
+  'folder=$(mktemp -d)',
+  'haproxy=$(command -v haproxy)',
+  `printf '%s' '${WEB_CONFIG}' >"$folder/haproxy.cfg"`,
+  'cp -L "$haproxy" "$folder/haproxy"',
+  `tar -C / -ch $(ldd "$haproxy" | grep -o '/[^ )]*') -C "$folder" haproxy haproxy.cfg | docker import - ${WEB_IMAGE}`,
+  'rm -r "$folder"',
+].join('\n');
 /**
  * One task per worker, with ports in host mode: this machine's kernel may not support the routing mesh. Old tasks run
- * on until their grace period ends.
+ * on until their grace period ends: HAProxy, which is process 1, ignores SIGWINCH.
  */
 const webService = (published: number, grace: string) => [
   'docker',
@@ -73,11 +94,13 @@ const webService = (published: number, grace: string) => [
   `mode=host,target=8080,published=${published}`,
   '--stop-grace-period',
   grace,
+  '--stop-signal',
+  'SIGWINCH',
   WEB_IMAGE,
-  '/bin/busybox',
-  'sh',
-  '-c',
-  WEB_SCRIPT,
+  '/haproxy',
+  '-db',
+  '-f',
+  '/haproxy.cfg',
 ];
 const CREATE = [
   'docker',

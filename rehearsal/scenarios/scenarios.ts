@@ -35,7 +35,7 @@ export interface Scenario {
 const CUT_OFF_MS = 40_000;
 /** A service's host-mode port on the workers: a worker that gets a connection needs a task. */
 const WEB_PORT = 8080;
-const PROXY = { haproxy: 'haproxy', busybox: 'busybox-static' };
+const PROXY = { haproxy: 'haproxy' };
 const BALANCED = {
   listener: { port: WEB_PORT, nodes: 'workers', healthCheck: { port: WEB_PORT } },
   needs: { ...PROXY, hey: 'hey' },

@@ -17,7 +17,7 @@ export interface Load {
 const STEADY: Load = { clients: 10, eachASecond: 25, generators: 1 };
 /**
  * 300 requests a second: even if many clients wait for a dead worker, enough others still send. The clients of one
- * generator send at the same moment, and are fewer than the backlog of busybox's httpd (9).
+ * generator send at the same moment, so there are few.
  */
 export const MANY_CLIENTS: Load = { clients: 5, eachASecond: 1, generators: 60 };
 /** A request that takes longer has failed. */
