@@ -47,6 +47,11 @@ describe('the next step of the agent', () => {
       'done',
     ],
     [
+      'makes no second swarm where it sees the leader of one',
+      { swarm: { ...member, controlAvailable: true, swarmId: 's'.repeat(25) }, volume: mounted, command: init },
+      'done',
+    ],
+    [
       'never makes a swarm by an expired command',
       { now: 2_000, swarm: inactive, volume: mounted, command: init },
       'refuse',

@@ -62,13 +62,33 @@ class Results {
   }
 }
 
-const isLog = ({ type, name, property }) => (type === 'MemberExpression' ? property.name : name) === 'log';
+const isLog = (node) =>
+  node.type === 'CallExpression' &&
+  (node.callee.type === 'MemberExpression' ? node.callee.property : node.callee).name === 'log';
 
 /** Metric filters count lines of the log that name a metric: these are behaviour. */
 const namesMetric = (call) =>
   call.arguments.some(
     (one) => one.type === 'ObjectExpression' && one.properties.some(({ key }) => key?.name === 'metric'),
   );
+
+/** Whether all that a statement does is to write lines of the log that nobody counts. */
+function onlyLogs(node) {
+  switch (node.type) {
+    case 'ExpressionStatement':
+      return isLog(node.expression) && !namesMetric(node.expression);
+    case 'BlockStatement': {
+      const statements = node.body.filter(({ type }) => type !== 'VariableDeclaration');
+      return statements.length > 0 && statements.every(onlyLogs);
+    }
+    case 'IfStatement':
+      return onlyLogs(node.consequent) && (!node.alternate || onlyLogs(node.alternate));
+    case 'ForOfStatement':
+      return onlyLogs(node.body);
+    default:
+      return false;
+  }
+}
 
 /** The text of a literal, a template or a sum of them; of what is not known until it runs, a letter. */
 function textOf(node) {
@@ -92,8 +112,8 @@ const isSentence = (text) => /^[A-Z'].*\s.*[.!?:]$/s.test(text.trim());
  */
 export const texts = {
   shouldIgnore({ node, parent }) {
-    if (node.type === 'ExpressionStatement' && node.expression.type === 'CallExpression')
-      return isLog(node.expression.callee) && !namesMetric(node.expression) ? 'A line of the log.' : undefined;
+    if (onlyLogs(node)) return 'Lines of the log.';
+    if (parent && isLog(parent) && parent.arguments[0] === node) return 'The level of a line of the log.';
     if (parent?.type === 'NewExpression' && /Error$/.test(parent.callee.name ?? '')) return 'The message of an error.';
     if (!/^(StringLiteral|TemplateLiteral|BinaryExpression)$/.test(node.type)) return undefined;
     return isSentence(textOf(node)) ? 'A sentence.' : undefined;

@@ -43,7 +43,7 @@ it('each mailbox that an event names is looked at once, however often it is name
 });
 
 it('a record without a key is no mailbox, and ends nothing', async () => {
-  await handler(event(undefined, box(1)));
+  await handler({ Records: [...event(undefined, box(1)).Records, { dynamodb: { Keys: {} } }, {}] });
   expect(logged).toHaveLength(2);
 });
 

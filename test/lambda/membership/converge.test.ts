@@ -94,6 +94,41 @@ describe('a look', () => {
   });
 });
 
+describe('rounds of one invocation', () => {
+  const nothing = { commands: [], orders: [], effects: [], alarms: [], announcements: [] };
+  /** One that writes in the first rounds, and then has nothing to do. */
+  const writing = (rounds: number) => {
+    let round = 0;
+    by.plan = ({ membership }) => ({ ...nothing, membership: round++ < rounds ? { ...membership } : membership });
+    return () => round;
+  };
+
+  it('go on while something changes, and end with the lease released', async () => {
+    const rounds = writing(3);
+    await converge(by);
+    expect(rounds()).toBe(4);
+    expect(await by.lease.acquire()).toBeDefined();
+  });
+
+  it('are as many as an invocation may have', async () => {
+    const rounds = writing(100);
+    await converge(by);
+    expect(rounds()).toBe(50);
+  });
+
+  it('end when the lease is lost after a write', async () => {
+    const rounds = writing(9);
+    const { renew } = by.lease;
+    by.lease.renew = async (lease) => {
+      await clock.advance(LEASE_MS + 1);
+      await new LeaseRow(endpoint.client, TOKEN_TABLE, clock).acquire();
+      return renew.call(by.lease, lease);
+    };
+    await converge(by);
+    expect(rounds()).toBe(1);
+  });
+});
+
 describe('a holder whose lease ran out while it looked', () => {
   it('changes nothing in AWS', async () => {
     by.observe = async () => {
