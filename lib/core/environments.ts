@@ -13,15 +13,22 @@ export interface RoleIds {
   readonly workerRoleId: string;
 }
 
-/** For node-join and node-leave, which run the same rules. */
-export const membershipEnvironment = (
-  values: { readonly cluster: string; readonly seats: string; readonly swarmSettings: string } & Tables & RoleIds,
-): Record<string, string> => ({
+type Shared = { readonly cluster: string } & Tables & RoleIds;
+
+/** What the functions that read reports of nodes share. */
+const shared = (values: Shared): Record<string, string> => ({
   [env.cluster]: values.cluster,
   [env.tokenTable]: values.tokenTable,
   [env.reportTable]: values.reportTable,
   [env.managerRoleId]: values.managerRoleId,
   [env.workerRoleId]: values.workerRoleId,
+});
+
+/** For node-join and node-leave, which run the same rules. */
+export const membershipEnvironment = (
+  values: { readonly seats: string; readonly swarmSettings: string } & Shared,
+): Record<string, string> => ({
+  ...shared(values),
   [env.seats]: values.seats,
   [env.swarmSettings]: values.swarmSettings,
 });
@@ -29,14 +36,8 @@ export const membershipEnvironment = (
 /** Also for node-join and node-leave, when the cluster has a load balancer. */
 export const loadBalancedEnvironment: Record<string, string> = { [env.loadBalanced]: 'true' };
 
-export const leaderTokenEnvironment = (
-  values: { readonly cluster: string; readonly joinQueueUrl: string } & Tables & RoleIds,
-): Record<string, string> => ({
-  [env.cluster]: values.cluster,
-  [env.tokenTable]: values.tokenTable,
-  [env.reportTable]: values.reportTable,
-  [env.managerRoleId]: values.managerRoleId,
-  [env.workerRoleId]: values.workerRoleId,
+export const leaderTokenEnvironment = (values: { readonly joinQueueUrl: string } & Shared): Record<string, string> => ({
+  ...shared(values),
   [env.joinQueueUrl]: values.joinQueueUrl,
 });
 
