@@ -1,6 +1,6 @@
 /**
  * Counts the actions of one round: one log line, if there were any. Metric filters
- * (`lib/observability/swarm-alarms.ts`) turn it into metrics for users who want them.
+ * (`lib/core/alarms.ts`) turn it into metrics, for the alarms and for users' dashboards.
  */
 import { ACTIONS_METRIC, type ActionCounts } from '../../protocol/census';
 import { announcementOf } from './announcements';

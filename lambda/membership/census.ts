@@ -1,6 +1,6 @@
 /**
  * The state of the cluster in numbers: one log line per invocation. Metric filters
- * (`lib/observability/swarm-alarms.ts`) turn it into metrics for users who want them.
+ * (`lib/core/alarms.ts`) turn it into metrics, for the alarms and for users' dashboards.
  */
 import { CENSUS_METRIC, type Census } from '../../protocol/census';
 import { isWorkingManager } from '../../protocol/swarm';

@@ -3,7 +3,13 @@
  * rest. It holds no secret. It runs on Amazon Linux 2023 (x86-64 and arm64), and on any image with bash, curl, systemd,
  * the AWS CLI, and either dnf or both Docker and Node.js 22.
  */
-import { AGENT_BUNDLE_PATH, AGENT_CONFIG_PATH, AGENT_SERVICE, BOOT_LOG_PATH } from '../../protocol/environment';
+import {
+  AGENT_BUNDLE_PATH,
+  AGENT_CONFIG_PATH,
+  AGENT_LOG_PATH,
+  AGENT_SERVICE,
+  BOOT_LOG_PATH,
+} from '../../protocol/environment';
 import type { NodeRole } from '../../protocol/body';
 
 export interface UserDataInput {
@@ -26,7 +32,6 @@ export interface UserDataInput {
  */
 const KEEPALIVE = 'net.ipv4.tcp_keepalive_time=600';
 const EXTRA_LINES_PATH = `${folderOf(AGENT_BUNDLE_PATH)}/extra-user-data.sh`;
-export const AGENT_LOG_PATH = `/var/log/${AGENT_SERVICE}.log`;
 
 export function renderUserData(input: UserDataInput): string {
   return `${[

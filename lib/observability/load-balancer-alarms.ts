@@ -15,7 +15,9 @@ import {
   SUM_PERIOD_MINUTES,
   TARGETS_PERIOD_MINUTES,
 } from '../core/alarms';
+import { checkWholeNumber } from '../core/whole-number';
 import { addActions, createAlarm } from '../framework/alarm';
+import { checkAtSynth, known } from '../framework/known';
 import type * as elbv2 from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 
@@ -91,6 +93,7 @@ export class LoadBalancerAlarms extends Construct {
     { loadBalancer, actions = [], resets = RESETS, zones = !loadBalancer.crossZone }: LoadBalancerAlarmsProps,
   ) {
     super(scope, id);
+    checkAtSynth(this, () => checkWholeNumber('resets', known(resets), { min: 1 }));
     const groups = [...loadBalancer.targetGroups];
     const perMinute = { period: Duration.minutes(TARGETS_PERIOD_MINUTES), statistic: 'max' };
     const period = Duration.minutes(SUM_PERIOD_MINUTES);

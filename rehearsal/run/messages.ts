@@ -1,6 +1,6 @@
 /** Messages from the process inside the region to the process that owns the terminal: JSON over the IPC channel. */
 import type { Deleted, Formed, Logs, Moment } from '../display/results';
-import type { Kill, KillDone } from '../scenarios/kills';
+import type { Kill, KillDone } from '../scenarios/formation-kills';
 import type { Milestone, NodeTimeline } from '../display/timeline';
 
 /** Passed to the inner process on its command line. */

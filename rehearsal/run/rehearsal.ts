@@ -30,7 +30,7 @@ import { SPOT_NOTICE_MS } from '../aws/ec2/ec2';
 import { EmulatedRegion } from '../aws/region';
 import type { AwsEvent, MachineSpec } from '../aws/core/types';
 import { FunctionProcesses } from '../functions/function-processes';
-import { Kills } from '../scenarios/kills';
+import { Kills } from '../scenarios/formation-kills';
 import type { Deleted, Formed, Logs, Moment, SwarmListEntry } from '../display/results';
 import type { Evidence, RehearsalOrder, Message } from './messages';
 import { METADATA_ADDRESS } from '../nodes/network';

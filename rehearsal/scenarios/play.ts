@@ -3,7 +3,7 @@ import type { Clock } from '../../protocol/clock';
 import { HEALTH_PORT } from '../../protocol/environment';
 import { SEAT_TAG } from '../../protocol/tags';
 import type { EmulatedRegion } from '../aws/region';
-import { UNITS } from './kills';
+import { UNITS } from './formation-kills';
 import type { Moment, SwarmListEntry } from '../display/results';
 import { RealProxy } from '../nodes/proxy';
 import type { RealMachines } from '../nodes/real-machines';

@@ -3,22 +3,22 @@
  * With the breaker nothing is done about it, and all of them are back when it is over. Without it they are replaced,
  * which an invariant finds.
  */
-import { isTripped } from '../../lambda/membership/rules/breaker';
+import { isTripped } from '../../lambda/membership/breaker';
 import { HUNG_MS } from '../../lambda/membership/rules/replace-hung';
 import { simulate } from '../../rehearsal/simulation/simulation';
 import { assemblies, BUNDLES, expectSeedNeeds, MINUTE, Story } from '../rehearsal/simulation/support';
 
 jest.setTimeout(600_000);
 
-jest.mock('../../lambda/membership/rules/breaker', () => {
-  const actual = jest.requireActual<typeof import('../../lambda/membership/rules/breaker')>(
-    '../../lambda/membership/rules/breaker',
+jest.mock('../../lambda/membership/breaker', () => {
+  const actual = jest.requireActual<typeof import('../../lambda/membership/breaker')>(
+    '../../lambda/membership/breaker',
   );
   return { ...actual, isTripped: jest.fn(actual.isTripped) };
 });
 const guard = jest.mocked(isTripped);
-const { isTripped: trips } = jest.requireActual<typeof import('../../lambda/membership/rules/breaker')>(
-  '../../lambda/membership/rules/breaker',
+const { isTripped: trips } = jest.requireActual<typeof import('../../lambda/membership/breaker')>(
+  '../../lambda/membership/breaker',
 );
 
 const FOUR = { managers: 3, workers: 4 };

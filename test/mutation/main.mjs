@@ -22,7 +22,7 @@ const GROUPS = [
     name: 'rules and plans',
     target: 0.95,
     has: (file) =>
-      /^lambda\/membership\/(rules\/\w|(draft|facts|census|action-counts|announcements)\.ts$)/.test(file) ||
+      /^lambda\/membership\/(rules\/\w|(breaker|draft|facts|census|action-counts|announcements)\.ts$)/.test(file) ||
       /^lambda\/[\w-]+\/(plan|follow)\.ts$/.test(file) ||
       /^agent\/(plan|orders|removal|certificate|daemon-config)\.ts$/.test(file),
   },

@@ -4,7 +4,7 @@
  * must run again. A function that dies with the lease costs up to a minute (the lease's 20 s, then the sweep), so
  * formations run beside each other.
  */
-import type { Kill, KillDone } from '../../rehearsal/scenarios/kills';
+import type { Kill, KillDone } from '../../rehearsal/scenarios/formation-kills';
 import { formSwarm, machineState, testBesideOthers } from './support';
 
 /** Formations that go on at a time. */

@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../protocol/clock';
-import type { Kill } from '../../rehearsal/scenarios/kills';
+import type { Kill } from '../../rehearsal/scenarios/formation-kills';
 import type { Deleted, Formed, Moment } from '../../rehearsal/display/results';
 import type { Evidence, RehearsalOrder, Message } from '../../rehearsal/run/messages';
 import { hierarchies } from '../../rehearsal/nodes/cgroups';

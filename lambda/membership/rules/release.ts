@@ -27,7 +27,10 @@ import { memberAddress, seesLeader, type Facts } from '../facts';
 import type { Instance } from '../observation';
 import { managerOf } from './retire-seat';
 
-/** The drain timeout: how long a node's tasks may take to end. */
+/**
+ * The drain timeout: of a manager from its own turn to drain, of a worker from its terminate hook on, including the
+ * wait for load balancers.
+ */
 export const DRAIN_DEADLINE_MS = 10 * 60_000;
 /**
  * How long a manager waits while no quorum reports. It may be part of a quorum by a join that the list does not show

@@ -12,7 +12,7 @@
  * Pure: reads the observation, adds to the draft what to write and what to do.
  */
 import type { Draft } from '../draft';
-import { isTripped } from './breaker';
+import { isTripped } from '../breaker';
 import type { Facts } from '../facts';
 
 /**

@@ -796,6 +796,10 @@ const alarmsOf = (options: Partial<LoadBalancerOptions>, more: Parameters<SwarmL
   );
 };
 
+test('a threshold of resets that no alarm could have is refused', () => {
+  expect(() => alarmsOf({}, { resets: 0 })).toThrow('resets (0) must be a whole number of at least 1.');
+});
+
 test('alarms report no healthy node, nodes that stay unhealthy, reset connections, and a failing function', () => {
   const alarms = alarmsOf({});
   expect(Object.keys(alarms).sort()).toEqual([

@@ -1,4 +1,4 @@
-import { Kills, type Kill } from '../../../rehearsal/scenarios/kills';
+import { Kills, type Kill } from '../../../rehearsal/scenarios/formation-kills';
 import { VirtualClock } from '../../../rehearsal/simulation/virtual-clock';
 
 const seat = { name: 'seat 0', instanceId: 'i-0' };
