@@ -1,5 +1,6 @@
 /**
- * Long-running tests: seeds that fail when a guard is switched off, named seeds, fleets of a thousand nodes.
+ * Long-running tests: seeds that fail when a guard is switched off, named seeds, deployments that take hours of virtual
+ * time, fleets of a thousand nodes.
  * @type {import('jest').Config}
  */
 module.exports = {

@@ -2,11 +2,11 @@
  * A cluster that has formed, and a deployment that changes it: more or fewer seats, other instances, functions that do
  * not work.
  */
-import type { Delays } from '../../../rehearsal/aws/core/types';
-import type { SimulatedNode } from '../../../rehearsal/simulation/cluster/node';
-import type { Template } from '../../../rehearsal/assembly/synth';
-import { otherInstances } from '../../../rehearsal/simulation/setup';
-import { assemblies, MINUTE, Story } from './support';
+import type { Delays } from '../../rehearsal/aws/core/types';
+import type { SimulatedNode } from '../../rehearsal/simulation/cluster/node';
+import type { Template } from '../../rehearsal/assembly/synth';
+import { otherInstances } from '../../rehearsal/simulation/setup';
+import { assemblies, MINUTE, Story } from '../rehearsal/simulation/support';
 
 jest.setTimeout(120_000);
 
