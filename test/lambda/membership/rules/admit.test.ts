@@ -10,7 +10,7 @@ import { COMMAND_MS } from '../../../../lambda/membership/draft';
 import type { Instance, Observation } from '../../../../lambda/membership/observation';
 import { plan as planFor } from '../../../../lambda/membership/plan';
 import type { Group } from '../../../../lambda/shared/groups';
-import { LEADER_STALE_MS } from '../../../../protocol/cluster';
+import { LEADER_STALE_MS, type Membership } from '../../../../protocol/cluster';
 import type { Report } from '../../../../protocol/report';
 import type { SwarmNode } from '../../../../protocol/swarm';
 import {
@@ -65,6 +65,10 @@ describe('a worker behind a load balancer', () => {
     expect(TRAFFIC_DEADLINE_MS).toBeLessThan(ADMISSION_DEADLINE_MS);
   });
 
+  it('is not kept waiting for connections while EC2 does not say when it was launched: that might last for ever', () => {
+    expect(admitted([{ ...ready(), ec2: undefined }])).toEqual([idOf(7)]);
+  });
+
   it('loses its command once it is Ready, and is not told to join again while it waits', () => {
     const membership = {
       workerJoins: { [idOf(7)]: { commandId: 'c', expiresAt: NOW + COMMAND_MS } },
@@ -97,6 +101,10 @@ describe('a seat', () => {
   it('gets its own volume as soon as it reports', () => {
     expect(plan({ instances: [speaks], volumes: free }).effects).toMatchObject([
       { kind: 'attach-volume', instanceId: idOf(0), volumeId: 'vol-0' },
+    ]);
+    const second = waiting(1, seatGroup(1), { volume: { id: 'vol-1', state: 'waiting' }, swarm: undefined });
+    expect(plan({ instances: [second], volumes: [available(0), available(1)] }).effects).toMatchObject([
+      { kind: 'attach-volume', instanceId: idOf(1), volumeId: 'vol-1' },
     ]);
   });
 
@@ -163,6 +171,30 @@ describe('the swarm', () => {
     expect(membership.bootstrap).toEqual({ ...bootstrap, instanceId: idOf(0) });
   });
 
+  it('is claimed by that successor, though other instances that wait are listed before it', () => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
+    const instances = [
+      waiting(10, web),
+      waiting(1, seatGroup(1), joined(1, 'manager')),
+      waiting(0, seatGroup(0), joined(0, 'manager')),
+    ];
+    expect(plan({ instances, membership: { bootstrap } }).membership.bootstrap?.instanceId).toBe(idOf(0));
+  });
+
+  it.each<[string, Report['swarm']]>([
+    ['does not answer yet', undefined],
+    ['is still on its way', { state: 'pending', nodeId: nodeIdOf(0), controlAvailable: true }],
+    ['is in the swarm as a worker', { state: 'active', nodeId: nodeIdOf(0), controlAvailable: false }],
+  ])('is not claimed by a successor whose engine %s', (_, swarm) => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
+    const { commands, membership } = plan({
+      instances: [waiting(0, seatGroup(0), { swarm })],
+      membership: { bootstrap },
+    });
+    expect(commands).toEqual([]);
+    expect(membership.bootstrap).toEqual(bootstrap);
+  });
+
   it('is claimed neither by a successor on another volume nor by another seat', () => {
     const membership = {
       bootstrap: { seat: 0, instanceId: idOf(8), volumeId: 'vol-lost', commandId: 'old' },
@@ -182,7 +214,9 @@ describe('the swarm', () => {
       membership: { bootstrap },
     });
     expect(commands).toEqual([]);
-    expect(alarms).toHaveLength(1);
+    expect(alarms).toEqual([
+      { instanceId: idOf(0), reason: expect.stringMatching(/vol-lost.* seat 0 now has vol-0/) as string },
+    ]);
   });
 
   it.each<[string, Instance]>([
@@ -318,6 +352,24 @@ describe('workers', () => {
     expect(plan({ ...formed, leader: silentLeader, instances: [waiting(10, web)] }).commands).toEqual([]);
   });
 
+  it('are told to join again once their command expired, not before', () => {
+    const instances = [waiting(10, web)];
+    const first = plan({ ...formed, instances });
+    const later = (ms: number) =>
+      plan({
+        ...formed,
+        now: NOW + ms,
+        leader: { ...leader, updatedAt: NOW + ms },
+        instances,
+        membership: first.membership,
+      });
+    expect(first.membership.workerJoins).toEqual({
+      [idOf(10)]: { commandId: first.commands[0]!.command!.id, expiresAt: NOW + COMMAND_MS },
+    });
+    expect(later(COMMAND_MS - 1)).toMatchObject({ commands: [], membership: first.membership });
+    expect(later(COMMAND_MS).commands).toMatchObject([{ instanceId: idOf(10), command: { kind: 'join' } }]);
+  });
+
   it('never get the manager token', () => {
     const { commands } = plan({ ...formed, instances: [waiting(10, web)] });
     expect(JSON.stringify(commands)).not.toContain(tokens.manager);
@@ -325,6 +377,14 @@ describe('workers', () => {
 });
 
 describe('admission', () => {
+  const removal = (seat: number): Membership['managerChange'] => ({
+    kind: 'remove',
+    seat,
+    instanceId: leader.instanceId,
+    commandId: 'c',
+    expiresAt: NOW + COMMAND_MS,
+    nodeId: nodeIdOf(seat),
+  });
   const instances = [waiting(10, web, joined(10, 'worker'))];
   const flight = {
     rotation: { at: NOW },
@@ -399,6 +459,17 @@ describe('admission', () => {
     ]);
   });
 
+  it.each<[string, Membership['managerChange'], string[]]>([
+    ['it is about to be removed from the swarm, though the list shows it Ready', removal(1), []],
+    ['a member of another seat is about to be removed', removal(2), [idOf(1)]],
+    ['no manager is about to be removed', null, [idOf(1)]],
+  ])('of a manager when %s', (_, managerChange, admitted) => {
+    const nodes = [member(0), member(1), member(2)];
+    const manager = waiting(1, seatGroup(1), joined(1, 'manager'));
+    const { effects } = plan({ leader, nodes, instances: [manager], membership: { managerChange } });
+    expect(effects.filter(({ kind }) => kind === 'admit').map(({ instanceId }) => instanceId)).toEqual(admitted);
+  });
+
   it('is refused to a member of another swarm, with an alarm', () => {
     const stranger = waiting(1, seatGroup(1), {
       swarm: { state: 'active', nodeId: nodeIdOf(1), swarmId: 'o'.repeat(25), controlAvailable: true },
@@ -412,6 +483,14 @@ describe('admission', () => {
 describe('an instance past its deadline', () => {
   const late = (n: number, group: Group, report: Partial<Report> | null = {}) =>
     waiting(n, group, report, { ec2: { state: 'running', launchedAt: NOW - ADMISSION_DEADLINE_MS } });
+
+  const joining: Membership['managerChange'] = {
+    kind: 'join',
+    seat: 1,
+    instanceId: idOf(1),
+    commandId: 'c',
+    expiresAt: NOW,
+  };
 
   it('is abandoned while the quorum is visible', () => {
     expect(plan({ ...formed, instances: [late(10, web)] }).effects).toMatchObject([
@@ -439,6 +518,29 @@ describe('an instance past its deadline', () => {
       }).effects.map(({ kind }) => kind);
     expect(kinds(leader.instanceId)).toEqual(['extend-hook']);
     expect(kinds(idOf(30))).toEqual(['abandon']);
+  });
+
+  it('is kept while the leader reaches it in raft, and the others would be no quorum without it', () => {
+    const kinds = (nodes: SwarmNode[], change: Changes = {}) =>
+      plan({ leader, nodes, instances: [late(1, seatGroup(1), null)], ...change }).effects.map(({ kind }) => kind);
+    // Its agent does not report, so nobody can tell whether its node is the one in the list.
+    const three = [member(0), member(1), member(2)];
+    expect(kinds([member(0), member(1), lostMember(2), workerNode(10)])).toEqual(['extend-hook']);
+    expect(kinds([...three, workerNode(10)])).toEqual(['abandon']);
+    expect(kinds([member(0), lostMember(1), member(2)])).toEqual(['abandon']);
+    expect(kinds([member(0), member(2), lostMember(3)])).toEqual(['abandon']);
+  });
+
+  it.each<[string, Changes, RegExp]>([
+    ['no quorum reports', { leader: silentLeader }, /no quorum reports/],
+    ['the quorum may need it', { nodes: [member(0), member(1), lostMember(2)] }, /would be no quorum without it/],
+    ['raft may count it soon', { membership: { managerChange: joining } }, /was told to join so recently/],
+    ['its volume is given up', { membership: { abandonedVolumes: ['vol-1'] } }, /waits for a deployment/],
+  ])('is kept for a reason that a person can read: %s', (_, change, why) => {
+    const { effects } = plan({ ...formed, instances: [late(1, seatGroup(1))], ...change });
+    expect(effects).toMatchObject([{ kind: 'extend-hook', instanceId: idOf(1) }]);
+    expect(effects[0]!.reason).toMatch(why);
+    expect(effects[0]!.reason).toMatch(/^Not Ready 10 minutes after its launch, but /);
   });
 
   it.each([
@@ -526,6 +628,15 @@ describe('a manager in the list that is no member of raft', () => {
         instances: [inService(joined(0, 'manager')), next, third('inactive')],
       }).commands,
     ).toEqual([]);
+  });
+
+  it('keeps a seat waiting when it is one of several, though no engine was ever seen as any of the others', () => {
+    const seen: SwarmNode = { ...orphan, id: nodeIdOf(8), hostname: 'ip-10-0-1-12', state: 'down' };
+    const instances = [inService(joined(0, 'manager')), next, third('inactive')];
+    expect(plan({ ...formed, nodes: [...nodes, seen], instances }).commands).toEqual([]);
+    expect(plan({ ...formed, nodes: [...nodes, { ...orphan, id: nodeIdOf(8) }], instances }).commands).toMatchObject([
+      { instanceId: idOf(1), command: { kind: 'join' } },
+    ]);
   });
 
   it('does not keep a seat waiting for a seat without an instance, whose group may depend on this one', () => {
