@@ -6,6 +6,7 @@ import {
   NO_QUORUM_DEADLINE_MS,
   VOLUMES_STALE_MS,
 } from '../../../../lambda/membership/rules/release';
+import { announcementOf } from '../../../../lambda/membership/announcements';
 import type { Instance, Observation } from '../../../../lambda/membership/observation';
 import { LEADER_STALE_MS, type Membership, membershipCodec } from '../../../../protocol/cluster';
 import { MAX_ORDERS } from '../../../../protocol/orders';
@@ -27,6 +28,7 @@ import {
   numbers,
   planned as plannedFor,
   seatsOf,
+  seesLeader,
   seesNoLeader,
   silentLeader,
   STACK_ID,
@@ -44,6 +46,7 @@ function planned(change: Partial<Observation>, membership: Partial<Membership> =
   const plan = plannedFor({ nodes: three, instances: [], ...change, membership });
   return {
     letGo: idsOf(plan, 'let-go'),
+    announced: plan.effects.flatMap((effect) => announcementOf(effect)?.event ?? []),
     prolonged: idsOf(plan, 'extend-hook'),
     orders: plan.orders.flatMap(({ instanceId, orders }) =>
       orders.length === 0
@@ -87,6 +90,40 @@ describe('a worker that was promoted by hand', () => {
     expect(
       planned({ nodes: [...three, { ...promoted, idleFor: undefined }], instances: instances(...managers) }),
     ).toMatchObject({ letGo: [], orders: [`${idOf(0)} drain ${nodeIdOf(7)} ${idOf(7)}`] });
+  });
+});
+
+describe('an instance that is let go', () => {
+  it.each<[string, string[], Partial<Observation>]>([
+    ['as a node that left', ['nodeLeft'], {}],
+    ['as a node that was lost if EC2 has terminated it', ['nodeLost'], { gone: new Set([idOf(2), idOf(7)]) }],
+    ['not at all if its whole stack is leaving', [], { stacksLeaving: new Set([STACK_ID]) }],
+    ['not at all if no swarm was ever formed', [], { leader: undefined, nodes: [] }],
+  ])('is announced %s', (_, events, over) => {
+    const leaves = (...instances: Instance[]) => planned({ nodes: three, instances, ...over });
+    expect(leaves(manager(0), manager(1), manager(2, LEAVING))).toMatchObject({ letGo: [idOf(2)], announced: events });
+    expect(leaves(...managers, worker(7, LEAVING))).toMatchObject({ letGo: [idOf(7)], announced: events });
+  });
+});
+
+describe('a manager whose seat is no longer configured', () => {
+  it('is released once it is a worker, and let go at a deadline that starts then', () => {
+    const at = (ms: number, membership?: Membership) =>
+      planned(
+        {
+          now: NOW + ms,
+          leader: { ...leader, updatedAt: NOW + ms },
+          seats: seatsOf(2),
+          nodes: [member(0), member(1), workerNode(2)],
+          instances: [manager(0), manager(1), manager(2, LEAVING)],
+        },
+        membership ?? { departures: { [idOf(2)]: { since: NOW - 2 * DRAIN_DEADLINE_MS } } },
+      );
+    const first = at(0);
+    expect(first).toMatchObject({ letGo: [], orders: [`${idOf(0)} release ${nodeIdOf(2)} ${idOf(2)}`] });
+    const later = at(1_000, first.membership);
+    expect(at(DRAIN_DEADLINE_MS - 1, later.membership).letGo).toEqual([]);
+    expect(at(DRAIN_DEADLINE_MS, later.membership)).toMatchObject({ letGo: [idOf(2)], alarms: [idOf(2)] });
   });
 });
 
@@ -448,6 +485,18 @@ describe('a manager that waits at its terminate hook', () => {
         { departures: { [idOf(0)]: { since: NOW - 2 * NO_QUORUM_DEADLINE_MS, letGoAt: NOW - ms } } },
       ).letGo;
     expect([alone(0), alone(NO_QUORUM_DEADLINE_MS - 1), alone(NO_QUORUM_DEADLINE_MS)]).toEqual([[], [], [idOf(0)]]);
+    // Only managers of seats tell of a quorum. A worker is no part of one, whatever it reports.
+    expect(
+      buried({
+        leader: silentLeader,
+        instances: [
+          { ...manager(0, LEAVING, null), hasTombstone: true },
+          manager(1),
+          manager(2, undefined, { swarm: seesNoLeader(2) }),
+          worker(7, 'Pending:Wait', { swarm: seesLeader(7) }),
+        ],
+      }),
+    ).toEqual([]);
     // While another one leads, it goes by the rules.
     expect(
       buried({
@@ -618,6 +667,7 @@ describe('a manager that waits at its terminate hook', () => {
       ['its whole stack is leaving', { stacksLeaving: new Set([STACK_ID]) }],
       ['EC2 has terminated it', { gone: new Set([idOf(2)]) }],
       ['it is down', { nodes: [member(0), member(1), busy(2, { state: 'down' })] }],
+      ['raft does not count it yet', { nodes: [member(0), member(1), busy(2, { manager: undefined })] }],
       ['no quorum is visible that could drain it', { leader: silentLeader, nodes: [busy(2)] }],
     ])('does not wait for its tasks when %s', (_, over) => {
       expect(planned({ nodes, instances, ...over }).letGo).toContain(idOf(2));
