@@ -252,7 +252,7 @@ class Release {
     // without a limit.
     if (instance.hasTombstone && !this.facts.quorumVisible) {
       const goes =
-        this.othersSeeingLeader(instance) >= quorumOf(members.length) ||
+        this.managersSeeingLeader() >= quorumOf(members.length) ||
         this.now >= (this.departures[instanceId]?.letGoAt ?? this.since(instanceId)) + NO_QUORUM_DEADLINE_MS;
       return goes ? 'It was already let go: it has a tombstone and can no longer report.' : undefined;
     }
@@ -260,7 +260,7 @@ class Release {
     if (!this.facts.quorumVisible || joining === undefined) return undefined;
     // Right after a change of leader, no node is known to work; one that does not is listed as down some time later. A
     // member that raft reaches but that has no session yet may be needed for a quorum.
-    if (ownMember.state === 'down' && ownMember.manager?.reachability !== 'reachable' && this.isListedSince(instanceId))
+    if (ownMember.state === 'down' && ownMember.manager!.reachability !== 'reachable' && this.isListedSince(instanceId))
       return 'It is down.';
     const staying = members.filter((member) => member !== ownMember && isWorkingManager(member) && this.stays(member));
     if (staying.length >= quorumOf(members.length + joining))
@@ -310,14 +310,13 @@ class Release {
     );
   }
 
-  /** By their own reports. */
-  private othersSeeingLeader({ instanceId }: Instance): number {
+  /** By their own reports: one with a tombstone has none. */
+  private managersSeeingLeader(): number {
     return [...this.facts.alive.values()].filter(
-      (other) =>
-        other.group.role === 'manager' &&
-        other.instanceId !== instanceId &&
-        seesLeader(other) &&
-        this.departures[other.instanceId]?.letGoAt === undefined,
+      (instance) =>
+        instance.group.role === 'manager' &&
+        seesLeader(instance) &&
+        this.departures[instance.instanceId]?.letGoAt === undefined,
     ).length;
   }
 
