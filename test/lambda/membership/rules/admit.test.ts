@@ -65,7 +65,7 @@ describe('a worker behind a load balancer', () => {
     expect(TRAFFIC_DEADLINE_MS).toBeLessThan(ADMISSION_DEADLINE_MS);
   });
 
-  it('is not kept waiting for connections while EC2 does not say when it was launched: that might last for ever', () => {
+  it('is not kept waiting for connections while EC2 does not say when it was launched: nothing would end it', () => {
     expect(admitted([{ ...ready(), ec2: undefined }])).toEqual([idOf(7)]);
   });
 
