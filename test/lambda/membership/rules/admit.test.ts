@@ -163,6 +163,15 @@ describe('the swarm', () => {
     expect(membership.bootstrap).toEqual({ ...bootstrap, instanceId: idOf(0) });
   });
 
+  it('is claimed by that successor, whatever the instances of other seats say', () => {
+    const bootstrap = { seat: 0, instanceId: idOf(8), volumeId: 'vol-0', commandId: 'old' };
+    const { membership } = plan({
+      instances: [waiting(1, seatGroup(1), joined(1, 'manager')), waiting(0, seatGroup(0), joined(0, 'manager'))],
+      membership: { bootstrap },
+    });
+    expect(membership.bootstrap).toEqual({ ...bootstrap, instanceId: idOf(0) });
+  });
+
   it('is claimed neither by a successor on another volume nor by another seat', () => {
     const membership = {
       bootstrap: { seat: 0, instanceId: idOf(8), volumeId: 'vol-lost', commandId: 'old' },
