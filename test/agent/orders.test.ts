@@ -96,6 +96,37 @@ describe('orders', () => {
     expect(engine.labels[FENCE_COMMAND_LABEL]).toBe('orders');
   });
 
+  it('mark a manager idle for its instance once its tasks have ended, and then have nothing left to do', async () => {
+    const engine = leader([worker('a', { role: 'manager' })]);
+    engine.tasks.set('a', 1);
+    const orders = ordersOf(engine);
+    await orders.next([order('drain')]);
+    expect(await orders.next([order('drain')])).toBe(true);
+    expect(engine.otherNodes[0]).not.toHaveProperty('idleFor');
+    engine.tasks.clear();
+    expect(await orders.next([order('drain')])).toBe(true);
+    expect(engine.otherNodes[0]).toMatchObject({ availability: 'drain', idleFor: instanceOf('a') });
+    expect(await orders.next([order('drain')])).toBe(false);
+  });
+
+  it('are waited for while the tasks of one node go on, whatever becomes of the others', async () => {
+    const engine = leader([worker('a', { availability: 'drain' }), worker('b')]);
+    engine.tasks.set('a', 1);
+    expect(await ordersOf(engine).next([order('release'), order('reap', 'b')])).toBe(true);
+    expect(engine.done).toEqual([]);
+  });
+
+  it('ask for the tasks of drained nodes only, and not of those that are down: nobody reports their end', async () => {
+    const engine = leader([
+      worker('a', { availability: 'drain' }),
+      worker('b', { availability: 'drain', state: 'down' }),
+      worker('c'),
+    ]);
+    const asked = jest.spyOn(engine, 'unfinishedTasks');
+    await ordersOf(engine).next(['a', 'b', 'c'].map((id) => order('release', id)));
+    expect(asked.mock.calls[0]).toEqual([['a']]);
+  });
+
   it('are carried out many at a time behind one fence, and one that fails holds up no other', async () => {
     const ids = [...'bcdefghijklmnopqrstuvwxyz'];
     const engine = leader(ids.map((id) => worker(id)));

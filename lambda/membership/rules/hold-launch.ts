@@ -32,15 +32,14 @@ export function holdLaunch({ observed, membership, effects, alarms }: Draft): vo
     const holder = holderOf(group, observed);
     const asked = { instanceId: holder.leaving ?? 'none', group: name };
     // If somebody else suspended it first, they have their own reason.
-    if (holder.leaving !== undefined && !holder.free && (since !== undefined || !group.launchSuspended)) {
+    if (holder.leaving !== undefined && !holder.free && !group.launchSuspended) {
       // Counts from the last request: an older answer may still show the process as not suspended.
-      membership.held[name] = group.launchSuspended ? (since ?? now) : now;
-      if (!group.launchSuspended)
-        effects.push({
-          kind: 'suspend-launch',
-          ...asked,
-          reason: `${holder.leaving} is leaving and still has the network interface of seat ${group.seat}.`,
-        });
+      membership.held[name] = now;
+      effects.push({
+        kind: 'suspend-launch',
+        ...asked,
+        reason: `${holder.leaving} is leaving and still has the network interface of seat ${group.seat}.`,
+      });
     } else if (since !== undefined && group.launchSuspended && holder.free) {
       effects.push({ kind: 'resume-launch', ...asked, reason: `The network interface of seat ${group.seat} is free.` });
       // A suspension requested a moment ago may not be visible yet.

@@ -8,16 +8,15 @@ import type { Draft } from '../draft';
 import type { Facts } from '../facts';
 
 export function watchQuorum(
-  { membership, announcements, observed: { leader, seats } }: Draft,
+  { membership, announcements, observed: { seats } }: Draft,
   { quorumVisible, members }: Facts,
 ): void {
-  if (!leader) return;
   const working = members.filter(isWorkingManager).length;
   const quorum = quorumOf(members.length);
   // A single manager is its own quorum: while it works, nothing is at risk.
   const atRisk = !quorumVisible || (seats.length > 1 && working - 1 < quorum);
   const before = membership.quorumAtRisk;
-  // While the first managers join, there is no quorum yet that could be at risk.
+  // Until the first managers have joined, there is no quorum yet that could be at risk.
   if (atRisk === before || (atRisk && before === undefined)) return;
   membership.quorumAtRisk = atRisk;
   if (before === undefined) return;

@@ -40,10 +40,27 @@ const { tokens: _, ...withoutTokens } = first.report;
 
 describe('what leader-token makes of a swarm report', () => {
   it('publishes the first report of the instance that was told to make the swarm', () => {
-    expect(plan(first)).toMatchObject({
+    expect(plan(first)).toEqual({
       kind: 'publish',
+      // Without a generation: its quorum was never recovered.
       leader: { swarmId, epoch: 12, instanceId, tokens, updatedAt: 1_000 },
       publishedTokens: tokensDigest(tokens),
+      reason: 'First report of the swarm that this instance was told to create.',
+    });
+  });
+
+  it('publishes an epoch as far ahead as a swarm can commit, and none beyond', () => {
+    const ahead = (commits: number) =>
+      plan({ ...first, leader, swarm: { ...first.swarm, epoch: leader.epoch + commits } }).kind;
+    expect(ahead(1_000_000_000)).toBe('publish');
+    expect(ahead(1_000_000_001)).toBe('refuse');
+  });
+
+  it('never goes back to an earlier generation, though the membership record was read before the last recovery', () => {
+    const before = { ...emptyMembership, generation: { number: 1, seat: 0 } };
+    expect(plan({ ...first, leader: { ...leader, generation: 2 }, membership: before })).toMatchObject({
+      kind: 'publish',
+      leader: { epoch: 12, generation: 2 },
     });
   });
 

@@ -4,6 +4,7 @@ import { EC2Client } from '@aws-sdk/client-ec2';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { plan } from '../../../lambda/membership/plan';
 import { converge, type Converger } from '../../../lambda/membership/converge';
+import type { Effect } from '../../../lambda/membership/draft';
 import { LEASE_MS, LeaseRow } from '../../../lambda/shared/lease';
 import type { Observer } from '../../../lambda/membership/observe';
 import { emptyMembership } from '../../../protocol/cluster';
@@ -107,7 +108,39 @@ describe('rounds of one invocation', () => {
     const rounds = writing(3);
     await converge(by);
     expect(rounds()).toBe(4);
+    expect(logged.join()).not.toContain('The next invocation continues');
     expect(await by.lease.acquire()).toBeDefined();
+  });
+
+  it('go on after a command, which is written though the record does not change', async () => {
+    const rounds: boolean[] = [];
+    by.plan = ({ membership }) => {
+      rounds.push(endpoint.calls.includes('TransactWriteItems'));
+      const command = { instanceId, role: 'worker' as const, command: null, reason: 'It has joined.' };
+      return { ...nothing, membership, commands: rounds.length === 1 ? [command] : [] };
+    };
+    await converge(by);
+    expect(rounds).toEqual([false, true]);
+    expect(logged.join()).toContain('Its command was erased.');
+  });
+
+  it('go on after an admission that an earlier invocation recorded: a place is free for the next one', async () => {
+    const recorded = { ...emptyMembership, admissions: { [instanceId]: { group: 'web' } } };
+    const effects: Effect[] = [{ kind: 'admit', instanceId, group: 'web', reason: 'It is Ready.' }];
+    by.observe = async () => ({ ...observed, membership: recorded });
+    let rounds = 0;
+    by.plan = ({ membership }) => ({ ...nothing, membership, effects: rounds++ === 0 ? effects : [] });
+    await converge(by);
+    expect(rounds).toBe(2);
+  });
+
+  it('write and announce nothing where an effect changes neither the record nor the nodes', async () => {
+    let rounds = 0;
+    const abandon: Effect = { kind: 'abandon', instanceId, group: 'web', reason: 'It is late.' };
+    by.plan = ({ membership }) => ({ ...nothing, membership, effects: rounds++ === 0 ? [abandon] : [] });
+    await converge(by);
+    expect(asked).toEqual(['CompleteLifecycleAction']);
+    expect(endpoint.calls).not.toContain('TransactWriteItems');
   });
 
   it('are as many as an invocation may have', async () => {
@@ -130,17 +163,30 @@ describe('rounds of one invocation', () => {
 });
 
 describe('a holder whose lease ran out while it looked', () => {
-  it('changes nothing in AWS', async () => {
+  beforeEach(() => {
     by.observe = async () => {
       await clock.advance(LEASE_MS + 1);
       await by.lease.acquireOrAsk();
       return observed;
     };
+  });
+
+  it('changes nothing in AWS', async () => {
     await converge(by);
     expect(asked).toEqual([]);
   });
 
+  it('writes no record either, and leaves the rest to the next invocation', async () => {
+    const { plan: planned } = by;
+    by.plan = (observed) => ({ ...planned(observed), membership: { ...observed.membership } });
+    await converge(by);
+    expect(asked).toEqual([]);
+    expect(logged.join()).toContain('The next invocation continues');
+    expect(logged.join()).not.toContain('Actions taken');
+  });
+
   it('is unlike one that still holds it', async () => {
+    by.observe = () => Promise.resolve(observed);
     await converge(by);
     expect(asked).toContain('CompleteLifecycleAction');
   });

@@ -204,6 +204,8 @@ test('what is published no more goes, listener first, once what is new is served
 test('while nobody knows what is published nothing goes, but for what is in the way of a listener in code', () => {
   const there = made(published('web 8081/tcp', 'web 8082/tcp'));
   expect(line(there, undefined)).toBe('');
+  // Nor is there anything to wait for.
+  expect(follow(there, undefined, nobodyIsFresh).holds).toBe(false);
   expect(line({ ...there, follows: { ...FOLLOWS, declared: [80, 8081] } }, undefined)).toBe(
     'now listener-8081, now rule Followed port 8081 tcp from 0.0.0.0/0',
   );

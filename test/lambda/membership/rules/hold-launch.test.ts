@@ -38,6 +38,11 @@ it.each(['Terminating:Wait', 'Terminating:Proceed', 'Terminating'])(
   },
 );
 
+it('looks at the interface of each seat alone', () => {
+  const instances = [manager(0), manager(1, LEAVING)];
+  expect(planned({ instances, interfaces: interfaces('available') }).effects).toEqual(['suspend-launch seat-1']);
+});
+
 it('suspends nothing twice, and forgets nothing while the interface is in use', () => {
   expect(planned({ groups: suspended }, { 'seat-0': NOW - 1_000 })).toMatchObject({
     effects: [],
@@ -78,6 +83,7 @@ it('forgets a seat once it launches again, but only when no stale answer can be 
 
 it.each<[string, Partial<Observation>]>([
   ['the interface is free because the instance died', { interfaces: interfaces('available') }],
+  ['the old instance has ended', { instances: [manager(0, 'Terminated'), manager(1)] }],
   ['the whole stack is leaving', { stacksLeaving: new Set([STACK_ID]) }],
   ['somebody else suspended it', { groups: suspended }],
   ['only workers are leaving', { instances: [worker(8, LEAVING), ...nobodyInSeat0] }],

@@ -1,6 +1,6 @@
 import type { Observation, Volume } from '../../../../lambda/membership/observation';
 import { askForRecovery, FREE_MS, SILENT_MS } from '../../../../lambda/membership/rules/recover-quorum';
-import { membershipCodec, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
+import { LEADER_STALE_MS, membershipCodec, type LeaderRecord, type Membership } from '../../../../protocol/cluster';
 import type { SwarmNode } from '../../../../protocol/swarm';
 import {
   attached,
@@ -173,9 +173,43 @@ describe('a person who asks to recover the quorum', () => {
       },
       { seat: 1 },
     );
-    expect((answer as { wouldDo: string[] }).wouldDo[0]).toContain(
-      `The last leader, ${idOf(0)}, is the instance of seat 0.`,
+    expect((answer as { wouldDo: string[] }).wouldDo[0]).toBe(
+      `(The last leader, ${idOf(0)}, is the instance of seat 0. It has everything that was ever committed; another ` +
+        'manager may not. If its engine runs, choose that seat instead.)',
     );
+  });
+
+  it('is told of a volume that no seat has any more without a seat', () => {
+    const { answer } = askForRecovery(
+      {
+        ...lost,
+        seats: [{ ...seats[0]!, volumeId: 'vol-new' }, seats[1]!],
+        nodes: [member(0), member(1)],
+        instances: [manager(0), manager(1)],
+        volumes: [attached(0), attached(1)],
+      },
+      { seat: 1 },
+    );
+    expect((answer as { wouldDo: string[] }).wouldDo.slice(0, 2)).toEqual([
+      'The volume vol-new of seat 0 is given up, with everything that only it holds, and never attached again.',
+      'The volume vol-0 is given up, with everything that only it holds, and never attached again.',
+    ]);
+  });
+
+  it('may recover a while after the chosen manager was told to leave: it has joined by then, or never will', () => {
+    const asked = (ms: number) =>
+      askForRecovery(
+        {
+          ...lost,
+          membership: {
+            ...lost.membership,
+            managerChange: { kind: 'leave', seat: 1, instanceId: idOf(1), commandId: 'c', expiresAt: NOW - ms },
+          },
+        },
+        { seat: 1 },
+      ).answer;
+    expect(asked(LEADER_STALE_MS - 1)).toHaveProperty('refused');
+    expect(asked(LEADER_STALE_MS)).toHaveProperty('wouldDo');
   });
 
   it('is told of no other managers where there are none', () => {
@@ -270,6 +304,13 @@ describe('a recovery of the quorum', () => {
     });
   });
 
+  it.each([LEAVING, 'Terminating:Proceed', 'Pending'])('waits for another manager in state %s to end', (state) => {
+    const { effects, commands, alarms } = planned({ ...ofTwo(), instances: [manager(0, state), manager(1)] });
+    expect(effects.filter((effect) => /^(terminate|abandon)/.test(effect))).toEqual([]);
+    expect(commands).toEqual([]);
+    expect(alarms).toContain(`The recovery of the quorum waits. It is still ${state}.`);
+  });
+
   it('lets the other managers go at once, though there is no quorum', () => {
     const leaving = { ...two, instances: [manager(0, LEAVING), manager(1)] };
     expect(planned({ ...ofTwo(), ...leaving }).effects).toContain(`let-go ${idOf(0)}`);
@@ -290,8 +331,10 @@ describe('a recovery of the quorum', () => {
   it('tells the manager that is left to go on only when the volumes have been free for a while', () => {
     expect(planned({ membership: underWay() }).membership.recovery).toMatchObject({ freeSince: NOW });
     expect(planned({ membership: underWay(NOW - FREE_MS + 1) }).commands).toEqual([]);
-    expect(planned({ membership: underWay(NOW - FREE_MS) }).commands).toEqual([
-      { instanceId: idOf(1), kind: 'recover', nodeId: nodeIdOf(1) },
+    const goesOn = planned({ membership: underWay(NOW - FREE_MS) });
+    expect(goesOn.commands).toEqual([{ instanceId: idOf(1), kind: 'recover', nodeId: nodeIdOf(1) }]);
+    expect(goesOn.alarms).toEqual([
+      'The swarm goes on with one manager, that of seat 1. A person has confirmed that the quorum is lost for good.',
     ]);
   });
 
@@ -378,6 +421,10 @@ describe('a recovery of the quorum', () => {
     };
     const first = planned({ ...alone, membership: told });
     expect(first.commands).toEqual([{ instanceId: idOf(1), kind: 'remove', nodeId: nodeIdOf(0) }]);
+    expect(planned({ ...alone, membership: first.membership })).toMatchObject({
+      commands: [],
+      membership: first.membership,
+    });
     const second = planned({
       ...alone,
       membership: { ...told, managerChange: null },
@@ -387,6 +434,18 @@ describe('a recovery of the quorum', () => {
     expect(
       planned({ ...alone, membership: { ...told, managerChange: null }, nodes: [member(1)] }).membership,
     ).toMatchObject({ recovery: null, abandonedVolumes: ['vol-0', 'vol-2'] });
+  });
+
+  it('removes them also while the new instances of their seats do not report yet', () => {
+    const told = planned({ membership: underWay(NOW - FREE_MS) }).membership;
+    expect(
+      planned({
+        leader: present,
+        nodes: [member(1), ...[0, 2].map((n) => member(n, { state: 'down', manager: undefined }))],
+        instances: [{ ...manager(0, 'Pending'), report: undefined }, manager(1, 'InService', true)],
+        membership: told,
+      }).commands,
+    ).toEqual([{ instanceId: idOf(1), kind: 'remove', nodeId: nodeIdOf(0) }]);
   });
 
   it('never attaches a volume that was given up: its instance waits, with an alarm', () => {
@@ -413,6 +472,19 @@ describe('a recovery of the quorum', () => {
         instances: [{ ...waiting, ec2: { ...waiting.ec2, launchedAt: NOW } }, manager(1, 'InService', true)],
       }).effects,
     ).toEqual([`attach-volume ${idOf(0)}`]);
+  });
+
+  it('attaches the volumes of all other seats', () => {
+    const { effects } = planned({
+      membership: begun({ recovery: null, abandonedVolumes: ['vol-0'] }),
+      leader: present,
+      nodes: [member(1)],
+      instances: [
+        manager(1, 'InService', true),
+        { ...manager(2, 'Pending:Wait'), report: { ...manager(2).report!, volume: { id: 'vol-2', state: 'waiting' } } },
+      ],
+    });
+    expect(effects).toEqual([`attach-volume ${idOf(2)}`]);
   });
 
   it('admits no manager with such a volume by a list from before', () => {

@@ -75,6 +75,8 @@ function planned(over: Changes, managerChange: Change | null) {
     suspects: membership.suspects,
     commands: commands.map(({ instanceId, command }) => [instanceId, command?.kind ?? null]),
     command: commands.at(-1)?.command,
+    /** In whose mailboxes they are. */
+    roles: commands.map(({ role }) => role),
     change: membership.managerChange,
     alarms: alarms.map(({ reason }) => reason),
   };
@@ -84,7 +86,7 @@ describe('a third manager that raft counts and that sees no leader', () => {
   const nodes = [member(0), member(1), deaf(2)];
   const instances = [manager(0, works(0)), manager(1, works(1), 'InService'), manager(2, isDeaf(2))];
 
-  it('is removed by the leader, with an alarm', () => {
+  it('is removed by the leader, with an alarm, and its token is erased from its mailbox', () => {
     const result = planned({ nodes, instances }, change('join', 2));
     expect(result.commands).toEqual([
       [idOf(2), null],
@@ -97,6 +99,7 @@ describe('a third manager that raft counts and that sees no leader', () => {
       expiresAt: NOW + COMMAND_MS,
     });
     expect(result.change).toMatchObject({ kind: 'remove', seat: 2, nodeId: nodeIdOf(2), instanceId: idOf(0) });
+    expect(result.roles).toEqual(['manager', 'manager']);
     expect(result.alarms).toEqual([
       `Node ${nodeIdOf(2)} of seat 2 is removed from the swarm. Raft counts it, but it sees no leader, ` +
         'although its engine runs on its volume.',
@@ -252,6 +255,15 @@ describe('a second manager that took the quorum with it', () => {
       [idOf(0), 'recover'],
     ]);
     expect(recovering.command).toMatchObject({ kind: 'recover', nodeId: nodeIdOf(0), advertiseAddress: '10.0.0.10' });
+    const again = (over: Changes) =>
+      planned({ leader: silentLeader, nodes: list, ...over }, recovering.change).commands;
+    const expired = { now: recovering.change!.expiresAt };
+    expect(again({ instances: left, now: expired.now - 1 })).toEqual([]);
+    expect(again({ instances: left, ...expired })).toEqual([[idOf(0), 'recover']]);
+    // Only while the first is there and sees no leader, and the second has nothing.
+    expect(again({ instances: [left[1]!], ...expired })).toEqual([]);
+    expect(again({ instances: [manager(0, works(0)), left[1]!], ...expired })).toEqual([]);
+    expect(again({ instances, ...expired })).toEqual([]);
     const alone = {
       nodes: [member(0), withoutMembership(1)],
       instances: [manager(0, works(0)), manager(1, hasNothing)],
@@ -363,6 +375,29 @@ describe('a member of raft that nobody is', () => {
     );
     expect(result.commands).toEqual([[idOf(0), 'remove']]);
     expect(result.command).toMatchObject({ nodeId: nodeIdOf(7) });
+  });
+
+  it('stays when it is at work, though it has no host name', () => {
+    const nodes = [member(0), member(1), member(2, { hostname: '', id: nodeIdOf(7) })];
+    expect(planned({ nodes, instances: [...others, manager(2, hasNothing)] }, null).commands).toEqual([]);
+  });
+
+  it('stays when a manager reports no volume, which may be its own', () => {
+    const withoutVolume = managerOf(2, 'Pending:Wait', { swarm: hasNothing, volume: undefined });
+    const nodes = [member(0), member(1), withoutMembership(2)];
+    expect(planned({ nodes, instances: [...others, withoutVolume] }, null).commands).toEqual([]);
+    expect(planned({ nodes, instances: [...others, manager(2, hasNothing)] }, null).commands).toEqual([
+      [idOf(0), 'remove'],
+    ]);
+  });
+
+  it('is removed under a number that no seat has when it is at the address of none', () => {
+    const former = member(4, { state: 'down' });
+    const result = planned(
+      { nodes: [member(0), member(1), member(2), former], instances: others, gone: new Set([idOf(4)]) },
+      null,
+    );
+    expect(result.change).toMatchObject({ kind: 'remove', seat: 3, nodeId: former.id });
   });
 
   it.each<[string, Instance[]]>([

@@ -87,6 +87,12 @@ describe('the join tokens', () => {
     expect(planned(pending, { instances })).toMatchObject({ orders: [], joins: 0 });
     // The record says that it was done, and still has the tokens of before.
     expect(planned(pending, { instances, leader: { ...leader, rotation: 'id' } }).joins).toBe(0);
+    // Somebody else rotated them. The order may still be carried out.
+    expect(planned(pending, { instances, leader: { ...leader, tokens: tokensOf('b') } })).toEqual({
+      orders: [],
+      rotation: pending.rotation,
+      joins: 0,
+    });
     const done = { ...leader, rotation: 'id', tokens: tokensOf('b') };
     expect(planned(pending, { instances, leader: done })).toEqual({
       orders: [{ instanceId: idOf(0), orders: [] }],

@@ -1,4 +1,4 @@
-import { lostMember, member, planned, seatsOf, silentLeader } from '../world';
+import { lostMember, member, planned, seatsOf, silentLeader, unformed } from '../world';
 
 /** @param managers one letter for each member of raft: `w` works, `d` is down */
 function told(managers: string, quorumAtRisk: boolean | 'never' = false, silent = false, seats = managers.length) {
@@ -46,6 +46,11 @@ test('nothing is announced while the first managers join, nor when they have joi
   expect(whileForming('w')).toEqual({ events: [], quorumAtRisk: undefined });
   expect(whileForming('ww')).toEqual({ events: [], quorumAtRisk: undefined });
   expect(whileForming('www')).toEqual({ events: [], quorumAtRisk: false });
+});
+
+test('nothing is announced before a swarm is formed', () => {
+  const { announcements, membership } = planned(unformed);
+  expect([announcements, membership.quorumAtRisk]).toEqual([[], undefined]);
 });
 
 test('a silent leader puts the quorum at risk', () => {
