@@ -212,6 +212,13 @@ test.each<[ServedBy, string]>([
   ).toBe(expected);
 });
 
+test('a group that CloudFormation did not make stands behind no target group that names its groups', () => {
+  const { nodes, instances } = cluster('w:Web ready active InService');
+  const foreign = instances.map((instance) => ({ ...instance, group: { name: 'Web', role: 'worker' as const } }));
+  expect(changes({ nodes, instances: foreign }, [], { servedBy: { groups: ['Web'] } })).toBe('');
+  expect(changes({ nodes, instances: foreign }, [], { servedBy: 'workers' })).toBe('+w');
+});
+
 test('a target of a group that does not stand behind the target group is taken away', () => {
   const rows = cluster('m:Seat0 ready active InService', 'w:Web ready active InService');
   expect(changes(rows, targets('m healthy', 'w healthy'), { servedBy: 'workers' })).toBe('-m');
@@ -323,6 +330,7 @@ test.each<[string, string[], string]>([
   ['has failed it, and is deregistered', ['a draining', 'b healthy'], 'out a'],
   ['is no target any more', ['b healthy'], 'out a'],
   ['has not become healthy yet', ['a initial', 'b healthy'], '...'],
+  ['is in a zone in which the load balancer is not', ['a unused', 'b healthy'], 'out a'],
 ])('a node that waits at its terminate hook and %s', (_, present, expected) => {
   expect(traffic(LEAVES, targets(...present))).toBe(expected);
 });

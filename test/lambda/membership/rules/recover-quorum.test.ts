@@ -59,6 +59,13 @@ function planned(change: Partial<Observation>) {
 }
 
 describe('a person who asks to recover the quorum', () => {
+  it('is refused a manager whose engine does not answer', () => {
+    const silent = managerOf(1, 'InService', { swarm: undefined });
+    const { answer, membership } = askForRecovery({ ...lost, instances: [silent] }, { seat: 1, swarmId });
+    expect(membership).toBeUndefined();
+    expect(answer).not.toHaveProperty('wouldDo');
+  });
+
   it('is first told what it would do, and how to confirm it', () => {
     const { answer, membership } = askForRecovery(
       { ...lost, instances: [manager(0), manager(1)], volumes: [attached(0), attached(1), available(2)] },
