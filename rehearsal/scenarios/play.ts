@@ -67,12 +67,13 @@ const WEB_CONFIG = [
   '',
 ].join('\n');
 const WEB_IMPORT = [
+  'set -e',
   'folder=$(mktemp -d)',
+  `trap 'rm -r "$folder"' EXIT`,
   'haproxy=$(command -v haproxy)',
   `printf '%s' '${WEB_CONFIG}' >"$folder/haproxy.cfg"`,
   'cp -L "$haproxy" "$folder/haproxy"',
   `tar -C / -ch $(ldd "$haproxy" | grep -o '/[^ )]*') -C "$folder" haproxy haproxy.cfg | docker import - ${WEB_IMAGE}`,
-  'rm -r "$folder"',
 ].join('\n');
 /**
  * One task per worker, with ports in host mode: this machine's kernel may not support the routing mesh. Old tasks run
