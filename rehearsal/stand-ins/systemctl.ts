@@ -23,7 +23,7 @@ fail() { echo "systemctl stand-in: $*" >&2; exit 64; }
 exec {never}<> <(:)
 pause() { ! read -r -t 0.02 -u "$never"; }
 
-# What the unit of Amazon Linux's package comes down to. Type=notify: starting it takes until the engine answers. Its socket unit is left out: nobody may connect to an engine that does not run.
+# What the unit of Amazon Linux's package comes down to. Type=notify: starting it takes until the engine answers. Its socket unit never runs here (nobody may connect to an engine that does not run), so all it knows is how to be stopped.
 docker_unit() {
   printf '%s\\n' '[Unit]' 'After=network-online.target' 'StartLimitIntervalSec=60' 'StartLimitBurst=3' '[Service]' 'Type=notify' 'ExecStart=/usr/bin/dockerd' \\
     'Restart=always' 'RestartSec=2' 'KillMode=process' '[Install]' 'WantedBy=multi-user.target'
@@ -195,14 +195,16 @@ while [ "\${1#--}" != "$1" ]; do
   case "$verb $1" in 'enable --now') now=1 ;; 'is-active --quiet') quiet=1 ;; 'kill --signal=SIGKILL') signal=KILL ;; *) fail "unknown option $1 of $verb" ;; esac
   shift
 done
-case "$verb" in daemon-reload) [ $# = 0 ] || fail "daemon-reload takes no arguments, was given: $*" ;; *) [ $# = 1 ] || fail "knows $verb with exactly one unit, was given: $*" ;; esac
+case "$verb" in daemon-reload) [ $# = 0 ] || fail "daemon-reload takes no arguments, was given: $*" ;; stop) [ $# -gt 0 ] || fail 'stop takes units' ;; *) [ $# = 1 ] || fail "knows $verb with exactly one unit, was given: $*" ;; esac
 unit=\${1%.service}
-[[ $verb == daemon-reload || $unit =~ ^[A-Za-z0-9_-]+$ ]] || fail "unknown unit $1"
+for name; do
+  [[ \${name%.service} =~ ^[A-Za-z0-9_-]+$ || "$verb $name" == 'stop docker.socket' ]] || fail "unknown unit $name"
+done
 case "$verb" in
   daemon-reload) ;;
   enable) load "$unit"; echo "Created symlink for $unit.service." >&2; [ -z "$now" ] || start "$unit" ;;
   start) start "$unit" ;;
-  stop) stop "$unit" ;;
+  stop) for name; do [ "$name" = docker.socket ] || stop "\${name%.service}"; done ;;
   restart) stop "$unit"; start "$unit" ;;
   kill) [ -n "$signal" ] || fail 'knows kill with --signal=SIGKILL only'; signal "$unit" "$signal" ;;
   is-active)

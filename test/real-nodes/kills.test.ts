@@ -90,20 +90,16 @@ const nodeCases: Case[] = [
 
 /**
  * node-join or node-leave, whichever does it: both look when a group is made, and both do what there is to do.
- * `UpdateItem` is how they take their lease; the first transaction tells seat 0 to make the swarm; the first of
- * leader-token publishes it.
+ * The first transaction tells seat 0 to make the swarm; the first of leader-token publishes it. Mostly after the call,
+ * when it has had its effect; the simulation kills functions at every call.
  */
 const functionCases: Case[] = (
   [
-    ['LifecycleNode', 'after', 'UpdateItem'],
-    ['LifecycleNode', 'before', 'AttachVolume'],
     ['LifecycleNode', 'after', 'AttachVolume'],
     ['LifecycleNode', 'before', 'TransactWriteItems'],
     ['LifecycleNode', 'after', 'TransactWriteItems'],
-    ['LifecycleNode', 'before', 'CompleteLifecycleAction'],
     ['LifecycleNode', 'after', 'CompleteLifecycleAction'],
     ['LifecycleNode', 'after', 'SignalResource'],
-    ['LeaderToken', 'before', 'TransactWriteItems'],
     ['LeaderToken', 'after', 'TransactWriteItems'],
     ['LeaderToken', 'after', 'SendMessage'],
   ] as const

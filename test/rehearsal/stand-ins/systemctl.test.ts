@@ -12,6 +12,9 @@ import { SYSTEMCTL, SYSTEMD_STATE } from '../../../rehearsal/stand-ins/systemctl
 const folder = mkdtempSync(join(tmpdir(), 'systemctl-test-'));
 jest.setTimeout(60_000);
 
+/** The only file of the agent that runs programs. */
+const HOST = join(__dirname, '../../../agent/host.ts');
+
 const program = join(folder, 'systemctl');
 const state = join(folder, 'state');
 const units = join(folder, 'units');
@@ -182,3 +185,29 @@ onLinux(
     });
   },
 );
+
+onLinux('it accepts every command of the agent, which starts the engine, kills it and stops it', async () => {
+  unit(
+    'docker',
+    ['StartLimitIntervalSec=0'],
+    ['Type=notify', 'Restart=always', 'RestartSec=0.05'],
+    `${NOTIFY}; exec sleep 1000`,
+  );
+  for (const [step, running] of [
+    ['startEngine', 'active\n'],
+    ['killEngine', 'active\n'],
+    ['stopEngine', 'inactive\n'],
+    ['stopEngine', 'inactive\n'],
+    ['startEngine', 'active\n'],
+  ]) {
+    const before = main('docker');
+    const agent = spawnSync(
+      process.execPath,
+      ['--require', 'tsx/cjs', '-e', `void require(process.argv[1]).linuxHost.${step}()`, HOST],
+      { encoding: 'utf8', timeout: 20_000, env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } },
+    );
+    expect({ step, status: agent.status, stderr: agent.stderr }).toEqual({ step, status: 0, stderr: '' });
+    if (step === 'killEngine') await until(() => !['', before].includes(main('docker')));
+    await until(() => systemctl('is-active', 'docker').stdout === running);
+  }
+});
