@@ -23,7 +23,7 @@ fail() { echo "systemctl stand-in: $*" >&2; exit 64; }
 exec {never}<> <(:)
 pause() { ! read -r -t 0.02 -u "$never"; }
 
-# What the unit of Amazon Linux's package comes down to. Type=notify: starting it takes until the engine answers. Its socket unit never runs here (nobody may connect to an engine that does not run), so all it knows is how to be stopped.
+# What the unit of Amazon Linux's package comes down to. Type=notify: starting it takes until the engine answers. Its socket unit comes with it and can be stopped, but never runs here: nobody may connect to an engine that does not run.
 docker_unit() {
   printf '%s\\n' '[Unit]' 'After=network-online.target' 'StartLimitIntervalSec=60' 'StartLimitBurst=3' '[Service]' 'Type=notify' 'ExecStart=/usr/bin/dockerd' \\
     'Restart=always' 'RestartSec=2' 'KillMode=process' '[Install]' 'WantedBy=multi-user.target'
@@ -204,7 +204,7 @@ case "$verb" in
   daemon-reload) ;;
   enable) load "$unit"; echo "Created symlink for $unit.service." >&2; [ -z "$now" ] || start "$unit" ;;
   start) start "$unit" ;;
-  stop) for name; do [ "$name" = docker.socket ] || stop "\${name%.service}"; done ;;
+  stop) for name; do if [ "$name" = docker.socket ]; then load docker; else stop "\${name%.service}"; fi; done ;;
   restart) stop "$unit"; start "$unit" ;;
   kill) [ -n "$signal" ] || fail 'knows kill with --signal=SIGKILL only'; signal "$unit" "$signal" ;;
   is-active)

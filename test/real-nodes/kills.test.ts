@@ -90,8 +90,8 @@ const nodeCases: Case[] = [
 
 /**
  * node-join or node-leave, whichever does it: both look when a group is made, and both do what there is to do.
- * The first transaction tells seat 0 to make the swarm; the first of leader-token publishes it. Mostly after the call,
- * when it has had its effect; the simulation kills functions at every call.
+ * The first transaction tells seat 0 to make the swarm; the first of leader-token publishes it. The simulation kills
+ * functions at any other call, too.
  */
 const functionCases: Case[] = (
   [

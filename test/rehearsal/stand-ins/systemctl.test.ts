@@ -186,7 +186,13 @@ onLinux(
   },
 );
 
-onLinux('it accepts every command of the agent, which starts the engine, kills it and stops it', async () => {
+onLinux('the socket of an engine that is not installed cannot be stopped', () => {
+  rmSync(join(units, 'docker.service'), { force: true });
+  const { status, stderr } = spawnSync(program, ['stop', 'docker.socket'], { encoding: 'utf8', env: { PATH: folder } });
+  expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining('could not be found') });
+});
+
+onLinux('the agent starts, kills and stops the engine through it', async () => {
   unit(
     'docker',
     ['StartLimitIntervalSec=0'],
